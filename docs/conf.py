@@ -1,0 +1,64 @@
+"""Sphinx configuration. The build reads nothing from the network."""
+
+import re
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+project = "implicitbias"
+author = "The implicitbias developers"
+project_copyright = "The implicitbias developers"
+release = version = installed_version("implicitbias")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.bibtex",
+]
+exclude_patterns = ["_build"]
+root_doc = "index"
+html_theme = "furo"
+html_title = "implicitbias"
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # shapes are in the text; the annotations repeat them for machines
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # a list of attributes, not a second description of those that are properties
+napoleon_custom_sections = ["Reference", ("Shapes", "notes"), ("Units", "notes")]
+
+BIBLIOGRAPHY = (Path(__file__).parent / "references.bib").read_text(encoding="utf-8")
+KEYS = sorted(re.findall(r"^@\w+\{([^,\s]+),", BIBLIOGRAPHY, flags=re.MULTILINE), key=len, reverse=True)
+KEY = re.compile(rf"(?<![`\w])({'|'.join(map(re.escape, KEYS))})(?![`\w])")
+FORMULA = re.compile(r"(?<![\\$`])\$([^$\n]+(?:\n[^$\n]+)?)\$(?!\$)")
+
+
+def to_roles(text: str) -> str:
+    """Formulas and bibliography keys as roles; a bar is a bar: |s_i| is an absolute value, not a substitution."""
+    pieces = FORMULA.split(text)  # text, formula, text, formula, ...
+    pieces[::2] = [KEY.sub(r":cite:t:`\1`", piece.replace("|", r"\|")) for piece in pieces[::2]]
+    pieces[1::2] = [f":math:`{' '.join(formula.split())}`" for formula in pieces[1::2]]
+    return "".join(pieces)
+
+
+def to_restructured_text(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _opts: object, lines: list[str]
+) -> None:
+    """Docstrings stay readable in a terminal; paragraphs with doctests are left as they are."""
+    paragraphs = re.split(r"(\n\s*\n)", "\n".join(lines))
+    lines[:] = "".join(text if ">>> " in text else to_roles(text) for text in paragraphs).split("\n")
+
+
+def setup(app: Sphinx) -> None:
+    # Before napoleon (priority 500), which moves the sections around.
+    app.connect("autodoc-process-docstring", to_restructured_text, priority=400)

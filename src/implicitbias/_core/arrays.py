@@ -1,0 +1,83 @@
+"""Arrays at the border: what comes in is checked and made float64, what goes out is read-only."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.errors import InputError
+
+
+def frozen(array: Any) -> ndarray:
+    """A read-only view of the array: results are values."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def real_array(value: Any, name: str, ndim: int) -> Float64[ndarray, "..."]:
+    """`value` as a finite float64 array of `ndim` dimensions, or an `InputError` that says what was got."""
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise InputError(
+            f"{name} is a scipy.sparse matrix, a dense array is expected here; type {name} = {name}.toarray()"
+        )
+    if hasattr(value, "dtypes") and hasattr(value, "columns"):
+        _refuse_text_columns(value, name)
+    array = np.asarray(value)
+    if array.dtype == object or array.dtype.kind in "USMmV":
+        array = _objects_to_float(array, name)
+    if array.dtype.kind == "c":
+        raise InputError(
+            f"{name} is complex ({array.dtype}), real numbers are expected; type {name} = {name}.real"
+        )
+    if array.ndim != ndim:
+        raise InputError(
+            f"{name} has shape {array.shape}, {ndim} dimension(s) are expected{_reshape_hint(name, array, ndim)}"
+        )
+    array = array.astype(np.float64, order="K", copy=True)
+    _refuse_non_finite(array, name)
+    return array
+
+
+def _reshape_hint(name: str, array: ndarray, ndim: int) -> str:
+    if ndim == 2 and array.ndim == 1:
+        return f"; for a single feature type {name} = {name}.reshape(-1, 1)"
+    if ndim == 1 and array.ndim == 2 and 1 in array.shape:
+        return f"; type {name} = {name}.ravel()"
+    return ""
+
+
+def _refuse_text_columns(frame: Any, name: str) -> None:
+    text = [
+        str(column) for column, kind in zip(frame.columns, frame.dtypes, strict=True) if not _is_number(kind)
+    ]
+    if text:
+        raise InputError(
+            f"{name} has columns that are not numbers: {', '.join(text[:5])}{' ...' if len(text) > 5 else ''}; "
+            f"type {name} = {name}.select_dtypes('number'), or encode them (pandas.get_dummies)"
+        )
+
+
+def _is_number(kind: Any) -> bool:
+    return getattr(kind, "kind", "O") in "fiub"
+
+
+def _objects_to_float(array: ndarray, name: str) -> ndarray:
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} holds values that are not numbers ({error}); encode or drop them first"
+        ) from error
+
+
+def _refuse_non_finite(array: ndarray, name: str) -> None:
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(str(i) for i in first)
+        raise InputError(
+            f"{name} holds {int(bad.sum())} NaN or infinite value(s), the first at [{place}]; "
+            f"finite numbers are expected. Drop those rows or impute them first"
+        )

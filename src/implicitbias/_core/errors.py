@@ -1,0 +1,26 @@
+"""The errors of the library: what was got, what was expected, the likely cause, the line to type."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from implicitbias._core.certificate import Certificate
+
+
+class ImplicitBiasError(Exception):
+    """Base of every error that the library raises on purpose."""
+
+
+class InputError(ImplicitBiasError, ValueError):
+    """The input is at fault; the message names what was got, what was expected and what to type."""
+
+
+class InfeasibleError(ImplicitBiasError, ValueError):
+    """No point satisfies the constraints; `certificate` proves it.
+
+    Attributes:
+        certificate: a `Certificate` whose residuals measure the proof of infeasibility.
+    """
+
+    def __init__(self, message: str, certificate: "Certificate") -> None:
+        super().__init__(message)
+        self.certificate = certificate

@@ -1,0 +1,45 @@
+"""How a computation ended, as a sentence."""
+
+from enum import Enum
+
+
+class Status(Enum):
+    """How a computation ended. The value is a sentence for people, `ok` is for code.
+
+    `ok` is true when the result is what was asked for: it converged, or it stopped where the caller said.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> path = ib.saddle_path(ib.LeastSquares([[1.0, 0.0], [0.0, 1.0]], [2.0, 1.0]))
+        >>> path.status.ok
+        True
+        >>> print(path.status.value)
+        Converged: the end was reached and its certificate holds.
+    """
+
+    CONVERGED = "Converged: the end was reached and its certificate holds."
+    NOT_UNIQUE = (
+        "Converged, but the end is not unique: several points share its value and its certificate; "
+        "the canonical one is returned."
+    )
+    REACHED_TIME = "Stopped at the requested end time."
+    REACHED_COUNT = "Stopped after the requested number of events; more follow."
+    STOPPED_BY_CALLER = "Stopped because a callback asked for it."
+    INTERRUPTED = "Interrupted from the keyboard: what was computed until then is returned."
+    MAX_STEPS = "Stopped early: the step limit was reached before the end time (raise max_steps)."
+    STEP_UNDERFLOW = (
+        "Stopped early: the step size fell below what the time variable can resolve "
+        "(loosen rtol, or look for a blow-up at the last time)."
+    )
+    NOT_CERTIFIED = (
+        "Finished, but the certificate does not hold: look at certificate.residuals; "
+        "badly conditioned data is the usual cause."
+    )
+
+    @property
+    def ok(self) -> bool:
+        """Whether the result is what was asked for."""
+        return self not in _FAILURES
+
+
+_FAILURES = (Status.INTERRUPTED, Status.MAX_STEPS, Status.STEP_UNDERFLOW, Status.NOT_CERTIFIED)

@@ -1,0 +1,82 @@
+"""Commands and exit statuses: 0 all well, 1 a claim failed, 2 bad input, 130 interrupted."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from implicitbias import __version__
+
+app = typer.Typer(
+    help="Where does training end up, and how does it get there? Predict, simulate, certify.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"implicitbias {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that need no command."""
+
+
+@app.command("list")
+def list_studies() -> None:
+    """List the studies: papers that `implicitbias run` reproduces."""
+    from implicitbias.cli._tables import print_cards
+    from implicitbias.studies._registry import list_cards
+
+    print_cards(list_cards())
+
+
+@app.command("run")
+def run_studies(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Studies; all if none is named.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")
+    ] = None,
+) -> None:
+    """Run studies, print their claims, and exit with status 1 if one does not hold."""
+    from implicitbias.studies._registry import find, list_cards
+
+    # A misspelt name must not cost the time of the studies before it.
+    cards = [find(name) for name in names] if names else list(list_cards())
+    from implicitbias.cli._progress import progress_bar
+    from implicitbias.cli._tables import print_result
+    from implicitbias.studies import run
+
+    held = True
+    for card in cards:
+        with progress_bar(card.name) as progress:
+            result = run(card.name, out=out, progress=progress)
+        print_result(result)
+        held = held and result.ok
+    if not held:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script."""
+    from implicitbias._core.errors import ImplicitBiasError
+
+    try:
+        app()
+    except ImplicitBiasError as error:
+        print(f"implicitbias: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("implicitbias: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,42 @@
+"""A progress bar on standard error, and plain lines where that is no terminal."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from implicitbias._core.progress import Progress as Report
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Report]:
+    """Yield the function that long work calls with (fraction, text)."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console, title)
+        return
+    columns = (
+        TextColumn("[bold]{task.fields[title]}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0, title=title)
+        yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
+
+
+def _lines(console: Console, title: str) -> Report:
+    last = -_SECONDS_BETWEEN_LINES
+
+    def report(fraction: float, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES or fraction >= 1.0:
+            last = time.monotonic()
+            console.print(f"{title} {fraction:4.0%} {text}", highlight=False)
+
+    return report

@@ -1,0 +1,13 @@
+"""Limits: where flows end and what they pass on the way, predicted without training and certified.
+
+To add a predicted limit, write a module with one function that returns a value carrying a `Certificate`; to add a
+property that points can be certified for, subclass `Criterion`. Nothing here may import `flows`.
+"""
+
+from implicitbias.limits._criterion import Criterion as Criterion
+from implicitbias.limits._criterion import certify as certify
+from implicitbias.limits._linear_programs import least_l1_dual as least_l1_dual
+from implicitbias.limits._min_l1 import MinL1 as MinL1
+from implicitbias.limits._predict_path import Jump as Jump
+from implicitbias.limits._predict_path import saddle_path as saddle_path
+from implicitbias.limits._saddle_path import SaddlePath as SaddlePath

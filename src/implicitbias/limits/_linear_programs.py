@@ -1,0 +1,67 @@
+"""The one door to HiGHS: small linear programs of this room."""
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from numpy import ndarray
+from scipy.optimize import linprog
+
+from implicitbias._core.errors import ImplicitBiasError
+
+_OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+
+
+def maximal_support(
+    row_space: Float64[ndarray, "r m"], point: Float64[ndarray, " m"]
+) -> tuple[Bool[ndarray, " m"], Float64[ndarray, " m"]] | None:
+    """Which u_i can be positive in {u >= 0: row_space (u - point) = 0}, and a u where all of those are.
+
+    `row_space` has orthonormal rows, so that nearly dependent columns look no different from others. One linear
+    program: maximise sum t over t <= u, 0 <= t <= 1, row_space (u - lambda point) = 0, lambda >= 1; by homogeneity
+    every u_i that can be positive reaches t_i = 1. None where HiGHS cannot tell.
+    """
+    rank, m = row_space.shape
+    unit = float(np.max(point))  # HiGHS's tolerances are absolute
+    equal = np.hstack([row_space, np.zeros((rank, m)), -(row_space @ (point / unit))[:, None]])
+    below = np.hstack([-np.eye(m), np.eye(m), np.zeros((m, 1))])
+    cost = np.concatenate([np.zeros(m), -np.ones(m), [0.0]])
+    bounds = [(0, None)] * m + [(0, 1)] * m + [(1, None)]
+    limits = {"A_ub": below, "b_ub": np.zeros(m), "A_eq": equal, "b_eq": np.zeros(rank)}
+    answer = linprog(cost, **limits, bounds=bounds, options=_OPTIONS)
+    if answer.x is None:
+        return None
+    return (answer.x[m : 2 * m] > 0.5) | (point > 0.0), unit * answer.x[:m] / answer.x[-1]
+
+
+def least_l1_dual(
+    X: Float64[ndarray, "n d"],
+    norms: Float64[ndarray, " d"],
+    fit: Float64[ndarray, " n"],
+    q: Float64[ndarray, " d"],
+) -> Float64[ndarray, " n"]:
+    """nu that maximises <nu, fit> over ||q + X^T nu||_inf <= 1, drawn towards 0 until it is feasible."""
+    kept = norms > 0.0
+    columns = X[:, kept] / norms[kept]
+    basis, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    basis = basis[:, singular > 1e-12 * np.max(singular, initial=0.0)]
+    # Scaled by the fit's size, so that HiGHS's absolute tolerances mean the same for every unit of y.
+    unit = float(np.sqrt(fit @ fit)) or 1.0
+    rows = (basis.T @ columns).T
+    upper, lower = (1.0 - q[kept]) / norms[kept], (1.0 + q[kept]) / norms[kept]
+    size = float(np.max(upper + lower))
+    answer = linprog(
+        -(basis.T @ fit) / unit,
+        A_ub=np.vstack([rows, -rows]),
+        b_ub=np.concatenate([upper, lower]) / size,
+        bounds=(None, None),
+        options=_OPTIONS,
+    )
+    if answer.x is None:
+        raise ImplicitBiasError(f"the linear program for the dual certificate failed: {answer.message}")
+    nu = size * (basis @ answer.x)
+    s = nu @ X
+    room = np.where(s > 0.0, 1.0 - q, 1.0 + q)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shrink = np.min(np.where(s != 0.0, room / np.abs(s), np.inf), initial=1.0)
+    # A coordinate with q = 1 has no room upwards: shrinking cannot mend it and its rounding is judged as it is.
+    shrunk: ndarray = nu * (shrink if shrink > 0.5 else 1.0)
+    return shrunk

@@ -1,0 +1,168 @@
+"""`saddle_path`: arguments in, certified path out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy import sparse
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.certificate import Certificate
+from implicitbias._core.errors import InputError
+from implicitbias._core.status import Status
+from implicitbias.limits._min_l1 import TOLERANCE, min_l1_certificate, relative_gradient
+from implicitbias.limits._path_walk import Saddle, Walk
+from implicitbias.limits._saddle_path import SaddlePath
+from implicitbias.problems import LeastSquares
+
+
+@dataclass(frozen=True, eq=False)
+class Jump:
+    """What `on_jump` is told about the saddle that was just reached.
+
+    Attributes:
+        number: 1 for the first jump.
+        time: slow time of the jump.
+        loss: L at the new saddle.
+        entered: coordinates that became non-zero.
+        left: coordinates that became zero.
+        active: how many are non-zero now.
+
+    Reference:
+        pesme2023saddle.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> seen = []
+        >>> problem = ib.LeastSquares([[2.0, 0.0], [0.0, 1.0]], [4.0, 1.0])
+        >>> path = ib.saddle_path(problem, on_jump=lambda jump: seen.append(jump.entered.tolist()))
+        >>> seen
+        [[0], [1]]
+    """
+
+    number: int
+    time: float
+    loss: float
+    entered: ndarray
+    left: ndarray
+    active: int
+
+
+def saddle_path(
+    problem: LeastSquares,
+    *,
+    start: Any = None,
+    max_jumps: int | None = None,
+    t_max: float | None = None,
+    on_jump: Callable[[Jump], Any] | None = None,
+) -> SaddlePath:
+    r"""The exact path of saddles that a diagonal network of vanishing initialisation follows.
+
+    For w = u * v (or u^2 - v^2 at twice the speed) from scale alpha, $w(t \ln(1/\alpha))$ converges as alpha -> 0 to
+    a piecewise-constant path. At each jump the coordinates whose dual $s_i = \int_0^t x_i^\top (y - X w)/n$ has
+    reached +1 or -1 may become non-zero, with that sign, and w moves to the minimiser of L under those signs. Ties
+    and dependent columns are handled exactly: fit, dual and times are unique, and where the split among dependent
+    columns is not, the canonical one is returned and `status` says so.
+
+    Args:
+        problem: a `LeastSquares` problem, any n and d, any rank.
+        start: (d,) pretrained start, None for zero. The first saddle is then the refit on its signs, at t = 0.
+        max_jumps: stop after so many jumps.
+        t_max: stop before the first jump after this slow time.
+        on_jump: called with a `Jump` after each one; a true return value stops the walk.
+
+    Returns:
+        A `SaddlePath`. Its times are slow times: flow time divided by ln(1/alpha).
+
+    Raises:
+        InputError: a start of the wrong length or with NaN, a negative max_jumps or t_max.
+
+    Reference:
+        pesme2023saddle (the path), decleves2026statistical (pretrained start).
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> X = np.random.default_rng(0).standard_normal((5, 7))
+        >>> path = ib.saddle_path(ib.LeastSquares(X, X @ [1, -2, 0, 0, 0, 0, 0]))
+        >>> path.times.round(4).tolist()
+        [0.0, 0.6582, 1.4125, 1.6725]
+        >>> path.certificate.holds
+        True
+    """
+    if not isinstance(problem, LeastSquares):
+        raise InputError(
+            f"problem is a {type(problem).__name__}, a LeastSquares is expected; "
+            "type ib.saddle_path(ib.LeastSquares(X, y))"
+        )
+    w0 = np.zeros(problem.shape[1]) if start is None else problem.predictor(start, "start")
+    _refuse_negative("max_jumps", max_jumps)
+    _refuse_negative("t_max", t_max)
+    walk = Walk(problem, w0)
+    walk.run(max_jumps, t_max, lambda: on_jump is not None and _tell(walk.saddles, on_jump))
+    return _as_path(walk)
+
+
+def _refuse_negative(name: str, value: float | None) -> None:
+    if value is not None and not value >= 0:
+        raise InputError(f"{name} is {value}, a number >= 0 or None is expected")
+
+
+def _tell(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:
+    if len(saddles) < 2:
+        return False
+    before, now = saddles[-2], saddles[-1]
+    entered = np.setdiff1d(now.support, before.support)
+    left = np.setdiff1d(before.support, now.support)
+    return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.support))))
+
+
+def _as_path(walk: Walk) -> SaddlePath:
+    rows, complete = walk.saddles, walk.status is Status.CONVERGED
+    table = _table(rows, walk.problem.shape[1])
+    certificate = _certificate(walk, table[[-1]].toarray()[0], complete)
+    status = walk.status
+    assert status is not None  # the walk has ended
+    if not certificate.holds:
+        status = Status.NOT_CERTIFIED
+    elif complete and not rows[-1].unique:
+        status = Status.NOT_UNIQUE
+    end = np.inf if complete else walk.next_time
+    return SaddlePath(
+        problem=walk.problem,
+        times=frozen(np.array([row.time for row in rows])),
+        coefficients_sparse=table,
+        nu=frozen(np.array([row.nu for row in rows])),
+        losses=frozen(np.array([row.loss for row in rows])),
+        boundary_sets=tuple(frozen(row.boundary) for row in rows),
+        unique=frozen(np.array([row.unique for row in rows])),
+        strictly_complementary=frozen(np.array([row.strict for row in rows])),
+        valid_until=end,
+        certificate=certificate,
+        status=status,
+    )
+
+
+def _table(rows: list[Saddle], d: int) -> Any:
+    counts = np.cumsum([0] + [len(row.support) for row in rows])
+    indices = np.concatenate([row.support for row in rows])
+    values: Float64[ndarray, " m"] = np.concatenate([row.values for row in rows])
+    return sparse.csr_array((values, indices, counts), shape=(len(rows), d))
+
+
+def _certificate(walk: Walk, last: Float64[ndarray, " d"], complete: bool) -> Certificate:
+    worst = float(np.nanmax([0.0] + [row.stationarity for row in walk.saddles]))
+    residuals = {"worst_saddle": worst}
+    if complete:
+        residuals["stationarity"] = relative_gradient(walk.problem, last)
+        return min_l1_certificate(walk.problem, last, walk.q, walk.nu, residuals)
+    holds = worst <= TOLERANCE
+    state = (
+        "every saddle minimises the loss under its signs"
+        if holds
+        else "some saddle is not optimal under its signs"
+    )
+    sentence = f"{state}; the path was cut, so nothing is said about its end"
+    return Certificate(holds, np.nan, residuals, TOLERANCE, sentence)

@@ -1,0 +1,175 @@
+"""The path of saddles as a value."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from numpy import ndarray
+
+from implicitbias._core import labelled
+from implicitbias._core.arrays import frozen
+from implicitbias._core.certificate import Certificate
+from implicitbias._core.errors import InputError
+from implicitbias._core.status import Status
+from implicitbias.problems import LeastSquares
+
+
+@dataclass(frozen=True, eq=False)
+class SaddlePath:
+    r"""The piecewise-constant limit $\tilde w(t) = \lim_{\alpha \to 0} w^\alpha(t \ln(1/\alpha))$, saddle by saddle.
+
+    `t` is slow time throughout: flow time divided by $\ln(1/\alpha)$. Row k of every array is the saddle that is
+    reached at `times[k]` and left at `times[k + 1]`; row 0 is the start.
+
+    Attributes:
+        problem: the `LeastSquares` problem.
+        times: (k+1,) jump times, ascending, `times[0] == 0`.
+        coefficients_sparse: (k+1, d) `scipy.sparse.csr_array`, as it is stored.
+        nu: (k+1, n) dual variables at the jump times: s = q + X^T nu, with q the signs of the start.
+        losses: (k+1,) L at each saddle.
+        boundary_sets: k+1 arrays of coordinates with |s_i| = 1 at the jump time (they may have w_i = 0).
+        unique: (k+1,) whether the saddle's coefficients are unique; where not, they are the canonical split:
+            of all sign-feasible w with that fit, the flow tends to the one of least sum |w_i| ln |w_i|.
+        strictly_complementary: (k+1,) no i with |s_i| = 1 and w_i = grad_i = 0: there the flow approaches the
+            saddle exponentially fast in ln(1/alpha), elsewhere like its inverse.
+        valid_until: the path is known on [0, valid_until): inf for a complete path.
+        certificate: optimality of every saddle, and of the last point as the least l1 norm.
+        status: how the walk ended.
+        feature_names: column names of a DataFrame, else None.
+
+    Reference:
+        pesme2023saddle.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> path = ib.saddle_path(ib.LeastSquares([[2.0, 0.0], [0.0, 1.0]], [4.0, 1.0]))
+        >>> path.times.tolist()
+        [0.0, 0.25, 2.0]
+        >>> path.coefficients.tolist()
+        [[0.0, 0.0], [2.0, 0.0], [2.0, 1.0]]
+        >>> path.at(1.0).tolist()
+        [2.0, 0.0]
+    """
+
+    problem: LeastSquares
+    times: Float64[ndarray, " k"]
+    coefficients_sparse: Any
+    nu: Float64[ndarray, "k n"]
+    losses: Float64[ndarray, " k"]
+    boundary_sets: tuple[ndarray, ...]
+    unique: Bool[ndarray, " k"]
+    strictly_complementary: Bool[ndarray, " k"]
+    valid_until: float
+    certificate: Certificate
+    status: Status
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Column names of a DataFrame, else None."""
+        return self.problem.feature_names
+
+    @property
+    def n_jumps(self) -> int:
+        """Number of jumps (rows less the start)."""
+        return len(self.times) - 1
+
+    @cached_property
+    def coefficients(self) -> Float64[ndarray, "k d"]:
+        """(k+1, d) dense, built when first asked for."""
+        return frozen(self.coefficients_sparse.toarray())
+
+    @cached_property
+    def dual(self) -> Float64[ndarray, "k d"]:
+        """(k+1, d) s at the jump times, in [-1, 1]; exactly -1 or 1 on the boundary sets."""
+        s = np.sign(self.coefficients[0]) + self.nu @ self.problem.X
+        for row, boundary in zip(s, self.boundary_sets, strict=True):
+            row[boundary] = np.sign(row[boundary])
+        return frozen(np.clip(s, -1.0, 1.0))
+
+    @cached_property
+    def active_sets(self) -> tuple[ndarray, ...]:
+        """k+1 ascending arrays of coordinates with a non-zero coefficient."""
+        table = self.coefficients_sparse
+        return tuple(
+            frozen(table.indices[a:b]) for a, b in zip(table.indptr[:-1], table.indptr[1:], strict=True)
+        )
+
+    def at(self, t: Any) -> Float64[ndarray, "..."]:
+        """w~(t), right-continuous: (d,) for a number, (m, d) for m times.
+
+        Raises:
+            InputError: t < 0, or t at or beyond `valid_until`.
+        """
+        times = self._checked(t)
+        rows = np.searchsorted(self.times, times, side="right") - 1
+        return self.coefficients[rows]
+
+    def time_average(self, t: Any) -> Float64[ndarray, "..."]:
+        r"""$\frac1t \int_0^t \tilde w$: (d,) for a number, (m, d) for m times; w~(0) at t = 0.
+
+        It solves the Lasso with penalty 1/t exactly when no coordinate has returned to 0 and left the boundary.
+
+        Raises:
+            InputError: t < 0, or t at or beyond `valid_until`.
+
+        Reference:
+            berthier2026lasso.
+        """
+        times = self._checked(t)
+        rows = np.searchsorted(self.times, times, side="right") - 1
+        steps = np.diff(self.times)[:, None] * self.coefficients[:-1]
+        integral = np.vstack([np.zeros(self.problem.shape[1]), np.cumsum(steps, axis=0)])
+        since = np.expand_dims(times - self.times[rows], -1)
+        total = integral[rows] + since * self.coefficients[rows]
+        length = np.expand_dims(times, -1)
+        return np.where(length > 0.0, total / np.where(length > 0.0, length, 1.0), self.coefficients[rows])
+
+    def arc_length(self) -> Float64[ndarray, " k"]:
+        """(k+1,) times[k] + sum of ||w_j - w_(j-1)||_2: the clock that also runs during jumps.
+
+        A jump counts with its chord, the variation of the limit; the curve that the flow takes is at least as long.
+        """
+        rows = self.coefficients
+        unit = float(np.max(np.abs(rows))) or 1.0  # its square may overflow
+        chords = unit * np.sqrt(np.sum(np.diff(rows / unit, axis=0) ** 2, axis=1))
+        return self.times + np.concatenate([[0.0], np.cumsum(chords)])
+
+    def to_dataset(self) -> Any:
+        """An `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags; the end as attributes."""
+        names = self.feature_names or [f"x{i}" for i in range(self.problem.shape[1])]
+        return labelled.dataset(
+            {
+                "coefficients": (("jump", "feature"), self.coefficients),
+                "dual": (("jump", "feature"), self.dual),
+                "loss": (("jump",), self.losses),
+                "active": (("jump",), np.diff(self.coefficients_sparse.indptr)),
+                "unique": (("jump",), self.unique),
+                "strictly_complementary": (("jump",), self.strictly_complementary),
+            },
+            {"jump": np.arange(len(self.times)), "feature": list(names), "time": ("jump", self.times)},
+            {
+                "status": self.status.name,
+                "certificate_holds": int(self.certificate.holds),
+                "certificate_gap": self.certificate.gap,
+                "time_unit": "slow time: flow time / ln(1/alpha)",
+            },
+        )
+
+    def _checked(self, t: Any) -> Float64[ndarray, "..."]:
+        times = np.asarray(t, dtype=np.float64)
+        if times.ndim > 1:
+            raise InputError(
+                f"t has shape {times.shape}, a number or a one-dimensional array of times is expected"
+            )
+        if times.size and not (np.all(times >= 0.0) and np.all(times < self.valid_until)):
+            raise InputError(
+                f"t lies in [{np.min(times):g}, {np.max(times):g}], the path is known on [0, {self.valid_until:g}); "
+                "a longer one needs a larger max_jumps or t_max"
+            )
+        return times
+
+    def __repr__(self) -> str:
+        n, d = self.problem.shape
+        return f"SaddlePath({self.n_jumps} jumps, n={n}, d={d}, {self.status.name}, certified={self.certificate.holds})"

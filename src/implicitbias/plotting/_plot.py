@@ -1,0 +1,33 @@
+"""`plot`: one door for every result."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from implicitbias._core.errors import InputError
+from implicitbias.limits import SaddlePath
+from implicitbias.plotting._paths import path_figure
+from implicitbias.plotting._trajectories import trajectory_figure
+from implicitbias.trajectories import Trajectory
+
+
+def plot(result: Any) -> Figure:
+    """A matplotlib figure of a result: a `SaddlePath` or a `Trajectory`.
+
+    The figure belongs to no global state: save it with `figure.savefig(name)`, or let a notebook show it.
+
+    Raises:
+        InputError: a result of another type.
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> path = ib.saddle_path(ib.LeastSquares(np.eye(3), [3.0, 2.0, 1.0]))
+        >>> figure = ib.plot(path)
+        >>> [axis.get_ylabel() for axis in figure.axes]
+        ['coefficient', 'loss']
+    """
+    if isinstance(result, SaddlePath):
+        return path_figure(result)
+    if isinstance(result, Trajectory):
+        return trajectory_figure(result)
+    raise InputError(f"result is a {type(result).__name__}, a SaddlePath or a Trajectory is expected")

@@ -1,0 +1,24 @@
+"""Errors against a small parameter, on logarithmic axes, with the slope that theory gives."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from implicitbias.plotting._style import COLOURS, new_figure
+
+
+def rate_figure(x: ndarray, errors: dict[str, ndarray], x_label: str, y_label: str, slope: float) -> Figure:
+    """One line a name in `errors`, and a dashed guide of the expected slope."""
+    figure, axes = new_figure(1, height=4.2, width=6.5)
+    axis = axes[0, 0]
+    for colour, (name, values) in zip(COLOURS, errors.items(), strict=False):
+        shown = values > 0.0
+        axis.loglog(x[shown], values[shown], "o-", color=colour, markersize=4, linewidth=1.4, label=name)
+    top = max(float(np.max(values)) for values in errors.values())
+    axis.loglog(
+        x, top * (x / x.max()) ** slope * 1.6, "--", color="#8A9094", linewidth=1.0, label=f"slope {slope:g}"
+    )
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+    axis.legend(frameon=False, fontsize=8)
+    return figure

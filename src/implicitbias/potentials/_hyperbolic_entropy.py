@@ -1,0 +1,77 @@
+"""The hyperbolic entropy: the potential of two-layer diagonal networks."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from implicitbias._core.errors import InputError
+from implicitbias.potentials._potential import Potential
+
+
+class HyperbolicEntropy(Potential):
+    r"""$\phi_a(w) = \frac12 \sum_i \bigl[ w_i \operatorname{arcsinh}(w_i / a_i) - \sqrt{w_i^2 + a_i^2} + a_i \bigr]$.
+
+    The potential of $w = u \odot v$ with $a_i = |u_{0,i}^2 - v_{0,i}^2| / 2$; a = alpha^2 for u0 = sqrt(2) alpha and
+    v0 = 0. Its mirror is $\frac12 \operatorname{arcsinh}(w / a)$ and its inverse mirror $a \sinh(2z)$. Everything is
+    computed from ln a, so that a = 1e-2000 is as good as a = 1e-3.
+
+    Args:
+        scale: a > 0, a number or (d,).
+        log_scale: ln a (natural), where a itself would underflow; give one of the two.
+
+    Raises:
+        InputError: both or none given, a <= 0, NaN or infinite values.
+
+    Reference:
+        woodworth2020kernel; identity 0.1 of the theory page.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> phi = ib.HyperbolicEntropy(log_scale=-4605.0)  # alpha = 1e-1000
+        >>> z = phi.mirror([1.0, -0.5])
+        >>> phi.inverse_mirror(z).round(9).tolist()
+        [1.0, -0.5]
+    """
+
+    log_scale: Any
+
+    def __init__(self, scale: Any = None, *, log_scale: Any = None) -> None:
+        if (scale is None) == (log_scale is None):
+            raise InputError(
+                "give exactly one of scale=a and log_scale=ln(a), for instance log_scale=2 * ln(alpha)"
+            )
+        value = np.asarray(log_scale if scale is None else scale, dtype=np.float64)
+        name = "log_scale" if scale is None else "scale"
+        if value.ndim > 1:
+            raise InputError(f"{name} has shape {value.shape}, a number or a (d,) array is expected")
+        if not np.all(np.isfinite(value)) or (scale is not None and not np.all(value > 0.0)):
+            expected = "a finite number" if scale is None else "a positive, finite number (alpha**2)"
+            raise InputError(f"{name} is {value.tolist()}, {expected} is expected")
+        self.log_scale = value if scale is None else np.log(value)
+
+    def value_formula(self, w: jax.Array) -> jax.Array:
+        a = jnp.exp(self.log_scale)
+        # sqrt(w^2 + a^2) - a without cancellation where |w| << a
+        root = w * w / (jnp.hypot(w, a) + a + jnp.finfo(w.dtype).tiny)
+        return w * self.mirror_formula(w) - root / 2
+
+    def mirror_formula(self, w: jax.Array) -> jax.Array:
+        a = jnp.exp(self.log_scale)
+        size = jnp.abs(w)
+        large = size > a
+        far = jnp.log(jnp.where(large, size + jnp.hypot(w, a), 1.0)) - self.log_scale
+        near = jnp.arcsinh(jnp.where(large | (a == 0.0), 0.0, size) / jnp.where(a == 0.0, 1.0, a))
+        return jnp.sign(w) * jnp.where(large, far, near) / 2
+
+    def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
+        size = 2 * jnp.abs(z)
+        small = size < 1.0
+        near = jnp.exp(self.log_scale) * jnp.sinh(jnp.where(small, size, 0.0))
+        far = (jnp.exp(size + self.log_scale) - jnp.exp(self.log_scale - size)) / 2
+        return jnp.sign(z) * jnp.where(small, near, far)
+
+    def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
+        size = 2 * jnp.abs(z)
+        return jnp.exp(size + self.log_scale) + jnp.exp(self.log_scale - size)

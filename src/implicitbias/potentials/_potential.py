@@ -1,0 +1,69 @@
+"""What a potential is: four formulas, traced by JAX; NumPy at the public surface."""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.precision import double_precision
+
+
+class Potential(eqx.Module):
+    r"""A separable Legendre function $\phi(w) = \sum_i h_i(w_i)$.
+
+    Subclasses give the four formulas that end in `_formula`; they are traced by JAX in float64, on (d,) arrays.
+
+    Reference:
+        pesme2024mirror: the mirror flow is $d \nabla\phi(w_t) = -\nabla L(w_t) dt$.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> phi = ib.SquaredNorm()
+        >>> phi.mirror([1.0, -2.0]).tolist()
+        [1.0, -2.0]
+        >>> isinstance(phi, ib.Potential)
+        True
+    """
+
+    @abstractmethod
+    def value_formula(self, w: jax.Array) -> jax.Array:
+        """h_i(w_i), (d,)."""
+
+    @abstractmethod
+    def mirror_formula(self, w: jax.Array) -> jax.Array:
+        """h_i'(w_i), (d,)."""
+
+    @abstractmethod
+    def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
+        """The w with h_i'(w_i) = z_i, (d,)."""
+
+    @abstractmethod
+    def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
+        """d w_i / d z_i = 1 / h_i''(w_i), (d,)."""
+
+    def value(self, w: Any) -> float:
+        """phi(w)."""
+        return float(np.sum(self._apply(self.value_formula, w, "w")))
+
+    def mirror(self, w: Any) -> Float64[ndarray, " d"]:
+        """grad phi(w): the dual variable z."""
+        return self._apply(self.mirror_formula, w, "w")
+
+    def inverse_mirror(self, z: Any) -> Float64[ndarray, " d"]:
+        """The w with grad phi(w) = z."""
+        return self._apply(self.inverse_mirror_formula, z, "z")
+
+    def divergence(self, w: Any, v: Any) -> float:
+        """The Bregman divergence phi(w) - phi(v) - <grad phi(v), w - v> >= 0."""
+        a, b = real_array(w, "w", ndim=1), real_array(v, "v", ndim=1)
+        return self.value(a) - self.value(b) - float(self.mirror(b) @ (a - b))
+
+    def _apply(self, formula: Any, point: Any, name: str) -> Float64[ndarray, " d"]:
+        array = real_array(point, name, ndim=1)
+        with double_precision():
+            return frozen(np.asarray(formula(jax.numpy.asarray(array))))

@@ -1,0 +1,31 @@
+"""The Euclidean potential: mirror flow is gradient flow."""
+
+import jax
+import jax.numpy as jnp
+
+from implicitbias.potentials._potential import Potential
+
+
+class SquaredNorm(Potential):
+    r"""$\phi(w) = \frac12 \lVert w \rVert^2$: its mirror flow is gradient flow in w.
+
+    Reference:
+        pesme2024mirror.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> ib.SquaredNorm().divergence([3.0, 0.0], [0.0, 4.0])
+        12.5
+    """
+
+    def value_formula(self, w: jax.Array) -> jax.Array:
+        return w * w / 2
+
+    def mirror_formula(self, w: jax.Array) -> jax.Array:
+        return w
+
+    def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
+        return z
+
+    def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
+        return jnp.ones_like(z)

@@ -1,0 +1,48 @@
+"""The studies there are. Listing them imports none of them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from implicitbias._core.errors import InputError
+
+if TYPE_CHECKING:
+    from implicitbias.studies._study import Study
+
+
+class Card(NamedTuple):
+    """A study's name, paper and what it shows."""
+
+    name: str
+    paper: str
+    shows: str
+    module: str
+
+
+_CARDS = (
+    Card(
+        "saddle-to-saddle",
+        "Pesme & Flammarion 2023, arXiv 2304.00488",
+        "diagonal networks of vanishing initialisation jump from saddle to saddle along an exactly known path",
+        "implicitbias.studies.saddle_to_saddle",
+    ),
+)
+
+
+def list_cards() -> tuple[Card, ...]:
+    """The studies there are, as cards with `name`, `paper` and `shows`."""
+    return _CARDS
+
+
+def find(name: str) -> Card:
+    """The card of a name, or an error that says which names there are."""
+    for card in _CARDS:
+        if card.name == name:
+            return card
+    names = ", ".join(card.name for card in _CARDS)
+    raise InputError(f"there is no study {name!r}; there are: {names}. List them with: implicitbias list")
+
+
+def load(name: str) -> "Study":
+    """The study itself."""
+    study: Study = import_module(find(name).module).STUDY
+    return study

@@ -1,0 +1,1 @@
+"""Tests: the tree of the source, plus laws/, agreements/, oracles/ and architecture/."""

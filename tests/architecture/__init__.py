@@ -1,0 +1,1 @@
+"""What holds of the code itself: walls, lazy imports, public names, habits, documentation."""

@@ -1,0 +1,44 @@
+"""Set-up of every test process: run-time type checks, seeded property tests, no display, no oversubscription."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before NumPy is imported: figures need no display, and two workers on two cores need one BLAS thread each.
+os.environ["MPLBACKEND"] = "Agg"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+import hypothesis
+from jaxtyping import install_import_hook
+
+PACKAGE = "implicitbias"
+
+
+def leaf_modules(package: str) -> Iterator[str]:
+    """Every module of `package` whose functions can be wrapped, found without importing anything.
+
+    The hook also covers what lies under a name, so packages are not listed: naming one would cover its
+    `_kernels` modules, whose functions numba compiles from source and nothing may wrap.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f'{package} is not installed: type pip install -c constraints.txt -e ".[test]"')
+    for folder in map(Path, spec.submodule_search_locations):
+        for file in sorted(folder.rglob("*.py")):
+            if file.stem not in ("__init__", "__main__") and not file.stem.endswith("_kernels"):
+                yield ".".join((package, *file.relative_to(folder).with_suffix("").parts))
+
+
+_MODULES = list(leaf_modules(PACKAGE))
+_TOO_EARLY = sorted(set(_MODULES) & set(sys.modules))
+if _TOO_EARLY:
+    raise RuntimeError(f"imported before the run-time type checks were switched on: {', '.join(_TOO_EARLY)}")
+install_import_hook(_MODULES, "beartype.beartype")
+
+# derandomize: the same examples on every run and every machine; explore with --hypothesis-seed and another profile.
+hypothesis.settings.register_profile("seeded", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("seeded")

@@ -1,0 +1,108 @@
+"""The canonical split of a fit by routes the library does not take: a dual Newton, a conic solver, finite alpha."""
+
+import clarabel
+import numpy as np
+from numpy import ndarray
+from scipy import sparse
+
+from tests.oracles.lp import largest_values, row_space
+
+
+def _minimise(value, slope_and_curvature, x: ndarray) -> ndarray:
+    """Newton with halving for a smooth convex function; ends where steps are rounding."""
+    for _ in range(500):
+        slope, curvature = slope_and_curvature(x)
+        step = -np.linalg.solve(curvature, slope)
+        size, here = 1.0, value(x)
+        # `slack` lets the last steps pass, whose decrease is below the rounding of the value.
+        slack = 1e-14 * (1.0 + abs(here))
+        while size > 1e-12 and not value(x + size * step) <= here + slack:
+            size /= 2
+        x = x + size * step
+        if size == 1.0 and np.max(np.abs(step)) <= 1e-14 * (1.0 + np.max(np.abs(x))):
+            break
+    return x
+
+
+def split_by_dual(X: ndarray, fit: ndarray, s: ndarray, boundary: list[int], m: ndarray) -> ndarray:
+    """argmin sum |w_i| ln(|w_i| / m_i) - |w_i| over {X w = fit, w_i s_i >= 0, w = 0 off `boundary`}.
+
+    With the columns that can be non-zero (by linear programs), |w_i| = m_i exp(s_i x_i^T mu) and
+    mu minimises sum m_i exp(s_i x_i^T mu) - <mu, fit>.
+    """
+    largest = largest_values(X, fit, s, boundary)
+    # Values that HiGHS calls positive but are within its tolerance of 0 are forced to be 0.
+    free = [i for i in boundary if largest[i] > 1e-7]
+    w = np.zeros(X.shape[1])
+    if not free:
+        return w
+    rows, basis = row_space(X[:, free] * s[free])
+    target, weight = basis.T @ fit, m[free]
+
+    def value(mu: ndarray) -> float:
+        with np.errstate(over="ignore"):
+            return float(weight @ np.exp(mu @ rows) - mu @ target)
+
+    def slope_and_curvature(mu: ndarray) -> tuple[ndarray, ndarray]:
+        size = weight * np.exp(mu @ rows)
+        return rows @ size - target, (rows * size) @ rows.T
+
+    mu = _minimise(value, slope_and_curvature, np.zeros(len(target)))
+    w[free] = s[free] * weight * np.exp(mu @ rows)
+    return w
+
+
+def split_by_cone(X: ndarray, fit: ndarray, s: ndarray, free: list[int], m: ndarray) -> ndarray:
+    """The same by Clarabel: maximise sum x_i + w_i with (x_i, w_i, m_i) in the exponential cone, X w = fit."""
+    rows, basis = row_space(X[:, free] * s[free])
+    k = len(free)
+    blocks, right = [np.hstack([np.zeros((len(rows), k)), rows])], [basis.T @ fit]
+    for i in range(k):
+        block = np.zeros((3, 2 * k))
+        block[0, i] = block[1, k + i] = -1.0
+        blocks.append(block)
+        right.append(np.array([0.0, 0.0, m[free[i]]]))
+    cones = [clarabel.ZeroConeT(len(rows)), *(clarabel.ExponentialConeT() for _ in free)]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
+    quadratic, linear = sparse.csc_matrix((2 * k, 2 * k)), -np.ones(2 * k)
+    constraints = sparse.csc_matrix(np.vstack(blocks))
+    answer = clarabel.DefaultSolver(
+        quadratic, linear, constraints, np.concatenate(right), cones, settings
+    ).solve()
+    w = np.zeros(X.shape[1])
+    w[free] = s[free] * np.array(answer.x[k:])
+    return w
+
+
+def interpolant_at(X: ndarray, y: ndarray, start: ndarray, log_alpha: float) -> ndarray:
+    """End of the flow of u * v with a = alpha^2 from w = start, at finite alpha and interpolation.
+
+    Theory 0.1 and 0.5: w = a sinh(arcsinh(start / a) + X^T mu) with mu the minimiser of
+    sum a cosh(...) - <mu, y>; alpha goes down from 1 in factors of ten, the last mu is the next guess.
+    """
+    rows, basis = row_space(X)
+    target, mu = basis.T @ y, np.zeros(len(rows))
+    for level in np.linspace(0.0, log_alpha, max(2, int(-log_alpha / 2.3))):
+        log_a = 2.0 * level
+        size = np.where(start == 0.0, 1.0, np.abs(start))
+        # arcsinh(x / a) = ln(x + sqrt(x^2 + a^2)) - ln a
+        offset = np.sign(start) * (np.log(size + np.hypot(size, np.exp(log_a))) - log_a)
+
+        def up(mu: ndarray, offset: ndarray = offset, log_a: float = log_a) -> tuple[ndarray, ndarray]:
+            z = offset + mu @ rows
+            with np.errstate(over="ignore"):
+                return np.exp(log_a + z) / 2, np.exp(log_a - z) / 2
+
+        def value(mu: ndarray, up=up) -> float:
+            plus, minus = up(mu)
+            return float(np.sum(plus + minus) - mu @ target)
+
+        def slope_and_curvature(mu: ndarray, up=up) -> tuple[ndarray, ndarray]:
+            plus, minus = up(mu)
+            return rows @ (plus - minus) - target, (rows * (plus + minus)) @ rows.T
+
+        mu = _minimise(value, slope_and_curvature, mu)
+        plus, minus = up(mu)
+    return plus - minus
