@@ -15,6 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import hypothesis
 from jaxtyping import install_import_hook
 
+import tests.typechecker  # noqa: F401  the hook finds it as an attribute of `tests`
+
 PACKAGE = "implicitbias"
 
 
@@ -37,7 +39,7 @@ _MODULES = list(leaf_modules(PACKAGE))
 _TOO_EARLY = sorted(set(_MODULES) & set(sys.modules))
 if _TOO_EARLY:
     raise RuntimeError(f"imported before the run-time type checks were switched on: {', '.join(_TOO_EARLY)}")
-install_import_hook(_MODULES, "beartype.beartype")
+install_import_hook(_MODULES, "tests.typechecker.checked")
 
 # derandomize: the same examples on every run and every machine; explore with --hypothesis-seed and another profile.
 hypothesis.settings.register_profile("seeded", deadline=None, derandomize=True, print_blob=True)

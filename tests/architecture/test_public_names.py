@@ -21,7 +21,7 @@ PUBLIC_NAMES = [
     "Parametrization",
     "Potential",
     "SaddlePath",
-    "SquareDifference",
+    "SquaredNorm",
     "Status",
     "Trajectory",
     "certify",

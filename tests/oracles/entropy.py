@@ -8,19 +8,21 @@ from scipy import sparse
 from tests.oracles.lp import largest_values, row_space
 
 
-def _minimise(value, slope_and_curvature, x: ndarray) -> ndarray:
-    """Newton with halving for a smooth convex function; ends where steps are rounding."""
+def _minimise(value, slope_and_curvature, x: ndarray, unit: float) -> ndarray:
+    """Newton with halving for a smooth convex function, until the slope is rounding relative to `unit`."""
     for _ in range(500):
         slope, curvature = slope_and_curvature(x)
+        if np.max(np.abs(slope), initial=0.0) <= 1e-14 * unit:
+            break
+        # Directions in which only vanishing coordinates curve would be singular in float64: keep them slow.
+        curvature = curvature + 1e-15 * np.trace(curvature) * np.eye(len(x))
         step = -np.linalg.solve(curvature, slope)
         size, here = 1.0, value(x)
         # `slack` lets the last steps pass, whose decrease is below the rounding of the value.
-        slack = 1e-14 * (1.0 + abs(here))
+        slack = 1e-14 * (unit + abs(here))
         while size > 1e-12 and not value(x + size * step) <= here + slack:
             size /= 2
         x = x + size * step
-        if size == 1.0 and np.max(np.abs(step)) <= 1e-14 * (1.0 + np.max(np.abs(x))):
-            break
     return x
 
 
@@ -47,7 +49,9 @@ def split_by_dual(X: ndarray, fit: ndarray, s: ndarray, boundary: list[int], m: 
         size = weight * np.exp(mu @ rows)
         return rows @ size - target, (rows * size) @ rows.T
 
-    mu = _minimise(value, slope_and_curvature, np.zeros(len(target)))
+    mu = _minimise(
+        value, slope_and_curvature, np.zeros(len(target)), unit=1.0 + np.max(np.abs(target), initial=0.0)
+    )
     w[free] = s[free] * weight * np.exp(mu @ rows)
     return w
 
@@ -80,11 +84,12 @@ def interpolant_at(X: ndarray, y: ndarray, start: ndarray, log_alpha: float) -> 
     """End of the flow of u * v with a = alpha^2 from w = start, at finite alpha and interpolation.
 
     Theory 0.1 and 0.5: w = a sinh(arcsinh(start / a) + X^T mu) with mu the minimiser of
-    sum a cosh(...) - <mu, y>; alpha goes down from 1 in factors of ten, the last mu is the next guess.
+    sum a cosh(...) - <mu, y>; alpha goes down in factors of 1e4, the last mu is the next guess.
     """
     rows, basis = row_space(X)
     target, mu = basis.T @ y, np.zeros(len(rows))
-    for level in np.linspace(0.0, log_alpha, max(2, int(-log_alpha / 2.3))):
+    levels = np.linspace(-1.0, log_alpha, max(2, int(-log_alpha / 9.2)))
+    for level, growth in zip(levels, [1.0, *(levels[1:] / levels[:-1])], strict=True):
         log_a = 2.0 * level
         size = np.where(start == 0.0, 1.0, np.abs(start))
         # arcsinh(x / a) = ln(x + sqrt(x^2 + a^2)) - ln a
@@ -103,6 +108,7 @@ def interpolant_at(X: ndarray, y: ndarray, start: ndarray, log_alpha: float) -> 
             plus, minus = up(mu)
             return rows @ (plus - minus) - target, (rows * (plus + minus)) @ rows.T
 
-        mu = _minimise(value, slope_and_curvature, mu)
+        # nu grows like ln(1 / alpha) times its limit.
+        mu = _minimise(value, slope_and_curvature, mu * growth, unit=1.0 + np.max(np.abs(target)))
         plus, minus = up(mu)
     return plus - minus

@@ -24,8 +24,15 @@ def real_array(value: Any, name: str, ndim: int) -> Float64[ndarray, "..."]:
         )
     if hasattr(value, "dtypes") and hasattr(value, "columns"):
         _refuse_text_columns(value, name)
-    array = np.asarray(value)
-    if array.dtype == object or array.dtype.kind in "USMmV":
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array, whose mask would be lost; drop or impute the masked entries"
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} is not an array of numbers: {error}") from error
+    if array.dtype.kind in "OUSMmVT":
         array = _objects_to_float(array, name)
     if array.dtype.kind == "c":
         raise InputError(
@@ -35,7 +42,8 @@ def real_array(value: Any, name: str, ndim: int) -> Float64[ndarray, "..."]:
         raise InputError(
             f"{name} has shape {array.shape}, {ndim} dimension(s) are expected{_reshape_hint(name, array, ndim)}"
         )
-    array = array.astype(np.float64, order="K", copy=True)
+    with np.errstate(over="ignore"):  # a long double may become inf, which is refused next
+        array = array.astype(np.float64, order="K", copy=True)
     _refuse_non_finite(array, name)
     return array
 
@@ -64,6 +72,11 @@ def _is_number(kind: Any) -> bool:
 
 
 def _objects_to_float(array: ndarray, name: str) -> ndarray:
+    # NumPy would read "1.5" as a number, and a date as days since 1970.
+    if array.dtype != object or any(isinstance(item, (str, bytes)) for item in array.ravel()):
+        raise InputError(
+            f"{name} holds values that are not numbers ({array.dtype}); encode or drop them first"
+        )
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -24,3 +24,7 @@ class InfeasibleError(ImplicitBiasError, ValueError):
     def __init__(self, message: str, certificate: "Certificate") -> None:
         super().__init__(message)
         self.certificate = certificate
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle their `args` only, and worker processes send them home pickled.
+        return (type(self), (str(self), self.certificate))

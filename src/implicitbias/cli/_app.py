@@ -1,4 +1,4 @@
-"""Commands and exit statuses: 0 all well, 1 a claim failed, 2 bad input, 130 interrupted."""
+"""Commands, and exit statuses: 0 all well, 1 a claim failed, 2 bad input, 130 interrupted."""
 
 import sys
 from pathlib import Path

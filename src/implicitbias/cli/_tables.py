@@ -1,5 +1,6 @@
 """What the commands print."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,8 @@ def print_cards(cards: tuple[Card, ...]) -> None:
 def print_result(result: StudyResult) -> None:
     """Claims by setting, and where the results lie."""
     console = Console()
-    table = Table(title=f"{result.card.name}: {result.card.paper}", title_justify="left", pad_edge=False)
+    title = f"{result.card.name}: {result.card.paper}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("holds")
     table.add_column("claim", overflow="fold")
     table.add_column("predicted", justify="right")

@@ -33,8 +33,8 @@ def crossing_times(
 
 
 def jump_times(
-    trajectory: Trajectory, loss: Callable[[ndarray], float], plateaus: Float64[ndarray, " k"]
-) -> Float64[ndarray, " k"]:
+    trajectory: Trajectory, loss: Callable[[ndarray], float], plateaus: Float64[ndarray, " saddles"]
+) -> Float64[ndarray, " jumps"]:
     """Times at which the loss crosses half way between consecutive plateaus (k + 1 plateaus, k jumps)."""
     levels = (plateaus[:-1] + plateaus[1:]) / 2
     return crossing_times(trajectory, loss, levels)

@@ -87,7 +87,8 @@ def _mapped(system: System, method: str, rows: jax.Array) -> jax.Array:
 def map_rows(system: System, method: str, rows: Any) -> ndarray:
     """A method of the system over the rows of an array, in blocks of one compiled size."""
     count = len(rows)
-    padded = np.concatenate([rows, np.repeat(rows[-1:], -count % _BLOCK, axis=0)]) if count else rows
+    padding = rows[-1:] if count else np.zeros((1, rows.shape[1]))
+    padded = np.concatenate([rows, np.repeat(padding, -count % _BLOCK if count else _BLOCK, axis=0)])
     with double_precision():
         blocks = [
             np.asarray(_mapped(system, method, jax.numpy.asarray(padded[i : i + _BLOCK])))

@@ -10,8 +10,9 @@ from implicitbias.flows._system import Linear, System
 from implicitbias.potentials import Potential
 from implicitbias.problems import LeastSquares
 
-# Steps between 2^-40 and 2^200 of the time unit are told apart to 2^-20 of their size.
-_LEAST, _MOST, _BISECTIONS = -40.0, 200.0, 28
+# Steps between 2^-1000 and all of the time left are told apart to 2^-18 of their size. In units of the time left,
+# because data has a unit of its own: y -> c y makes every time 1/c of what it was.
+_LEAST, _BISECTIONS = -1000.0, 28
 
 
 class DualSystem(System):
@@ -59,21 +60,21 @@ class DualSystem(System):
         unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(jnp.max(jnp.abs(z[:2])), 1e-300)
         return jnp.maximum(jnp.max(seen), unseen)
 
-    def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
+    def quiet_time(self, u: jax.Array, rtol: jax.Array, left: jax.Array) -> jax.Array:
         z, speed = self.dual(u), self.field(u) @ self.X
         small = rtol * self.floor
         # Half of what is seen: a coordinate brought just below the border by this very bound may then cross it.
         unseen = jnp.abs(self.potential.inverse_mirror_formula(z)) < small / 2
 
-        def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        def halve(_: jax.Array, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             middle = (ends[0] + ends[1]) / 2
-            ahead = jnp.abs(self.potential.inverse_mirror_formula(z + 2.0**middle * speed))
+            ahead = jnp.abs(self.potential.inverse_mirror_formula(z + left * 2.0**middle * speed))
             stays = jnp.all(~unseen | (ahead <= small))
             return jnp.where(stays, middle, ends[0]), jnp.where(stays, ends[1], middle)
 
         # |w| grows with |z|, so the set of quiet steps is an interval: bisection on log2 of the step.
-        low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.asarray(_LEAST), jnp.asarray(_MOST)))
-        return 2.0**low
+        low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.asarray(_LEAST), jnp.asarray(1.0)))
+        return left * 2.0**low
 
 
 def dual_system(problem: LeastSquares, potential: Potential, start: Float64[ndarray, " d"]) -> DualSystem:

@@ -25,19 +25,20 @@ class Recorder:
         self._times: list[ndarray] = []
         self._samples: list[SampledOutput] = []
         self._values: dict[str, list[Any]] = {name: [] for name in observe}
-        self._bytes = 0
+        self._bytes = self._taken = 0
 
     def begin(self, output: StageOutput) -> None:
         """The state at t = 0."""
-        self._take(np.zeros(1), output)
         self._first = output
+        self._take(np.zeros(1) if self.grid is None else self.grid[self.grid == 0.0], output)
 
     def add(self, output: StageOutput) -> None:
         """Accepted steps."""
         ends = output.begins + output.sizes
         if self.grid is not None:
-            inside = (self.grid > output.begins[0]) & (self.grid <= ends[-1] * (1 + 1e-15))
-            self._take(self.grid[inside], output)
+            # The clock may end a rounding error before the last time that was asked for.
+            reached = np.searchsorted(self.grid, ends[-1] * (1 + 1e-15), side="right")
+            self._take(self.grid[self._taken : reached], output)
             return
         self._bytes += output.nbytes
         if self._bytes > DENSE_BYTES:
@@ -49,17 +50,21 @@ class Recorder:
         self._take(ends, output)
 
     def _take(self, times: Float64[ndarray, " m"], output: StageOutput) -> None:
-        if self.grid is not None:
-            times = times[np.isin(times, self.grid)]
         if len(times) == 0:
             return
-        self._times.append(times)
-        if self.grid is not None:
-            self._samples.append(SampledOutput(times, output.state(times), output.dual(times)))
-        if self.observe:
-            for t, state in zip(times, output.state(times), strict=True):
-                for name, function in self.observe.items():
-                    self._values[name].append(function(float(t), state))
+        states = output.state(times) if self.observe or self.grid is not None else np.empty((len(times), 0))
+        kept = 0 if self.observe else len(times)
+        try:
+            while kept < len(times):
+                values = [f(float(times[kept]), states[kept]) for f in self.observe.values()]
+                for column, value in zip(self._values.values(), values, strict=True):
+                    column.append(value)
+                kept += 1
+        finally:  # an interrupt in a callback keeps the rows before it
+            self._times.append(times[:kept])
+            self._taken += kept
+            if self.grid is not None:
+                self._samples.append(SampledOutput(times[:kept], states[:kept], output.dual(times)[:kept]))
 
     @property
     def times(self) -> Float64[ndarray, " m"]:
@@ -75,5 +80,8 @@ class Recorder:
         """States at the kept times, or anywhere."""
         if self.grid is None:
             return joined(self._pieces) if self._pieces else self._first
+        if not self._samples:
+            d = self._first.state(np.zeros(1)).shape[1]
+            return SampledOutput(np.empty(0), np.empty((0, d)), np.empty((0, d)))
         parts = [[getattr(sample, name) for sample in self._samples] for name in ("times", "states", "duals")]
-        return SampledOutput(*(np.concatenate(part) if part else np.empty((0, 0)) for part in parts))
+        return SampledOutput(*(np.concatenate(part) for part in parts))

@@ -47,7 +47,7 @@ def step(system: System, u: jax.Array, h: jax.Array) -> Step:
     apply, solve = system.linearize(u, h * GAMMA)
     alpha, gammas = jnp.asarray(ALPHA), jnp.asarray(GAMMAS)
 
-    def stage(i: int, stages: jax.Array) -> jax.Array:
+    def stage(i: jax.Array, stages: jax.Array) -> jax.Array:
         # Rows from i on are still zero, so that full products give the sums over j < i. One body to compile.
         right = h * system.field(u + alpha[i] @ stages) + h * apply(gammas[i] @ stages)
         return stages.at[i].set(solve(right))

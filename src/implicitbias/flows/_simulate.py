@@ -1,6 +1,7 @@
 """`simulate`: a flow and a start in, a trajectory out."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,11 +50,12 @@ def simulate(
 
     Returns:
         A `Trajectory`. Where the integration stopped early its `status` says why, and what was reached is there.
-        A keyboard interrupt returns what has been integrated. The first call for a shape compiles; another scale,
+        A keyboard interrupt returns what has been kept until then. The first call for a shape compiles; another scale,
         start, t1 or rtol does not.
 
     Raises:
-        InputError: t1 missing or not positive, unsorted times, rtol outside (0, 0.1], a start of the wrong shape.
+        InputError: t1 missing or not positive, unsorted times, rtol outside (0, 0.1], a start of the wrong shape, an
+            `observe` that is no mapping of functions.
         ImplicitBiasError: dense output over 2 GiB; pass `times`.
 
     Reference:
@@ -81,6 +83,7 @@ def simulate(
         raise InputError(f"rtol is {rtol}, a number in (0, 0.1] is expected")
     if max_steps < 1:
         raise InputError(f"max_steps is {max_steps}, a positive number is expected")
+    _refuse_observe(observe)
     point = flow.checked_start(start)
     begin = time.perf_counter()
     with double_precision():
@@ -108,12 +111,28 @@ def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> f
         if grid is None:
             raise InputError("no end time is given; type simulate(flow, start, t1=...)")
         t1 = float(grid[-1])
-    end = float(np.exp(log_t1)) if t1 is None and log_t1 is not None else float(t1 or 0.0)
+    with np.errstate(over="ignore"):  # refused below
+        end = float(np.exp(log_t1)) if t1 is None and log_t1 is not None else float(t1 or 0.0)
     if not (np.isfinite(end) and end > 0.0):
         raise InputError(f"the end time is {end}, a positive, finite number is expected")
     if grid is not None and grid[-1] > end:
         raise InputError(f"times reach {grid[-1]:g}, beyond the end time {end:g}")
     return end
+
+
+def _refuse_observe(observe: Any) -> None:
+    if observe is None:
+        return
+    if not (isinstance(observe, Mapping) and all(callable(function) for function in observe.values())):
+        raise InputError(
+            'observe is {"name": function of (t, state)}, for instance '
+            'observe={"loss": lambda t, w: problem.loss(w)}'
+        )
+    taken = sorted({"state", "time", "coordinate"}.intersection(observe))
+    if taken:
+        raise InputError(
+            f"observe has the name {taken[0]!r}, which the trajectory uses itself; choose another"
+        )
 
 
 def _integrate(run: "_Run", inner: Any, end: float, rtol: float) -> Status:
@@ -124,10 +143,12 @@ def _integrate(run: "_Run", inner: Any, end: float, rtol: float) -> Status:
     try:
         while (status := run.status(end)) is None:
             budget = jnp.asarray(run.max_steps - run.attempts)
-            run.cursor, chunk = advance(run.system, run.cursor, t1, tolerance, budget)
-            run.accepted += int(chunk.filled)
+            cursor, chunk = advance(run.system, run.cursor, t1, tolerance, budget)
+            run.accepted, run.rejected = run.accepted + int(chunk.filled), int(cursor.rejected)
             if int(chunk.filled):
                 run.recorder.add(filled(run.system, chunk))
+            # Only now: an interrupt is raised where the compiled loop returns, and must not leave a gap.
+            run.cursor = cursor
             run.progress(min(1.0, float(run.cursor.t) / end), f"t = {float(run.cursor.t):.4g}")
     except KeyboardInterrupt:
         return Status.INTERRUPTED
@@ -143,11 +164,12 @@ class _Run:
     max_steps: int
     progress: Progress
     accepted: int = 0
+    rejected: int = 0
     cursor: Any = None
 
     @property
     def attempts(self) -> int:
-        return self.accepted + int(self.cursor.rejected)
+        return self.accepted + self.rejected
 
     def status(self, end: float) -> Status | None:
         if float(self.cursor.t) >= end:
@@ -160,14 +182,18 @@ class _Run:
         n = self.attempts
         # Four stages and one speed for the quiet time an attempt; one factorisation.
         stats = Stats(n, self.accepted, n - self.accepted, 5 * n, n, seconds)
+        times, dense, sampled = self.recorder.times, self.recorder.output(), self.recorder.grid is not None
         final = resting(self.system, self.cursor.u).state(np.zeros(1))[0]
+        if status is Status.INTERRUPTED and len(times):
+            # In a callback: the recorder holds a part of the chunk that the cursor has not entered.
+            final = dense.state(times[-1:])[0]
         return Trajectory(
-            times=self.recorder.times,
+            times=times,
             start=frozen(start),
             final=frozen(final),
             status=status,
             stats=stats,
             observables=self.recorder.observables,
-            dense=self.recorder.output(),
-            sampled=self.recorder.grid is not None,
+            dense=dense,
+            sampled=sampled,
         )

@@ -64,7 +64,8 @@ def advance(
 
     def attempt(carry: _Carry) -> _Carry:
         at, chunk = carry.cursor, carry.chunk
-        left, free = t1 - at.t, jnp.minimum(at.h, system.quiet_time(at.u, rtol))
+        left = t1 - at.t
+        free = jnp.minimum(at.h, system.quiet_time(at.u, rtol, left))
         last = free >= left
         h = jnp.where(last, left, free)
         trial = step(system, at.u, h)

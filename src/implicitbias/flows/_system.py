@@ -32,5 +32,8 @@ class System(eqx.Module):
         """How far two ends of one step from u lie apart: a relative size, to be compared with rtol."""
 
     @abstractmethod
-    def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
-        """How long coordinates too small to be seen stay so, at the present speed: no step goes further."""
+    def quiet_time(self, u: jax.Array, rtol: jax.Array, left: jax.Array) -> jax.Array:
+        """How long coordinates too small to be seen stay so, at the present speed: no step goes further.
+
+        Anything from `left`, the time to the end, on is as good as never.
+        """

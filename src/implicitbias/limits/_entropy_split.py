@@ -34,6 +34,7 @@ def entropy_split(
     support, values = basic
     candidates = np.concatenate([support, idle])
     signs, norms = s[candidates], problem.column_norms[candidates]
+    norms = np.where(norms > 0.0, norms, 1.0)
     columns = problem.X[:, candidates] * (signs / norms)
     rows, null = _row_and_null_space(columns)
     if null.shape[1] == 0:

@@ -20,7 +20,7 @@ def maximal_support(
     every u_i that can be positive reaches t_i = 1. None where HiGHS cannot tell.
     """
     rank, m = row_space.shape
-    unit = float(np.max(point))  # HiGHS's tolerances are absolute
+    unit = float(np.max(point)) or 1.0  # HiGHS's tolerances are absolute
     equal = np.hstack([row_space, np.zeros((rank, m)), -(row_space @ (point / unit))[:, None]])
     below = np.hstack([-np.eye(m), np.eye(m), np.zeros((m, 1))])
     cost = np.concatenate([np.zeros(m), -np.ones(m), [0.0]])

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.certificate import Certificate
+from implicitbias._core.errors import InputError
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._linear_programs import least_l1_dual
 from implicitbias.problems import LeastSquares
@@ -43,6 +44,10 @@ class MinL1(Criterion):
     start: Any = None
 
     def certificate(self, problem: Any, point: Any) -> Certificate:
+        if not isinstance(problem, LeastSquares):
+            raise InputError(
+                f"problem is a {type(problem).__name__}, MinL1 expects a LeastSquares; type ib.LeastSquares(X, y)"
+            )
         w = problem.predictor(point, "point")
         start = np.zeros(len(w)) if self.start is None else problem.predictor(self.start, "start")
         q = np.sign(start)
@@ -73,10 +78,11 @@ def min_l1_certificate(
     """Judge w by the dual nu: feasibility beyond the rounding of x_i^T nu itself, and the relative gap.
 
     A nu summed over a path whose columns differ in scale carries the rounding of its largest terms; where it
-    does not prove the claim, its least correction to s = sign(w) on the support is judged instead.
+    does not prove the claim, its least correction to s = sign(w) on the support is judged instead if that does.
     """
     if not _proves(problem, w, q, nu):
-        nu = nu + _dual_of_support(problem, w, q + nu @ problem.X)
+        corrected = nu + _dual_of_support(problem, w, q + nu @ problem.X)
+        nu = corrected if _proves(problem, w, q, corrected) else nu
     feasibility, gap = _judge(problem, w, q, nu)
     residuals = {**residuals, "dual_feasibility": feasibility}
     holds = gap <= TOLERANCE and max(residuals.values()) <= TOLERANCE

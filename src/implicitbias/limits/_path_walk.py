@@ -2,20 +2,22 @@
 
 The state is (t, s, nu): s in [-1, 1]^d moves at the speed c = X^T r / n and pushes on the sign-constrained
 least squares of the coordinates with |s_i| = 1. Fit, s and t are unique whatever the ties: s = q + X^T nu, and
-nu' is the projection of y / n on the tangent cone of {||q + X^T nu||_inf <= 1}.
+nu' is the projection of y / n on the tangent cone of {||q + X^T nu||_inf <= 1}. The compiled walk does the jumps;
+this module gives it room, takes its rows and settles ties.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.status import Status
-from implicitbias.limits import _hitting_kernels as kernels
+from implicitbias.limits import _walk_kernels as kernels
 from implicitbias.limits._entropy_split import entropy_split
-from implicitbias.limits._signed_least_squares import SignedLeastSquares
+from implicitbias.limits._qr_kernels import Factors, Pool
 from implicitbias.problems import LeastSquares
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -40,120 +42,136 @@ class Walk:
     """The walk in progress: `saddles` grows by one row a jump until `status` is set."""
 
     def __init__(self, problem: LeastSquares, start: Float64[ndarray, " d"]) -> None:
-        self.problem, self.start = problem, start
         n, d = problem.shape
-        self.q = np.sign(start)
-        self.s = self.q.copy()
-        self.time, self.nu = 0.0, np.zeros(n)
+        self.problem, self.start, self.q = problem, start, np.sign(start)
         self.saddles: list[Saddle] = []
-        self.next_time = np.inf
         self.status: Status | None = None
-        self._norms = problem.column_norms
-        self._fit = SignedLeastSquares(problem.X, problem.y, self._norms)
-        self._on_boundary: Bool[ndarray, " d"] = self.q != 0.0
-        self._hits = np.empty(d, dtype=np.int64)
-        self._visited: set[bytes] = set()
-        self._rounding = 16 * EPSILON * np.sqrt(n)
+        # A column of zeros never hits; it is here only where the start has a coefficient on it, which then stays.
+        norms = np.where(problem.column_norms > 0.0, problem.column_norms, 1.0)
+        words = np.random.default_rng(0).integers(1, 2**63, size=d, dtype=np.uint64)
+        rounding = 16 * EPSILON * np.sqrt(n)
+        self._data = kernels.Data(problem.X, np.ascontiguousarray(problem.y), norms, rounding, words)
+        self._state = kernels.State(
+            s=self.q.copy(),
+            c=np.zeros(d),
+            r=np.array(problem.y),
+            nu=np.zeros(n),
+            slot=np.full(d, -1),
+            hits=np.empty(d, dtype=np.int64),
+            visited=np.zeros(0, dtype=np.uint64),
+            counts=np.zeros(3, dtype=np.int64),
+            clock=np.zeros(2),
+        )
+        self._pool, self._factors = _new_pool(0, n), _new_factors(0, n)
+
+    @property
+    def next_time(self) -> float:
+        """When the next jump would be; inf where the path is complete."""
+        return float(self._state.clock[1])
+
+    @property
+    def nu(self) -> Float64[ndarray, " n"]:
+        """The dual variable at the last jump."""
+        return self._state.nu.copy()
 
     def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool]) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
         self._open()
-        jumps = 0
-        while self.status is None:
-            c = self._speeds()
-            if on_saddle():
+        while True:
+            self._make_room(0)
+            worst, step, found = kernels.observe(self._data, self._state, self._pool, self._factors)
+            self._record(worst)
+            asked = on_saddle()
+            if np.isinf(self.next_time):
+                self.status = Status.CONVERGED
+            elif asked:
                 self.status = Status.STOPPED_BY_CALLER
-            step = kernels.time_to_hit(c, self.s)
-            self.next_time = self.time + step
-            if self.status is not None or not self._may_go_on(jumps, max_jumps, t_max):
+            elif max_jumps is not None and self._state.counts[2] >= max_jumps:
+                self.status = Status.REACHED_COUNT
+            elif t_max is not None and self.next_time > t_max:
+                self.status = Status.REACHED_TIME
+            if self.status is not None:
                 return
-            self._jump(c, step)
-            jumps += 1
+            self._jump(step, found)
 
     def _open(self) -> None:
         """The start is row 0; the refit on its signs follows at time 0 where it differs."""
         support = np.flatnonzero(self.start)
         if len(support) == 0:
             return
-        n = self.problem.shape[0]
         residual = self.problem.residual(self.start)
-        loss = float(residual @ residual) / (2 * n)
+        loss = float(residual @ residual) / (2 * len(residual))
         self.saddles.append(
-            Saddle(0.0, support, self.start[support], support, self.nu.copy(), loss, True, True, np.nan)
+            Saddle(0.0, support, self.start[support], support, self.nu, loss, True, True, np.nan)
         )
-        self._fit.add(support, self.q[support])
-        self._fit.refit(self._rounding)
+        self._state.hits[: len(support)] = support
+        self._jump(0.0, len(support))
+        self._state.counts[2] = 0  # the refit is no jump, and its support was not yet visited
 
-    def _may_go_on(self, jumps: int, max_jumps: int | None, t_max: float | None) -> bool:
-        if np.isinf(self.next_time):
-            self.status = Status.CONVERGED
-        elif max_jumps is not None and jumps >= max_jumps:
-            self.status = Status.REACHED_COUNT
-        elif t_max is not None and self.next_time > t_max:
-            self.status = Status.REACHED_TIME
-        elif self._returns():
-            # No support can return while the loss falls: what is left of the gradient is rounding.
-            self.status, self.next_time = Status.CONVERGED, np.inf
-        return self.status is None
+    def _jump(self, step: float, found: int) -> None:
+        self._make_room(found)
+        if not kernels.jump(self._data, self._state, self._pool, self._factors, step, found):
+            raise ImplicitBiasError(
+                "signed least squares did not settle: its columns are too close to dependent for float64; "
+                "scale the columns of X to norm 1, or drop near-duplicates"
+            )
 
-    def _returns(self) -> bool:
-        key = np.sort(self._fit.support).tobytes()
-        seen = key in self._visited
-        self._visited.add(key)
-        return seen
-
-    def _speeds(self) -> Float64[ndarray, " d"]:
-        """c = X^T r / n at the present saddle, which is recorded; coordinates that turn inward leave."""
-        n = self.problem.shape[0]
-        fit, support = self._fit, self._fit.support
-        c = (fit.r @ self.problem.X) / n
-        unit = fit.scale / n
-        stationarity = float(np.max(np.abs(c[support]) / self._norms[support], initial=0.0))
-        c[support] = 0.0
-        outward = kernels.calm(c, self._norms, self._rounding * unit, self.s, self._on_boundary)
-        outside = fit.outside()
-        idle = outside[c[outside] == 0.0]
-        self._record(idle, max(stationarity, outward) / unit if unit > 0 else 0.0)
-        for index in outside[c[outside] != 0.0].tolist():
-            fit.discard(index)
-            self._on_boundary[index] = False
-        return c
-
-    def _record(self, idle: Int64[ndarray, " m"], stationarity: float) -> None:
-        fit = self._fit
-        order = np.argsort(fit.support)
-        support, values = fit.support[order], fit.coefficients[order]
-        split = (
-            entropy_split(self.problem, self.start, self.s, (support, values), idle) if len(idle) else None
-        )
+    def _record(self, worst: float) -> None:
+        state, pool, factors = self._state, self._pool, self._factors
+        k, count, _ = state.counts.tolist()
+        support = pool.owner[factors.member[:k]]
+        order = np.argsort(support)
+        support, values = support[order], factors.w[:k][order]
+        boundary = np.sort(pool.owner[:count])
+        idle = pool.owner[:count][(pool.place[:count] < 0) & (state.c[pool.owner[:count]] == 0.0)]
+        split = None
+        if len(idle):
+            split = entropy_split(self.problem, self.start, state.s, (support, values), np.sort(idle))
         if split is not None:
             support, values = split
-        boundary = np.flatnonzero(self._on_boundary)
-        loss = float(fit.r @ fit.r) / (2 * self.problem.shape[0])
-        saddle = Saddle(
-            self.time,
-            support,
-            values,
-            boundary,
-            self.nu.copy(),
-            loss,
-            split is None,
-            len(np.setdiff1d(idle, support)) == 0,
-            stationarity,
-        )
-        if self.saddles and self.time == 0.0 and _same_point(self.saddles[-1], saddle):
+        time, loss = float(state.clock[0]), float(state.r @ state.r) / (2 * len(state.r))
+        # With the split, a coordinate that the factors left at 0 may be non-zero.
+        unique, strict = split is None, len(idle) == 0 or bool(np.isin(idle, support).all())
+        saddle = Saddle(time, support, values, boundary, self.nu, loss, unique, strict, worst)
+        if len(self.saddles) == 1 and time == 0.0 and _same_point(self.saddles[0], saddle):
             self.saddles.pop()
         self.saddles.append(saddle)
 
-    def _jump(self, c: Float64[ndarray, " d"], step: float) -> None:
-        fit = self._fit
-        self.time += step
-        found = kernels.advance(c, self.s, step, self.time, self._hits)
-        hits = self._hits[:found]
-        self.nu += (step / self.problem.shape[0]) * fit.r
-        self._on_boundary[hits] = True
-        fit.add(hits, self.s[hits])
-        fit.refit(self._rounding)
+    def _make_room(self, arriving: int) -> None:
+        """Room for the columns that arrive, as many factor columns as can be independent, and one more jump."""
+        n, d = self.problem.shape
+        needed, jumps = int(self._state.counts[1]) + arriving, int(self._state.counts[2])
+        if needed > len(self._pool.owner):
+            fresh = _new_pool(max(16, 2 * needed), n)
+            self._pool = Pool(*(_enlarged(old, new) for old, new in zip(self._pool, fresh, strict=True)))
+        if min(needed, n, d) > len(self._factors.w):
+            self._factors = _grown(self._factors, _new_factors(min(max(16, 2 * needed), n, d), n))
+        if jumps >= len(self._state.visited):
+            visited = _enlarged(self._state.visited, np.zeros(max(64, 2 * jumps), dtype=np.uint64))
+            self._state = self._state._replace(visited=visited)
+
+
+def _new_pool(size: int, n: int) -> Pool:
+    whole = np.zeros(size, dtype=np.int64)
+    return Pool(np.empty((size, n)), whole, np.empty(size), np.empty(size), whole.copy())
+
+
+def _new_factors(size: int, n: int) -> Factors:
+    member = np.zeros(size, dtype=np.int64)
+    return Factors(np.empty((size, n)), np.zeros((size, size)), np.empty(size), member, np.empty(size))
+
+
+def _enlarged(old: ndarray, new: ndarray) -> ndarray:
+    new[: len(old)] = old
+    return new
+
+
+def _grown(old: Factors, new: Factors) -> Factors:
+    size = len(old.w)
+    new.R[:size, :size] = old.R
+    for name in ("Q", "Qy", "member", "w"):
+        _enlarged(getattr(old, name), getattr(new, name))
+    return new
 
 
 def _same_point(first: Saddle, second: Saddle) -> bool:

@@ -70,7 +70,7 @@ def saddle_path(
     Args:
         problem: a `LeastSquares` problem, any n and d, any rank.
         start: (d,) pretrained start, None for zero. The first saddle is then the refit on its signs, at t = 0.
-        max_jumps: stop after so many jumps.
+        max_jumps: stop after so many jumps; the refit of a start is not counted.
         t_max: stop before the first jump after this slow time.
         on_jump: called with a `Jump` after each one; a true return value stops the walk.
 
@@ -149,7 +149,7 @@ def _table(rows: list[Saddle], d: int) -> Any:
     counts = np.cumsum([0] + [len(row.support) for row in rows])
     indices = np.concatenate([row.support for row in rows])
     values: Float64[ndarray, " m"] = np.concatenate([row.values for row in rows])
-    return sparse.csr_array((values, indices, counts), shape=(len(rows), d))
+    return sparse.csr_array((frozen(values), frozen(indices), frozen(counts)), shape=(len(rows), d))
 
 
 def _certificate(walk: Walk, last: Float64[ndarray, " d"], complete: bool) -> Certificate:

@@ -1,11 +1,18 @@
-"""Compiled: a thin QR factorisation that gains and loses columns, and the signed least squares on top of it."""
+"""Compiled: a thin QR factorisation that gains and loses columns, and sign-constrained least squares on top of it."""
 
 # mypy: allow-untyped-defs, allow-incomplete-defs
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy import ndarray
+
+# Only entry points need wrappers for Python and a place in the cache. Loops are written out: array expressions take
+# numba several times as long to compile. Sums may be reordered, so that they use vector registers.
+_BARE: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+inner = njit(**_BARE)
+inner_sum = njit(fastmath={"reassoc", "contract"}, **_BARE)
+entry = njit(cache=True, error_model="numpy")
 
 # A column whose part outside the span of the others is smaller than this (relative) counts as dependent.
 DEPENDENT = 1e-13
@@ -14,9 +21,10 @@ NEGLIGIBLE = 1e-13
 
 
 class Pool(NamedTuple):
-    """Columns that may carry a coefficient, one a row: with sign, norm and place in the factors (-1: none)."""
+    """Columns that may carry a coefficient, one a row; `owner` is the index in X, `place` that in the factors or -1."""
 
     columns: ndarray
+    owner: ndarray
     signs: ndarray
     norms: ndarray
     place: ndarray
@@ -24,110 +32,121 @@ class Pool(NamedTuple):
 
 class Factors(NamedTuple):
     """Row j of `Q` is the j-th orthonormal vector (so that products with it are contiguous); `R` is upper
-    triangular in its leading k x k block; `member[j]` is the pool slot of factor column j, `w[j]` its coefficient.
+    triangular in its leading k x k block; `Qy` = Q y; `member[j]` is the pool slot of factor column j, `w[j]` its
+    coefficient.
     """
 
     Q: ndarray
     R: ndarray
+    Qy: ndarray
     member: ndarray
     w: ndarray
 
 
-@njit(cache=True)
-def append_column(Q, R, k, x, norm):
-    """Append x as factor column k. False, and nothing done, where it depends on the columns that are there."""
+@inner_sum
+def dot(a, b):
+    """a @ b."""
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@inner
+def add_multiple(y, factor, x):
+    """y += factor * x."""
+    for i in range(len(y)):
+        y[i] += factor * x[i]
+
+
+@inner
+def append_column(factors, k, x, norm, r):
+    """Append x as factor column k and take its share out of r. False, and nothing done, where x is dependent."""
+    Q, R = factors.Q, factors.R
     if k >= Q.shape[0]:
         return False
-    v, inside = x.copy(), np.zeros(k)
-    for _ in range(2 if k > 0 else 0):  # Gram-Schmidt twice is enough
-        h = np.dot(Q[:k], v)
-        v -= np.dot(h, Q[:k])
-        inside += h
-    rho = np.sqrt(np.dot(v, v))
+    v = Q[k]
+    for i in range(len(v)):
+        v[i] = x[i]
+    for j in range(k):
+        R[j, k] = 0.0
+    for _ in range(2):  # Gram-Schmidt twice is enough
+        for j in range(k):
+            share = dot(Q[j], v)
+            R[j, k] += share
+            add_multiple(v, -share, Q[j])
+    rho = np.sqrt(dot(v, v))
     if rho <= DEPENDENT * norm:
         return False
-    Q[k] = v / rho
-    R[:k, k] = inside
+    for i in range(len(v)):
+        v[i] /= rho
     R[k, k] = rho
+    factors.Qy[k] = dot(v, r)
+    add_multiple(r, -factors.Qy[k], v)
     return True
 
 
-@njit(cache=True)
-def remove_column(Q, R, k, j):
-    """Remove factor column j by Givens rotations; k - 1 columns remain."""
+@inner
+def _rotate(a, b, c, s, start):
+    """(a, b) = (c a + s b, c b - s a) from `start` on."""
+    for i in range(start, len(a)):
+        upper, lower = a[i], b[i]
+        a[i] = c * upper + s * lower
+        b[i] = c * lower - s * upper
+
+
+@inner
+def remove_column(factors, k, j, r):
+    """Remove factor column j by Givens rotations and give its share back to r; k - 1 columns remain."""
+    Q, R, Qy = factors.Q, factors.R, factors.Qy
     for column in range(j, k - 1):
-        R[: column + 2, column] = R[: column + 2, column + 1]
+        for row in range(column + 2):
+            R[row, column] = R[row, column + 1]
     for i in range(j, k - 1):
-        a, b = R[i, i], R[i + 1, i]
-        rho = np.hypot(a, b)
-        c, s = (1.0, 0.0) if rho == 0.0 else (a / rho, b / rho)
-        for column in range(i, k - 1):
-            upper, lower = R[i, column], R[i + 1, column]
-            R[i, column] = c * upper + s * lower
-            R[i + 1, column] = c * lower - s * upper
-        for row in range(Q.shape[1]):
-            upper, lower = Q[i, row], Q[i + 1, row]
-            Q[i, row] = c * upper + s * lower
-            Q[i + 1, row] = c * lower - s * upper
+        rho = np.hypot(R[i, i], R[i + 1, i])
+        c, s = (1.0, 0.0) if rho == 0.0 else (R[i, i] / rho, R[i + 1, i] / rho)
+        _rotate(R[i, : k - 1], R[i + 1, : k - 1], c, s, i)
+        _rotate(Q[i], Q[i + 1], c, s, 0)
+        Qy[i], Qy[i + 1] = c * Qy[i] + s * Qy[i + 1], c * Qy[i + 1] - s * Qy[i]
+    add_multiple(r, Qy[k - 1], Q[k - 1])
 
 
-@njit(cache=True)
+@inner
 def solve_upper(R, k, b):
     """R x = b, in place."""
     for i in range(k - 1, -1, -1):
-        total = b[i]
-        for j in range(i + 1, k):
-            total -= R[i, j] * b[j]
-        b[i] = total / R[i, i]
+        b[i] = (b[i] - dot(R[i, i + 1 : k], b[i + 1 : k])) / R[i, i]
 
 
-@njit(cache=True)
-def _residual(pool, factors, k, w, y, r):
-    r[:] = y
+@inner
+def refresh(pool, factors, k, y, r):
+    """Coefficients and residual from the data instead of from updates: what rounding has added goes."""
+    for i in range(len(r)):
+        r[i] = y[i]
     for j in range(k):
-        weight, column = w[j], pool.columns[factors.member[j]]
-        for i in range(len(r)):
-            r[i] -= weight * column[i]
+        add_multiple(r, -factors.w[j], pool.columns[factors.member[j]])
+    step = np.empty(k)
+    for j in range(k):
+        step[j] = dot(factors.Q[j], r)
+        factors.Qy[j] += step[j]
+        add_multiple(r, -step[j], factors.Q[j])
+    solve_upper(factors.R, k, step)
+    add_multiple(factors.w[:k], 1.0, step)
 
 
-@njit(cache=True)
-def _least_squares(pool, factors, k, y, r, w):
-    """w = argmin ||y - A w|| over the factor columns A, refined once; r = y - A w."""
-    Q, R = factors.Q, factors.R
-    w[:k] = np.dot(Q[:k], y)
-    solve_upper(R, k, w)
-    _residual(pool, factors, k, w, y, r)
-    step = np.dot(Q[:k], r)
-    solve_upper(R, k, step)
-    w[:k] += step
-    _residual(pool, factors, k, w, y, r)
-
-
-@njit(cache=True)
+@inner
 def _entering_slot(pool, count, banned, r, threshold):
     """The free pool slot whose signed, normalised correlation with r is largest, or -1."""
     best, best_value = -1, threshold
     for slot in range(count):
         if pool.place[slot] < 0 and not banned[slot]:
-            value = pool.signs[slot] * np.dot(pool.columns[slot], r) / pool.norms[slot]
+            value = pool.signs[slot] * dot(pool.columns[slot], r) / pool.norms[slot]
             if value > best_value:
                 best, best_value = slot, value
     return best
 
 
-@njit(cache=True)
-def _drop(pool, factors, k, j):
-    """Factor column j leaves; returns the new number of columns."""
-    member, w = factors.member, factors.w
-    remove_column(factors.Q, factors.R, k, j)
-    pool.place[member[j]] = -1
-    for i in range(j, k - 1):
-        member[i], w[i] = member[i + 1], w[i + 1]
-        pool.place[member[i]] = i
-    return k - 1
-
-
-@njit(cache=True)
+@inner
 def _first_to_vanish(pool, factors, k, trial, zero):
     """(length, column) of the first coefficient to vanish on the way to `trial`; column -1 where none does."""
     length, blocking = 1.0, -1
@@ -141,43 +160,51 @@ def _first_to_vanish(pool, factors, k, trial, zero):
     return length, blocking
 
 
-@njit(cache=True)
-def _walk(pool, factors, k, y, r, zero):
+@inner
+def _walk(pool, factors, k, r, zero):
     """From feasible coefficients to the least-squares point of the columns that keep their sign."""
-    w, trial = factors.w, np.empty(k)
+    member, w = factors.member, factors.w
     while k > 0:
-        _least_squares(pool, factors, k, y, r, trial)
+        trial = np.empty(k)
+        for j in range(k):
+            trial[j] = factors.Qy[j]
+        solve_upper(factors.R, k, trial)
         length, blocking = _first_to_vanish(pool, factors, k, trial, zero)
         if blocking < 0:
-            w[:k] = trial[:k]
+            for j in range(k):
+                w[j] = trial[j]
             return k
-        w[:k] += length * (trial[:k] - w[:k])
-        k = _drop(pool, factors, k, blocking)
-    r[:] = y
+        for j in range(k):
+            w[j] += length * (trial[j] - w[j])
+        remove_column(factors, k, blocking, r)
+        pool.place[member[blocking]] = -1
+        for i in range(blocking, k - 1):
+            member[i], w[i] = member[i + 1], w[i + 1]
+            pool.place[member[i]] = i
+        k -= 1
     return k
 
 
-@njit(cache=True)
-def refit(pool, count, factors, k, y, r, rounding, scale):
+@inner
+def refit(pool, count, factors, k, r, rounding, scale):
     """Least squares over the pool with the sign of each coefficient held (Lawson-Hanson, from where it stands).
 
     In: pool, factors, k and r describe the last point; out: the new one, in place. Columns whose
-    sign * x^T r / ||x|| is at most rounding * scale stay out. Returns (k, changes), changes < 0 where the
-    number of changes says that it would not end.
+    sign * x^T r / ||x|| is at most rounding * scale stay out. Returns k, or -1 where the number of changes says that
+    it would not end.
     """
     banned = np.zeros(count, dtype=np.bool_)
-    most = 50 * (count + 10)
-    for change in range(most):
+    for _ in range(50 * (count + 10)):
         slot = _entering_slot(pool, count, banned, r, rounding * scale)
         if slot < 0:
-            return k, change
-        if not append_column(factors.Q, factors.R, k, pool.columns[slot], pool.norms[slot]):
+            return k
+        before = dot(r, r)
+        if not append_column(factors, k, pool.columns[slot], pool.norms[slot], r):
             banned[slot] = True
             continue
         factors.member[k], pool.place[slot], factors.w[k] = slot, k, 0.0
-        before = np.dot(r, r)
-        k = _walk(pool, factors, k + 1, y, r, NEGLIGIBLE * scale)
+        k = _walk(pool, factors, k + 1, r, NEGLIGIBLE * scale)
         # In exact arithmetic every entry lowers the loss; one that does not is rounding and stays out.
-        if pool.place[slot] < 0 or np.dot(r, r) >= before:
+        if pool.place[slot] < 0 or dot(r, r) >= before:
             banned[slot] = True
-    return k, -1
+    return -1

@@ -11,7 +11,7 @@ from implicitbias.plotting._style import COLOURS, QUIET, SLOW_TIME, label_lines,
 from implicitbias.trajectories import Trajectory
 
 _NAMED = 8
-_SAMPLES = 1500
+_SAMPLES = 500
 
 
 class Run(NamedTuple):
@@ -43,7 +43,7 @@ def path_over_simulation(path: SaddlePath, runs: list[Run]) -> Figure:
     chosen = _chosen(path)
     for column, run in enumerate(runs):
         top, bottom = axes[:, column]
-        grid = np.linspace(0.0, min(end, run.trajectory.times[-1] / run.log_inverse_alpha), _SAMPLES)
+        grid = _grid(run, end)
         states = run.trajectory.state(grid * run.log_inverse_alpha)
         for i, colour in chosen.items():
             top.plot(grid, states[:, i], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
@@ -57,6 +57,13 @@ def path_over_simulation(path: SaddlePath, runs: list[Run]) -> Figure:
     axes[1, 0].set_ylabel("loss")
     _time_axis(axes, path, end)
     return figure
+
+
+def _grid(run: Run, end: float) -> ndarray:
+    """The simulation's own times, which are dense where it moves, and an even grid between them."""
+    own = run.trajectory.times / run.log_inverse_alpha
+    last = min(end, float(own[-1]))
+    return np.unique(np.concatenate([own[own <= last], np.linspace(0.0, last, _SAMPLES)]))
 
 
 def _share_limits(axes: Any, column: int) -> None:
@@ -110,11 +117,12 @@ def _last_known(path: SaddlePath) -> float:
 
 
 def _time_axis(axes: Any, path: SaddlePath, end: float) -> None:
-    """Late jumps of real data lie decades apart: a symmetric logarithm shows them all."""
+    """Late jumps of real data lie decades apart: a logarithm, from before the first jump, shows them all."""
     later = path.times[path.times > 0.0]
+    wide = len(later) > 0 and end / later[0] > 50.0
     for axis in axes.ravel():
-        if len(later) and end / later[0] > 50.0:
-            axis.set_xscale("symlog", linthresh=float(later[0]))
-        axis.set_xlim(0.0, end)
+        if wide:
+            axis.set_xscale("log")
+        axis.set_xlim(later[0] / 2 if wide else 0.0, end)
     for axis in axes[-1]:
         axis.set_xlabel(SLOW_TIME)

@@ -42,8 +42,11 @@ class HyperbolicEntropy(Potential):
             raise InputError(
                 "give exactly one of scale=a and log_scale=ln(a), for instance log_scale=2 * ln(alpha)"
             )
-        value = np.asarray(log_scale if scale is None else scale, dtype=np.float64)
-        name = "log_scale" if scale is None else "scale"
+        name, given = ("log_scale", log_scale) if scale is None else ("scale", scale)
+        try:
+            value = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name} is {given!r}, a number or a (d,) array is expected") from error
         if value.ndim > 1:
             raise InputError(f"{name} has shape {value.shape}, a number or a (d,) array is expected")
         if not np.all(np.isfinite(value)) or (scale is not None and not np.all(value > 0.0)):
@@ -53,8 +56,9 @@ class HyperbolicEntropy(Potential):
 
     def value_formula(self, w: jax.Array) -> jax.Array:
         a = jnp.exp(self.log_scale)
-        # sqrt(w^2 + a^2) - a without cancellation where |w| << a
-        root = w * w / (jnp.hypot(w, a) + a + jnp.finfo(w.dtype).tiny)
+        # sqrt(w^2 + a^2) - a without cancellation where |w| << a, and without w^2, which may underflow
+        below = jnp.hypot(w, a) + a
+        root = w * (w / jnp.where(below == 0.0, 1.0, below))
         return w * self.mirror_formula(w) - root / 2
 
     def mirror_formula(self, w: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 
 
@@ -65,5 +66,10 @@ class Potential(eqx.Module):
 
     def _apply(self, formula: Any, point: Any, name: str) -> Float64[ndarray, " d"]:
         array = real_array(point, name, ndim=1)
+        for parameter in jax.tree.leaves(self):
+            if np.ndim(parameter) == 1 and np.shape(parameter) != array.shape:
+                raise InputError(
+                    f"{name} has {len(array)} entries, the potential has parameters for {len(parameter)}"
+                )
         with double_precision():
             return frozen(np.asarray(formula(jax.numpy.asarray(array))))

@@ -99,6 +99,8 @@ class Trajectory:
     def _at(self, evaluate: Any, t: Any, log_t: Any) -> Float64[ndarray, "..."]:
         if (t is None) == (log_t is None):
             raise InputError("give exactly one of t and log_t, for instance trajectory.state(1.0)")
+        if len(self.times) == 0:
+            raise InputError("the integration stopped before the first of the times passed to simulate")
         times = np.asarray(t if log_t is None else np.exp(log_t), dtype=np.float64)
         first, last = self.times[0], self.times[-1]
         if times.size and not (np.all(times >= first) and np.all(times <= last * (1 + 1e-12))):
@@ -106,12 +108,20 @@ class Trajectory:
                 f"t lies in [{np.min(times):g}, {np.max(times):g}], the trajectory covers [{first:g}, {last:g}]; "
                 "simulate to a larger t1"
             )
-        if self.sampled and not np.all(np.isin(times, self.times)):
+        inside = np.minimum(np.atleast_1d(times).ravel(), last)
+        rows: ndarray = evaluate(self._kept(inside) if self.sampled else inside)
+        return rows.reshape(*times.shape, rows.shape[-1])
+
+    def _kept(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
+        """The kept times that these are, up to the rounding of a logarithm."""
+        right = np.clip(np.searchsorted(self.times, times), 1, max(1, len(self.times) - 1))
+        pair = self.times[np.stack([right - 1, np.minimum(right, len(self.times) - 1)])]
+        near = np.where(np.abs(times - pair[0]) <= np.abs(times - pair[1]), pair[0], pair[1])
+        if np.any(np.abs(near - times) > 1e-12 * times):
             raise InputError(
                 "only the times passed to simulate(times=...) were kept; leave times out for dense output"
             )
-        rows: ndarray = evaluate(np.minimum(np.atleast_1d(times).ravel(), last))
-        return rows.reshape(*times.shape, rows.shape[-1])
+        return near
 
     def to_dataset(self) -> Any:
         """An `xarray.Dataset` over (time, coordinate): state and observables."""
@@ -124,5 +134,5 @@ class Trajectory:
         )
 
     def __repr__(self) -> str:
-        reached = f"{len(self.times)} times to t={self.times[-1]:g}"
+        reached = f"{len(self.times)} times" + (f" to t={self.times[-1]:g}" if len(self.times) else "")
         return f"Trajectory({reached}, {self.stats.steps} steps, {self.status.name})"

@@ -1,0 +1,66 @@
+"""Timing side by side: alternating runs in one process, medians, ratios, and the machine they were taken on."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Row(NamedTuple):
+    """One comparison: medians of seconds, the ratio peer / ours, and how wrong each answer is."""
+
+    work: str
+    peer: str
+    ours_seconds: float
+    peer_seconds: float
+    ours_error: float
+    peer_error: float
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is."""
+        return self.peer_seconds / self.ours_seconds
+
+
+def alternate(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
+    """Median seconds of each function, run in turn so that noise falls on all alike; one warm-up each."""
+    seconds: list[list[float]] = [[] for _ in functions]
+    for function in functions:
+        function()
+    for _ in range(repeats):
+        for function, record in zip(functions, seconds, strict=True):
+            begin = time.perf_counter()
+            function()
+            record.append(time.perf_counter() - begin)
+    return [statistics.median(record) for record in seconds]
+
+
+def machine() -> str:
+    """Processor, cores and interpreter, without naming the host."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux: the short name will do
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def report(name: str, rows: list[Row]) -> None:
+    """Print the rows and keep them as JSON beside the other results."""
+    print(f"\n{name}  ({machine()})")
+    for row in rows:
+        print(
+            f"  {row.work:<44} ours {row.ours_seconds:9.4g} s   {row.peer:<34} {row.peer_seconds:9.4g} s   "
+            f"{row.ratio:9.4g} x   errors {row.ours_error:.1e} / {row.peer_error:.1e}  {row.note}"
+        )
+    RESULTS.mkdir(exist_ok=True)
+    data = {"machine": machine(), "rows": [{**row._asdict(), "ratio": row.ratio} for row in rows]}
+    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

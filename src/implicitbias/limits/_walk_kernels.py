@@ -1,0 +1,184 @@
+"""Compiled: what happens at a saddle, and the jump to the next."""
+
+# mypy: allow-untyped-defs, allow-incomplete-defs
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from implicitbias.limits._qr_kernels import add_multiple, dot, entry, inner, refit, refresh
+
+# Arrivals closer than this, relative to 1 in s and to the clock in t, are one event.
+SIMULTANEOUS = 1e-12
+
+
+class Data(NamedTuple):
+    """The problem: X, y, column norms, the unit of rounding, and a random word a column (to recognise supports)."""
+
+    X: ndarray
+    y: ndarray
+    norms: ndarray
+    rounding: float
+    words: ndarray
+
+
+class State(NamedTuple):
+    """Where the walk stands; `slot` is a column's place in the pool (-1: none), `hits` the next ones to arrive.
+
+    Mutable numbers live in `counts` (factor columns k, pool columns, jumps) and `clock` (time, time of the next jump).
+    """
+
+    s: ndarray
+    c: ndarray
+    r: ndarray
+    nu: ndarray
+    slot: ndarray
+    hits: ndarray
+    visited: ndarray
+    counts: ndarray
+    clock: ndarray
+
+
+@inner
+def _scale(data, pool, factors, k):
+    """||y|| + sum ||x_i|| |w_i|: what rounding errors of the residual are relative to."""
+    scale = np.sqrt(dot(data.y, data.y))
+    for j in range(k):
+        scale += pool.norms[factors.member[j]] * abs(factors.w[j])
+    return scale
+
+
+@inner
+def _add_to_pool(data, state, pool, index):
+    """A column reaches the boundary with the sign of its s."""
+    count = state.counts[1]
+    for i in range(len(data.y)):
+        pool.columns[count, i] = data.X[i, index]
+    pool.owner[count], pool.place[count] = index, -1
+    pool.signs[count], pool.norms[count] = state.s[index], data.norms[index]
+    state.slot[index] = count
+    state.counts[1] = count + 1
+
+
+@inner
+def _remove_from_pool(state, pool, factors, slot):
+    """A column without a coefficient leaves the boundary; the last slot moves into its place."""
+    last = state.counts[1] - 1
+    state.slot[pool.owner[slot]] = -1
+    if slot != last:
+        for i in range(pool.columns.shape[1]):
+            pool.columns[slot, i] = pool.columns[last, i]
+        pool.owner[slot], pool.place[slot] = pool.owner[last], pool.place[last]
+        pool.signs[slot], pool.norms[slot] = pool.signs[last], pool.norms[last]
+        state.slot[pool.owner[slot]] = slot
+        if pool.place[slot] >= 0:
+            factors.member[pool.place[slot]] = slot
+    state.counts[1] = last
+
+
+@inner
+def _speeds(data, state, pool, factors, unit):
+    """c = X^T r / n with rounding and the active coordinates set to 0; returns the worst KKT residual, relative."""
+    n = len(data.y)
+    products = np.dot(state.r, data.X)
+    for i in range(len(state.c)):
+        state.c[i] = products[i] / n
+    worst = 0.0
+    for j in range(state.counts[0]):
+        i = pool.owner[factors.member[j]]
+        worst = max(worst, abs(state.c[i]) / data.norms[i])
+        state.c[i] = 0.0
+    for i in range(len(state.c)):
+        size = abs(state.c[i])
+        if size <= data.rounding * unit * data.norms[i]:
+            state.c[i] = 0.0
+        elif state.slot[i] >= 0 and state.c[i] * state.s[i] > 0.0:
+            # Outward on the boundary is impossible by the optimality conditions: it measures how far they fail.
+            worst = max(worst, size / data.norms[i])
+            state.c[i] = 0.0
+    return worst / unit if unit > 0.0 else 0.0
+
+
+@inner
+def _release(state, pool, factors):
+    """Boundary coordinates whose gradient points inward leave."""
+    slot = 0
+    while slot < state.counts[1]:
+        if pool.place[slot] < 0 and state.c[pool.owner[slot]] != 0.0:
+            _remove_from_pool(state, pool, factors, slot)
+        else:
+            slot += 1
+
+
+@inner
+def _returned(data, state, pool, factors):
+    """Whether this support was seen before; while the loss falls none returns, so what is left is rounding."""
+    word = np.uint64(0)
+    for j in range(state.counts[0]):
+        word ^= data.words[pool.owner[factors.member[j]]]
+    jumps = state.counts[2]
+    for i in range(jumps):
+        if state.visited[i] == word:
+            return True
+    state.visited[jumps] = word
+    return False
+
+
+@inner
+def _time_to_hit(c, s):
+    """The first time at which a moving coordinate reaches -1 or 1; inf where none moves."""
+    least = np.inf
+    for i in range(len(c)):
+        if c[i] != 0.0:
+            wait = (1.0 - s[i]) / c[i] if c[i] > 0.0 else (-1.0 - s[i]) / c[i]
+            least = min(least, wait)
+    return least
+
+
+@inner
+def _arrivals(state, step):
+    """Fill `hits` with the coordinates that arrive at this step, up to rounding; returns their number."""
+    found, time = 0, state.clock[0] + step
+    for i in range(len(state.c)):
+        speed = state.c[i]
+        if speed != 0.0:
+            there = state.s[i] + step * speed
+            if speed * there > 0.0 and abs(there) >= 1.0 - SIMULTANEOUS * (1.0 + abs(speed) * time):
+                state.hits[found] = i
+                found += 1
+    return found
+
+
+@entry
+def observe(data, state, pool, factors):
+    """Speeds at the present saddle and what arrives next; returns (worst KKT residual, step, number of arrivals).
+
+    `clock[1]` becomes the time of the next jump: inf at a minimum, and where a support returns, because the loss
+    falls at every jump, so that what is left of the gradient is rounding.
+    """
+    worst = _speeds(data, state, pool, factors, _scale(data, pool, factors, state.counts[0]) / len(data.y))
+    step = np.inf if _returned(data, state, pool, factors) else _time_to_hit(state.c, state.s)
+    state.clock[1] = state.clock[0] + step
+    return worst, step, 0 if np.isinf(step) else _arrivals(state, step)
+
+
+@entry
+def jump(data, state, pool, factors, step, found):
+    """Let inward coordinates go, move s, nu and the clock by `step`, take in the first `found` hits, and refit.
+
+    False where the refit did not end.
+    """
+    _release(state, pool, factors)
+    add_multiple(state.s, step, state.c)
+    add_multiple(state.nu, step / len(data.y), state.r)
+    state.clock[0] += step
+    for h in range(found):
+        i = state.hits[h]
+        state.s[i] = 1.0 if state.s[i] > 0.0 else -1.0
+        _add_to_pool(data, state, pool, i)
+    scale = _scale(data, pool, factors, state.counts[0])
+    k = refit(pool, state.counts[1], factors, state.counts[0], state.r, data.rounding, scale)
+    refresh(pool, factors, max(k, 0), data.y, state.r)
+    state.counts[0] = max(k, 0)
+    state.counts[2] += 1
+    return k >= 0

@@ -1,0 +1,152 @@
+"""What a simulation costs and that it misses nothing: precision scope, compilations, steps, jumps."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+import pytest
+
+import implicitbias as ib
+from implicitbias.diagnostics import jump_times
+
+SHAPE = (12, 30)
+ZERO = np.zeros(30)
+
+
+def gaussian(seed: int) -> ib.LeastSquares:
+    rng = np.random.default_rng(seed)
+    return ib.LeastSquares(rng.standard_normal(SHAPE), rng.standard_normal(12))
+
+
+def simulated(
+    problem: ib.LeastSquares, exponent: float, slow_time: float, rtol: float = 1e-4
+) -> tuple[float, ib.Trajectory]:
+    """ln(1/alpha) and the flow from alpha = 10^-exponent to that slow time."""
+    size = exponent * np.log(10.0)
+    flow = ib.MirrorFlow(problem, ib.HyperbolicEntropy(log_scale=-2 * size))
+    return size, ib.simulate(flow, np.zeros(problem.shape[1]), t1=slow_time * size, rtol=rtol)
+
+
+@contextmanager
+def compilations() -> Iterator[list[str]]:
+    """Messages of JAX's own log of what it compiles."""
+    found: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "Compiling" in record.getMessage():
+                found.append(record.getMessage())
+
+    handler, logger = Handler(), logging.getLogger("jax")
+    propagates = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        with jax.log_compiles():
+            yield found
+    finally:
+        logger.propagate = propagates
+        logger.removeHandler(handler)
+
+
+# Oracle: JAX's log. Seed and scale of the data, log_scale, start, t1, rtol, max_steps: none is part of the program.
+def test_nothing_compiles_twice_for_a_shape() -> None:
+    simulated(gaussian(0), 30, 1.0)
+    with compilations() as found:
+        jax.jit(lambda x: x + 1.0)(np.ones(3))
+    assert found, "the log is silent: the test sees nothing"
+    with compilations() as found:
+        for seed, log_scale, start, t1, rtol in [
+            (0, -1000.0, ZERO, 300.0, 1e-4),
+            (1, -2.0, ZERO + 0.5, 3.0, 1e-4),
+            (2, 3.0, ZERO, 1e6, 1e-6),
+            (3, -5000.0, np.arange(30.0), 10.0, 1e-2),
+        ]:
+            flow = ib.MirrorFlow(gaussian(seed), ib.HyperbolicEntropy(log_scale=log_scale))
+            ib.simulate(flow, start, t1=t1, rtol=rtol, max_steps=3000).state([0.1, 1.0])
+            ib.simulate(flow, list(start), times=[1.0, t1])
+    assert found == []
+
+
+# Oracle: the numbers are the same, bit for bit, whatever the caller has set.
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_caller_s_precision_changes_nothing(wide: bool) -> None:
+    _, expected = simulated(gaussian(0), 30, 5.0)
+    with jax.enable_x64(wide):
+        assert jax.numpy.ones(1).dtype == (np.float64 if wide else np.float32)
+        size, found = simulated(gaussian(0), 30, 5.0)
+        states, dual = found.state([1.0, 3.0 * size]), found.dual(3.0 * size)
+        assert jax.numpy.ones(1).dtype == (np.float64 if wide else np.float32)
+    np.testing.assert_array_equal(found.times, expected.times)
+    np.testing.assert_array_equal(found.final, expected.final)
+    np.testing.assert_array_equal(states, expected.state([1.0, 3.0 * size]))
+    np.testing.assert_array_equal(dual, expected.dual(3.0 * size))
+    for array in (found.times, found.final, states, dual):
+        assert type(array) is np.ndarray
+        assert array.dtype == np.float64
+
+
+# Oracle: the promise: steps at alpha = 1e-1000 are at most twice those at 1e-30.
+@pytest.mark.parametrize("seed", range(6))
+def test_steps_are_flat_in_alpha(seed: int) -> None:
+    problem = gaussian(seed)
+    end = 1.2 * float(ib.saddle_path(problem).times[-1])
+    (_, shallow), (_, deep) = simulated(problem, 30, end), simulated(problem, 1000, end)
+    assert shallow.status.ok
+    assert deep.status.ok
+    assert deep.stats.steps <= 2 * shallow.stats.steps
+
+
+def missed_jumps(problem: ib.LeastSquares, exponents: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(exponent, jump) whose distance in slow time is no O(1 / ln(1/alpha)).
+
+    A jump may come early or late by the time that w needs to grow from alpha^0 to its size: within a few
+    |ln |w|| / |grad_i| of flow time. Those numbers do not depend on alpha, so the distance at the first exponent
+    says how much to expect at the others.
+    """
+    path = ib.saddle_path(problem)
+    missed, allowed = [], None
+    for exponent in exponents:
+        size, trajectory = simulated(problem, exponent, 1.2 * float(path.times[-1]))
+        found = jump_times(trajectory, problem.loss, path.losses)
+        late = np.abs(found / size - path.times[1:]) * size
+        if allowed is None:
+            # Jumps that follow one another closely take their distance from a neighbour while ln(1/alpha) is small.
+            allowed = 2.0 * np.max(late) + 5.0
+        # rtol = 1e-4 of the clock itself adds to it at 1e-1000.
+        bad = ~(late <= allowed + 10 * 1e-4 * path.times[1:] * size)
+        missed += [(exponent, int(k)) for k in np.flatnonzero(bad)]
+    return missed
+
+
+# Oracle: the predicted path. Once a step that overshot a whole jump was accepted, since both its ends agreed in w.
+@pytest.mark.parametrize("seed", range(3))
+def test_no_jump_is_skipped(seed: int) -> None:
+    assert missed_jumps(gaussian(seed), (30, 300, 1000)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 13))
+def test_no_jump_is_skipped_on_many_designs(seed: int) -> None:
+    assert missed_jumps(gaussian(seed), (30, 100, 300, 1000)) == []
+
+
+# Oracle: y -> c y and a -> c a make w(t) into c w(c t): the very same steps, in another unit.
+@pytest.mark.parametrize("unit", [1e-100, 1e-20, 1e-3, 1e20, 1e100])
+def test_the_unit_of_y_is_only_a_unit(unit: float) -> None:
+    problem = gaussian(0)
+    size, expected = simulated(problem, 300, 5.0)
+    flow = ib.MirrorFlow(
+        ib.LeastSquares(problem.X, unit * problem.y), ib.HyperbolicEntropy(log_scale=-2 * size + np.log(unit))
+    )
+    trajectory = ib.simulate(flow, ZERO, t1=5.0 * size / unit)
+    assert trajectory.status.ok
+    # Rounding of c y and of ln(a) moves steps near the border of acceptance: a few more or less.
+    assert trajectory.stats.steps == pytest.approx(expected.stats.steps, rel=0.1)
+    times = np.array([0.5, 2.0, 4.0]) * size
+    # Rounding again: |ln a| eps = 3e-13 in the exponent, times the growth during jumps, and rtol where steps differ.
+    np.testing.assert_allclose(
+        trajectory.state(times / unit) / unit, expected.state(times), rtol=0, atol=1e-3
+    )
