@@ -1,10 +1,10 @@
 """The saddle path against scikit-learn's `lars_path(method="lasso")` on dense Gaussian designs."""
 
 import numpy as np
-from benchmarks._measure import Row, alternate, report
 from sklearn.linear_model import lars_path
 
 import implicitbias as ib
+from benchmarks._measure import Row, alternate, report
 from implicitbias.limits import least_l1_dual
 
 SIZES = ((200, 2000), (50, 200), (100, 1000), (1000, 50))

@@ -22,6 +22,10 @@ class Status(Enum):
         "Converged, but the end is not unique: several points share its value and its certificate; "
         "the canonical one is returned."
     )
+    NOT_RESOLVED = (
+        "Some points are not unique, and which of several is the canonical one could not be told in float64: "
+        "one with the same value and certificate is returned (drop near-duplicates to see which it is)."
+    )
     REACHED_TIME = "Stopped at the requested end time."
     REACHED_COUNT = "Stopped after the requested number of events; more follow."
     STOPPED_BY_CALLER = "Stopped because a callback asked for it."
@@ -42,4 +46,10 @@ class Status(Enum):
         return self not in _FAILURES
 
 
-_FAILURES = (Status.INTERRUPTED, Status.MAX_STEPS, Status.STEP_UNDERFLOW, Status.NOT_CERTIFIED)
+_FAILURES = (
+    Status.INTERRUPTED,
+    Status.MAX_STEPS,
+    Status.STEP_UNDERFLOW,
+    Status.NOT_CERTIFIED,
+    Status.NOT_RESOLVED,
+)

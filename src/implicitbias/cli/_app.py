@@ -43,7 +43,7 @@ def list_studies() -> None:
 @app.command("run")
 def run_studies(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Studies; all if none is named.")
+        list[str] | None, typer.Argument(metavar="STUDY", help="Studies; all if none is named.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")

@@ -19,16 +19,16 @@ def crossing_times(
     The interval is found among the trajectory's own times and refined by bisection on its dense output.
     """
     values = np.array([quantity(state) for state in trajectory.states])
+    below = values[:, None] < levels
+    first = np.argmax(below, axis=0)
+    crossed = np.flatnonzero(below.any(axis=0) & (first > 0))
+    low, high = trajectory.times[first[crossed] - 1], trajectory.times[first[crossed]]
+    for _ in range(_BISECTIONS if len(crossed) else 0):
+        middle = (low + high) / 2
+        fallen = np.array([quantity(state) for state in trajectory.state(middle)]) < levels[crossed]
+        low, high = np.where(fallen, low, middle), np.where(fallen, middle, high)
     found = np.full(len(levels), np.nan)
-    for k, level in enumerate(levels):
-        below = np.flatnonzero(values < level)
-        if len(below) == 0 or below[0] == 0:
-            continue
-        low, high = trajectory.times[below[0] - 1], trajectory.times[below[0]]
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            low, high = (low, middle) if quantity(trajectory.state(middle)) < level else (middle, high)
-        found[k] = high
+    found[crossed] = high
     return found
 
 

@@ -3,21 +3,32 @@
 Where several sign-feasible w share the fit, the flow from scale alpha tends to the one that minimises
 sum |w_i| ln(|w_i| / m_i) - |w_i|. From w = 0 all m_i are equal. A coordinate that starts at w0_i != 0 has m_i = |w0_i|
 while it keeps its sign and m_i = 1 / (4 |w0_i|) once it has changed it, against m_i = 1/2 elsewhere: with
-a = alpha^2, arcsinh(w_i / a) = arcsinh(w0_i / a) + 2 x_i^T nu, and nu = nu_0 ln(1/alpha) + nu_1 + o(1).
+a = alpha^2, arcsinh(w_i / a) = arcsinh(w0_i / a) + 2 x_i^T nu, and nu = nu_0 ln(1/alpha) + nu_1 + o(1). This takes
+a = alpha^2 in every coordinate, also where w0_i != 0; other scales there change the split, not the fit or the times.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from implicitbias._core.errors import ImplicitBiasError
 from implicitbias.limits._linear_programs import maximal_support
 from implicitbias.problems import LeastSquares
 
 _RANK = 1e-12
 _STEPS = 200
 
-Split = tuple[Int64[ndarray, " p"], Float64[ndarray, " p"]]
+
+class Split(NamedTuple):
+    """Ascending indices and their values; whether the coefficients were unique, and if not, whether this is the
+    canonical choice: float64 cannot always tell which one that is.
+    """
+
+    indices: Int64[ndarray, " p"]
+    values: Float64[ndarray, " p"]
+    unique: bool
+    resolved: bool
 
 
 def entropy_split(
@@ -26,35 +37,63 @@ def entropy_split(
     s: Float64[ndarray, " d"],
     basic: tuple[Int64[ndarray, " k"], Float64[ndarray, " k"]],
     idle: Int64[ndarray, " m"],
-) -> Split | None:
-    """Indices and values of the canonical split, or None where the coefficients are unique.
+) -> Split:
+    """The canonical split; the coefficients themselves where they are unique.
 
     `basic` holds one minimiser; `idle` the boundary coordinates that it leaves at 0 and whose gradient vanishes.
     """
-    support, values = basic
-    candidates = np.concatenate([support, idle])
-    signs, norms = s[candidates], problem.column_norms[candidates]
+    candidates, values = np.concatenate([basic[0], idle]), np.concatenate([basic[1], np.zeros(len(idle))])
+    norms = problem.column_norms[candidates]
     norms = np.where(norms > 0.0, norms, 1.0)
-    columns = problem.X[:, candidates] * (signs / norms)
-    rows, null = _row_and_null_space(columns)
-    if null.shape[1] == 0:
-        return None
-    u = np.concatenate([np.abs(values), np.zeros(len(idle))]) * norms
-    found = maximal_support(rows, u)
+    columns = problem.X[:, candidates] * (s[candidates] / norms)
+    null = _row_and_null_space(columns)[1]
+    tied = np.flatnonzero(np.max(np.abs(null), axis=1, initial=0.0) > _RANK)
+    if len(tied) == 0:
+        return Split(*basic, unique=True, resolved=True)
+    index = candidates[tied]
+    u = np.abs(values[tied]) * norms[tied]
+    try:
+        share = _split_shares(columns[:, tied], u, norms[tied], _weights(start[index], s[index]))
+    except _UnresolvedError:
+        return Split(*basic, unique=False, resolved=False)
+    if share is None:
+        return Split(*basic, unique=True, resolved=True)
+    values[tied] = s[index] * share / norms[tied]
+    kept = np.flatnonzero(values)
+    kept = kept[np.argsort(candidates[kept])]
+    return Split(candidates[kept], values[kept], unique=False, resolved=True)
+
+
+class _UnresolvedError(Exception):
+    """The canonical choice cannot be told in float64."""
+
+
+def _split_shares(
+    columns: Float64[ndarray, "n m"],
+    u: Float64[ndarray, " m"],
+    norms: Float64[ndarray, " m"],
+    weights: Float64[ndarray, " m"],
+) -> Float64[ndarray, " m"] | None:
+    """The u >= 0 of least entropy with the same fit; None where there is only one."""
+    found = maximal_support(_row_and_null_space(columns)[0], u)
     if found is None:
-        return None
+        raise _UnresolvedError
     free, interior = found
     null = _row_and_null_space(columns[:, free])[1]
     if null.shape[1] == 0:
         return None
-    index, scale = candidates[free], norms[free]
     # The interior point meets the fit to the tolerance of the LP only: put it back exactly.
-    interior = u[free] + null @ (null.T @ (interior[free] - u[free]))
-    if np.any(interior <= 0.0):
+    inside = u[free] + null @ (null.T @ (interior[free] - u[free]))
+    if np.any(inside <= 0.0):
         return None  # within rounding of a face: nothing to split
-    w = _least_entropy(interior / scale, null / scale[:, None], _weights(start[index], s[index]))
-    order = np.argsort(index)
-    return index[order], (signs[free] * w)[order]
+    scale = norms[free]
+    shares = np.zeros(len(u))
+    shares[free] = scale * _least_entropy(inside / scale, null / scale[:, None], weights[free])
+    # Columns on the edge of dependence can carry huge coefficients, whose null space is not one of the fit's.
+    fit, change = columns @ u, columns @ (shares - u)
+    if np.max(np.abs(change)) > 1e-10 * np.max(np.abs(fit)) + 1e-14 * np.sum(shares):
+        raise _UnresolvedError
+    return shares
 
 
 def _row_and_null_space(
@@ -78,14 +117,12 @@ def _least_entropy(
 ) -> Float64[ndarray, " m"]:
     """Newton in the null space from w > 0 for min sum w ln(w / m) - w; the fit never changes."""
     for _ in range(_STEPS):
-        gradient = null.T @ np.log(w / weights)
-        step = -null @ np.linalg.solve(null.T @ (null / w[:, None]), gradient)
+        # The Newton system as least squares: sqrt(w) may span many orders of magnitude, w twice as many.
+        root = np.sqrt(w)
+        step = -null @ np.linalg.lstsq(null / root[:, None], root * np.log(w / weights), rcond=None)[0]
         shrink = np.max(-step / w, initial=0.0)
         size = min(1.0, 0.9 / shrink) if shrink > 0.0 else 1.0
         w = w + size * step
         if np.max(np.abs(step) / w) < 1e-13 or (size == 1.0 and np.max(np.abs(step) / w) < 1e-9):
             return w
-    raise ImplicitBiasError(
-        "the split among dependent columns did not converge in "
-        f"{_STEPS} Newton steps; scale the columns of X to norm 1, or drop all but one of each set of dependent columns"
-    )
+    raise _UnresolvedError

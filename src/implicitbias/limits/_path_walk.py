@@ -7,7 +7,7 @@ this module gives it room, takes its rows and settles ties.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -16,7 +16,7 @@ from numpy import ndarray
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.status import Status
 from implicitbias.limits import _walk_kernels as kernels
-from implicitbias.limits._entropy_split import entropy_split
+from implicitbias.limits._entropy_split import Split, entropy_split
 from implicitbias.limits._qr_kernels import Factors, Pool
 from implicitbias.problems import LeastSquares
 
@@ -28,12 +28,10 @@ class Saddle:
     """One row of the path, with the numbers that its optimality is judged by."""
 
     time: float
-    support: Int64[ndarray, " k"]
-    values: Float64[ndarray, " k"]
+    point: Split
     boundary: Int64[ndarray, " m"]
     nu: Float64[ndarray, " n"]
     loss: float
-    unique: bool
     strict: bool
     stationarity: float
 
@@ -46,6 +44,7 @@ class Walk:
         self.problem, self.start, self.q = problem, start, np.sign(start)
         self.saddles: list[Saddle] = []
         self.status: Status | None = None
+        self._basic: Int64[ndarray, " k"] | None = None
         # A column of zeros never hits; it is here only where the start has a coefficient on it, which then stays.
         norms = np.where(problem.column_norms > 0.0, problem.column_norms, 1.0)
         words = np.random.default_rng(0).integers(1, 2**63, size=d, dtype=np.uint64)
@@ -77,16 +76,17 @@ class Walk:
     def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool]) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
         self._open()
+        rows_before_jumps = 0
         while True:
             self._make_room(0)
             worst, step, found = kernels.observe(self._data, self._state, self._pool, self._factors)
-            self._record(worst)
-            asked = on_saddle()
+            asked = self._record(worst) and on_saddle()
+            rows_before_jumps = rows_before_jumps or len(self.saddles)
             if np.isinf(self.next_time):
                 self.status = Status.CONVERGED
             elif asked:
                 self.status = Status.STOPPED_BY_CALLER
-            elif max_jumps is not None and self._state.counts[2] >= max_jumps:
+            elif max_jumps is not None and len(self.saddles) - rows_before_jumps >= max_jumps:
                 self.status = Status.REACHED_COUNT
             elif t_max is not None and self.next_time > t_max:
                 self.status = Status.REACHED_TIME
@@ -101,9 +101,8 @@ class Walk:
             return
         residual = self.problem.residual(self.start)
         loss = float(residual @ residual) / (2 * len(residual))
-        self.saddles.append(
-            Saddle(0.0, support, self.start[support], support, self.nu, loss, True, True, np.nan)
-        )
+        point = Split(support, self.start[support], unique=True, resolved=True)
+        self.saddles.append(Saddle(0.0, point, support, self.nu, loss, True, np.nan))
         self._state.hits[: len(support)] = support
         self._jump(0.0, len(support))
         self._state.counts[2] = 0  # the refit is no jump, and its support was not yet visited
@@ -116,26 +115,32 @@ class Walk:
                 "scale the columns of X to norm 1, or drop near-duplicates"
             )
 
-    def _record(self, worst: float) -> None:
+    def _record(self, worst: float) -> bool:
+        """Append the present saddle; False where only rounding separates it from the last one."""
         state, pool, factors = self._state, self._pool, self._factors
         k, count, _ = state.counts.tolist()
         support = pool.owner[factors.member[:k]]
         order = np.argsort(support)
         support, values = support[order], factors.w[:k][order]
+        if self._basic is not None and np.array_equal(support, self._basic):
+            # What arrived depends on what was there: it takes no coefficient, and the loss stays.
+            last = self.saddles[-1]
+            self.saddles[-1] = replace(last, stationarity=max(last.stationarity, worst))
+            return False
+        self._basic = support
         boundary = np.sort(pool.owner[:count])
         idle = pool.owner[:count][(pool.place[:count] < 0) & (state.c[pool.owner[:count]] == 0.0)]
-        split = None
+        split = Split(support, values, unique=True, resolved=True)
         if len(idle):
             split = entropy_split(self.problem, self.start, state.s, (support, values), np.sort(idle))
-        if split is not None:
-            support, values = split
         time, loss = float(state.clock[0]), float(state.r @ state.r) / (2 * len(state.r))
         # With the split, a coordinate that the factors left at 0 may be non-zero.
-        unique, strict = split is None, len(idle) == 0 or bool(np.isin(idle, support).all())
-        saddle = Saddle(time, support, values, boundary, self.nu, loss, unique, strict, worst)
-        if len(self.saddles) == 1 and time == 0.0 and _same_point(self.saddles[0], saddle):
+        strict = len(idle) == 0 or bool(np.isin(idle, split.indices).all())
+        saddle = Saddle(time, split, boundary, self.nu, loss, strict, worst)
+        if len(self.saddles) == 1 and time == 0.0 and _same_point(self.saddles[0].point, split):
             self.saddles.pop()
         self.saddles.append(saddle)
+        return True
 
     def _make_room(self, arriving: int) -> None:
         """Room for the columns that arrive, as many factor columns as can be independent, and one more jump."""
@@ -174,8 +179,8 @@ def _grown(old: Factors, new: Factors) -> Factors:
     return new
 
 
-def _same_point(first: Saddle, second: Saddle) -> bool:
+def _same_point(first: Split, second: Split) -> bool:
     """Whether a start is already the refit on its own signs."""
-    if not np.array_equal(first.support, second.support):
+    if not np.array_equal(first.indices, second.indices):
         return False
     return bool(np.allclose(first.values, second.values, rtol=1e-12, atol=0.0))

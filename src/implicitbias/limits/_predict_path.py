@@ -114,9 +114,9 @@ def _tell(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:
     if len(saddles) < 2:
         return False
     before, now = saddles[-2], saddles[-1]
-    entered = np.setdiff1d(now.support, before.support)
-    left = np.setdiff1d(before.support, now.support)
-    return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.support))))
+    entered = np.setdiff1d(now.point.indices, before.point.indices)
+    left = np.setdiff1d(before.point.indices, now.point.indices)
+    return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.point.indices))))
 
 
 def _as_path(walk: Walk) -> SaddlePath:
@@ -127,7 +127,9 @@ def _as_path(walk: Walk) -> SaddlePath:
     assert status is not None  # the walk has ended
     if not certificate.holds:
         status = Status.NOT_CERTIFIED
-    elif complete and not rows[-1].unique:
+    elif not all(row.point.resolved for row in rows):
+        status = Status.NOT_RESOLVED
+    elif complete and not rows[-1].point.unique:
         status = Status.NOT_UNIQUE
     end = np.inf if complete else walk.next_time
     return SaddlePath(
@@ -137,7 +139,7 @@ def _as_path(walk: Walk) -> SaddlePath:
         nu=frozen(np.array([row.nu for row in rows])),
         losses=frozen(np.array([row.loss for row in rows])),
         boundary_sets=tuple(frozen(row.boundary) for row in rows),
-        unique=frozen(np.array([row.unique for row in rows])),
+        unique=frozen(np.array([row.point.unique for row in rows])),
         strictly_complementary=frozen(np.array([row.strict for row in rows])),
         valid_until=end,
         certificate=certificate,
@@ -146,9 +148,9 @@ def _as_path(walk: Walk) -> SaddlePath:
 
 
 def _table(rows: list[Saddle], d: int) -> Any:
-    counts = np.cumsum([0] + [len(row.support) for row in rows])
-    indices = np.concatenate([row.support for row in rows])
-    values: Float64[ndarray, " m"] = np.concatenate([row.values for row in rows])
+    counts = np.cumsum([0] + [len(row.point.indices) for row in rows])
+    indices = np.concatenate([row.point.indices for row in rows])
+    values: Float64[ndarray, " m"] = np.concatenate([row.point.values for row in rows])
     return sparse.csr_array((frozen(values), frozen(indices), frozen(counts)), shape=(len(rows), d))
 
 

@@ -112,8 +112,10 @@ def _release(state, pool, factors):
 
 @inner
 def _returned(data, state, pool, factors):
-    """Whether this support was seen before; while the loss falls none returns, so what is left is rounding."""
+    """Whether this support and boundary were seen before: the loss falls, so that then only rounding is left."""
     word = np.uint64(0)
+    for slot in range(state.counts[1]):
+        word ^= data.words[pool.owner[slot]] >> np.uint64(1)
     for j in range(state.counts[0]):
         word ^= data.words[pool.owner[factors.member[j]]]
     jumps = state.counts[2]
@@ -153,8 +155,8 @@ def _arrivals(state, step):
 def observe(data, state, pool, factors):
     """Speeds at the present saddle and what arrives next; returns (worst KKT residual, step, number of arrivals).
 
-    `clock[1]` becomes the time of the next jump: inf at a minimum, and where a support returns, because the loss
-    falls at every jump, so that what is left of the gradient is rounding.
+    `clock[1]` becomes the time of the next jump: inf at a minimum, and where support and boundary return, because the
+    loss falls at every jump, so that what is left of the gradient is rounding.
     """
     worst = _speeds(data, state, pool, factors, _scale(data, pool, factors, state.counts[0]) / len(data.y))
     step = np.inf if _returned(data, state, pool, factors) else _time_to_hit(state.c, state.s)

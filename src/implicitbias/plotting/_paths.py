@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from implicitbias.limits import SaddlePath
-from implicitbias.plotting._style import COLOURS, QUIET, SLOW_TIME, label_lines, new_figure
+from implicitbias.plotting._style import COLOURS, QUIET, SLOW_TIME, label_lines, new_figure, plain
 from implicitbias.trajectories import Trajectory
 
 _NAMED = 8
@@ -47,10 +47,10 @@ def path_over_simulation(path: SaddlePath, runs: list[Run]) -> Figure:
         states = run.trajectory.state(grid * run.log_inverse_alpha)
         for i, colour in chosen.items():
             top.plot(grid, states[:, i], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
-            _steps(top, path, path.coefficients[:, i], end, color=colour, linewidth=1.1)
+            _steps(top, path, path.coefficients[:, i], end, colour, 1.1)
         losses = [path.problem.loss(w) for w in states]
         bottom.plot(grid, losses, color="#333333", linewidth=4, alpha=0.25)
-        _steps(bottom, path, path.losses, end, color="#333333", linewidth=1.1)
+        _steps(bottom, path, path.losses, end, "#333333", 1.1)
         top.set_title(run.label, loc="left", fontsize=10)
         _share_limits(axes, column)
     axes[0, 0].set_ylabel("coefficient")
@@ -79,19 +79,21 @@ def _coefficients(axis: Any, path: SaddlePath, end: float) -> None:
     chosen = _chosen(path)
     for i in np.unique(path.coefficients_sparse.indices):
         if int(i) not in chosen:
-            _steps(axis, path, path.coefficients[:, i], end, color=QUIET, linewidth=0.8)
+            _steps(axis, path, path.coefficients[:, i], end, QUIET, 0.8)
     for i, colour in chosen.items():
-        _steps(axis, path, path.coefficients[:, i], end, color=colour, linewidth=1.6)
+        _steps(axis, path, path.coefficients[:, i], end, colour, 1.6)
     axis.axhline(0.0, color="#8A9094", linewidth=0.6)
     axis.set_ylabel("coefficient")
     names = path.feature_names
     axis.set_xlim(0.0, end)
     last = path.at(min(end, _last_known(path)))
-    label_lines(axis, [(last[i], names[i] if names else f"$w_{{{i}}}$", c) for i, c in chosen.items()], end)
+    label_lines(
+        axis, [(last[i], plain(names[i]) if names else f"$w_{{{i}}}$", c) for i, c in chosen.items()], end
+    )
 
 
 def _loss(axis: Any, path: SaddlePath, end: float) -> None:
-    _steps(axis, path, path.losses, end, color="#333333", linewidth=1.4)
+    _steps(axis, path, path.losses, end, "#333333", 1.4)
     axis.set_ylabel("loss")
     axis.set_ylim(bottom=0.0)
 
@@ -103,8 +105,9 @@ def _chosen(path: SaddlePath) -> dict[int, str]:
     return dict(zip(sorted(largest), COLOURS, strict=False))
 
 
-def _steps(axis: Any, path: SaddlePath, values: ndarray, end: float, **style: Any) -> None:
-    axis.step(np.append(path.times, end), np.append(values, values[-1]), where="post", **style)
+def _steps(axis: Any, path: SaddlePath, values: ndarray, end: float, colour: str, width: float) -> None:
+    times, heights = np.append(path.times, end), np.append(values, values[-1])
+    axis.step(times, heights, where="post", color=colour, linewidth=width)
 
 
 def _end(path: SaddlePath) -> float:

@@ -21,6 +21,11 @@ def new_figure(rows: int, columns: int = 1, height: float = 3.0, width: float = 
     return figure, axes
 
 
+def plain(name: str) -> str:
+    """A user's name as text that matplotlib does not read as mathematics."""
+    return name.replace("$", r"\$")
+
+
 def label_lines(axis: Any, labels: list[tuple[float, str, str]], x: float) -> None:
     """Names at the right end of lines, pushed apart where they would overlap: (y, text, colour)."""
     low, high = axis.get_ylim()

@@ -1,0 +1,176 @@
+"""Figures are built, say what they should, and can be saved; how they look is for people."""
+
+import inspect
+from io import BytesIO
+from typing import Any
+
+import matplotlib.pyplot
+import numpy as np
+import pandas
+import pytest
+from matplotlib.figure import Figure
+
+import implicitbias as ib
+from implicitbias.plotting import Run, path_over_simulation, rate_figure
+
+
+def _problem(names: list[str] | None = None) -> ib.LeastSquares:
+    X = np.random.default_rng(0).standard_normal((5, 7))
+    y = X @ np.array([1.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    return ib.LeastSquares(X if names is None else pandas.DataFrame(X, columns=names), y)
+
+
+def saved(figure: Figure) -> bytes:
+    """The picture, drawn: what a broken label or limit would stop."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=40)
+    picture = file.getvalue()
+    assert picture.startswith(b"\x89PNG")
+    return picture
+
+
+def texts(figure: Figure) -> set[str]:
+    """Every annotation, title and label."""
+    found = {
+        text.get_text() for axis in figure.axes for text in (*axis.texts, axis.xaxis.label, axis.yaxis.label)
+    }
+    return found | {axis.get_title(loc="left") for axis in figure.axes}
+
+
+@pytest.fixture(scope="module")
+def trajectory() -> ib.Trajectory:
+    problem = _problem()
+    flow = ib.MirrorFlow(problem, ib.HyperbolicEntropy(log_scale=-200.0))
+    observe = {"loss": lambda t, w: problem.loss(w), "state twice": lambda t, w: 2 * w}
+    return ib.simulate(flow, np.zeros(7), t1=200.0, observe=observe)
+
+
+class TestPaths:
+    def test_a_path(self) -> None:
+        path = ib.saddle_path(_problem())
+        figure = ib.plot(path)
+        assert [axis.get_ylabel() for axis in figure.axes] == ["coefficient", "loss"]
+        assert {"$w_{0}$", "$w_{1}$", "$w_{5}$"} <= texts(figure)
+        assert any("3 jumps, certified" in text for text in texts(figure))
+        saved(figure)
+
+    # Oracle: the lines' own data: jumps where the path jumps, to where it jumps.
+    def test_its_lines_are_the_path(self) -> None:
+        path = ib.saddle_path(_problem())
+        lines = [line for line in ib.plot(path).axes[0].lines if line.get_drawstyle() == "steps-post"]
+        drawn = {tuple(np.asarray(line.get_ydata())[:-1]) for line in lines}
+        used = np.unique(path.coefficients_sparse.indices)
+        assert drawn == {tuple(path.coefficients[:, i]) for i in used}
+        assert all(np.array_equal(np.asarray(line.get_xdata())[:-1], path.times) for line in lines)
+
+    @pytest.mark.parametrize("limits", [{"max_jumps": 0}, {"max_jumps": 1}, {"t_max": 1.0}, {"t_max": 0.0}])
+    def test_a_path_that_was_cut_ends_where_it_is_known(self, limits: dict[str, Any]) -> None:
+        path = ib.saddle_path(_problem(), **limits)
+        figure = ib.plot(path)
+        assert figure.axes[0].get_xlim()[1] <= path.valid_until
+        saved(figure)
+
+    @pytest.mark.parametrize(
+        "y", [np.zeros(3), np.array([0.0, 0.0, 1.0])], ids=["y = 0", "y orthogonal to X"]
+    )
+    def test_a_path_without_jumps(self, y: np.ndarray) -> None:
+        path = ib.saddle_path(ib.LeastSquares(np.eye(3)[:, :2], y))
+        assert path.n_jumps == 0
+        figure = ib.plot(path)
+        assert any("0 jumps" in text for text in texts(figure))
+        saved(figure)
+
+    def test_a_pretrained_path(self) -> None:
+        saved(ib.plot(ib.saddle_path(_problem(), start=np.array([0.0, 1.0, -1.0, 0, 0, 0, 0]))))
+
+    def test_names_of_a_data_frame_are_shown(self) -> None:
+        figure = ib.plot(ib.saddle_path(_problem(["age", "sex_id", "bmi", "d", "e", "f %", "g"])))
+        assert {"age", "sex_id", "f %"} <= texts(figure)
+        saved(figure)
+
+    # What matplotlib would read as mathematics, and fail on.
+    @pytest.mark.parametrize(
+        "name", ["US$ per $", "$", "$%$", r"\frac{", "a_b^c", "{", "价格", "a\nb", "", " "]
+    )
+    def test_any_name_can_be_drawn(self, name: str) -> None:
+        names = ["first", "second", "c", "d", "e", "f", "g"]
+        names[0] = name
+        figure = ib.plot(ib.saddle_path(_problem(names)))
+        drawn = {text.get_text() for text in figure.axes[0].texts}
+        assert any(text.replace("\\$", "$") == name for text in drawn)
+        if name.isascii():  # the default font has no Chinese, and says so
+            saved(figure)
+
+    def test_jumps_decades_apart_get_a_logarithm(self) -> None:
+        path = ib.saddle_path(ib.LeastSquares(np.diag([1.0, 1e-3]), [1.0, 1.0]))
+        figure = ib.plot(path)
+        assert figure.axes[0].get_xscale() == "log"
+        saved(figure)
+
+    def test_one_jump_and_a_single_coordinate(self) -> None:
+        saved(ib.plot(ib.saddle_path(ib.LeastSquares([[1.0], [2.0]], [1.0, 2.0]))))
+
+    def test_magnitudes_of_any_unit(self) -> None:
+        for unit in (1e-100, 1e100):
+            problem = _problem()
+            saved(ib.plot(ib.saddle_path(ib.LeastSquares(problem.X, unit * problem.y))))
+
+
+class TestTrajectories:
+    def test_a_trajectory(self, trajectory: ib.Trajectory) -> None:
+        figure = ib.plot(trajectory)
+        # Observables that are arrays have no line of their own.
+        assert [axis.get_ylabel() for axis in figure.axes] == ["state", "loss"]
+        assert any(str(trajectory.stats.steps) in text for text in texts(figure))
+        saved(figure)
+
+    # Oracle: the line's own data.
+    def test_its_lines_are_the_states(self, trajectory: ib.Trajectory) -> None:
+        lines = ib.plot(trajectory).axes[0].lines
+        drawn = {tuple(np.asarray(line.get_ydata())) for line in lines}
+        assert drawn == {tuple(column) for column in trajectory.states.T}
+
+    @pytest.mark.parametrize("times", [[200.0], [0.5, 200.0]])
+    def test_few_kept_times(self, times: list[float]) -> None:
+        flow = ib.MirrorFlow(_problem(), ib.HyperbolicEntropy(log_scale=-200.0))
+        saved(ib.plot(ib.simulate(flow, np.zeros(7), times=times)))
+
+    def test_a_trajectory_that_stopped_at_once(self) -> None:
+        flow = ib.MirrorFlow(_problem(), ib.HyperbolicEntropy(log_scale=-200.0))
+        saved(ib.plot(ib.simulate(flow, np.zeros(7), t1=200.0, max_steps=1)))
+        with pytest.raises(ib.InputError, match="holds no times"):
+            ib.plot(ib.simulate(flow, np.zeros(7), times=[100.0, 200.0], max_steps=1))
+
+    def test_a_trajectory_that_never_moves(self) -> None:
+        X = np.random.default_rng(0).standard_normal((5, 7))
+        flow = ib.MirrorFlow(ib.LeastSquares(X, np.zeros(5)), ib.HyperbolicEntropy(log_scale=-200.0))
+        saved(ib.plot(ib.simulate(flow, np.zeros(7), t1=10.0)))
+
+
+class TestStudies:
+    @pytest.mark.parametrize("columns", [1, 2])
+    def test_a_path_over_simulations(self, columns: int, trajectory: ib.Trajectory) -> None:
+        path = ib.saddle_path(_problem())
+        figure = path_over_simulation(path, [Run("alpha = e^-100", trajectory, 100.0)] * columns)
+        assert len(figure.axes) == 2 * columns
+        saved(figure)
+
+    def test_a_rate(self) -> None:
+        x = np.array([0.1, 0.01, 0.001])
+        figure = rate_figure(x, {"a": x, "b": np.array([0.1, 0.0, 1e-5])}, "x", "y", 1.0)
+        (axis,) = figure.axes
+        assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b", "slope 1"]
+        saved(figure)
+
+
+@pytest.mark.parametrize("result", [None, np.zeros(3), "path", _problem(), ib.SaddlePath])
+def test_other_types_are_refused(result: object) -> None:
+    with pytest.raises(ib.InputError, match=r"result is a .*SaddlePath or a Trajectory"):
+        inspect.unwrap(ib.plot)(result)
+
+
+def test_no_global_state_is_touched() -> None:
+    before = dict(matplotlib.rcParams)
+    ib.plot(ib.saddle_path(_problem()))
+    assert matplotlib.pyplot.get_fignums() == []
+    assert dict(matplotlib.rcParams) == before
