@@ -162,6 +162,11 @@ class TestStudies:
         assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b", "slope 1"]
         saved(figure)
 
+    def test_a_rate_with_errors_that_cannot_be_drawn(self) -> None:
+        x = np.array([0.1, 0.01])
+        saved(rate_figure(x, {"missed": np.array([np.nan, np.nan]), "exact": np.zeros(2)}, "x", "y", 1.0))
+        saved(rate_figure(x, {"half": np.array([np.nan, 1e-3])}, "x", "y", 1.0))
+
 
 @pytest.mark.parametrize("result", [None, np.zeros(3), "path", _problem(), ib.SaddlePath])
 def test_other_types_are_refused(result: object) -> None:

@@ -16,10 +16,11 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         typer.echo(f"implicitbias {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -60,8 +61,12 @@ def run_studies(
 
     held = True
     for card in cards:
-        with progress_bar(card.name) as progress:
-            result = run(card.name, out=out, progress=progress)
+        try:
+            with progress_bar(card.name) as progress:
+                result = run(card.name, out=out, progress=progress)
+        except KeyboardInterrupt:
+            typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
+            raise typer.Exit(130) from None
         print_result(result)
         held = held and result.ok
     if not held:
@@ -77,6 +82,3 @@ def main() -> None:
     except ImplicitBiasError as error:
         print(f"implicitbias: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("implicitbias: interrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)

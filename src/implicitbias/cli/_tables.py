@@ -36,7 +36,8 @@ def print_result(result: StudyResult) -> None:
             table.add_section()
             table.add_row("", f"[bold]{escape(point)}", "", "")
         mark = "[green]yes" if claim.holds else "[bold red]NO"
-        table.add_row(mark, escape(claim.statement), number(claim.predicted), number(claim.measured))
+        values = (escape(number(value)) for value in (claim.predicted, claim.measured))
+        table.add_row(mark, escape(claim.statement), *values)
     console.print(table)
     failed = sum(not claim.holds for claim in result.claims)
     verdict = "all hold" if failed == 0 else f"{failed} FAIL"

@@ -14,10 +14,10 @@ def rate_figure(x: ndarray, errors: dict[str, ndarray], x_label: str, y_label: s
     for colour, (name, values) in zip(COLOURS, errors.items(), strict=False):
         shown = values > 0.0
         axis.loglog(x[shown], values[shown], "o-", color=colour, markersize=4, linewidth=1.4, label=name)
-    top = max(float(np.max(values)) for values in errors.values())
-    axis.loglog(
-        x, top * (x / x.max()) ** slope * 1.6, "--", color="#8A9094", linewidth=1.0, label=f"slope {slope:g}"
-    )
+    top = max((float(np.max(values[values > 0.0], initial=0.0)) for values in errors.values()), default=0.0)
+    if top > 0.0:
+        guide = top * (x / x.max()) ** slope * 1.6
+        axis.loglog(x, guide, "--", color="#8A9094", linewidth=1.0, label=f"slope {slope:g}")
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.legend(frameon=False, fontsize=8)

@@ -1,5 +1,6 @@
 """A claim is data."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,8 +52,12 @@ class Claim:
     holds: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values, for JSON, which has no NaN and no infinity: those become texts."""
+        values = asdict(self)
+        for name in ("predicted", "measured", "tolerance"):
+            if isinstance(values[name], float) and not math.isfinite(values[name]):
+                values[name] = str(values[name])
+        return values
 
 
 def close(

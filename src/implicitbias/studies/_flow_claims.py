@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
+from implicitbias._core.status import Status
 from implicitbias.diagnostics import jump_times
 from implicitbias.flows import MirrorFlow, simulate
 from implicitbias.limits import SaddlePath
@@ -32,6 +33,8 @@ class Simulations:
             progress((i + 1) / (len(exponents) + 1), f"flow from alpha = 1e-{exponent}")
             flow = MirrorFlow(path.problem, HyperbolicEntropy(log_scale=-2 * size))
             trajectory = simulate(flow, np.zeros(d), t1=_BEYOND * float(path.times[-1]) * size)
+            if trajectory.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt  # half a simulation proves nothing
             self.runs.append(Run(f"alpha = 1e-{exponent}", trajectory, size))
 
     @cached_property
@@ -72,7 +75,9 @@ class Simulations:
 
 
 def slope(x: ndarray, errors: ndarray) -> float:
-    """Least-squares slope of ln(errors) against ln(x)."""
+    """Least-squares slope of ln(errors) against ln(x); nan where an error is 0 or nan, as for a missed jump."""
+    if not np.all(errors > 0.0):
+        return float("nan")
     return float(np.polyfit(np.log(x), np.log(errors), 1)[0])
 
 
@@ -119,7 +124,7 @@ def _saddle_claims(point: str, simulations: Simulations, finished: Assumption) -
     if not strict.all():
         rule = Assumption.checked("these saddles are degenerate: |s_i| = 1, w_i = grad_i = 0", True)
         rates = [slope(small[1:], column[1:]) for column in errors[:, ~strict].T]
-        worst = max(rates, key=lambda rate: abs(rate - 1.0))
+        worst = rates[int(np.argmax(np.abs(np.array(rates) - 1.0)))]  # nan counts as the largest
         statement = "degenerate saddles are approached like 1/ln(1/alpha): slope furthest from 1"
         claims.append(close(point, statement, "identity 1.8", (1.0, worst, 0.1), rule, finished))
     return claims

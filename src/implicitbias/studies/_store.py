@@ -27,28 +27,50 @@ def check_folder(out: Path, name: str) -> Path:
         raise InputError(
             f"cannot write results to {out}: {error.strerror}; choose another folder with --out DIR"
         ) from error
-    if folder.exists() and not (folder / CLAIMS).is_file():
+    if folder.exists() and not _is_result(folder, name):
         raise InputError(
-            f"{folder} exists and holds no {CLAIMS}: it is not an earlier result; choose another --out DIR"
+            f"{folder} exists and holds no {CLAIMS} of {name}: it is not an earlier result; choose another --out DIR"
         )
     return folder
 
 
+def _is_result(folder: Path, name: str) -> bool:
+    try:
+        content = json.loads((folder / CLAIMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("study") == name
+
+
 def store(result: "StudyResult", notes: str, folder: Path) -> None:
     """Write everything beside the folder first, then put it in its place."""
-    part = folder.with_name(f".{folder.name}.part")
+    part, old = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "old"))
     shutil.rmtree(part, ignore_errors=True)
+    try:
+        _write(result, notes, part)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        part.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot write results to {folder}: {error.strerror or error}; choose another folder with --out DIR"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # gone already where all went well
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(result: "StudyResult", notes: str, part: Path) -> None:
     part.mkdir(parents=True)
-    (part / CLAIMS).write_text(json.dumps(_as_json(result), indent=2) + "\n", encoding="utf-8")
+    claims = json.dumps(_as_json(result), indent=2, allow_nan=False)
+    (part / CLAIMS).write_text(claims + "\n", encoding="utf-8")
     for outcome in result.outcomes.values():
         for stem, data in outcome.datasets.items():
             write_netcdf(data, part / f"{stem}.nc")
         for stem, figure in outcome.figures.items():
             figure.savefig(part / f"{stem}.png", dpi=150)
     (part / "README.md").write_text(summary(result, notes), encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
 
 
 def _as_json(result: "StudyResult") -> dict[str, Any]:

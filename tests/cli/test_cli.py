@@ -1,0 +1,191 @@
+"""The command line: what it prints, where, and with which exit status. Never a traceback."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import implicitbias
+from implicitbias import cli
+from tests.studies.fakes import NAME, claim, install
+
+
+def answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """(exit status, standard output, standard error) of `implicitbias *arguments`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["implicitbias", *arguments])
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    code = caught.value.code
+    return (0 if code is None else int(code)), out, err
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own, as a user starts it."""
+    environment = {**os.environ, "COLUMNS": "120", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "implicitbias", *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+class TestAsAUserStartsIt:
+    def test_list(self, tmp_path: Path) -> None:
+        done = command("list", cwd=tmp_path)
+        assert done.returncode == 0
+        assert "saddle-to-saddle" in done.stdout
+        assert "2304.00488" in done.stdout
+        assert done.stderr == ""
+
+    def test_a_misspelt_study(self, tmp_path: Path) -> None:
+        done = command("run", "sadle-to-saddle", "--out", "results", cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith("implicitbias: ")
+        assert "'sadle-to-saddle'" in done.stderr
+        assert "saddle-to-saddle" in done.stderr.replace("'sadle-to-saddle'", "")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file_in_place_of_the_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "results").write_text("mine")
+        done = command("run", "saddle-to-saddle", "--out", "results", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "cannot write results to results" in done.stderr
+        assert "--out DIR" in done.stderr
+        assert (tmp_path / "results").read_text() == "mine"
+
+    def test_the_version(self, tmp_path: Path) -> None:
+        done = command("--version", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"implicitbias {implicitbias.__version__}\n")
+
+
+class TestHelp:
+    def test_no_arguments_show_the_help(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, out, err = answer(monkeypatch, capsys)
+        assert status in (0, 2)
+        for word in ("Usage", "list", "run", "--version"):
+            assert word in out + err
+
+    @pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("list", "--help")])
+    def test_help_is_a_success(
+        self, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        status, out, err = answer(monkeypatch, capsys, *arguments)
+        assert (status, err) == (0, "")
+        assert "Usage: implicitbias" in out
+
+    @pytest.mark.parametrize(
+        ("arguments", "word"),
+        [
+            (("run", "--bogus"), "--bogus"),
+            (("--bogus",), "--bogus"),
+            (("run", "--out"), "--out"),
+            (("rum",), "rum"),
+            (("list", "extra"), "extra"),
+        ],
+    )
+    def test_bad_usage_says_what_is_wrong(
+        self,
+        arguments: tuple[str, ...],
+        word: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        status, out, err = answer(monkeypatch, capsys, *arguments)
+        assert (status, out) == (2, "")
+        assert word in err
+
+
+class TestRun:
+    def test_claims_that_hold(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        status, out, err = answer(monkeypatch, capsys, "run", NAME, "--out", str(tmp_path))
+        assert status == 0
+        assert "2 claims, all hold." in out
+        assert str(tmp_path / NAME) in out
+        assert "one is one" in out
+        assert f"{NAME} 100% done" in err  # progress goes to standard error
+        assert json.loads((tmp_path / NAME / "claims.json").read_text())["all_hold"] is True
+
+    def test_a_claim_that_fails(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        install(monkeypatch, claim(), claim(measured=float("nan"), holds=False))
+        status, out, _ = answer(monkeypatch, capsys, "run", "--out", str(tmp_path))
+        assert status == 1
+        assert "3 claims, 1 FAIL." in out
+        assert "NO" in out
+        assert "nan" in out
+        # What failed is kept, to look at.
+        assert json.loads((tmp_path / NAME / "claims.json").read_text())["all_hold"] is False
+
+    def test_without_out_nothing_is_written(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        monkeypatch.chdir(tmp_path)
+        status, out, _ = answer(monkeypatch, capsys, "run")
+        assert status == 0
+        assert "Results:" not in out
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_misspelt_name_costs_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        def never() -> None:
+            raise AssertionError("the first study ran although the second has no name")
+
+        install(monkeypatch, at_second=never)
+        status, out, err = answer(monkeypatch, capsys, "run", NAME, "fake-stady", "--out", str(tmp_path))
+        assert (status, out) == (2, "")
+        assert "'fake-stady'" in err
+        assert f"there are: {NAME}" in err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_folder_of_somebody_else(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        (tmp_path / NAME).mkdir()
+        (tmp_path / NAME / "thesis.tex").write_text("mine")
+        status, _, err = answer(monkeypatch, capsys, "run", "--out", str(tmp_path))
+        assert status == 2
+        assert "choose another --out DIR" in err
+        assert [path.name for path in (tmp_path / NAME).iterdir()] == ["thesis.tex"]
+
+    def test_control_c(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        install(monkeypatch, at_second=interrupt)
+        status, _, err = answer(monkeypatch, capsys, "run", "--out", str(tmp_path))
+        assert status == 130
+        assert f"interrupted; nothing of {NAME} was written" in err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_brackets_in_a_claim_are_no_markup(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        odd = dataclasses.replace(claim(), statement="w in [0, 1] and [/b] [red]", measured="[x]")
+        install(monkeypatch, odd)
+        status, out, _ = answer(monkeypatch, capsys, "run")
+        assert status == 0
+        assert "[0, 1]" in out
+        assert "[/b] [red]" in out
+        assert "[x]" in out

@@ -1,0 +1,202 @@
+"""Running a study: names, folders that appear whole or not at all, what is in them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+import implicitbias as ib
+from implicitbias._core.labelled import read_netcdf
+from tests.studies.fakes import NAME, claim, install
+
+FILES = ["README.md", "claims.json", "first-data.nc", "first-picture.png"]
+
+
+def listing(folder: Path) -> list[str]:
+    """Everything below a folder, hidden files too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["sadle-to-saddle", "", "Saddle-to-Saddle", "../saddle-to-saddle"])
+    def test_an_unknown_name_lists_the_names(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(ib.InputError) as caught:
+            ib.studies.run(name, out=tmp_path / "new")
+        assert repr(name) in str(caught.value)
+        assert "there are: saddle-to-saddle" in str(caught.value)
+        assert "implicitbias list" in str(caught.value)
+        assert listing(tmp_path) == []
+
+    def test_the_cards_are_those_of_the_studies(self) -> None:
+        for card in ib.studies.list():
+            assert card.name
+            assert card.paper
+            assert card.shows
+
+
+class TestResult:
+    def test_without_a_folder_nothing_is_written(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        monkeypatch.chdir(tmp_path)
+        result = ib.studies.run(NAME)
+        assert result.ok
+        assert result.folder is None
+        assert list(result.outcomes) == ["first", "second"]
+        assert [c.point for c in result.claims] == ["first", "second"]
+        assert listing(tmp_path) == []
+
+    def test_one_failing_claim_is_enough(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch, claim(), claim(holds=False))
+        result = ib.studies.run(NAME, out=tmp_path)
+        assert not result.ok
+        assert "**NO**" in (tmp_path / NAME / "README.md").read_text()
+        assert json.loads((tmp_path / NAME / "claims.json").read_text())["all_hold"] is False
+
+    def test_progress_goes_from_0_to_1(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        install(monkeypatch)
+        told: list[tuple[float, str]] = []
+        ib.studies.run(NAME, progress=lambda fraction, text: told.append((fraction, text)))
+        assert told == [
+            (0.0, "first: started"),
+            (0.25, "first: half way"),
+            (0.5, "second: started"),
+            (0.75, "second: half way"),
+            (1.0, "done"),
+        ]
+
+
+class TestFolder:
+    @pytest.mark.parametrize("out", ["new", "new/deep/er", "old"])
+    def test_the_folder_is_made(self, out: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch)
+        (tmp_path / "old").mkdir()
+        (tmp_path / "old" / "mine.txt").write_text("mine")
+        result = ib.studies.run(NAME, out=str(tmp_path / out))
+        assert result.folder == tmp_path / out / NAME
+        assert listing(tmp_path / out / NAME) == FILES
+        assert (tmp_path / "old" / "mine.txt").read_text() == "mine"
+        assert [path.name for path in (tmp_path / out).iterdir() if path.name.startswith(".")] == []
+
+    def test_the_claims_as_json(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch, claim(), claim(measured=float("nan"), holds=False), claim(measured="text"))
+        ib.studies.run(NAME, out=tmp_path)
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(f"{constant} is not JSON")
+
+        content = json.loads((tmp_path / NAME / "claims.json").read_text(), parse_constant=refuse)
+        assert {key: content[key] for key in ("study", "paper", "all_hold")} == {
+            "study": NAME,
+            "paper": "Nobody 2020",
+            "all_hold": False,
+        }
+        assert len(content["claims"]) == 4
+        for entry in content["claims"]:
+            assert set(entry) == {
+                "point", "statement", "reference", "assumptions", "predicted", "measured", "tolerance", "holds",
+            }  # fmt: skip
+            assert isinstance(entry["holds"], bool)
+            assert [set(assumption) for assumption in entry["assumptions"]] == [{"text", "state"}] * 2
+        assert [entry["measured"] for entry in content["claims"]] == [1.0, "nan", "text", 1.0]
+
+    def test_the_data_and_the_page(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch)
+        ib.studies.run(NAME, out=tmp_path)
+        assert read_netcdf(tmp_path / NAME / "first-data.nc")["x"].values.tolist() == [0.0, 1.0, 2.0]
+        assert (tmp_path / NAME / "first-picture.png").read_bytes().startswith(b"\x89PNG")
+        page = (tmp_path / NAME / "README.md").read_text()
+        for text in ("Invented for a test.", "one is one", "first-picture.png", "| yes |"):
+            assert text in page
+
+    def test_an_earlier_result_is_replaced_whole(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        ib.studies.run(NAME, out=tmp_path)
+        (tmp_path / NAME / "stale.nc").write_text("of an earlier version")
+        ib.studies.run(NAME, out=tmp_path)
+        assert listing(tmp_path / NAME) == FILES
+        assert listing(tmp_path)[0] == NAME  # nothing hidden is left beside it
+
+
+class TestRefusals:
+    def test_a_file_in_place_of_the_folder(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch, at_second=_never)
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(ib.InputError, match=r"cannot write results to .*file.*--out DIR"):
+            ib.studies.run(NAME, out=tmp_path / "file")
+        with pytest.raises(ib.InputError, match=r"cannot write results to .*--out DIR"):
+            ib.studies.run(NAME, out=tmp_path / "file" / "below")
+        assert (tmp_path / "file").read_text() == "mine"
+
+    @pytest.mark.parametrize(
+        "content",
+        [{}, {"thesis.tex": "mine"}, {"claims.json": "insurance"}, {"claims.json": '{"study": "other"}'}],
+        ids=["empty", "no claims", "other claims", "claims of another study"],
+    )
+    def test_a_folder_of_somebody_else(
+        self, content: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch, at_second=_never)
+        folder = tmp_path / NAME
+        folder.mkdir()
+        for name, text in content.items():
+            (folder / name).write_text(text)
+        with pytest.raises(ib.InputError, match=r"not an earlier result; choose another --out DIR"):
+            ib.studies.run(NAME, out=tmp_path)
+        assert listing(folder) == list(content)
+        assert all((folder / name).read_text() == text for name, text in content.items())
+
+    def test_a_file_with_the_name_of_the_study(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch, at_second=_never)
+        (tmp_path / NAME).write_text("mine")
+        with pytest.raises(ib.InputError, match="not an earlier result"):
+            ib.studies.run(NAME, out=tmp_path)
+        assert (tmp_path / NAME).read_text() == "mine"
+
+
+class TestFailures:
+    @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+    @pytest.mark.parametrize("earlier", [False, True])
+    def test_a_study_that_raises_writes_nothing(
+        self, error: type[BaseException], earlier: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        if earlier:
+            install(monkeypatch)
+            ib.studies.run(NAME, out=tmp_path)
+        before = listing(tmp_path)
+        stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))]
+
+        def fail() -> None:
+            raise error
+
+        install(monkeypatch, at_second=fail)
+        with pytest.raises(error):
+            ib.studies.run(NAME, out=tmp_path)
+        assert listing(tmp_path) == before
+        assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))] == stamps
+
+    @pytest.mark.parametrize("earlier", [False, True])
+    def test_a_disk_that_fills_up_leaves_what_was_there(
+        self, earlier: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        if earlier:
+            ib.studies.run(NAME, out=tmp_path)
+            (tmp_path / NAME / "mark").write_text("earlier")
+        before = listing(tmp_path)
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Figure, "savefig", full)
+        with pytest.raises(ib.InputError, match="No space left on device"):
+            ib.studies.run(NAME, out=tmp_path)
+        assert listing(tmp_path) == before
+
+
+def _never() -> None:
+    raise AssertionError("the study ran although its results have no place")
