@@ -7,7 +7,7 @@ this module gives it room, takes its rows and settles ties.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -23,7 +23,7 @@ from implicitbias.problems import LeastSquares
 EPSILON = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Saddle:
     """One row of the path, with the numbers that its optimality is judged by."""
 
@@ -58,7 +58,7 @@ class Walk:
             slot=np.full(d, -1),
             hits=np.empty(d, dtype=np.int64),
             visited=np.zeros(0, dtype=np.uint64),
-            counts=np.zeros(3, dtype=np.int64),
+            counts=np.array([0, 0, -1]),
             clock=np.zeros(2),
         )
         self._pool, self._factors = _new_pool(0, n), _new_factors(0, n)
@@ -75,14 +75,21 @@ class Walk:
 
     def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool]) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
-        self._open()
+        step, found = 0.0, self._open()
         rows_before_jumps = 0
-        while True:
-            self._make_room(0)
-            worst, step, found = kernels.observe(self._data, self._state, self._pool, self._factors)
-            asked = self._record(worst) and on_saddle()
+        while self.status is None:
+            self._make_room(found)
+            settled, worst, step, found, idle = kernels.jump(
+                self._data, self._state, self._pool, self._factors, step, found
+            )
+            if not settled:
+                raise ImplicitBiasError(
+                    "signed least squares did not settle: its columns are too close to dependent for float64; "
+                    "scale the columns of X to norm 1, or drop near-duplicates"
+                )
+            asked = self._record(worst, idle) and on_saddle()
             rows_before_jumps = rows_before_jumps or len(self.saddles)
-            if np.isinf(self.next_time):
+            if np.isinf(step):
                 self.status = Status.CONVERGED
             elif asked:
                 self.status = Status.STOPPED_BY_CALLER
@@ -90,32 +97,19 @@ class Walk:
                 self.status = Status.REACHED_COUNT
             elif t_max is not None and self.next_time > t_max:
                 self.status = Status.REACHED_TIME
-            if self.status is not None:
-                return
-            self._jump(step, found)
 
-    def _open(self) -> None:
-        """The start is row 0; the refit on its signs follows at time 0 where it differs."""
+    def _open(self) -> int:
+        """The start, if there is one, is row 0; its signs arrive at time 0. Returns how many."""
         support = np.flatnonzero(self.start)
-        if len(support) == 0:
-            return
-        residual = self.problem.residual(self.start)
-        loss = float(residual @ residual) / (2 * len(residual))
-        point = Split(support, self.start[support], unique=True, resolved=True)
-        self.saddles.append(Saddle(0.0, point, support, self.nu, loss, True, np.nan))
-        self._state.hits[: len(support)] = support
-        self._jump(0.0, len(support))
-        self._state.counts[2] = 0  # the refit is no jump, and its support was not yet visited
+        if len(support):
+            residual = self.problem.residual(self.start)
+            loss = float(residual @ residual) / (2 * len(residual))
+            point = Split(support, self.start[support], unique=True, resolved=True)
+            self.saddles.append(Saddle(0.0, point, support, self.nu, loss, True, np.nan))
+            self._state.hits[: len(support)] = support
+        return len(support)
 
-    def _jump(self, step: float, found: int) -> None:
-        self._make_room(found)
-        if not kernels.jump(self._data, self._state, self._pool, self._factors, step, found):
-            raise ImplicitBiasError(
-                "signed least squares did not settle: its columns are too close to dependent for float64; "
-                "scale the columns of X to norm 1, or drop near-duplicates"
-            )
-
-    def _record(self, worst: float) -> bool:
+    def _record(self, worst: float, idle_count: int) -> bool:
         """Append the present saddle; False where only rounding separates it from the last one."""
         state, pool, factors = self._state, self._pool, self._factors
         k, count, _ = state.counts.tolist()
@@ -124,18 +118,18 @@ class Walk:
         support, values = support[order], factors.w[:k][order]
         if self._basic is not None and np.array_equal(support, self._basic):
             # What arrived depends on what was there: it takes no coefficient, and the loss stays.
-            last = self.saddles[-1]
-            self.saddles[-1] = replace(last, stationarity=max(last.stationarity, worst))
+            self.saddles[-1].stationarity = max(self.saddles[-1].stationarity, worst)
             return False
         self._basic = support
         boundary = np.sort(pool.owner[:count])
-        idle = pool.owner[:count][(pool.place[:count] < 0) & (state.c[pool.owner[:count]] == 0.0)]
-        split = Split(support, values, unique=True, resolved=True)
-        if len(idle):
-            split = entropy_split(self.problem, self.start, state.s, (support, values), np.sort(idle))
+        split, strict = Split(support, values, unique=True, resolved=True), True
+        if idle_count:
+            free = (pool.place[:count] < 0) & (state.c[pool.owner[:count]] == 0.0)
+            idle = np.sort(pool.owner[:count][free])
+            split = entropy_split(self.problem, self.start, state.s, (support, values), idle)
+            # With the split, a coordinate that the factors left at 0 may be non-zero.
+            strict = bool(np.isin(idle, split.indices).all())
         time, loss = float(state.clock[0]), float(state.r @ state.r) / (2 * len(state.r))
-        # With the split, a coordinate that the factors left at 0 may be non-zero.
-        strict = len(idle) == 0 or bool(np.isin(idle, split.indices).all())
         saddle = Saddle(time, split, boundary, self.nu, loss, strict, worst)
         if len(self.saddles) == 1 and time == 0.0 and _same_point(self.saddles[0].point, split):
             self.saddles.pop()
@@ -145,14 +139,14 @@ class Walk:
     def _make_room(self, arriving: int) -> None:
         """Room for the columns that arrive, as many factor columns as can be independent, and one more jump."""
         n, d = self.problem.shape
-        needed, jumps = int(self._state.counts[1]) + arriving, int(self._state.counts[2])
+        needed, jump = int(self._state.counts[1]) + arriving, int(self._state.counts[2]) + 1
         if needed > len(self._pool.owner):
             fresh = _new_pool(max(16, 2 * needed), n)
             self._pool = Pool(*(_enlarged(old, new) for old, new in zip(self._pool, fresh, strict=True)))
         if min(needed, n, d) > len(self._factors.w):
             self._factors = _grown(self._factors, _new_factors(min(max(16, 2 * needed), n, d), n))
-        if jumps >= len(self._state.visited):
-            visited = _enlarged(self._state.visited, np.zeros(max(64, 2 * jumps), dtype=np.uint64))
+        if jump >= len(self._state.visited):
+            visited = _enlarged(self._state.visited, np.zeros(max(64, 2 * jump), dtype=np.uint64))
             self._state = self._state._replace(visited=visited)
 
 

@@ -25,7 +25,8 @@ class Data(NamedTuple):
 class State(NamedTuple):
     """Where the walk stands; `slot` is a column's place in the pool (-1: none), `hits` the next ones to arrive.
 
-    Mutable numbers live in `counts` (factor columns k, pool columns, jumps) and `clock` (time, time of the next jump).
+    Mutable numbers live in `counts` (factor columns k, pool columns, jumps: -1 before the first saddle) and `clock`
+    (time, time of the next jump).
     """
 
     s: ndarray
@@ -151,25 +152,19 @@ def _arrivals(state, step):
     return found
 
 
-@entry
-def observe(data, state, pool, factors):
-    """Speeds at the present saddle and what arrives next; returns (worst KKT residual, step, number of arrivals).
-
-    `clock[1]` becomes the time of the next jump: inf at a minimum, and where support and boundary return, because the
-    loss falls at every jump, so that what is left of the gradient is rounding.
-    """
-    worst = _speeds(data, state, pool, factors, _scale(data, pool, factors, state.counts[0]) / len(data.y))
-    step = np.inf if _returned(data, state, pool, factors) else _time_to_hit(state.c, state.s)
-    state.clock[1] = state.clock[0] + step
-    return worst, step, 0 if np.isinf(step) else _arrivals(state, step)
+@inner
+def _idle(state, pool):
+    """How many boundary coordinates have neither a coefficient nor a gradient."""
+    found = 0
+    for slot in range(state.counts[1]):
+        if pool.place[slot] < 0 and state.c[pool.owner[slot]] == 0.0:
+            found += 1
+    return found
 
 
-@entry
-def jump(data, state, pool, factors, step, found):
-    """Let inward coordinates go, move s, nu and the clock by `step`, take in the first `found` hits, and refit.
-
-    False where the refit did not end.
-    """
+@inner
+def _move(data, state, pool, factors, step, found):
+    """Let inward coordinates go, move s, nu and the clock, take in the first `found` hits, and refit."""
     _release(state, pool, factors)
     add_multiple(state.s, step, state.c)
     add_multiple(state.nu, step / len(data.y), state.r)
@@ -184,3 +179,19 @@ def jump(data, state, pool, factors, step, found):
     state.counts[0] = max(k, 0)
     state.counts[2] += 1
     return k >= 0
+
+
+@entry
+def jump(data, state, pool, factors, step, found):
+    """Move by `step` with `found` arrivals to the next saddle, and look around there.
+
+    Returns (whether the refit ended, worst KKT residual, next step, number of next arrivals, number of idle boundary
+    coordinates). `clock[1]` becomes the time of the next jump: inf at a minimum, and where support and boundary
+    return, because the loss falls at every jump, so that what is left of the gradient is rounding.
+    """
+    settled = _move(data, state, pool, factors, step, found)
+    worst = _speeds(data, state, pool, factors, _scale(data, pool, factors, state.counts[0]) / len(data.y))
+    wait = np.inf if _returned(data, state, pool, factors) else _time_to_hit(state.c, state.s)
+    state.clock[1] = state.clock[0] + wait
+    arriving = 0 if np.isinf(wait) else _arrivals(state, wait)
+    return settled, worst, wait, arriving, _idle(state, pool)
