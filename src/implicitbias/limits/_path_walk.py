@@ -21,6 +21,7 @@ from implicitbias.limits._qr_kernels import Factors, Pool
 from implicitbias.problems import LeastSquares
 
 EPSILON = float(np.finfo(np.float64).eps)
+_ROWS = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -73,21 +74,24 @@ class Walk:
         """The dual variable at the last jump."""
         return self._state.nu.copy()
 
-    def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool]) -> None:
+    def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool] | None) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
         step, found = 0.0, self._open()
+        latest = np.inf if t_max is None else float(t_max)
+        most = 1 if on_saddle or max_jumps is not None else _ROWS
         rows_before_jumps = 0
         while self.status is None:
-            self._make_room(found)
-            settled, worst, step, found, idle = kernels.jump(
-                self._data, self._state, self._pool, self._factors, step, found
+            rows = self._make_room(found, most)
+            settled, filled, step, found = kernels.walk(
+                self._data, self._state, self._pool, self._factors, rows, step, found, latest
             )
             if not settled:
                 raise ImplicitBiasError(
                     "signed least squares did not settle: its columns are too close to dependent for float64; "
                     "scale the columns of X to norm 1, or drop near-duplicates"
                 )
-            asked = self._record(worst, idle) and on_saddle()
+            fresh = [self._record(rows, row) for row in range(filled)]
+            asked = any(fresh) and on_saddle is not None and on_saddle()
             rows_before_jumps = rows_before_jumps or len(self.saddles)
             if np.isinf(step):
                 self.status = Status.CONVERGED
@@ -95,7 +99,7 @@ class Walk:
                 self.status = Status.STOPPED_BY_CALLER
             elif max_jumps is not None and len(self.saddles) - rows_before_jumps >= max_jumps:
                 self.status = Status.REACHED_COUNT
-            elif t_max is not None and self.next_time > t_max:
+            elif self.next_time > latest:
                 self.status = Status.REACHED_TIME
 
     def _open(self) -> int:
@@ -109,45 +113,55 @@ class Walk:
             self._state.hits[: len(support)] = support
         return len(support)
 
-    def _record(self, worst: float, idle_count: int) -> bool:
-        """Append the present saddle; False where only rounding separates it from the last one."""
-        state, pool, factors = self._state, self._pool, self._factors
-        k, count, _ = state.counts.tolist()
-        support = pool.owner[factors.member[:k]]
-        order = np.argsort(support)
-        support, values = support[order], factors.w[:k][order]
+    def _record(self, rows: kernels.Rows, row: int) -> bool:
+        """Append a saddle; False where only rounding separates it from the last one."""
+        k, count, idle_count = rows.sizes[row].tolist()
+        time, squares, worst = rows.numbers[row].tolist()
+        order = np.argsort(rows.support[row, :k])
+        support, values = rows.support[row, :k][order], rows.values[row, :k][order]
         if self._basic is not None and np.array_equal(support, self._basic):
             # What arrived depends on what was there: it takes no coefficient, and the loss stays.
             self.saddles[-1].stationarity = max(self.saddles[-1].stationarity, worst)
             return False
         self._basic = support
-        boundary = np.sort(pool.owner[:count])
         split, strict = Split(support, values, unique=True, resolved=True), True
         if idle_count:
-            free = (pool.place[:count] < 0) & (state.c[pool.owner[:count]] == 0.0)
-            idle = np.sort(pool.owner[:count][free])
-            split = entropy_split(self.problem, self.start, state.s, (support, values), idle)
+            split = entropy_split(self.problem, self.start, self._state.s, (support, values), self._idle())
             # With the split, a coordinate that the factors left at 0 may be non-zero.
-            strict = bool(np.isin(idle, split.indices).all())
-        time, loss = float(state.clock[0]), float(state.r @ state.r) / (2 * len(state.r))
-        saddle = Saddle(time, split, boundary, self.nu, loss, strict, worst)
+            strict = bool(np.isin(self._idle(), split.indices).all())
+        boundary, nu = np.sort(rows.boundary[row, :count]), rows.nu[row].copy()
+        saddle = Saddle(time, split, boundary, nu, squares / (2 * len(nu)), strict, worst)
         if len(self.saddles) == 1 and time == 0.0 and _same_point(self.saddles[0].point, split):
             self.saddles.pop()
         self.saddles.append(saddle)
         return True
 
-    def _make_room(self, arriving: int) -> None:
-        """Room for the columns that arrive, as many factor columns as can be independent, and one more jump."""
+    def _idle(self) -> Int64[ndarray, " m"]:
+        """Boundary coordinates with neither coefficient nor gradient at the present saddle."""
+        owner, place = (array[: self._state.counts[1]] for array in (self._pool.owner, self._pool.place))
+        return np.sort(owner[(place < 0) & (self._state.c[owner] == 0.0)])
+
+    def _make_room(self, arriving: int, count: int) -> kernels.Rows:
+        """Room for the columns that arrive, as many factor columns as can be independent, and `count` jumps."""
         n, d = self.problem.shape
-        needed, jump = int(self._state.counts[1]) + arriving, int(self._state.counts[2]) + 1
+        needed, jumps = int(self._state.counts[1]) + arriving, int(self._state.counts[2]) + 1 + count
         if needed > len(self._pool.owner):
             fresh = _new_pool(max(16, 2 * needed), n)
             self._pool = Pool(*(_enlarged(old, new) for old, new in zip(self._pool, fresh, strict=True)))
         if min(needed, n, d) > len(self._factors.w):
             self._factors = _grown(self._factors, _new_factors(min(max(16, 2 * needed), n, d), n))
-        if jump >= len(self._state.visited):
-            visited = _enlarged(self._state.visited, np.zeros(max(64, 2 * jump), dtype=np.uint64))
+        if jumps >= len(self._state.visited):
+            visited = _enlarged(self._state.visited, np.zeros(2 * jumps, dtype=np.uint64))
             self._state = self._state._replace(visited=visited)
+        width, boundary = len(self._factors.w), len(self._pool.owner)
+        return kernels.Rows(
+            numbers=np.empty((count, 3)),
+            sizes=np.empty((count, 3), dtype=np.int64),
+            nu=np.empty((count, n)),
+            support=np.empty((count, width), dtype=np.int64),
+            values=np.empty((count, width)),
+            boundary=np.empty((count, boundary), dtype=np.int64),
+        )
 
 
 def _new_pool(size: int, n: int) -> Pool:

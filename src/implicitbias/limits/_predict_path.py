@@ -101,7 +101,7 @@ def saddle_path(
     _refuse_negative("max_jumps", max_jumps)
     _refuse_negative("t_max", t_max)
     walk = Walk(problem, w0)
-    walk.run(max_jumps, t_max, lambda: on_jump is not None and _tell(walk.saddles, on_jump))
+    walk.run(max_jumps, t_max, None if on_jump is None else lambda: _tell(walk.saddles, on_jump))
     return _as_path(walk)
 
 

@@ -1,4 +1,4 @@
-"""Compiled: what happens at a saddle, and the jump to the next."""
+"""Compiled: from saddle to saddle, until Python is needed."""
 
 # mypy: allow-untyped-defs, allow-incomplete-defs
 from typing import NamedTuple
@@ -38,6 +38,19 @@ class State(NamedTuple):
     visited: ndarray
     counts: ndarray
     clock: ndarray
+
+
+class Rows(NamedTuple):
+    """Saddles that Python has not yet taken, one a row: `numbers` holds time, r @ r and the worst KKT residual, `sizes`
+    the numbers of support, boundary and idle coordinates (boundary, with neither coefficient nor gradient).
+    """
+
+    numbers: ndarray
+    sizes: ndarray
+    nu: ndarray
+    support: ndarray
+    values: ndarray
+    boundary: ndarray
 
 
 @inner
@@ -153,13 +166,34 @@ def _arrivals(state, step):
 
 
 @inner
-def _idle(state, pool):
-    """How many boundary coordinates have neither a coefficient nor a gradient."""
-    found = 0
-    for slot in range(state.counts[1]):
+def _record(state, pool, factors, rows, row, worst):
+    """Write the present saddle into a row; returns the number of idle coordinates."""
+    k, count, idle = state.counts[0], state.counts[1], 0
+    rows.numbers[row, 0], rows.numbers[row, 1], rows.numbers[row, 2] = (
+        state.clock[0],
+        dot(state.r, state.r),
+        worst,
+    )
+    for i in range(len(state.nu)):
+        rows.nu[row, i] = state.nu[i]
+    for j in range(k):
+        rows.support[row, j], rows.values[row, j] = pool.owner[factors.member[j]], factors.w[j]
+    for slot in range(count):
+        rows.boundary[row, slot] = pool.owner[slot]
         if pool.place[slot] < 0 and state.c[pool.owner[slot]] == 0.0:
-            found += 1
-    return found
+            idle += 1
+    rows.sizes[row, 0], rows.sizes[row, 1], rows.sizes[row, 2] = k, count, idle
+    return idle
+
+
+@inner
+def _has_room(state, pool, factors, found):
+    """Whether the arriving columns fit into pool and factors, and one more jump into the list of visited supports."""
+    needed = state.counts[1] + found
+    columns = min(needed, len(state.r), len(state.s))
+    return (
+        needed <= len(pool.owner) and columns <= len(factors.w) and state.counts[2] + 1 < len(state.visited)
+    )
 
 
 @inner
@@ -182,16 +216,25 @@ def _move(data, state, pool, factors, step, found):
 
 
 @entry
-def jump(data, state, pool, factors, step, found):
-    """Move by `step` with `found` arrivals to the next saddle, and look around there.
+def walk(data, state, pool, factors, rows, step, found, t_max):
+    """Jump from saddle to saddle, the first time by `step` with `found` arrivals, and write each into a row.
 
-    Returns (whether the refit ended, worst KKT residual, next step, number of next arrivals, number of idle boundary
-    coordinates). `clock[1]` becomes the time of the next jump: inf at a minimum, and where support and boundary
-    return, because the loss falls at every jump, so that what is left of the gradient is rounding.
+    Comes back when the rows are full, a tie or a lack of room needs Python, no jump is left before t_max, or a refit
+    did not end: (whether all refits ended, rows written, next step, number of next arrivals). `clock[1]` is then the
+    time of the next jump: inf at a minimum, and where support and boundary return, because the loss falls at every
+    jump, so that what is left of the gradient is rounding.
     """
-    settled = _move(data, state, pool, factors, step, found)
-    worst = _speeds(data, state, pool, factors, _scale(data, pool, factors, state.counts[0]) / len(data.y))
-    wait = np.inf if _returned(data, state, pool, factors) else _time_to_hit(state.c, state.s)
-    state.clock[1] = state.clock[0] + wait
-    arriving = 0 if np.isinf(wait) else _arrivals(state, wait)
-    return settled, worst, wait, arriving, _idle(state, pool)
+    row = 0
+    while row < len(rows.numbers) and _has_room(state, pool, factors, found):
+        if not _move(data, state, pool, factors, step, found):
+            return False, row, step, found
+        unit = _scale(data, pool, factors, state.counts[0]) / len(data.y)
+        worst = _speeds(data, state, pool, factors, unit)
+        step = np.inf if _returned(data, state, pool, factors) else _time_to_hit(state.c, state.s)
+        state.clock[1] = state.clock[0] + step
+        found = 0 if np.isinf(step) else _arrivals(state, step)
+        idle = _record(state, pool, factors, rows, row, worst)
+        row += 1
+        if idle > 0 or np.isinf(step) or state.clock[1] > t_max:
+            break
+    return True, row, step, found
