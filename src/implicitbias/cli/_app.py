@@ -13,6 +13,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help needs no rich, and answers in half the time
 )
 
 
@@ -78,7 +79,7 @@ def main() -> None:
     from implicitbias._core.errors import ImplicitBiasError
 
     try:
-        app()
+        app(prog_name="implicitbias")
     except ImplicitBiasError as error:
         print(f"implicitbias: {error}", file=sys.stderr)
         sys.exit(2)
