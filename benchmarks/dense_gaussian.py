@@ -24,7 +24,9 @@ def compare(n: int, d: int) -> Row:
     path = ib.saddle_path(problem)
     peer = lars_path(X, y, method="lasso")[2]
     fit = problem.X @ path.coefficients[-1]
-    optimum = float(least_l1_dual(problem.X, problem.column_norms, fit, np.zeros(d)) @ fit)
+    dual = least_l1_dual(problem.X, problem.column_norms, fit, np.zeros(d))
+    assert dual is not None  # well-conditioned designs
+    optimum = float(dual @ fit)
     ours, theirs = alternate(
         [lambda: ib.saddle_path(ib.LeastSquares(X, y)), lambda: lars_path(X, y, method="lasso")], REPEATS
     )

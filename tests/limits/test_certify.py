@@ -1,6 +1,7 @@
 """`ib.certify(problem, point, ib.MinL1())` judges right and wrong answers, whoever made them."""
 
 import inspect
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy import ndarray
 from sklearn.linear_model import Lasso, lars_path
 
 import implicitbias as ib
+from implicitbias.limits._dual_values import exact_dual
 from tests.oracles.lp import least_l1
 
 
@@ -155,3 +157,30 @@ def test_a_start_of_the_wrong_length_is_refused() -> None:
 def test_a_problem_that_is_none_is_refused() -> None:
     with pytest.raises(ib.InputError, match="LeastSquares"):
         ib.certify(np.eye(3), [1, 2, 3], ib.MinL1())
+
+
+def test_rounding_is_no_proof() -> None:
+    # Oracle: two exact interpolants by hand, of l1 norms 2 and 1.875, so that the first is no minimiser. Its dual is
+    # a sum of terms of size 1e12; a bound on rounding that ignored which rows are zero once excused everything.
+    small = 3e-12
+    X = np.zeros((2000, 3))
+    X[0], X[1] = [1.0, 1.0, 0.5], [0.0, small, -0.3 * small]
+    problem = ib.LeastSquares(X, X @ [1.0, -1.0, 0.0])
+    assert not ib.certify(problem, [1.0, -1.0, 0.0], ib.MinL1()).holds
+
+
+def test_columns_of_zeros_are_judged() -> None:
+    problem = ib.LeastSquares(np.zeros((3, 2)), [1.0, 2.0, 3.0])
+    assert ib.certify(problem, [0.0, 0.0], ib.MinL1()).holds
+    assert not ib.certify(problem, [1.0, 0.0], ib.MinL1()).holds
+
+
+def test_exact_dual_is_the_rounded_exact_sum() -> None:
+    # Oracle: fractions.
+    rng = np.random.default_rng(0)
+    X, parts = rng.standard_normal((7, 3)) * 10.0 ** rng.uniform(-6, 6, 3), rng.standard_normal((2, 7))
+    parts[0] *= 1e9
+    s, _ = exact_dual(X, np.zeros(3), parts)
+    for i in range(3):
+        exact = sum(Fraction(X[j, i]) * Fraction(part[j]) for part in parts for j in range(7))
+        assert s[i] == float(exact)

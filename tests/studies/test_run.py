@@ -134,8 +134,8 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "content",
-        [{}, {"thesis.tex": "mine"}, {"claims.json": "insurance"}, {"claims.json": '{"study": "other"}'}],
-        ids=["empty", "no claims", "other claims", "claims of another study"],
+        [{"thesis.tex": "mine"}, {"claims.json": "insurance"}, {"claims.json": '{"study": "other"}'}],
+        ids=["no claims", "other claims", "claims of another study"],
     )
     def test_a_folder_of_somebody_else(
         self, content: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -171,3 +171,13 @@ def test_every_claim_of_every_setting_holds(point: str, words: str) -> None:
 def test_the_slow_test_misses_no_setting() -> None:
     assert set(SETTINGS) == {"deactivation", "gaussian", "diabetes", "diabetes-products"}
     assert STUDY.points() == tuple(SETTINGS)
+
+
+def test_a_coordinate_that_crosses_within_a_plateau_has_left() -> None:
+    # Oracle: the Lasso itself. Here a coordinate goes from +1 to -1 between two jumps, and the link ends there.
+    rng = np.random.default_rng(62)
+    problem = ib.LeastSquares(rng.standard_normal((4, 6)), rng.standard_normal(4))
+    path = ib.saddle_path(problem)
+    departure = first_departure(path)
+    assert 12.0 < departure < 12.7
+    assert all(claim.holds for claim in lasso_claims("crossing", path))

@@ -52,7 +52,7 @@ def _reshape_hint(name: str, array: ndarray, ndim: int) -> str:
     if ndim == 2 and array.ndim == 1:
         return f"; for a single feature type {name} = {name}.reshape(-1, 1)"
     if ndim == 1 and array.ndim == 2 and 1 in array.shape:
-        return f"; type {name} = {name}.ravel()"
+        return f"; type {name} = numpy.ravel({name})"
     return ""
 
 

@@ -52,7 +52,9 @@ class Recorder:
     def _take(self, times: Float64[ndarray, " m"], output: StageOutput) -> None:
         if len(times) == 0:
             return
-        states = output.state(times) if self.observe or self.grid is not None else np.empty((len(times), 0))
+        states = np.empty((len(times), 0))
+        if self.observe or self.grid is not None:
+            states = frozen(output.state(times))  # observers look, they do not touch
         kept = 0 if self.observe else len(times)
         try:
             while kept < len(times):

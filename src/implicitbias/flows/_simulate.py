@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import jax.numpy as jnp
@@ -77,6 +78,9 @@ def simulate(
         raise InputError(
             f"flow is a {type(flow).__name__}, a flow such as ib.MirrorFlow(problem, potential) is expected"
         )
+    for name, value in (("t1", t1), ("log_t1", log_t1), ("rtol", rtol), ("max_steps", max_steps)):
+        if value is not None and not isinstance(value, Integral if name == "max_steps" else Real):
+            raise InputError(f"{name} is {value!r}, a number is expected")
     grid = _checked_times(times)
     end = _end_time(t1, log_t1, grid)
     if not 0.0 < rtol <= 0.1:

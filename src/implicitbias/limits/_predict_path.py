@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from implicitbias.limits._path_walk import Saddle, Walk
 from implicitbias.limits._saddle_path import SaddlePath
 from implicitbias.problems import LeastSquares
 
+# The reciprocal of a start's entries weighs the split of dependent columns.
+_SMALLEST_START = 1e-140
+
 
 @dataclass(frozen=True, eq=False)
 class Jump:
     """What `on_jump` is told about the saddle that was just reached.
 
     Attributes:
-        number: 1 for the first jump.
+        number: its row in the path: 1 for the first jump, or for the refit of a pretrained start.
         time: slow time of the jump.
         loss: L at the new saddle.
         entered: coordinates that became non-zero.
@@ -98,16 +102,26 @@ def saddle_path(
             "type ib.saddle_path(ib.LeastSquares(X, y))"
         )
     w0 = np.zeros(problem.shape[1]) if start is None else problem.predictor(start, "start")
-    _refuse_negative("max_jumps", max_jumps)
+    if np.any((w0 != 0.0) & (np.abs(w0) < _SMALLEST_START)):
+        raise InputError(
+            f"start holds entries below {_SMALLEST_START:g} that are not 0; set to 0 what does not count"
+        )
+    _refuse_negative("max_jumps", max_jumps, whole=True)
     _refuse_negative("t_max", t_max)
+    if on_jump is not None and not callable(on_jump):
+        raise InputError(f"on_jump is a {type(on_jump).__name__}, a function of a Jump is expected")
     walk = Walk(problem, w0)
     walk.run(max_jumps, t_max, None if on_jump is None else lambda: _tell(walk.saddles, on_jump))
     return _as_path(walk)
 
 
-def _refuse_negative(name: str, value: float | None) -> None:
-    if value is not None and not value >= 0:
-        raise InputError(f"{name} is {value}, a number >= 0 or None is expected")
+def _refuse_negative(name: str, value: Any, whole: bool = False) -> None:
+    if value is None:
+        return
+    kind = Integral if whole else Real
+    if not isinstance(value, kind) or not float(value) >= 0.0:
+        expected = "a whole number" if whole else "a number"
+        raise InputError(f"{name} is {value!r}, {expected} >= 0 or None is expected")
 
 
 def _tell(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:

@@ -33,7 +33,8 @@ class SaddlePath:
         unique: (k+1,) whether the saddle's coefficients are unique; where not, they are the canonical split:
             of all sign-feasible w with that fit, the flow tends to the one of least sum |w_i| ln |w_i|.
         strictly_complementary: (k+1,) no i with |s_i| = 1 and w_i = grad_i = 0: there the flow approaches the
-            saddle exponentially fast in ln(1/alpha), elsewhere like its inverse.
+            saddle exponentially fast in ln(1/alpha), elsewhere like its inverse. (Row 0 of a pretrained start is the
+            start itself, no saddle; its flags are true.)
         valid_until: the path is known on [0, valid_until): inf for a complete path.
         certificate: optimality of every saddle, and of the last point as the least l1 norm.
         status: how the walk ended.
@@ -109,7 +110,8 @@ class SaddlePath:
     def time_average(self, t: Any) -> Float64[ndarray, "..."]:
         r"""$\frac1t \int_0^t \tilde w$: (d,) for a number, (m, d) for m times; w~(0) at t = 0.
 
-        It solves the Lasso with penalty 1/t exactly when no coordinate has returned to 0 and left the boundary.
+        From a zero start it solves the Lasso with penalty 1/t as long as no coordinate has returned to 0 and left the
+        boundary.
 
         Raises:
             InputError: t < 0, or t at or beyond `valid_until`.
@@ -158,7 +160,12 @@ class SaddlePath:
         )
 
     def _checked(self, t: Any) -> Float64[ndarray, "..."]:
-        times = np.asarray(t, dtype=np.float64)
+        try:
+            times = np.asarray(t, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"t is {t!r}, a number or a one-dimensional array of times is expected"
+            ) from None
         if times.ndim > 1:
             raise InputError(
                 f"t has shape {times.shape}, a number or a one-dimensional array of times is expected"
@@ -166,7 +173,11 @@ class SaddlePath:
         if times.size and not (np.all(times >= 0.0) and np.all(times < self.valid_until)):
             raise InputError(
                 f"t lies in [{np.min(times):g}, {np.max(times):g}], the path is known on [0, {self.valid_until:g}); "
-                "a longer one needs a larger max_jumps or t_max"
+                + (
+                    "a longer one needs a larger max_jumps or t_max"
+                    if np.isfinite(self.valid_until)
+                    else "finite times are expected"
+                )
             )
         return times
 

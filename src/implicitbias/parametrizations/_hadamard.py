@@ -18,7 +18,7 @@ class HadamardProduct(Parametrization):
     Its gradient flow is the mirror flow of `HyperbolicEntropy` with $a = |u_0^2 - v_0^2| / 2$.
 
     Reference:
-        woodworth2020kernel; identity 0.1 of the theory page.
+        woodworth2020kernel; section 'The hyperbolic entropy' of the theory page.
 
     Examples:
         >>> import implicitbias as ib
@@ -32,16 +32,19 @@ class HadamardProduct(Parametrization):
 
     def pullback(self, theta: Any, gradient: Float64[ndarray, " d"]) -> tuple[ndarray, ndarray]:
         u, v = _pair(theta)
+        gradient = real_array(gradient, "gradient", ndim=1)
+        if gradient.shape != u.shape:
+            raise InputError(f"gradient has {len(gradient)} entries and u has {len(u)}, they must agree")
         return gradient * v, gradient * u
 
     def potential(self, theta0: Any) -> HyperbolicEntropy:
         u, v = _pair(theta0)
-        scale = np.abs(u**2 - v**2) / 2
-        if np.any(scale == 0.0):
+        if np.any(np.abs(u) == np.abs(v)):
             raise InputError(
                 "|u0| = |v0| in some coordinate, which then never changes sign; start from u0 = sqrt(2) * alpha, v0 = 0"
             )
-        return HyperbolicEntropy(scale)
+        # |u^2 - v^2| / 2 from its factors' logarithms: the squares of small numbers would underflow.
+        return HyperbolicEntropy(log_scale=np.log(np.abs(u - v)) + np.log(np.abs(u + v)) - np.log(2.0))
 
 
 def _pair(theta: Any) -> tuple[ndarray, ndarray]:

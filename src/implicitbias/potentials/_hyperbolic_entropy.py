@@ -25,7 +25,7 @@ class HyperbolicEntropy(Potential):
         InputError: both or none given, a <= 0, NaN or infinite values.
 
     Reference:
-        woodworth2020kernel; identity 0.1 of the theory page.
+        woodworth2020kernel; section 'The hyperbolic entropy' of the theory page.
 
     Examples:
         >>> import implicitbias as ib

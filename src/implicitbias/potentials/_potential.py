@@ -62,7 +62,10 @@ class Potential(eqx.Module):
     def divergence(self, w: Any, v: Any) -> float:
         """The Bregman divergence phi(w) - phi(v) - <grad phi(v), w - v> >= 0."""
         a, b = real_array(w, "w", ndim=1), real_array(v, "v", ndim=1)
-        return self.value(a) - self.value(b) - float(self.mirror(b) @ (a - b))
+        if a.shape != b.shape:
+            raise InputError(f"w has {len(a)} entries and v has {len(b)}, they must agree")
+        # The divergence is not negative; its rounding may be.
+        return max(0.0, self.value(a) - self.value(b) - float(self.mirror(b) @ (a - b)))
 
     def _apply(self, formula: Any, point: Any, name: str) -> Float64[ndarray, " d"]:
         array = real_array(point, name, ndim=1)

@@ -96,7 +96,17 @@ class LeastSquares:
             raise InputError(
                 f"{name} has {array.shape[0]} entries, one for each of the {self.shape[1]} columns of X is expected"
             )
+        # What overflows is the fit; a large w on a column of small unit does not.
+        if np.any(np.abs(array) > _LARGEST / np.maximum(self.column_norms, _SMALLEST)):
+            raise InputError(
+                f"{name} holds magnitudes whose fit X {name} passes {_LARGEST:g}; change its unit"
+            )
         return array
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickling drops the read-only flag, and with it the compiled code's signature.
+        self.__dict__.update(state)
+        self.X, self.y = frozen(self.X), frozen(self.y)
 
     def __repr__(self) -> str:
         return f"LeastSquares(n={self.shape[0]}, d={self.shape[1]})"
@@ -109,8 +119,14 @@ def _column_names(X: Any) -> tuple[str, ...] | None:
 
 def _refuse_extreme(array: ndarray, name: str) -> None:
     sizes = np.abs(array).max(axis=0, initial=0.0)
-    if np.any(sizes > _LARGEST) or np.any((sizes > 0) & (sizes < _SMALLEST)):
-        raise InputError(
-            f"{name} holds magnitudes outside [{_SMALLEST:g}, {_LARGEST:g}], whose squares leave float64; "
-            f"change the unit, for instance type {name} = {name} / abs({name}).max()"
-        )
+    bad = np.flatnonzero((sizes > _LARGEST) | ((sizes > 0) & (sizes < _SMALLEST)))
+    if len(bad) == 0:
+        return
+    if array.ndim == 1:
+        where, what = "", name
+    else:
+        where, what = f" in column(s) {', '.join(str(i) for i in bad[:5])}", f"{name}[:, {bad[0]}]"
+    raise InputError(
+        f"{name} holds magnitudes outside [{_SMALLEST:g}, {_LARGEST:g}]{where}, whose squares leave float64; "
+        f"change the unit, for instance type {what} = {what} / abs({what}).max()"
+    )

@@ -1,6 +1,7 @@
 """Studies: papers as code. Settings, points, and claims that are computed.
 
-To add one, write `name_of_study.py` with a subclass of `Study` called `STUDY`'s class, and its card in `_registry.py`.
+To add one, write `name_of_study.py` with a subclass of `Study` and `STUDY = ThatClass()`, and give it a card in
+`_registry.py`.
 
 Examples:
     >>> import implicitbias as ib

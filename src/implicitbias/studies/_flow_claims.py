@@ -114,12 +114,27 @@ def _saddle_claims(point: str, simulations: Simulations, finished: Assumption) -
         typical = float(np.median(last))
         statement = "strictly complementary saddles are reached fast: median distance at alpha = 1e-1000"
         rule = Assumption.checked(text, True)
-        claims.append(at_most(point, statement, "identity 1.8", (typical, _RESOLVED), rule, finished))
+        claims.append(
+            at_most(
+                point,
+                statement,
+                "docs/theory.md, How close is a finite initialisation?",
+                (typical, _RESOLVED),
+                rule,
+                finished,
+            )
+        )
         statement = (
             "and faster than 1/ln(1/alpha): median gain over the whole range of alpha, times that rate"
         )
         claims.append(
-            at_most(point, statement, "identity 1.8", (np.median(gain) * small[0] / small[-1], 0.1), rule)
+            at_most(
+                point,
+                statement,
+                "docs/theory.md, How close is a finite initialisation?",
+                (np.median(gain) * small[0] / small[-1], 0.1),
+                rule,
+            )
         )
     if not strict.all():
         rule = Assumption.checked("these saddles are degenerate: |s_i| = 1, w_i = grad_i = 0", True)
@@ -127,7 +142,16 @@ def _saddle_claims(point: str, simulations: Simulations, finished: Assumption) -
         rates = [slope(small[-3:], column[-3:]) for column in errors[:, ~strict].T]
         worst = rates[int(np.argmax(np.abs(np.array(rates) - 1.0)))]  # nan counts as the largest
         statement = "degenerate saddles are approached like 1/ln(1/alpha): slope furthest from 1"
-        claims.append(close(point, statement, "identity 1.8", (1.0, worst, 0.1), rule, finished))
+        claims.append(
+            close(
+                point,
+                statement,
+                "docs/theory.md, How close is a finite initialisation?",
+                (1.0, worst, 0.1),
+                rule,
+                finished,
+            )
+        )
     return claims
 
 
@@ -145,6 +169,6 @@ def limit_claims(point: str, simulations: Simulations) -> list[Claim]:
         ),
         at_most(
             point, "among equal columns the flow takes the split of least entropy: distance of its end to that one",
-            "identity 1.5", (float(errors[-1]), 1e-3), finished, tied,
+            "docs/theory.md, Ties and degenerate data", (float(errors[-1]), 1e-3), finished, tied,
         ),
     ]  # fmt: skip

@@ -14,12 +14,12 @@ def path_claims(point: str, path: SaddlePath) -> list[Claim]:
     problem, last = path.problem, path.coefficients[-1]
     norm = float(np.sum(np.abs(last)))
     fit = problem.X @ last
-    by_lp = float(least_l1_dual(problem.X, problem.column_norms, fit, np.zeros(len(last))) @ fit)
+    dual = least_l1_dual(problem.X, problem.column_norms, fit, np.zeros(len(last)))
+    by_lp = float("nan") if dual is None else float(dual @ fit)
     certificate = certify(problem, last, MinL1())
     optimal = Assumption.checked(
         "the last point minimises the loss", certificate.residuals["stationarity"] <= 1e-9
     )
-    counts = np.diff(path.coefficients_sparse.indptr)
     drops = int(np.sum(np.diff(path.losses) >= 0.0))
     return [
         at_most(
@@ -32,10 +32,19 @@ def path_claims(point: str, path: SaddlePath) -> list[Claim]:
         ),
         at_most(point, "the loss falls at every jump (jumps where it does not)", "pesme2023saddle", (drops, 0)),
         at_most(
-            point, "active coordinates never exceed min(n, d)", "pesme2023saddle",
-            (int(counts.max()), min(problem.shape)),
+            point, "coefficients beyond the rank of their columns, where they are unique (most at a saddle)",
+            "docs/theory.md, The number of jumps", (_excess(path), 0),
         ),
     ]  # fmt: skip
+
+
+def _excess(path: SaddlePath) -> int:
+    """Most coefficients that a saddle with unique ones has beyond the rank of its active columns."""
+    excess = 0
+    for active, unique in zip(path.active_sets, path.unique, strict=True):
+        if unique and len(active):
+            excess = max(excess, len(active) - int(np.linalg.matrix_rank(path.problem.X[:, active])))
+    return excess
 
 
 def worst_saddle(path: SaddlePath) -> float:
@@ -71,6 +80,8 @@ def first_departure(path: SaddlePath) -> float:
         inside = np.ones(len(learned), dtype=bool)
         inside[path.boundary_sets[k + 1]] = False
         inside[path.active_sets[k]] = False
+        # From one side of the boundary to the other it has been inside as well.
+        inside |= path.dual[k] * path.dual[k + 1] < 0.0
         if np.any(learned & inside):
             return float(path.times[k])
     return float("inf")

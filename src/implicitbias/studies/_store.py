@@ -27,7 +27,9 @@ def check_folder(out: Path, name: str) -> Path:
         raise InputError(
             f"cannot write results to {out}: {error.strerror}; choose another folder with --out DIR"
         ) from error
-    if folder.exists() and not _is_result(folder, name):
+    folder = folder.resolve()  # of a link, what it points to is replaced
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not _is_result(folder, name):
         raise InputError(
             f"{folder} exists and holds no {CLAIMS} of {name}: it is not an earlier result; choose another --out DIR"
         )
@@ -53,6 +55,8 @@ def store(result: "StudyResult", notes: str, folder: Path) -> None:
             folder.rename(old)
         part.rename(folder)
     except OSError as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise InputError(
             f"cannot write results to {folder}: {error.strerror or error}; choose another folder with --out DIR"
         ) from error
