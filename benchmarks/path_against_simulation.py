@@ -26,7 +26,7 @@ def tsit5(problem: ib.LeastSquares, end: float, log_scale: float) -> Callable[[]
     @jax.jit
     def solve(nu: jax.Array) -> jax.Array:
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, nu, args: (y - X @ state(nu)) / N),
+            diffrax.ODETerm(lambda t, nu, args: (y - X @ state(nu)) / len(y)),
             diffrax.Tsit5(),
             0.0,
             end,
@@ -39,7 +39,7 @@ def tsit5(problem: ib.LeastSquares, end: float, log_scale: float) -> Callable[[]
         )
         return state(solution.ys[-1])
 
-    start = jnp.zeros(N)
+    start = jnp.zeros(len(problem.y))
     return lambda: np.asarray(solve(start))
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from implicitbias._core.errors import InfeasibleError as InfeasibleError
     from implicitbias._core.errors import InputError as InputError
     from implicitbias._core.status import Status as Status
+    from implicitbias.flows import GaussNewtonRosenbrock as GaussNewtonRosenbrock
+    from implicitbias.flows import GradientDescent as GradientDescent
+    from implicitbias.flows import GradientFlow as GradientFlow
     from implicitbias.flows import MirrorFlow as MirrorFlow
     from implicitbias.flows import simulate as simulate
     from implicitbias.limits import Jump as Jump
@@ -20,13 +23,21 @@ if TYPE_CHECKING:
     from implicitbias.limits import SaddlePath as SaddlePath
     from implicitbias.limits import certify as certify
     from implicitbias.limits import saddle_path as saddle_path
+    from implicitbias.parametrizations import Coordinatewise as Coordinatewise
+    from implicitbias.parametrizations import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations import HadamardProduct as HadamardProduct
+    from implicitbias.parametrizations import MatrixDifference as MatrixDifference
+    from implicitbias.parametrizations import MatrixProduct as MatrixProduct
     from implicitbias.parametrizations import Parametrization as Parametrization
+    from implicitbias.parametrizations import SquareDifference as SquareDifference
     from implicitbias.plotting import plot as plot
     from implicitbias.potentials import HyperbolicEntropy as HyperbolicEntropy
     from implicitbias.potentials import Potential as Potential
     from implicitbias.potentials import SquaredNorm as SquaredNorm
+    from implicitbias.problems import Classification as Classification
     from implicitbias.problems import LeastSquares as LeastSquares
+    from implicitbias.problems import Loss as Loss
+    from implicitbias.problems import Problem as Problem
     from implicitbias.trajectories import Trajectory as Trajectory
 
 __version__ = "0.1.0"
@@ -35,18 +46,32 @@ _ROOMS = {
     "_core.certificate": ("Certificate",),
     "_core.errors": ("ImplicitBiasError", "InfeasibleError", "InputError"),
     "_core.status": ("Status",),
-    "flows": ("MirrorFlow", "simulate"),
+    "flows": ("GaussNewtonRosenbrock", "GradientDescent", "GradientFlow", "MirrorFlow", "simulate"),
     "limits": ("Jump", "MinL1", "SaddlePath", "certify", "saddle_path"),
-    "parametrizations": ("HadamardProduct", "Parametrization"),
+    "parametrizations": (
+        "Coordinatewise",
+        "DeepDiagonal",
+        "HadamardProduct",
+        "MatrixDifference",
+        "MatrixProduct",
+        "Parametrization",
+        "SquareDifference",
+    ),
     "plotting": ("plot",),
     "potentials": ("HyperbolicEntropy", "Potential", "SquaredNorm"),
-    "problems": ("LeastSquares",),
+    "problems": ("Classification", "LeastSquares", "Loss", "Problem"),
     "trajectories": ("Trajectory",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Certificate",
+    "Classification",
+    "Coordinatewise",
+    "DeepDiagonal",
+    "GaussNewtonRosenbrock",
+    "GradientDescent",
+    "GradientFlow",
     "HadamardProduct",
     "HyperbolicEntropy",
     "ImplicitBiasError",
@@ -54,11 +79,16 @@ __all__ = [
     "InputError",
     "Jump",
     "LeastSquares",
+    "Loss",
+    "MatrixDifference",
+    "MatrixProduct",
     "MinL1",
     "MirrorFlow",
     "Parametrization",
     "Potential",
+    "Problem",
     "SaddlePath",
+    "SquareDifference",
     "SquaredNorm",
     "Status",
     "Trajectory",

@@ -19,7 +19,7 @@ from implicitbias.flows._ros34pw2 import (
     dense_weights,
     step,
 )
-from implicitbias.flows._system import Linear, System
+from implicitbias.flows._system import Solve, System
 
 ONE = np.ones(4)
 FULL = GAMMAS + GAMMA * np.eye(4)  # Gamma with its diagonal
@@ -79,7 +79,7 @@ def test_the_error_estimate_sees_stiff_steps() -> None:
 # Oracle: the conditions of order 3 at the fraction theta: its powers over the density of each tree.
 def test_dense_output_has_order_3_everywhere() -> None:
     theta = np.linspace(0.0, 1.0, 11)
-    b = dense_weights(theta)
+    b = dense_weights(theta) @ FULL  # of the stages K, from those of U = Gamma K
     nodes, sums = ALPHA @ ONE, BETA @ ONE
     for left, right in [
         (b @ ONE, theta),
@@ -90,7 +90,7 @@ def test_dense_output_has_order_3_everywhere() -> None:
         np.testing.assert_allclose(
             left, right, rtol=0, atol=100 * PRINTED
         )  # through the inverse of a 4 x 4 matrix
-    np.testing.assert_allclose(dense_weights(np.ones(1))[0], WEIGHTS, rtol=0, atol=100 * PRINTED)
+    np.testing.assert_allclose(b[-1], WEIGHTS, rtol=0, atol=100 * PRINTED)
 
 
 class _Pendulum(System):
@@ -102,18 +102,15 @@ class _Pendulum(System):
     def field(self, u: jax.Array) -> jax.Array:
         return jnp.stack([u[1], -jnp.sin(u[0]) - self.friction * u[1]])
 
-    def linearize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Linear, Linear]:
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
         A = jax.jacfwd(self.field)(u) + self.wrong * jnp.array([[0.3, -0.2], [0.5, 0.1]])
-        return (lambda v: A @ v), (lambda b: jnp.linalg.solve(jnp.eye(2) - gamma_step * A, b))
+        return lambda b: jnp.linalg.solve(jnp.eye(2) - gamma_step * A, b)
 
     def state(self, u: jax.Array) -> jax.Array:
         return u
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         return jnp.max(jnp.abs(end - embedded))
-
-    def quiet_time(self, u: jax.Array, rtol: jax.Array, left: jax.Array) -> jax.Array:
-        return left
 
 
 @eqx.filter_jit

@@ -65,7 +65,8 @@ class TestOutput:
     def test_log_t1_is_the_natural_logarithm(self, dense: ib.Trajectory) -> None:
         other = ib.simulate(FLOW, ZERO, log_t1=np.log(END))
         assert other.times[-1] == pytest.approx(END, rel=1e-14)
-        np.testing.assert_allclose(other.final, dense.final, rtol=1e-9)
+        # Rounding of t1 moves every step by as much: eps |2 z| = 4e-14, times the growth of a jump.
+        np.testing.assert_allclose(other.final, dense.final, rtol=0, atol=1e-9)
 
     def test_observables_are_evaluated_at_the_kept_times(self, dense: ib.Trajectory) -> None:
         assert list(dense.observables) == ["loss"]
@@ -155,7 +156,8 @@ class TestEarlyEnds:
         assert len(cut.times) == calls
         np.testing.assert_array_equal(cut.observables["calls"], np.arange(1, calls + 1))
         np.testing.assert_array_equal(cut.states, seen)
-        np.testing.assert_array_equal(cut.final, seen[-1])
+        # One state by itself or in a block of them: rounding.
+        np.testing.assert_allclose(cut.final, seen[-1], rtol=1e-14, atol=0)
         np.testing.assert_array_equal(cut.state(cut.times[-1]), cut.final)
 
     def test_an_interrupt_between_chunks(self, dense: ib.Trajectory) -> None:

@@ -59,6 +59,7 @@ def test_nothing_compiles_twice_for_a_shape() -> None:
         trajectory = ib.simulate(flow, start, t1=t1, rtol=rtol, max_steps=3000)
         trajectory.state([0.1 * t1, 0.9 * t1])
         ib.simulate(flow, list(start), times=[t1 / 2, t1])
+        ib.simulate(flow, list(start), times=[t1 / 2, t1 * (1 - 1e-9), t1])
 
     use(gaussian(0), -100.0, ZERO, 300.0, 1e-5)  # more than one chunk of steps
     with compilations() as found:

@@ -1,7 +1,9 @@
 """What the laws hold for. A new object is tested by being listed here."""
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
-from numpy import ndarray
 
 import implicitbias as ib
 
@@ -14,9 +16,30 @@ POTENTIALS: dict[str, ib.Potential] = {
     "hyperbolic entropy, a = 1e-6": ib.HyperbolicEntropy(1e-6),
     "hyperbolic entropy, three scales": ib.HyperbolicEntropy([0.1, 1.0, 20.0]),
     "hyperbolic entropy, alpha = 1e-1000": ib.HyperbolicEntropy(log_scale=2 * np.log(10) * -1000),
+    "3 times the squared norm": 3 * ib.SquaredNorm(),
+    "half a hyperbolic entropy, three scales": 0.5 * ib.HyperbolicEntropy([0.1, 1.0, 20.0]),
+    "half a hyperbolic entropy, alpha = 1e-100": 0.5 * ib.HyperbolicEntropy(log_scale=2 * np.log(10) * -100),
 }
 
-# Each with a start at which `potential` exists.
-PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, tuple[ndarray, ...]]] = {
-    "u * v": (ib.HadamardProduct(), (np.array([1.0, -0.5, 2.0]), np.array([0.3, 0.1, -1.0]))),
+_u, _v = np.array([1.0, -0.5, 2.0]), np.array([0.3, 0.1, -1.0])
+_many = np.random.default_rng(5).standard_normal((4, 3, 2))
+
+# Each with parameters at which everything exists.
+PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
+    "u * v": (ib.HadamardProduct(), (_u, _v)),
+    "u * v, matrices": (ib.HadamardProduct(), (_many[0], _many[1])),
+    "u^2 - v^2": (ib.SquareDifference(), (_u, _v)),
+    "u^2 - v^2, matrices": (ib.SquareDifference(), (_many[0], _many[1])),
+    "depth 2": (ib.DeepDiagonal(2), (_u, _v)),
+    "depth 4": (ib.DeepDiagonal(4), tuple(_many.reshape(4, 6))),
+    "depth 3, zeros": (ib.DeepDiagonal(3), (_u, np.zeros(3), np.array([0.0, 1.0, 2.0]))),
+    "U V^T": (ib.MatrixProduct(), (_many[0], _many[1, :2])),
+    "U V^T, wide": (ib.MatrixProduct(), (_many[0].T[:1], _many[1].T)),
+    "U U^T - V V^T": (ib.MatrixDifference(), (_many[0], _many[1])),
+    "U U^T - V V^T, two ranks": (ib.MatrixDifference(), (_many[0], _many[1][:, :1])),
+    "sinh": (ib.Coordinatewise(jnp.sinh), _u),
+    "cubes, a matrix": (ib.Coordinatewise(lambda x: x**3), _many[2]),
 }
+
+# Those whose flow is the mirror flow of a potential, with a start of (d,) arrays.
+MIRRORED = ("u * v", "u^2 - v^2", "depth 2")

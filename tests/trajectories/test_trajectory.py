@@ -121,6 +121,6 @@ class TestValue:
         assert data["state"].dims == ("time", "coordinate")
         assert data["gradient"].dims == ("time", "gradient_0")
         assert float(data["loss"].sel(time=0.5)) == 1.0
-        assert data.attrs == {"status": "REACHED_TIME", "steps": 7}
+        assert data.attrs == {"status": "REACHED_TIME", "steps": 7, "notes": ""}
         data["state"][0, 0] = 5.0  # a copy: the result stays as it is
         assert trajectory().states[0, 0] == 0.0

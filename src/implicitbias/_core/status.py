@@ -35,6 +35,15 @@ class Status(Enum):
         "Stopped early: the step size fell below what the time variable can resolve "
         "(loosen rtol, or look for a blow-up at the last time)."
     )
+    BLEW_UP = "Stopped early: the state grows without bound at the last time, in finite time."
+    NOT_FINITE = (
+        "Stopped early: the loss or its gradient is not finite just after the last time "
+        "(a logarithm or root at its border, an overflow, or a step of gradient descent that diverges)."
+    )
+    LOW_PRECISION = (
+        "Reached the requested end time, but the model computes in less than float64 inside: about seven digits "
+        "at best (remove its casts to float32, or build its constants in float64)."
+    )
     NOT_CERTIFIED = (
         "Finished, but the certificate does not hold: look at certificate.residuals; "
         "badly conditioned data is the usual cause."
@@ -50,6 +59,9 @@ _FAILURES = (
     Status.INTERRUPTED,
     Status.MAX_STEPS,
     Status.STEP_UNDERFLOW,
+    Status.BLEW_UP,
+    Status.NOT_FINITE,
+    Status.LOW_PRECISION,
     Status.NOT_CERTIFIED,
     Status.NOT_RESOLVED,
 )

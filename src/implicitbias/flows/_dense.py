@@ -1,5 +1,6 @@
-"""Dense output from the stages of accepted steps, within a byte budget."""
+"""Output of pieces of an integration: dense from the stages of steps, or samples."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.precision import double_precision
+from implicitbias.flows._dual_system import DualSystem
+from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._ros34pw2 import dense_weights
 from implicitbias.flows._stepper import Chunk
 from implicitbias.flows._system import System
@@ -18,8 +21,22 @@ from implicitbias.trajectories import DenseOutput
 _BLOCK = 256
 
 
+class Output(DenseOutput):
+    """A piece of an integration."""
+
+    @property
+    @abstractmethod
+    def ends(self) -> Float64[ndarray, " k"]:
+        """Ends of its steps, ascending."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Memory held."""
+
+
 @dataclass(frozen=True, eq=False)
-class StageOutput(DenseOutput):
+class StageOutput(Output):
     """States from the third-order interpolant of the inner variable."""
 
     system: System
@@ -33,16 +50,31 @@ class StageOutput(DenseOutput):
         """Memory held."""
         return self.begins.nbytes + self.sizes.nbytes + self.starts.nbytes + self.stages.nbytes
 
-    def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        return map_rows(self.system, "state", self._inner(times))
+    @property
+    def ends(self) -> Float64[ndarray, " k"]:
+        ends: ndarray = self.begins + self.sizes
+        return ends
 
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        return map_rows(self.system, "dual", self._inner(times))
+    def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
+        inner = self._inner(times)
+        if isinstance(self.system, GaussNewtonSystem):  # the state is a part of the inner variable
+            return inner[:, : self.system.shape.size]
+        return map_rows(self.system, "state", inner)
+
+    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"] | None:
+        return (
+            map_rows(self.system, "dual", self._inner(times)) if isinstance(self.system, DualSystem) else None
+        )
 
     def _inner(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m n"]:
-        rows = np.clip(np.searchsorted(self.begins, times, side="right") - 1, 0, None)
+        # Ends of steps belong to the step before: the same number from a chunk as from all of them.
+        rows = np.clip(np.searchsorted(self.begins, times) - 1, 0, None)
         theta = np.clip((times - self.begins[rows]) / self.sizes[rows], 0.0, 1.0)
-        inner: ndarray = self.starts[rows] + np.einsum("ms,msn->mn", dense_weights(theta), self.stages[rows])
+        weights = dense_weights(theta)
+        # One query after another: all their stages at once may be far larger than what is asked for.
+        inner = self.starts[rows]
+        for i, row in enumerate(rows):
+            inner[i] += weights[i] @ self.stages[row]
         return inner
 
 
@@ -65,18 +97,26 @@ def joined(pieces: list[StageOutput]) -> StageOutput:
 
 
 @dataclass(frozen=True, eq=False)
-class SampledOutput(DenseOutput):
-    """States at the requested times only."""
+class SampledOutput(Output):
+    """States at some times only."""
 
     times: Float64[ndarray, " m"]
     states: Float64[ndarray, "m d"]
-    duals: Float64[ndarray, "m d"]
+    duals: Float64[ndarray, "m d"] | None = None
+
+    @property
+    def ends(self) -> Float64[ndarray, " m"]:
+        return self.times
+
+    @property
+    def nbytes(self) -> int:
+        return self.times.nbytes + self.states.nbytes
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
         return self.states[np.searchsorted(self.times, times)]
 
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        return self.duals[np.searchsorted(self.times, times)]
+    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"] | None:
+        return None if self.duals is None else self.duals[np.searchsorted(self.times, times)]
 
 
 @eqx.filter_jit
@@ -87,6 +127,9 @@ def _mapped(system: System, method: str, rows: jax.Array) -> jax.Array:
 def map_rows(system: System, method: str, rows: Any) -> ndarray:
     """A method of the system over the rows of an array, in blocks of one compiled size."""
     count = len(rows)
+    if count == 1:
+        with double_precision():
+            return np.asarray(_one(system, method, rows[0]))[None]
     padding = rows[-1:] if count else np.zeros((1, rows.shape[1]))
     padded = np.concatenate([rows, np.repeat(padding, -count % _BLOCK if count else _BLOCK, axis=0)])
     with double_precision():
@@ -96,3 +139,8 @@ def map_rows(system: System, method: str, rows: Any) -> ndarray:
         ]
     joined: ndarray = np.concatenate(blocks)[:count]
     return joined
+
+
+@eqx.filter_jit
+def _one(system: System, method: str, row: jax.Array) -> jax.Array:
+    return getattr(system, method)(row)

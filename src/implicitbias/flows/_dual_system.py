@@ -1,4 +1,4 @@
-"""The mirror flow of least squares in dual variables: n unknowns, whatever d."""
+"""Flows that are linear in dual variables: n unknowns, whatever d."""
 
 import jax
 import jax.numpy as jnp
@@ -6,94 +6,125 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.flows._system import Linear, System
-from implicitbias.potentials import Potential
-from implicitbias.problems import LeastSquares
+from implicitbias.flows._charts import Chart
+from implicitbias.flows._system import Solve, System
+from implicitbias.problems import Classification, LeastSquares, Loss, Objective
 
-# Steps between 2^-1000 and all of the time left are told apart to 2^-18 of their size. In units of the time left,
-# because data has a unit of its own: y -> c y makes every time 1/c of what it was.
-_LEAST, _BISECTIONS = -1000.0, 28
+# Roots of the curvature below this are as good as none; their inverses stay finite.
+_LEAST_ROOT = 1e-150
 
 
 class DualSystem(System):
-    r"""$z = z_0 + X^\top \nu$, $\nu' = (y - X w(z)) / n$, w the inverse mirror of z.
+    r"""$z = z_0 + X^\top \nu$, $\nu_i' = -\ell'(f_i) / n$, $f = X w(z, \lambda t)$; inner variable $(\nu, t)$.
 
-    Its Jacobian $-X \operatorname{diag}(dw/dz) X^\top / n$ is symmetric and negative: one Cholesky factor a step.
-    For n > d, X is replaced by the triangular factor of X = QR and y by Q^T y: the same z, in d unknowns.
+    The Jacobian in nu is -S K with $K = X \operatorname{diag}(dw/dz) X^\top$ and S = diag(R^2) the loss's curvature:
+    one Cholesky factor of $I + \gamma h R K R$ a step. For least squares with n > d, X is replaced by the triangular
+    factor of X = QR and y by Q^T y: the same z, in d unknowns.
     """
 
     X: jax.Array
-    y: jax.Array
+    targets: jax.Array
+    loss: Loss
     rows: jax.Array
     z0: jax.Array
     floor: jax.Array
-    potential: Potential
+    weight_decay: jax.Array
+    chart: Chart
 
-    def dual(self, nu: jax.Array) -> jax.Array:
+    def start(self) -> jax.Array:
+        """The inner variable at t = 0."""
+        n = len(self.targets)
+        return jnp.concatenate(
+            [jnp.zeros(n), self.X @ self.chart.predictor(self.z0, jnp.zeros(())), jnp.zeros(1)]
+        )
+
+    def mass(self, size: int) -> jax.Array:
+        index, n = jnp.arange(size), len(self.targets)
+        return 1.0 * ((index < n) | (index == 2 * n))
+
+    def dual(self, u: jax.Array) -> jax.Array:
         """z."""
-        return self.z0 + nu @ self.X
+        return self.z0 + u[: len(self.targets)] @ self.X
+
+    def predictor(self, u: jax.Array) -> jax.Array:
+        """w."""
+        return self.chart.predictor(self.dual(u), self.weight_decay * u[-1])
 
     def state(self, u: jax.Array) -> jax.Array:
-        return self.potential.inverse_mirror_formula(self.dual(u))
+        return self.chart.state(self.dual(u), self.weight_decay * u[-1])
+
+    def speed(self, u: jax.Array) -> jax.Array:
+        """nu'."""
+        f = u[len(self.targets) : -1]
+        return -jax.vmap(self.loss.derivative)(f[:, None], self.targets)[:, 0] / self.rows
 
     def field(self, u: jax.Array) -> jax.Array:
-        return (self.y - self.X @ self.state(u)) / self.rows
+        gap = self.X @ self.predictor(u) - u[len(self.targets) : -1]
+        return jnp.concatenate([self.speed(u), gap, jnp.ones(1)])
 
-    def linearize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Linear, Linear]:
-        slope = self.potential.inverse_mirror_slope_formula(self.dual(u)) / self.rows
-        matrix = jnp.eye(len(u)) + gamma_step * (self.X * slope) @ self.X.T
-        factor = jax.scipy.linalg.cho_factor(matrix)
-
-        def apply(v: jax.Array) -> jax.Array:
-            return -self.X @ (slope * (v @ self.X))
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
+        n = len(self.targets)
+        z, s, f = self.dual(u), self.weight_decay * u[-1], u[n:-1]
+        roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.rows)
+        roots = jnp.maximum(roots, _LEAST_ROOT)
+        kernel = (self.X * self.chart.slope(z, s)) @ self.X.T
+        factor = jax.scipy.linalg.cho_factor(jnp.eye(n) + gamma_step * roots[:, None] * kernel * roots)
+        drift = self.X @ (self.weight_decay * self.chart.decay_slope(z, s))
 
         def solve(b: jax.Array) -> jax.Array:
-            return jax.scipy.linalg.cho_solve(factor, b)
+            # f = K nu + gap by the constraint; what remains is I + gamma_step S K, symmetric between the roots.
+            gap = b[n:-1] / gamma_step + drift * b[-1]
+            right = b[:n] - gamma_step * roots**2 * gap
+            nu = roots * jax.scipy.linalg.cho_solve(factor, right / roots)
+            return jnp.concatenate([nu, kernel @ nu + gap, b[-1:]])
 
-        return apply, solve
+        return solve
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
-        z = jax.vmap(self.dual)(jnp.stack([u, end, embedded]))
-        w = jax.vmap(self.potential.inverse_mirror_formula)(z)
+        three = jnp.stack([u, end, embedded])
+        z, w = jax.vmap(self.dual)(three), jax.vmap(self.predictor)(three)
         seen = jnp.abs(w[1] - w[2]) / (jnp.maximum(jnp.abs(w[0]), jnp.abs(w[1])) + self.floor)
         # In w alone, two ends that both threw a growing coordinate far back would agree. In z they do not.
         unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(jnp.max(jnp.abs(z[:2])), 1e-300)
         return jnp.maximum(jnp.max(seen), unseen)
 
-    def quiet_time(self, u: jax.Array, rtol: jax.Array, left: jax.Array) -> jax.Array:
-        z, speed = self.dual(u), self.field(u) @ self.X
+    def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
+        z, s = self.dual(u), self.weight_decay * u[-1]
+        speed = self.speed(u) @ self.X
         small = rtol * self.floor
         # Half of what is seen: a coordinate brought just below the border by this very bound may then cross it.
-        unseen = jnp.abs(self.potential.inverse_mirror_formula(z)) < small / 2
-
-        def halve(_: jax.Array, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            middle = (ends[0] + ends[1]) / 2
-            ahead = jnp.abs(self.potential.inverse_mirror_formula(z + left * 2.0**middle * speed))
-            stays = jnp.all(~unseen | (ahead <= small))
-            return jnp.where(stays, middle, ends[0]), jnp.where(stays, ends[1], middle)
-
-        # |w| grows with |z|, so the set of quiet steps is an interval: bisection on log2 of the step.
-        low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.asarray(_LEAST), jnp.asarray(1.0)))
-        return left * 2.0**low
+        unseen = jnp.abs(self.chart.predictor(z, s)) < small / 2
+        low, high = self.chart.reach(small, s)
+        times = jnp.where(speed > 0.0, high - z, low - z) / jnp.where(speed == 0.0, 1.0, speed)
+        return jnp.min(jnp.where(unseen & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
 
-def dual_system(problem: LeastSquares, potential: Potential, start: Float64[ndarray, " d"]) -> DualSystem:
-    """The system from w = start; called under double precision."""
-    X, y = problem.X, problem.y
+def dual_system(
+    problem: LeastSquares | Classification,
+    chart: Chart,
+    z0: Float64[ndarray, " d"],
+    weight_decay: float = 0.0,
+) -> tuple[DualSystem, jax.Array]:
+    """The system with z = z0 at t = 0, and its inner start; called under double precision."""
+    objective: Objective = problem.objective()
+    X, targets = problem.X, np.asarray(objective.targets)
     n, d = X.shape
-    if n > d:
+    if n > d and isinstance(problem, LeastSquares):
         Q, X = np.linalg.qr(X)
-        y = Q.T @ y
-    norms = problem.column_norms
+        targets = Q.T @ targets
+    norms = np.sqrt(np.einsum("ij,ij->j", problem.X, problem.X))
     size = float(np.sqrt(problem.y @ problem.y)) or 1.0
     # What one coordinate contributes where all share the fit evenly.
     floor = size / (np.where(norms > 0.0, norms, np.inf) * np.sqrt(d))
     floor = np.where(norms > 0.0, floor, 1.0)
-    return DualSystem(
+    system = DualSystem(
         X=jnp.asarray(X),
-        y=jnp.asarray(y),
+        targets=jnp.asarray(targets),
+        loss=objective.loss,
         rows=jnp.asarray(float(n)),
-        z0=potential.mirror_formula(jnp.asarray(start)),
+        z0=jnp.asarray(z0),
         floor=jnp.asarray(floor),
-        potential=jax.tree.map(jnp.asarray, potential),
+        weight_decay=jnp.asarray(float(weight_decay)),
+        chart=jax.tree.map(jnp.asarray, chart),
     )
+    return system, system.start()

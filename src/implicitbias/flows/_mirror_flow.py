@@ -2,17 +2,20 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
-from implicitbias.flows._dual_system import dual_system
+from implicitbias._core.trees import TreeShape, tree_shape
+from implicitbias.flows._charts import MirrorChart
+from implicitbias.flows._dual_system import DualSystem, dual_system
+from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
 from implicitbias.flows._flow import Flow
-from implicitbias.flows._system import System
 from implicitbias.potentials import Potential
-from implicitbias.problems import LeastSquares
+from implicitbias.problems import Classification, LeastSquares
 
 
 class MirrorFlow(Flow):
@@ -23,7 +26,7 @@ class MirrorFlow(Flow):
     (not slow time).
 
     Args:
-        problem: a `LeastSquares` problem.
+        problem: a `LeastSquares` or `Classification` problem.
         potential: a `Potential`.
 
     Raises:
@@ -41,10 +44,11 @@ class MirrorFlow(Flow):
         [1.0, 0.5]
     """
 
-    def __init__(self, problem: LeastSquares, potential: Potential) -> None:
-        if not isinstance(problem, LeastSquares):
+    def __init__(self, problem: LeastSquares | Classification, potential: Potential) -> None:
+        if not isinstance(problem, (LeastSquares, Classification)):
             raise InputError(
-                f"problem is a {type(problem).__name__}, a LeastSquares is expected: ib.LeastSquares(X, y)"
+                f"problem is a {type(problem).__name__}, a LeastSquares or a Classification is expected: "
+                "ib.LeastSquares(X, y)"
             )
         if not isinstance(potential, Potential):
             raise InputError(
@@ -52,19 +56,35 @@ class MirrorFlow(Flow):
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
         d = problem.shape[1]
-        for name, value in vars(potential).items():
+        for path, value in jax.tree_util.tree_leaves_with_path(potential):
             if np.ndim(value) == 1 and len(value) != d:
                 raise InputError(
-                    f"the potential's {name} has {len(value)} entries, one for each of the {d} columns of X is expected"
+                    f"the potential's {jax.tree_util.keystr(path).lstrip('.')} has {len(value)} entries, "
+                    f"one for each of the {d} columns of X is expected"
                 )
         self.problem, self.potential = problem, potential
 
-    def checked_start(self, start: Any) -> Float64[ndarray, " d"]:
-        return self.problem.predictor(start, "start")
+    def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " d"]]:
+        return tree_shape(self.problem.predictor(start, "start"), "start")
 
-    def system(self, start: Float64[ndarray, " d"]) -> tuple[System, Any]:
-        system = dual_system(self.problem, self.potential, start)
-        return system, jnp.zeros(len(system.y))
+    def engine(
+        self, shape: TreeShape, start: Float64[ndarray, " d"], limits: Limits, max_bytes: int
+    ) -> Engine:
+        return RosenbrockEngine(*self._dual(start), shape, limits)
+
+    def term(self, start: Any = None) -> Any:
+        """The flow from `start` (default 0) as a term of diffrax, in dual variables.
+
+        What diffrax integrates is y = (nu, t), from `term.initial`; `term.state(y)` is w.
+        """
+        from implicitbias.flows._solver import system_term
+
+        w = np.zeros(self.problem.shape[1]) if start is None else self.problem.predictor(start, "start")
+        return system_term(*self._dual(w))
+
+    def _dual(self, start: Float64[ndarray, " d"]) -> tuple[DualSystem, Any]:
+        z0 = self.potential.mirror_formula(jnp.asarray(start))
+        return dual_system(self.problem, MirrorChart(self.potential), np.asarray(z0))
 
     def __repr__(self) -> str:
         return f"MirrorFlow({self.problem!r}, {type(self.potential).__name__})"

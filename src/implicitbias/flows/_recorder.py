@@ -9,35 +9,46 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import ImplicitBiasError
-from implicitbias.flows._dense import SampledOutput, StageOutput, joined
+from implicitbias._core.trees import TreeShape
+from implicitbias.flows._dense import Output, SampledOutput, StageOutput, joined
 from implicitbias.trajectories import DenseOutput
 
 DENSE_BYTES = 2 * 2**30
-Observe = Mapping[str, Callable[[float, ndarray], Any]]
+Observe = Mapping[str, Callable[[float, Any], Any]]
+Until = Callable[[float, Any], Any]
+_HALVINGS = 40
 
 
 class Recorder:
-    """Takes the output of each chunk of steps as it comes."""
+    """Takes the pieces of output as they come; `stopped` is where `until` became true, once it has."""
 
-    def __init__(self, grid: Float64[ndarray, " m"] | None, observe: Observe) -> None:
-        self.grid, self.observe = grid, observe
-        self._pieces: list[StageOutput] = []
+    def __init__(
+        self, shape: TreeShape, grid: Float64[ndarray, " m"] | None, observe: Observe, until: Until | None
+    ) -> None:
+        self.shape, self.grid, self.observe, self.until = shape, grid, observe, until
+        self.stopped: float | None = None
+        self._pieces: list[Output] = []
         self._times: list[ndarray] = []
         self._samples: list[SampledOutput] = []
         self._values: dict[str, list[Any]] = {name: [] for name in observe}
         self._bytes = self._taken = 0
 
-    def begin(self, output: StageOutput) -> None:
+    def begin(self, output: Output) -> None:
         """The state at t = 0."""
-        self._first = output
+        self._first = self._last = output
         self._take(np.zeros(1) if self.grid is None else self.grid[self.grid == 0.0], output)
+        if self.until is not None and self.until(0.0, self._tree(output, 0.0)):
+            self.stopped = 0.0
 
-    def add(self, output: StageOutput) -> None:
+    def add(self, output: Output) -> None:
         """Accepted steps."""
-        ends = output.begins + output.sizes
+        self._last, ends = output, output.ends
+        if self.until is not None:
+            self.stopped = self._stop(output, ends)
         if self.grid is not None:
             # The clock may end a rounding error before the last time that was asked for.
-            reached = np.searchsorted(self.grid, ends[-1] * (1 + 1e-15), side="right")
+            last = ends[-1] * (1 + 1e-15) if self.stopped is None else self.stopped
+            reached = np.searchsorted(self.grid, last, side="right")
             self._take(self.grid[self._taken : reached], output)
             return
         self._bytes += output.nbytes
@@ -47,18 +58,49 @@ class Recorder:
                 "keep chosen times only: simulate(..., times=...)"
             )
         self._pieces.append(output)
-        self._take(ends, output)
+        self._take(
+            ends if self.stopped is None else np.append(ends[ends < self.stopped], self.stopped), output
+        )
 
-    def _take(self, times: Float64[ndarray, " m"], output: StageOutput) -> None:
+    def last_state(self, t: float) -> Float64[ndarray, " size"]:
+        """The state at a time in the last piece."""
+        state: ndarray = self._last.state(np.array([t]))[0]
+        return state
+
+    def _stop(self, output: Output, ends: ndarray) -> float | None:
+        """The time in this piece from which on `until` holds, or None."""
+        assert self.until is not None
+        for i, end in enumerate(ends):
+            if not self.until(float(end), self._tree(output, end)):
+                continue
+            if not isinstance(output, StageOutput):
+                return float(end)
+            low, high = float(output.begins[i]), float(end)
+            for _ in range(_HALVINGS):
+                middle = (low + high) / 2
+                if not low < middle < high:
+                    break
+                if self.until(middle, self._tree(output, middle)):
+                    high = middle
+                else:
+                    low = middle
+            return high
+        return None
+
+    def _tree(self, output: Output, t: float) -> Any:
+        return self.shape.numpy_tree(output.state(np.array([t]))[0])
+
+    def _take(self, times: Float64[ndarray, " m"], output: Output) -> None:
         if len(times) == 0:
             return
         states = np.empty((len(times), 0))
         if self.observe or self.grid is not None:
-            states = frozen(output.state(times))  # observers look, they do not touch
+            states = output.state(times)
         kept = 0 if self.observe else len(times)
         try:
             while kept < len(times):
-                values = [f(float(times[kept]), states[kept]) for f in self.observe.values()]
+                tree = self.shape.numpy_tree(states[kept])  # observers look, they do not touch
+                values = [np.asarray(f(float(times[kept]), tree)) for f in self.observe.values()]
                 for column, value in zip(self._values.values(), values, strict=True):
                     column.append(value)
                 kept += 1
@@ -66,7 +108,9 @@ class Recorder:
             self._times.append(times[:kept])
             self._taken += kept
             if self.grid is not None:
-                self._samples.append(SampledOutput(times[:kept], states[:kept], output.dual(times)[:kept]))
+                duals = output.dual(times)
+                duals = None if duals is None else duals[:kept]
+                self._samples.append(SampledOutput(times[:kept], states[:kept], duals))
 
     @property
     def times(self) -> Float64[ndarray, " m"]:
@@ -78,12 +122,30 @@ class Recorder:
         """Their observables."""
         return {name: frozen(np.array(values)) for name, values in self._values.items()}
 
+    @property
+    def sampled(self) -> bool:
+        """Whether states are known at the kept times only."""
+        return self.grid is not None or isinstance(self._first, SampledOutput)
+
     def output(self) -> DenseOutput:
         """States at the kept times, or anywhere."""
-        if self.grid is None:
-            return joined(self._pieces) if self._pieces else self._first
-        if not self._samples:
-            d = self._first.state(np.zeros(1)).shape[1]
-            return SampledOutput(np.empty(0), np.empty((0, d)), np.empty((0, d)))
-        parts = [[getattr(sample, name) for sample in self._samples] for name in ("times", "states", "duals")]
-        return SampledOutput(*(np.concatenate(part) for part in parts))
+        if self.grid is not None:
+            return _joined_samples(self._samples or [_nothing(self._first)])
+        if isinstance(self._first, SampledOutput):
+            return _joined_samples([self._first, *(p for p in self._pieces if isinstance(p, SampledOutput))])
+        pieces = [p for p in self._pieces if isinstance(p, StageOutput)]
+        return joined(pieces) if pieces else self._first
+
+
+def _nothing(first: Output) -> SampledOutput:
+    state, dual = first.state(np.zeros(1)), first.dual(np.zeros(1))
+    return SampledOutput(np.empty(0), state[:0], None if dual is None else dual[:0])
+
+
+def _joined_samples(samples: list[SampledOutput]) -> SampledOutput:
+    duals = [sample.duals for sample in samples if sample.duals is not None]
+    return SampledOutput(
+        np.concatenate([sample.times for sample in samples]),
+        np.concatenate([sample.states for sample in samples]),
+        np.concatenate(duals) if duals else None,
+    )

@@ -3,7 +3,7 @@
 L-stable, stiffly accurate, and a W-method: it keeps its order with an inexact Jacobian.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,12 @@ EMBEDDED = np.array([0.37810903145819369, -0.096042292212423178, 0.5, 0.21793326
 ORDER = 3
 
 
+# With U = Gamma K in place of the stages K no product with the Jacobian is left (Hairer & Wanner II, IV.7).
+_INVERSE = np.linalg.inv(GAMMAS + GAMMA * np.eye(4))
+_SHIFTS, _PULLS = ALPHA @ _INVERSE, np.eye(4) - GAMMA * _INVERSE
+_WEIGHTS, _EMBEDDED = WEIGHTS @ _INVERSE, EMBEDDED @ _INVERSE
+
+
 class Step(NamedTuple):
     """One step: its end, the embedded lower-order end, and the stages (4, m) that dense output is made of."""
 
@@ -44,31 +50,36 @@ class Step(NamedTuple):
 
 def step(system: System, u: jax.Array, h: jax.Array) -> Step:
     """One linearly implicit step of size h from u: four solves with one factorisation."""
-    apply, solve = system.linearize(u, h * GAMMA)
-    alpha, gammas = jnp.asarray(ALPHA), jnp.asarray(GAMMAS)
+    solve = system.factorize(u, h * GAMMA)
+    mass = jnp.asarray(system.mass(len(u)), u.dtype)
+    shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)
 
     def stage(i: jax.Array, stages: jax.Array) -> jax.Array:
         # Rows from i on are still zero, so that full products give the sums over j < i. One body to compile.
-        right = h * system.field(u + alpha[i] @ stages) + h * apply(gammas[i] @ stages)
+        right = h * GAMMA * system.field(u + shifts[i] @ stages) + mass * (pulls[i] @ stages)
         return stages.at[i].set(solve(right))
 
-    stages = jax.lax.fori_loop(0, 4, stage, jnp.zeros((4, len(u))))
-    return Step(u + jnp.asarray(WEIGHTS) @ stages, u + jnp.asarray(EMBEDDED) @ stages, stages)
+    stages = jax.lax.fori_loop(0, 4, stage, jnp.zeros((4, len(u)), u.dtype))
+    end, embedded = jnp.asarray(_WEIGHTS, u.dtype) @ stages, jnp.asarray(_EMBEDDED, u.dtype) @ stages
+    return Step(u + end, u + embedded, stages)
 
 
 def _dense_matrix() -> np.ndarray:
-    """Maps (theta, theta^2/2, theta^3/3, theta^3/6) to weights b(theta) that meet all conditions of order 3."""
+    """Maps (theta, theta^2/2, theta^3/3, theta^3/6) to weights b(theta) that meet the four conditions of order 3.
+
+    They meet those of a W-method of order 2 as well: an inexact Jacobian costs one order between steps, no more.
+    """
     beta = ALPHA + GAMMAS + GAMMA * np.eye(4)
     nodes, sums = ALPHA.sum(axis=1), beta.sum(axis=1)
     inverse: np.ndarray = np.linalg.inv(np.array([np.ones(4), sums, nodes**2, beta @ sums]))
     return inverse
 
 
-_DENSE = _dense_matrix()
+_DENSE = _INVERSE.T @ _dense_matrix()
 
 
-def dense_weights(theta: np.ndarray) -> np.ndarray:
-    """(m, 4) stage weights for fractions theta (m,) of a step; third order, equal to the step's own at 1."""
-    moments = np.stack([theta, theta**2 / 2, theta**3 / 3, theta**3 / 6], axis=-1)
-    weights: np.ndarray = moments @ _DENSE.T
-    return weights
+def dense_weights(theta: Any) -> Any:
+    """(..., 4) stage weights for fractions theta of a step; equal to the step's own at 1. NumPy in, NumPy out."""
+    numerics = np if isinstance(theta, np.ndarray) else jnp
+    moments = numerics.stack([theta, theta**2 / 2, theta**3 / 3, theta**3 / 6], axis=-1)
+    return moments @ _DENSE.T

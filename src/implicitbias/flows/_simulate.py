@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -16,12 +14,10 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.progress import Progress, silent
 from implicitbias._core.status import Status
-from implicitbias.flows._dense import filled, resting
+from implicitbias.flows._engine import MATRIX_BYTES, Engine, Limits
 from implicitbias.flows._flow import Flow
-from implicitbias.flows._recorder import Observe, Recorder
-from implicitbias.flows._stepper import advance, first_cursor, stuck
-from implicitbias.flows._system import System
-from implicitbias.trajectories import Stats, Trajectory
+from implicitbias.flows._recorder import Observe, Recorder, Until
+from implicitbias.trajectories import Trajectory
 
 
 def simulate(
@@ -33,30 +29,37 @@ def simulate(
     times: Any = None,
     rtol: float = 1e-4,
     observe: Observe | None = None,
+    until: Until | None = None,
     max_steps: int = 100_000,
+    solver: Any = None,
     progress: Progress | None = None,
 ) -> Trajectory:
     r"""Integrate a flow of training from `start` to t1 by a linearly implicit method that uses its structure.
 
     Args:
-        flow: for instance `MirrorFlow(problem, potential)`.
-        start: what the flow moves, at t = 0: w (d,) for a `MirrorFlow`.
-        t1: end time, in the flow's own time t.
+        flow: `GradientFlow(problem, weight_decay)`, `MirrorFlow(problem, potential)` or
+            `GradientDescent(problem, learning_rate, weight_decay)`.
+        start: what the flow moves, at t = 0: the parameters, any pytree of arrays; w for a `MirrorFlow`.
+        t1: end time, in the flow's own time t; steps times learning_rate for a `GradientDescent`.
         log_t1: its natural logarithm instead.
-        times: (m,) ascending times to keep; without them the steps' ends are kept and output is dense.
+        times: (m,) ascending times to keep; without them the steps' ends are kept and output is dense (gradient
+            descent: log-spaced steps).
         rtol: local relative error allowed in the state.
-        observe: {"name": fn(t, state)}, evaluated at the kept times.
-        max_steps: most accepted and rejected steps together.
+        observe: {"name": fn(t, state)}, evaluated at the kept times while integrating; state has NumPy leaves.
+        until: until(t, state) -> bool; the integration stops where it becomes true, located between the steps. For
+            instance the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`.
+        max_steps: most accepted and rejected steps together (gradient descent takes t1 / learning_rate).
+        solver: a `GaussNewtonRosenbrock` with other settings than the default ones.
         progress: called with (fraction of t1, text) now and then.
 
     Returns:
         A `Trajectory`. Where the integration stopped early its `status` says why, and what was reached is there.
-        A keyboard interrupt returns what has been kept until then. The first call for a shape compiles; another scale,
-        start, t1 or rtol does not.
+        A keyboard interrupt returns what has been kept until then. The first call for a model and its shapes compiles;
+        other data, scales, weight decays, starts, t1 or rtol do not.
 
     Raises:
-        InputError: t1 missing or not positive, unsorted times, rtol outside (0, 0.1], a start of the wrong shape, an
-            `observe` that is no mapping of functions.
+        InputError: t1 missing or not positive, unsorted times, rtol outside (0, 0.1], a start of the wrong shape, a
+            model whose predictions at the start are not finite, an `observe` that is no mapping of functions.
         ImplicitBiasError: dense output over 2 GiB; pass `times`.
 
     Reference:
@@ -78,23 +81,73 @@ def simulate(
         raise InputError(
             f"flow is a {type(flow).__name__}, a flow such as ib.MirrorFlow(problem, potential) is expected"
         )
-    for name, value in (("t1", t1), ("log_t1", log_t1), ("rtol", rtol), ("max_steps", max_steps)):
-        if value is not None and not isinstance(value, Integral if name == "max_steps" else Real):
-            raise InputError(f"{name} is {value!r}, a number is expected")
     grid = _checked_times(times)
+    _refuse_numbers(t1, log_t1, rtol, max_steps)
     end = _end_time(t1, log_t1, grid)
-    if not 0.0 < rtol <= 0.1:
-        raise InputError(f"rtol is {rtol}, a number in (0, 0.1] is expected")
-    if max_steps < 1:
-        raise InputError(f"max_steps is {max_steps}, a positive number is expected")
-    _refuse_observe(observe)
-    point = flow.checked_start(start)
+    _refuse_callbacks(observe, until)
+    max_bytes = _budget(solver)
     begin = time.perf_counter()
     with double_precision():
-        system, inner = flow.system(point)
-        run = _Run(system, Recorder(grid, observe or {}), max_steps, progress or silent)
-        status = _integrate(run, inner, end, rtol)
-    return run.trajectory(point, status, time.perf_counter() - begin)
+        shape, point = flow.checked_start(start)
+        flags = flow.flags(shape, point)
+        limits = Limits(end, float(rtol), int(max_steps), None if grid is None else flow.snapped(grid))
+        engine = flow.engine(shape, point, limits, max_bytes)
+        recorder = Recorder(shape, limits.grid, observe or {}, until)
+        status = _integrate(engine, recorder, end, progress or silent)
+        if status is Status.REACHED_TIME and flags.single_precision:
+            status = Status.LOW_PRECISION
+        final = _final(engine, recorder, status)
+    return Trajectory(
+        times=recorder.times,
+        start=shape.numpy_tree(point),
+        final=shape.numpy_tree(final),
+        status=status,
+        stats=engine.stats(time.perf_counter() - begin),
+        observables=recorder.observables,
+        dense=recorder.output(),
+        sampled=recorder.sampled,
+        shape=shape,
+        notes=(*((engine.detail,) if engine.detail else ()), *flags.sentences),
+    )
+
+
+def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progress) -> Status:
+    """Advance piece by piece until the end or a reason to stop."""
+    recorder.begin(engine.first)
+    try:
+        while recorder.stopped is None and (status := engine.status()) is None:
+            output = engine.advance()
+            if output is not None:
+                recorder.add(output)
+            progress(min(1.0, engine.t / end), f"t = {engine.t:.4g}")
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    return Status.STOPPED_BY_CALLER if recorder.stopped is not None else status
+
+
+def _final(engine: Engine, recorder: Recorder, status: Status) -> Float64[ndarray, " size"]:
+    """The state where the integration ended."""
+    if status is Status.STOPPED_BY_CALLER and recorder.stopped is not None:
+        return recorder.last_state(recorder.stopped)
+    if status is Status.INTERRUPTED and len(recorder.times):
+        # In a callback: the recorder may hold a part only of what the engine has passed.
+        state: ndarray = recorder.output().state(recorder.times[-1:])[0]
+        return state
+    return engine.state()
+
+
+def _budget(solver: Any) -> int:
+    """The byte budget of a `GaussNewtonRosenbrock`, whose module loads diffrax."""
+    if solver is None:
+        return MATRIX_BYTES
+    from implicitbias.flows._solver import GaussNewtonRosenbrock
+
+    if not isinstance(solver, GaussNewtonRosenbrock):
+        raise InputError(
+            f"solver is a {type(solver).__name__}, an ib.GaussNewtonRosenbrock is expected; "
+            "for other solvers of diffrax type diffrax.diffeqsolve(flow.term(), ...)"
+        )
+    return solver.max_bytes
 
 
 def _checked_times(times: Any) -> Float64[ndarray, " m"] | None:
@@ -106,6 +159,16 @@ def _checked_times(times: Any) -> Float64[ndarray, " m"] | None:
             "times must be non-negative and strictly ascending, for instance numpy.linspace(0, t1, 100)"
         )
     return grid
+
+
+def _refuse_numbers(t1: Any, log_t1: Any, rtol: Any, max_steps: Any) -> None:
+    for name, value in (("t1", t1), ("log_t1", log_t1), ("rtol", rtol), ("max_steps", max_steps)):
+        if value is not None and not isinstance(value, Integral if name == "max_steps" else Real):
+            raise InputError(f"{name} is {value!r}, a number is expected")
+    if not 0.0 < rtol <= 0.1:
+        raise InputError(f"rtol is {rtol}, a number in (0, 0.1] is expected")
+    if max_steps < 1:
+        raise InputError(f"max_steps is {max_steps}, a positive number is expected")
 
 
 def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> float:
@@ -124,10 +187,17 @@ def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> f
     return end
 
 
-def _refuse_observe(observe: Any) -> None:
+def _refuse_callbacks(observe: Any, until: Any) -> None:
+    if until is not None and not callable(until):
+        raise InputError(
+            f"until is {until!r}, a function of (t, state) that returns True where to stop is expected"
+        )
     if observe is None:
         return
-    if not (isinstance(observe, Mapping) and all(callable(function) for function in observe.values())):
+    if not (
+        isinstance(observe, Mapping)
+        and all(isinstance(name, str) and callable(function) for name, function in observe.items())
+    ):
         raise InputError(
             'observe is {"name": function of (t, state)}, for instance '
             'observe={"loss": lambda t, w: problem.loss(w)}'
@@ -136,68 +206,4 @@ def _refuse_observe(observe: Any) -> None:
     if taken:
         raise InputError(
             f"observe has the name {taken[0]!r}, which the trajectory uses itself; choose another"
-        )
-
-
-def _integrate(run: "_Run", inner: Any, end: float, rtol: float) -> Status:
-    """Advance chunk by chunk until the end or a reason to stop."""
-    t1, tolerance = jnp.asarray(end), jnp.asarray(rtol)
-    run.cursor = first_cursor(inner, t1)
-    run.recorder.begin(resting(run.system, inner))
-    try:
-        while (status := run.status(end)) is None:
-            budget = jnp.asarray(run.max_steps - run.attempts)
-            cursor, chunk = advance(run.system, run.cursor, t1, tolerance, budget)
-            run.accepted, run.rejected = run.accepted + int(chunk.filled), int(cursor.rejected)
-            if int(chunk.filled):
-                run.recorder.add(filled(run.system, chunk))
-            # Only now: an interrupt is raised where the compiled loop returns, and must not leave a gap.
-            run.cursor = cursor
-            run.progress(min(1.0, float(run.cursor.t) / end), f"t = {float(run.cursor.t):.4g}")
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED
-    return status
-
-
-@dataclass
-class _Run:
-    """One integration in progress."""
-
-    system: System
-    recorder: Recorder
-    max_steps: int
-    progress: Progress
-    accepted: int = 0
-    rejected: int = 0
-    cursor: Any = None
-
-    @property
-    def attempts(self) -> int:
-        return self.accepted + self.rejected
-
-    def status(self, end: float) -> Status | None:
-        if float(self.cursor.t) >= end:
-            return Status.REACHED_TIME
-        if self.attempts >= self.max_steps:
-            return Status.MAX_STEPS
-        return Status.STEP_UNDERFLOW if bool(stuck(self.cursor.t, self.cursor.h)) else None
-
-    def trajectory(self, start: ndarray, status: Status, seconds: float) -> Trajectory:
-        n = self.attempts
-        # Four stages and one speed for the quiet time an attempt; one factorisation.
-        stats = Stats(n, self.accepted, n - self.accepted, 5 * n, n, seconds)
-        times, dense, sampled = self.recorder.times, self.recorder.output(), self.recorder.grid is not None
-        final = resting(self.system, self.cursor.u).state(np.zeros(1))[0]
-        if status is Status.INTERRUPTED and len(times):
-            # In a callback: the recorder holds a part of the chunk that the cursor has not entered.
-            final = dense.state(times[-1:])[0]
-        return Trajectory(
-            times=times,
-            start=frozen(start),
-            final=frozen(final),
-            status=status,
-            stats=stats,
-            observables=self.recorder.observables,
-            dense=dense,
-            sampled=sampled,
         )

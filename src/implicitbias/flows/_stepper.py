@@ -9,17 +9,19 @@ import jax.numpy as jnp
 from implicitbias.flows._ros34pw2 import ORDER, step
 from implicitbias.flows._system import System
 
-CHUNK = 64
+# Steps between two looks from the host, and the buffers that hold them.
+_CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
 
 
 class Cursor(NamedTuple):
-    """Where an integration stands; h is the size to try next."""
+    """Where an integration stands; h is the size to try next, `finite` whether the last attempt gave numbers."""
 
     t: jax.Array
     u: jax.Array
     h: jax.Array
     rejected: jax.Array
+    finite: jax.Array
 
 
 class Chunk(NamedTuple):
@@ -40,37 +42,46 @@ class _Carry(NamedTuple):
 
 def first_cursor(u: jax.Array, t1: jax.Array) -> Cursor:
     """The start. The first step is short; where it may be longer, a few steps find that out."""
-    return Cursor(jnp.zeros(()), u, 1e-4 * t1, jnp.zeros((), dtype=int))
+    # Strong types, as the loop returns them: a weak one would compile the loop a second time.
+    first = jnp.asarray(1e-4 * t1, dtype=u.dtype)
+    return Cursor(jnp.zeros((), u.dtype), u, first, jnp.zeros((), dtype=int), jnp.asarray(True))
+
+
+def chunk_length(m: int) -> int:
+    """Accepted steps in one chunk for m unknowns."""
+    return int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
 
 
 @eqx.filter_jit
 def advance(
     system: System, cursor: Cursor, t1: jax.Array, rtol: jax.Array, budget: jax.Array
 ) -> tuple[Cursor, Chunk]:
-    """Up to CHUNK accepted steps and `budget` attempts towards t1."""
+    """A chunk of accepted steps, or `budget` attempts, towards t1."""
     m = len(cursor.u)
+    length = chunk_length(m)
     empty = Chunk(
         jnp.zeros((), dtype=int),
-        jnp.zeros(CHUNK),
-        jnp.zeros(CHUNK),
-        jnp.zeros((CHUNK, m)),
-        jnp.zeros((CHUNK, 4, m)),
+        jnp.zeros(length),
+        jnp.zeros(length),
+        jnp.zeros((length, m)),
+        jnp.zeros((length, 4, m)),
     )
 
     def unfinished(carry: _Carry) -> jax.Array:
         at = carry.cursor
-        room = (carry.chunk.filled < CHUNK) & (carry.attempts < budget)
+        room = (carry.chunk.filled < length) & (carry.attempts < budget)
         return room & (at.t < t1) & ~stuck(at.t, at.h)
 
     def attempt(carry: _Carry) -> _Carry:
         at, chunk = carry.cursor, carry.chunk
         left = t1 - at.t
-        free = jnp.minimum(at.h, system.quiet_time(at.u, rtol, left))
+        free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
         last = free >= left
         h = jnp.where(last, left, free)
         trial = step(system, at.u, h)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
-        error = jnp.where(jnp.isfinite(error), jnp.maximum(error, 1e-10), jnp.inf)
+        finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
+        error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
         factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, _GROW)
         # A step cut by the quiet time says nothing against a longer one: keep the longer proposal.
@@ -80,6 +91,7 @@ def advance(
             u=jnp.where(accept, trial.end, at.u),
             h=jnp.where(last & accept, at.h, proposal),
             rejected=at.rejected + ~accept,
+            finite=finite,
         )
         return _Carry(cursor, _record(chunk, accept, at, h, trial.stages), carry.attempts + 1)
 

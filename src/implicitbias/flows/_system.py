@@ -5,35 +5,38 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
-Linear = Callable[[jax.Array], jax.Array]
+Solve = Callable[[jax.Array], jax.Array]
 
 
 class System(eqx.Module):
-    """An autonomous equation u' = field(u) for an inner variable u (m,), seen through a state w (d,).
+    """An autonomous equation M u' = field(u) for an inner variable u (m,), seen through a state (D,).
 
-    Traced by JAX: every number is a leaf, so that another scale or start compiles nothing anew.
+    M is diagonal with entries 1, and 0 in rows that state a constraint. Traced by JAX: every number is a leaf, so that
+    another scale or start compiles nothing anew.
     """
 
     @abstractmethod
     def field(self, u: jax.Array) -> jax.Array:
-        """u'."""
+        """M u'."""
 
     @abstractmethod
-    def linearize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Linear, Linear]:
-        """(v -> A v, b -> (I - gamma_step A)^{-1} b), A the Jacobian of `field` at u."""
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
+        """b -> (M - gamma_step A)^{-1} b, A the Jacobian of `field` at u or what stands for it; exact in constraints."""
 
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:
-        """w, what the flow moves and what errors are measured in."""
+        """What the flow moves, as one vector (D,)."""
 
     @abstractmethod
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         """How far two ends of one step from u lie apart: a relative size, to be compared with rtol."""
 
-    def quiet_time(self, u: jax.Array, rtol: jax.Array, left: jax.Array) -> jax.Array:
-        """How long coordinates too small to be seen stay so, at the present speed: no step goes further.
+    def mass(self, size: int) -> jax.Array:
+        """The diagonal of M, for an inner variable of this size."""
+        return jnp.ones(size)
 
-        Anything from `left`, the time to the end, on is as good as never.
-        """
-        return left
+    def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
+        """How long coordinates too small to be seen stay so, at the present speed: no step goes further."""
+        return jnp.asarray(jnp.inf)

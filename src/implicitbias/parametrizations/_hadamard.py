@@ -2,20 +2,27 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.arrays import real_array
+from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
-from implicitbias.parametrizations._parametrization import Parametrization
+from implicitbias.parametrizations._diagonal import TwoLayerDiagonal
+from implicitbias.parametrizations._exponential_chart import ExponentialChart, chart_of_rotation
+from implicitbias.parametrizations._leaves import equal_leaves
 from implicitbias.potentials import HyperbolicEntropy
 
 
-class HadamardProduct(Parametrization):
-    r"""theta = (u, v), $w = u \odot v$.
+class HadamardProduct(TwoLayerDiagonal):
+    r"""theta = (u, v), $w = u \odot v$: two arrays of one shape, which is that of w.
 
-    Its gradient flow is the mirror flow of `HyperbolicEntropy` with $a = |u_0^2 - v_0^2| / 2$.
+    Its gradient flow is the mirror flow of `HyperbolicEntropy` with $a = |u_0^2 - v_0^2| / 2$; with weight decay
+    $\lambda$ it is that of $a e^{-2\lambda t}$.
+
+    Raises:
+        InputError: theta is not a pair of finite arrays of equal shape; for `potential` also where $|u_0| = |v_0|$.
 
     Reference:
         woodworth2020kernel; section 'The hyperbolic entropy' of the theory page.
@@ -26,31 +33,43 @@ class HadamardProduct(Parametrization):
         [3.0, -2.0]
     """
 
-    def __call__(self, theta: Any) -> Float64[ndarray, " d"]:
-        u, v = _pair(theta)
+    def formula(self, theta: Any) -> jax.Array:
+        """$u v$, on JAX arrays."""
+        u, v = theta
         return u * v
 
-    def pullback(self, theta: Any, gradient: Float64[ndarray, " d"]) -> tuple[ndarray, ndarray]:
-        u, v = _pair(theta)
-        gradient = real_array(gradient, "gradient", ndim=1)
-        if gradient.shape != u.shape:
-            raise InputError(f"gradient has {len(gradient)} entries and u has {len(u)}, they must agree")
-        return gradient * v, gradient * u
+    def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
+        """(u, v) as float64 arrays of equal shape."""
+        return equal_leaves(theta, name, ("u", "v"))
+
+    def __call__(self, theta: Any) -> Float64[ndarray, "..."]:
+        """w = u v."""
+        u, v = self.checked(theta)
+        return frozen(u * v)  # in NumPy: XLA would flush subnormal products to zero
+
+    def metric(self, theta: Any) -> jax.Array:
+        """$u^2 + v^2$, the diagonal of $J J^\\top$, on JAX arrays."""
+        u, v = theta
+        return u * u + v * v
 
     def potential(self, theta0: Any) -> HyperbolicEntropy:
-        u, v = _pair(theta0)
-        if np.any(np.abs(u) == np.abs(v)):
-            raise InputError(
-                "|u0| = |v0| in some coordinate, which then never changes sign; start from u0 = sqrt(2) * alpha, v0 = 0"
-            )
-        # |u^2 - v^2| / 2 from its factors' logarithms: the squares of small numbers would underflow.
-        return HyperbolicEntropy(log_scale=np.log(np.abs(u - v)) + np.log(np.abs(u + v)) - np.log(2.0))
+        """The hyperbolic entropy with a = |u0^2 - v0^2| / 2, for (d,) arrays.
+
+        Raises:
+            InputError: |u0| = |v0| in some coordinate, which then never changes sign.
+        """
+        return product_entropy(*self.checked(theta0, "theta0"))
+
+    def exponential_chart(self, theta0: Any) -> ExponentialChart:
+        """The gradient flow with weight decay in closed form, from $-\\int \\nabla L$ and $\\lambda t$."""
+        return chart_of_rotation(*self.checked(theta0, "theta0"))
 
 
-def _pair(theta: Any) -> tuple[ndarray, ndarray]:
-    if not (isinstance(theta, (tuple, list)) and len(theta) == 2):
-        raise InputError("theta must be a pair (u, v) of arrays of equal length")
-    u, v = real_array(theta[0], "u", ndim=1), real_array(theta[1], "v", ndim=1)
-    if u.shape != v.shape:
-        raise InputError(f"u has {len(u)} entries and v has {len(v)}, they must agree")
-    return u, v
+def product_entropy(u: ndarray, v: ndarray) -> HyperbolicEntropy:
+    """The potential of u * v from (u, v)."""
+    if np.any(np.abs(u) == np.abs(v)):
+        raise InputError(
+            "|u0| = |v0| in some coordinate, which then never changes sign; start from u0 = sqrt(2) * alpha, v0 = 0"
+        )
+    # |u^2 - v^2| / 2 from its factors' logarithms: the squares of small numbers would underflow.
+    return HyperbolicEntropy(log_scale=np.log(np.abs(u - v)) + np.log(np.abs(u + v)) - np.log(2.0))

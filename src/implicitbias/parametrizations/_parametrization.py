@@ -1,16 +1,29 @@
-"""What a parametrization is."""
+"""What a parametrization is: one formula, traced by JAX; NumPy at the public surface."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias._core.arrays import frozen
+from implicitbias._core.errors import InputError
+from implicitbias._core.precision import double_precision
+from implicitbias.parametrizations._leaves import leaf
 from implicitbias.potentials import Potential
 
 
-class Parametrization(ABC):
-    """A map theta -> w = G(theta) whose gradient flow is a mirror flow of w.
+class Parametrization(eqx.Module):
+    r"""A map $w = G(\theta)$ from what is trained to what predicts.
+
+    The gradient flow $\dot\theta = -J(\theta)^\top \nabla L(G(\theta))$, $J = DG$, moves w by
+    $\dot w = -J J^\top \nabla L(w)$; for some maps that is a mirror flow of w, whose potential `potential` returns.
+
+    Subclasses give `formula`, traced by JAX in float64, and `checked`, which says what theta is.
 
     Reference:
         li2022implicit.
@@ -22,13 +35,52 @@ class Parametrization(ABC):
     """
 
     @abstractmethod
-    def __call__(self, theta: Any) -> Float64[ndarray, " d"]:
+    def formula(self, theta: Any) -> jax.Array:
+        """G(theta): JAX arrays in, a JAX array out."""
+
+    @abstractmethod
+    def checked(self, theta: Any, name: str = "theta") -> Any:
+        """`theta` as float64 NumPy arrays, or an `InputError` that says what was got and what is expected."""
+
+    def __call__(self, theta: Any) -> Float64[ndarray, "..."]:
         """w = G(theta)."""
+        theta = self.checked(theta)
+        with double_precision():
+            return frozen(self.formula(jax.tree.map(jnp.asarray, theta)))
 
-    @abstractmethod
-    def pullback(self, theta: Any, gradient: Float64[ndarray, " d"]) -> Any:
-        """J(theta)^T gradient: the gradient in theta of a loss with this gradient in w; shaped as theta."""
+    def pullback(self, theta: Any, gradient: Any) -> Any:
+        """J(theta)^T gradient: the gradient in theta of a loss with this gradient in w; shaped as theta.
 
-    @abstractmethod
+        Args:
+            theta: the parameters, as in `checked`.
+            gradient: an array of the shape of w.
+
+        Raises:
+            InputError: bad parameters, or a gradient of another shape than w.
+        """
+        theta, gradient = self.checked(theta), leaf(gradient, "gradient")
+        with double_precision():
+            return jax.tree.map(frozen, _pullback(self, theta, gradient))
+
     def potential(self, theta0: Any) -> Potential:
-        """The potential whose mirror flow w follows when theta starts at theta0."""
+        """The potential whose mirror flow w follows when theta starts at theta0.
+
+        Raises:
+            InputError: no closed form is known for this map, or none exists from this start.
+        """
+        self.checked(theta0, "theta0")
+        raise InputError(self._no_potential("no closed form of one is known here"))
+
+    def _no_potential(self, reason: str) -> str:
+        return (
+            f"{type(self).__name__} has no potential to give: {reason}; "
+            "integrate theta itself: type ib.GradientFlow(problem.reparametrize(G))"
+        )
+
+
+@eqx.filter_jit
+def _pullback(parametrization: Parametrization, theta: Any, gradient: Any) -> Any:
+    w, back = jax.vjp(parametrization.formula, jax.tree.map(jnp.asarray, theta))
+    if np.shape(gradient) != w.shape:  # shapes are known while tracing
+        raise InputError(f"gradient has shape {np.shape(gradient)} and w has {w.shape}, they must agree")
+    return back(gradient)[0]

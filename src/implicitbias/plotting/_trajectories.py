@@ -10,7 +10,9 @@ from implicitbias._core.errors import InputError
 from implicitbias.plotting._style import COLOURS, QUIET, label_lines, new_figure, plain
 from implicitbias.trajectories import Trajectory
 
-_NAMED = 8
+_NAMED, _DRAWN = 8, 400
+# Most of the steps in this first part of the time: what happens there is seen on a logarithmic axis only.
+_EARLY = 0.02
 
 
 def trajectory_figure(trajectory: Trajectory) -> Figure:
@@ -25,26 +27,45 @@ def trajectory_figure(trajectory: Trajectory) -> Figure:
         )
     scalars = {name: values for name, values in trajectory.observables.items() if values.ndim == 1}
     figure, axes = new_figure(1 + len(scalars))
-    top = axes[0, 0]
-    times, states = trajectory.times, trajectory.states
-    size = np.max(np.abs(states), axis=0)
-    named = sorted(int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.01 * size.max())
-    for i in range(states.shape[1]):
-        if i not in named:
-            top.plot(times, states[:, i], color=QUIET, linewidth=0.8)
-    colours = dict(zip(named, COLOURS, strict=False))
-    for i, colour in colours.items():
-        top.plot(times, states[:, i], color=colour, linewidth=1.6)
-    _fit_times(top, times)
-    top.set_ylabel("state")
-    label_lines(top, [(states[-1, i], f"$w_{{{i}}}$", colour) for i, colour in colours.items()], times[-1])
+    times = trajectory.times
+    early = len(times) > 2 and np.median(times) < _EARLY * times[-1]
+    kept = slice(1, None) if early and times[0] == 0.0 else slice(None)
+    _draw_states(axes[0, 0], trajectory, times[kept], trajectory.flat_states[kept])
     for axis, (name, values) in zip(axes[1:, 0], scalars.items(), strict=True):
-        axis.plot(times, values, color="#333333", linewidth=1.4)
-        _fit_times(axis, times)
+        axis.plot(times[kept], values[kept], color="#333333", linewidth=1.4)
         axis.set_ylabel(plain(name))
-    top.set_title(f"{trajectory.stats.steps} steps, {trajectory.status.name}", loc="left", fontsize=11)
+    for axis in axes[:, 0]:
+        if early:
+            axis.set_xscale("log")
+        _fit_times(axis, times[kept])
+    axes[0, 0].set_title(f"{trajectory.stats.steps} steps, {trajectory.status.name}", loc="left", fontsize=11)
     axes[-1, 0].set_xlabel("flow time  $t$")
     return figure
+
+
+def _draw_states(axis: Any, trajectory: Trajectory, times: ndarray, states: ndarray) -> None:
+    """The coordinates that become largest, in colour and with their names, over the others."""
+    size = np.max(np.abs(states), axis=0)
+    drawn = np.sort(np.argsort(-size)[:_DRAWN])
+    named = sorted(int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.01 * size.max())
+    axis.plot(times, states[:, [i for i in drawn if i not in named]], color=QUIET, linewidth=0.8)
+    colours = dict(zip(named, COLOURS, strict=False))
+    for i, colour in colours.items():
+        axis.plot(times, states[:, i], color=colour, linewidth=1.6)
+    axis.set_ylabel("state")
+    ends = [(states[-1, i], _name(trajectory, i), colour) for i, colour in colours.items()]
+    label_lines(axis, ends, times[-1])
+
+
+def _name(trajectory: Trajectory, index: int) -> str:
+    """w_i where the state is one vector, else the leaf and the place in it."""
+    shape = trajectory.shape
+    if shape is None or (len(shape.shapes) == 1 and len(shape.shapes[0]) == 1):
+        return f"$w_{{{index}}}$"
+    edges = np.cumsum([0, *(int(np.prod(leaf)) for leaf in shape.shapes)])
+    leaf = int(np.searchsorted(edges, index, side="right")) - 1
+    place = np.unravel_index(index - edges[leaf], shape.shapes[leaf])
+    return plain(f"{shape.names[leaf]}[{', '.join(str(int(i)) for i in place)}]")
 
 
 def _fit_times(axis: Any, times: ndarray) -> None:

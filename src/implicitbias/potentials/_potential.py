@@ -18,6 +18,7 @@ class Potential(eqx.Module):
     r"""A separable Legendre function $\phi(w) = \sum_i h_i(w_i)$.
 
     Subclasses give the four formulas that end in `_formula`; they are traced by JAX in float64, on (d,) arrays.
+    A positive multiple of a potential is a potential: `0.5 * phi`.
 
     Reference:
         pesme2024mirror: the mirror flow is $d \nabla\phi(w_t) = -\nabla L(w_t) dt$.
@@ -29,7 +30,12 @@ class Potential(eqx.Module):
         [1.0, -2.0]
         >>> isinstance(phi, ib.Potential)
         True
+        >>> (0.5 * phi).mirror([1.0, -2.0]).tolist()
+        [0.5, -1.0]
     """
+
+    # NumPy numbers leave the product 0.5 * phi to the potential.
+    __array_ufunc__ = None
 
     @abstractmethod
     def value_formula(self, w: jax.Array) -> jax.Array:
@@ -66,6 +72,14 @@ class Potential(eqx.Module):
             raise InputError(f"w has {len(a)} entries and v has {len(b)}, they must agree")
         # The divergence is not negative; its rounding may be.
         return max(0.0, self.value(a) - self.value(b) - float(self.mirror(b) @ (a - b)))
+
+    def __mul__(self, factor: Any) -> "Potential":
+        from implicitbias.potentials._scaled import scaled
+
+        return scaled(factor, self)
+
+    def __rmul__(self, factor: Any) -> "Potential":
+        return self * factor
 
     def _apply(self, formula: Any, point: Any, name: str) -> Float64[ndarray, " d"]:
         array = real_array(point, name, ndim=1)

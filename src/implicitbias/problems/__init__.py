@@ -1,3 +1,36 @@
-"""Problems: a loss over an effective predictor w, with the data it is made of."""
+"""Problems: a loss over w or over the parameters of a model, with its data. What needs JAX is loaded late."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from implicitbias.problems._classification import Classification as Classification
+from implicitbias.problems._in_w import ProblemInW as ProblemInW
 from implicitbias.problems._least_squares import LeastSquares as LeastSquares
+from implicitbias.problems._matrix_completion import MatrixCompletion as MatrixCompletion
+from implicitbias.problems._problem import Problem as Problem
+from implicitbias.problems._reparametrized import ReparametrizedProblem as ReparametrizedProblem
+from implicitbias.problems._training import TrainingProblem as TrainingProblem
+
+if TYPE_CHECKING:
+    from implicitbias.problems._loss import Loss as Loss
+    from implicitbias.problems._model_checks import ModelFlags as ModelFlags
+    from implicitbias.problems._model_checks import model_flags as model_flags
+    from implicitbias.problems._objective import Entries as Entries
+    from implicitbias.problems._objective import Linear as Linear
+    from implicitbias.problems._objective import Model as Model
+    from implicitbias.problems._objective import Objective as Objective
+    from implicitbias.problems._objective import Readout as Readout
+    from implicitbias.problems._objective import Reparametrized as Reparametrized
+
+_LATE = {
+    "_loss": ("Loss",),
+    "_model_checks": ("ModelFlags", "model_flags"),
+    "_objective": ("Entries", "Linear", "Model", "Objective", "Readout", "Reparametrized"),
+}
+_HOME = {name: module for module, names in _LATE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -9,12 +9,12 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias.problems._in_w import ProblemInW
+from implicitbias.problems._matrix_completion import MatrixCompletion
+from implicitbias.problems._rows import LARGEST, SMALLEST, checked_rows, checked_w, refuse_extreme
 
-# Squares of numbers outside this range leave float64's, and norms with them.
-_SMALLEST, _LARGEST = 1e-140, 1e140
 
-
-class LeastSquares:
+class LeastSquares(ProblemInW):
     r"""The problem $L(w) = \frac{1}{2n} \lVert X w - y \rVert^2$; nothing is centred or scaled behind your back.
 
     Args:
@@ -43,25 +43,34 @@ class LeastSquares:
     """
 
     def __init__(self, X: Any, y: Any) -> None:
-        names = _column_names(X)
-        X, y = real_array(X, "X", ndim=2), real_array(y, "y", ndim=1)
-        n, d = X.shape
-        if n == 0 or d == 0:
-            raise InputError(
-                f"X is empty: its shape is {X.shape}, at least two rows and one column are expected"
-            )
-        if y.shape[0] != n:
-            hint = "; X looks transposed, type X = X.T" if y.shape[0] == d else ""
-            raise InputError(f"X has {n} rows and y has {y.shape[0]} values, they must agree{hint}")
-        if n == 1:
-            raise InputError(
-                "X has one row, at least two samples are expected; if the row is one feature, type X = X.reshape(-1, 1)"
-            )
-        for name, array in (("X", X), ("y", y)):
-            _refuse_extreme(array, name)
-        self.X: Float64[ndarray, "n d"] = frozen(X)
+        y = real_array(y, "y", ndim=1)
+        self.X, self.feature_names = checked_rows(X, len(y))
+        refuse_extreme(y, "y")
         self.y: Float64[ndarray, " n"] = frozen(y)
-        self.feature_names: tuple[str, ...] | None = names
+
+    @staticmethod
+    def entries(rows: Any, cols: Any, values: Any, shape: Any) -> MatrixCompletion:
+        """Matrix completion: w has this shape, and the loss is 1/(2n) sum (w[rows, cols] - values)^2.
+
+        An entry that is listed twice counts twice.
+
+        Args:
+            rows: (n,) row of each observed entry, from 0.
+            cols: (n,) its column.
+            values: (n,) the observed values.
+            shape: (m, k) of the matrix.
+
+        Raises:
+            InputError: lengths that disagree, indices that are not integers or lie outside the shape, NaN, infinite or
+                extreme values.
+
+        Examples:
+            >>> import numpy as np, implicitbias as ib
+            >>> problem = ib.LeastSquares.entries([0, 1], [0, 1], [1.0, 2.0], (2, 2))
+            >>> problem.loss(np.eye(2))
+            0.25
+        """
+        return MatrixCompletion(rows, cols, values, shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,8 +85,7 @@ class LeastSquares:
 
     def residual(self, w: Any) -> Float64[ndarray, " n"]:
         """y - X w."""
-        residual: ndarray = self.y - self.X @ self.predictor(w)
-        return residual
+        return frozen(self.y - self.X @ self.predictor(w))
 
     def loss(self, w: Any) -> float:
         """L(w)."""
@@ -86,47 +94,35 @@ class LeastSquares:
 
     def gradient(self, w: Any) -> Float64[ndarray, " d"]:
         """The gradient of L at w: -X^T (y - X w) / n."""
-        gradient: ndarray = -(self.residual(w) @ self.X) / self.shape[0]
-        return gradient
+        return frozen(-(self.residual(w) @ self.X) / self.shape[0])
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
         """`w` as a checked (d,) float64 array."""
-        array = real_array(w, name, ndim=1)
-        if array.shape[0] != self.shape[1]:
-            raise InputError(
-                f"{name} has {array.shape[0]} entries, one for each of the {self.shape[1]} columns of X is expected"
-            )
+        array = checked_w(w, name, self.shape[1])
         # What overflows is the fit; a large w on a column of small unit does not.
-        if np.any(np.abs(array) > _LARGEST / np.maximum(self.column_norms, _SMALLEST)):
+        if np.any(np.abs(array) > LARGEST / np.maximum(self.column_norms, SMALLEST)):
             raise InputError(
-                f"{name} holds magnitudes whose fit X {name} passes {_LARGEST:g}; change its unit"
+                f"{name} holds magnitudes whose fit X {name} passes {LARGEST:g}; change its unit"
             )
         return array
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # Pickling drops the read-only flag, and with it the compiled code's signature.
-        self.__dict__.update(state)
-        self.X, self.y = frozen(self.X), frozen(self.y)
+    def predict(self, params: Any) -> Float64[ndarray, " n"]:
+        """X w."""
+        return frozen(self.X @ self.predictor(params))
+
+    @property
+    def predictor_shape(self) -> tuple[int, ...]:
+        """The shape of w: (d,)."""
+        return (self.shape[1],)
+
+    def objective(self) -> Any:
+        """The `Objective` in w, with JAX arrays; called under double precision."""
+        import jax.numpy as jnp
+
+        from implicitbias.problems._loss import Squared
+        from implicitbias.problems._objective import Linear, Objective
+
+        return Objective(Linear(jnp.asarray(self.X)), jnp.asarray(self.y)[:, None], Squared())
 
     def __repr__(self) -> str:
         return f"LeastSquares(n={self.shape[0]}, d={self.shape[1]})"
-
-
-def _column_names(X: Any) -> tuple[str, ...] | None:
-    columns = getattr(X, "columns", None)
-    return None if columns is None else tuple(str(name) for name in columns)
-
-
-def _refuse_extreme(array: ndarray, name: str) -> None:
-    sizes = np.abs(array).max(axis=0, initial=0.0)
-    bad = np.flatnonzero((sizes > _LARGEST) | ((sizes > 0) & (sizes < _SMALLEST)))
-    if len(bad) == 0:
-        return
-    if array.ndim == 1:
-        where, what = "", name
-    else:
-        where, what = f" in column(s) {', '.join(str(i) for i in bad[:5])}", f"{name}[:, {bad[0]}]"
-    raise InputError(
-        f"{name} holds magnitudes outside [{_SMALLEST:g}, {_LARGEST:g}]{where}, whose squares leave float64; "
-        f"change the unit, for instance type {what} = {what} / abs({what}).max()"
-    )

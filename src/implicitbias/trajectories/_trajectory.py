@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -28,28 +29,43 @@ class Stats(NamedTuple):
 
 
 class DenseOutput(ABC):
-    """States between steps."""
+    """States between steps, as rows of one array."""
 
     @abstractmethod
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
         """States at ascending or unordered times inside the integrated range."""
 
     @abstractmethod
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        """Dual variables there."""
+    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
+        """Dual variables there; None where the flow has none."""
+
+
+@runtime_checkable
+class StateShape(Protocol):
+    """What the rows of a `DenseOutput` stand for."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def numpy_tree(self, flat: ndarray) -> Any:
+        """The pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """The result of `simulate`.
 
+    A *state* is what the flow moves, shaped as the start: w (d,) for a `MirrorFlow`, else the pytree of parameters,
+    with read-only NumPy leaves.
+
     Attributes:
         times: (m,) flow times: the ends of the accepted steps, from 0, or the `times` that were asked for.
-        start: (d,) where it began.
-        final: (d,) the state at the last integrated time.
+        start: the state where it began.
+        final: the state at the last integrated time.
         status: how it ended; `status.ok` is false where it stopped early.
         stats: `steps`, `accepted`, `rejected`, `evaluations`, `factorizations`, `seconds`.
         observables: {name: (m, ...)} values of `observe` at `times`.
+        notes: sentences: where and why it stopped, what is special about the model (not smooth, low precision).
 
     Reference:
         none: a container.
@@ -64,13 +80,15 @@ class Trajectory:
     """
 
     times: Float64[ndarray, " m"]
-    start: Float64[ndarray, " d"]
-    final: Float64[ndarray, " d"]
+    start: Any
+    final: Any
     status: Status
     stats: Stats
     observables: Mapping[str, ndarray]
     dense: DenseOutput
     sampled: bool = False
+    shape: StateShape | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def log_times(self) -> Float64[ndarray, " m"]:
@@ -79,29 +97,48 @@ class Trajectory:
             return frozen(np.log(self.times))
 
     @cached_property
-    def states(self) -> Float64[ndarray, "m d"]:
-        """(m, d) states at `times`."""
+    def flat_states(self) -> Float64[ndarray, "m size"]:
+        """(m, size) states at `times`, their leaves one after another."""
         return frozen(self.dense.state(self.times))
 
-    def state(self, t: Any = None, *, log_t: Any = None) -> Float64[ndarray, "..."]:
-        """The state at t (or at exp(log_t)): (d,) for a number, (m, d) for m times.
+    @cached_property
+    def states(self) -> Any:
+        """The states at `times`: a pytree whose leaves have a leading axis of length m."""
+        return self._tree(self.flat_states)
+
+    def state(self, t: Any = None, *, log_t: Any = None) -> Any:
+        """The state at t (or at exp(log_t)); for an array of times its shape leads the shape of every leaf.
 
         Raises:
-            InputError: none or both given, or a time outside the integrated range (or, where `times` was passed
-                to `simulate`, other than those).
+            InputError: none or both given, a time that is no number or outside the integrated range (or, where only
+                chosen times were kept, other than those).
         """
-        return self._at(self.dense.state, t, log_t)
+        return self._tree(self._at(self.dense.state, t, log_t))
 
     def dual(self, t: Any = None, *, log_t: Any = None) -> Float64[ndarray, "..."]:
-        """The dual variable grad phi(w) of a mirror flow at t, shaped as `state`."""
+        """The dual variable of a flow that has one: grad phi(w) of a `MirrorFlow`, minus the integrated gradient in w of
+        a two-layer diagonal network.
+
+        Raises:
+            InputError: as `state`; a flow without dual variables.
+        """
+        if self.dense.dual(self.times[:1]) is None:
+            raise InputError(
+                "this flow has no dual variable; mirror flows and two-layer diagonal networks have: "
+                "type ib.MirrorFlow(problem, potential)"
+            )
         return self._at(self.dense.dual, t, log_t)
+
+    def _tree(self, rows: ndarray) -> Any:
+        return rows if self.shape is None else self.shape.numpy_tree(rows)
 
     def _at(self, evaluate: Any, t: Any, log_t: Any) -> Float64[ndarray, "..."]:
         if (t is None) == (log_t is None):
             raise InputError("give exactly one of t and log_t, for instance trajectory.state(1.0)")
         if len(self.times) == 0:
             raise InputError("the integration stopped before the first of the times passed to simulate")
-        times = np.asarray(t if log_t is None else np.exp(log_t), dtype=np.float64)
+        times = _numbers(t if log_t is None else log_t)
+        times = times if log_t is None else np.exp(times)
         first, last = self.times[0], self.times[-1]
         if times.size and not (np.all(times >= first) and np.all(times <= last * (1 + 1e-12))):
             raise InputError(
@@ -119,20 +156,69 @@ class Trajectory:
         near = np.where(np.abs(times - pair[0]) <= np.abs(times - pair[1]), pair[0], pair[1])
         if np.any(np.abs(near - times) > 1e-12 * times):
             raise InputError(
-                "only the times passed to simulate(times=...) were kept; leave times out for dense output"
+                "states are known at the kept times only (those passed to simulate(times=...), the saved steps of "
+                "gradient descent, or those in a loaded file): see trajectory.times; leave times out for dense output"
             )
         return near
 
     def to_dataset(self) -> Any:
-        """An `xarray.Dataset` over (time, coordinate): state and observables."""
-        variables: dict[str, Any] = {"state": (("time", "coordinate"), self.states)}
+        """An `xarray.Dataset` over time: the state's leaves and the observables.
+
+        A state that is one array is called "state" and lies over (time, coordinate) if it is a vector; the leaves of a
+        pytree are called "state" and their place in it, for instance "state[0]" or "state.layers[0].weight".
+        """
+        variables: dict[str, Any] = {}
+        shapes = ((self.flat_states.shape[1],),) if self.shape is None else self.shape.shapes
+        names = ("",) if self.shape is None or len(shapes) == 1 else self.shape.names
+        edges = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
+        for name, shape, a, b in zip(names, shapes, edges[:-1], edges[1:], strict=True):
+            label = f"state{name}"
+            axes = ("coordinate",) if names == ("",) and len(shape) == 1 else _axes(label, len(shape))
+            variables[label] = (("time", *axes), self.flat_states[:, a:b].reshape(-1, *shape))
         for name, values in self.observables.items():
-            variables[name] = (("time", *(f"{name}_{i}" for i in range(values.ndim - 1))), values)
-        coordinates = {"time": self.times, "coordinate": np.arange(len(self.start))}
-        return labelled.dataset(
-            variables, coordinates, {"status": self.status.name, "steps": self.stats.steps}
-        )
+            variables[name] = (("time", *_axes(name, values.ndim - 1)), values)
+        coordinates: dict[str, Any] = {"time": self.times}
+        if "state" in variables and "coordinate" in variables["state"][0]:
+            coordinates["coordinate"] = np.arange(shapes[0][0])
+        attributes = {"status": self.status.name, "steps": self.stats.steps, "notes": " ".join(self.notes)}
+        return labelled.dataset(variables, coordinates, attributes)
+
+    def save(self, path: str | Path) -> None:
+        """Write times, states there, observables, status and statistics to one NPZ file, whole or not at all.
+
+        No pickle: functions in the state are left out. What was dense is kept at `times` only.
+        """
+        from implicitbias.trajectories._files import write
+
+        write(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path, like: Any = None) -> "Trajectory":
+        """A saved trajectory, with states at its kept times.
+
+        Args:
+            path: a file written by `save`.
+            like: a state of the same structure (the start, or a freshly built model), for states that are more than
+                tuples, lists and dicts of arrays; without it these come back as {"place": array}.
+
+        Raises:
+            InputError: no such file, not a saved trajectory, or a `like` of another structure.
+        """
+        from implicitbias.trajectories._files import read
+
+        return read(Path(path), like)
 
     def __repr__(self) -> str:
         reached = f"{len(self.times)} times" + (f" to t={self.times[-1]:g}" if len(self.times) else "")
         return f"Trajectory({reached}, {self.stats.steps} steps, {self.status.name})"
+
+
+def _axes(name: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{name}_{i}" for i in range(count))
+
+
+def _numbers(t: Any) -> Float64[ndarray, "..."]:
+    try:
+        return np.asarray(t, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"t is {t!r}, a number or an array of numbers is expected") from error

@@ -1,0 +1,147 @@
+"""The gradient flow of any objective, with the Gauss-Newton matrix in place of the Jacobian."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from implicitbias._core.trees import TreeShape
+from implicitbias.flows._gauss_newton_algebra import (
+    GaussNewtonMatrix,
+    by_kernel,
+    by_normal_equations,
+    by_products,
+)
+from implicitbias.flows._jacobians import has_kernel, jacobian, rows_apart
+from implicitbias.flows._system import Solve, System
+from implicitbias.parametrizations import Diagonal
+from implicitbias.problems import Model, Objective, Reparametrized
+
+# A leaf far smaller than the rest is held to this fraction of the rest's size.
+_LEAF_FLOOR = 1e-3
+# Up to rounding: predictions of single rows are those of the batch.
+_ROWS_AGREE = 1e-6
+
+
+class GaussNewtonSystem(System):
+    r"""$\theta' = -J(\theta)^\top g(f) - \lambda\theta$, $0 = f(\theta) - f$: predictions f are unknowns of their own.
+
+    J (n k, p) is the Jacobian of the predictions, g the derivative of the loss in them and $S = R R^\top$ its curvature.
+    Along the slow phase g(f) is of the size of lam. Were it computed from the predictions at a stage, the curvature of
+    the model would make it of the size h^2 there, in directions that the matrix of the step does not damp, and steps
+    would shrink like lam^(1/4). As unknowns the predictions move with the linearised model, and steps do not depend on
+    lam. `algebra` is the way to solve: "kernel" factorises the n k x n k matrix of Woodbury's identity, "normal" the
+    p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, "free" runs conjugate gradients and stores neither.
+    """
+
+    objective: Objective
+    shape: TreeShape
+    weight_decay: jax.Array
+    smallest: jax.Array
+    algebra: str = eqx.field(static=True)
+    by_rows: bool = eqx.field(static=True)
+    by_entries: bool = eqx.field(static=True)
+
+    def start(self, theta: jax.Array) -> jax.Array:
+        """The inner variable at theta."""
+        return jnp.concatenate([theta, self.model(theta).reshape(-1)])
+
+    def model(self, theta: jax.Array) -> jax.Array:
+        """The predictions (n, k) at theta."""
+        return self.objective.readout(self.shape.unflatten(theta))
+
+    def mass(self, size: int) -> jax.Array:
+        return 1.0 * (jnp.arange(size) < self.shape.size)
+
+    def field(self, u: jax.Array) -> jax.Array:
+        theta, f = self._split(u)
+        predictions, pull_back = jax.vjp(self.model, theta)
+        slope = pull_back(self.objective.pull(f))[0] + self.weight_decay * theta
+        return jnp.concatenate([-slope, (predictions - f).reshape(-1)])
+
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
+        theta, f = self._split(u)
+        readout, p = self.objective.readout, self.shape.size
+        matrix_free = self.algebra == "free" or (self.algebra == "kernel" and has_kernel(readout))
+        J = jacobian(readout, self.shape, theta, matrix_free=matrix_free, by_rows=self.by_rows)
+        matrix = GaussNewtonMatrix(J, self.objective.roots(f), gamma_step, 1 + gamma_step * self.weight_decay)
+        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[self.algebra](
+            matrix
+        )
+
+        def eliminate(b: jax.Array) -> jax.Array:
+            # The constraint gives f = J theta + gap; what remains is the Gauss-Newton matrix in theta.
+            gap = b[p:].reshape(f.shape) / gamma_step
+            change, predicted = solve(b[:p], gap)
+            return jnp.concatenate([change, (predicted + gap).reshape(-1)])
+
+        return eliminate
+
+    def state(self, u: jax.Array) -> jax.Array:
+        return u[: self.shape.size]
+
+    def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
+        u, end, embedded = (self.state(point) for point in (u, end, embedded))
+        size, apart = jnp.maximum(jnp.abs(u), jnp.abs(end)), jnp.abs(end - embedded)
+        if self.by_entries:
+            return jnp.max(apart / (size + self.smallest))
+        floor = _LEAF_FLOOR * jnp.sqrt(jnp.mean(size**2)) + self.smallest
+        leaves = zip(self.shape.pieces(apart), self.shape.pieces(size), strict=True)
+        return jnp.max(jnp.stack([_rms(leaf) / jnp.maximum(_rms(scale), floor) for leaf, scale in leaves]))
+
+    def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Parameters (p,) and predictions (n, k)."""
+        p, n = self.shape.size, self.objective.targets.shape[0]
+        return u[:p], u[p:].reshape(n, -1)
+
+
+def gauss_newton_system(
+    objective: Objective, shape: TreeShape, start: jax.Array, weight_decay: float, max_bytes: int
+) -> GaussNewtonSystem:
+    """The system with the algebra that its sizes ask for; called under double precision, on concrete arrays."""
+    readout = objective.readout
+    by_rows = isinstance(readout, Model) and rows_agree(readout, shape, start)
+    return assumed_system(objective, shape, start, jnp.asarray(weight_decay), max_bytes, by_rows)
+
+
+def rows_agree(readout: Model, shape: TreeShape, flat: jax.Array) -> bool:
+    """Whether the model treats its rows one by one, as far as a concrete point can tell."""
+    return bool(rows_apart(readout, shape, flat) < _ROWS_AGREE)
+
+
+def assumed_system(
+    objective: Objective,
+    shape: TreeShape,
+    start: jax.Array,
+    weight_decay: jax.Array,
+    max_bytes: int,
+    by_rows: bool,
+) -> GaussNewtonSystem:
+    """The same from arrays that may be traced, for a model that is said to treat its rows one by one or not."""
+    readout = objective.readout
+    diagonal = isinstance(readout, Reparametrized) and isinstance(readout.G, Diagonal)
+    # Errors of single entries are held where entries grow by themselves from however small a start.
+    smallest = _LEAF_FLOOR * jnp.sqrt(jnp.mean(start**2)) if diagonal else jnp.zeros((), start.dtype)
+    return GaussNewtonSystem(
+        objective=objective,
+        shape=shape,
+        weight_decay=weight_decay,
+        smallest=jnp.maximum(smallest, jnp.finfo(start.dtype).tiny),
+        algebra=_algebra(objective, shape, start, max_bytes),
+        by_rows=by_rows,
+        by_entries=diagonal,
+    )
+
+
+def _algebra(objective: Objective, shape: TreeShape, start: jax.Array, max_bytes: int) -> str:
+    """The smallest factorisation within the byte budget."""
+    out = jax.eval_shape(lambda flat: objective.readout(shape.unflatten(flat)), start)
+    rows, p = out.size, shape.size
+    dense, fits = 8 * rows * p <= max_bytes, 8 * min(rows, p) ** 2 <= max_bytes
+    if p < rows and dense and fits:
+        return "normal"
+    known = has_kernel(objective.readout)
+    return "kernel" if 8 * rows**2 <= max_bytes and (known or dense) else "free"
+
+
+def _rms(leaf: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.mean(leaf**2))

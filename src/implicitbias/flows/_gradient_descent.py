@@ -1,0 +1,157 @@
+"""Gradient descent: what the flow is an idealisation of, on the same axes."""
+
+import time
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.status import Status
+from implicitbias._core.trees import TreeShape
+from implicitbias.flows._dense import Output, SampledOutput
+from implicitbias.flows._engine import Engine, Limits
+from implicitbias.flows._flow import Flow
+from implicitbias.flows._gradient_flow import checked_problem, checked_start, checked_weight_decay
+from implicitbias.problems import ModelFlags, Objective, TrainingProblem, model_flags
+from implicitbias.trajectories import Stats
+
+_PER_DECADE = 20
+# Seconds between two looks from the host: progress, interrupts.
+_LOOK = 0.2
+
+
+class GradientDescent(Flow):
+    r"""Full-batch gradient descent, $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$, at t = eta k.
+
+    For `simulate`: the end time is steps times learning_rate, states are kept at log-spaced steps or at the steps nearest
+    to `times`, and `rtol` and `max_steps` play no part.
+
+    Args:
+        problem: as for `GradientFlow`.
+        learning_rate: eta > 0.
+        weight_decay: lam >= 0.
+
+    Raises:
+        InputError: an argument of another type or out of range.
+
+    Reference:
+        lyu2024dichotomy.
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> problem = ib.LeastSquares(np.eye(2), [2.0, 1.0])
+        >>> descent = ib.GradientDescent(problem, learning_rate=0.1)
+        >>> trajectory = ib.simulate(descent, np.zeros(2), t1=100.0)
+        >>> trajectory.stats.steps, trajectory.final.round(2).tolist()
+        (1000, [2.0, 1.0])
+    """
+
+    def __init__(self, problem: TrainingProblem, learning_rate: float, weight_decay: float = 0.0) -> None:
+        self.problem = checked_problem(problem)
+        if not isinstance(learning_rate, Real) or not 0.0 < float(learning_rate) < np.inf:
+            raise InputError(f"learning_rate is {learning_rate!r}, a positive, finite number is expected")
+        self.learning_rate = float(learning_rate)
+        self.weight_decay = checked_weight_decay(weight_decay)
+
+    def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
+        return checked_start(self.problem, start)
+
+    def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
+        return model_flags(self.problem, shape, start)
+
+    def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
+        snapped: ndarray = np.unique(np.round(times / self.learning_rate)) * self.learning_rate
+        return snapped
+
+    def engine(
+        self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
+    ) -> Engine:
+        settings = _Settings(
+            self.problem.objective(), shape, jnp.asarray(self.learning_rate), jnp.asarray(self.weight_decay)
+        )
+        total = max(1, round(limits.end / self.learning_rate))
+        if limits.grid is None:
+            saves = np.round(np.geomspace(1, total, 2 + round(_PER_DECADE * np.log10(total))))
+        else:
+            saves = np.append(np.round(limits.grid / self.learning_rate), total)
+        return DescentEngine(settings, jnp.asarray(start), np.unique(saves.astype(np.int64)))
+
+    def __repr__(self) -> str:
+        return (
+            f"GradientDescent({self.problem!r}, learning_rate={self.learning_rate:g}, "
+            f"weight_decay={self.weight_decay:g})"
+        )
+
+
+class _Settings(eqx.Module):
+    """What one step needs."""
+
+    objective: Objective
+    shape: TreeShape
+    learning_rate: jax.Array
+    weight_decay: jax.Array
+
+
+@eqx.filter_jit
+def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
+    """`count` steps from u."""
+
+    def loss(point: jax.Array) -> jax.Array:
+        return settings.objective.value(settings.objective.readout(settings.shape.unflatten(point)))
+
+    def one(_: jax.Array, point: jax.Array) -> jax.Array:
+        return point - settings.learning_rate * (jax.grad(loss)(point) + settings.weight_decay * point)
+
+    return jax.lax.fori_loop(0, count, one, u)
+
+
+@dataclass
+class DescentEngine(Engine):
+    """Steps of gradient descent, kept at the steps in `saves`."""
+
+    settings: _Settings
+    u: jax.Array
+    saves: Int64[ndarray, " m"]
+    steps: int = 0
+    pace: int = 1
+    broken: bool = False
+
+    def __post_init__(self) -> None:
+        self.first = SampledOutput(np.zeros(1), np.asarray(self.u)[None])
+
+    def advance(self) -> Output | None:
+        """Steps to the next one that is kept, or for as long as nobody has looked."""
+        target = int(self.saves[np.searchsorted(self.saves, self.steps, side="right")])
+        count = min(self.pace, target - self.steps)
+        begin = time.perf_counter()
+        ahead = _descend(self.settings, self.u, jnp.asarray(count)).block_until_ready()
+        if count == self.pace:  # the first call compiles, and then counts for slower than it is
+            self.pace = max(1, min(8 * self.pace, int(count * _LOOK / (time.perf_counter() - begin)) or 1))
+        if not np.all(np.isfinite(np.asarray(ahead))):
+            self.broken = True
+            self.detail = (
+                f"between steps {self.steps} and {self.steps + count}; a learning rate of "
+                f"{float(self.settings.learning_rate):g} may be too large"
+            )
+            return None
+        self.u, self.steps = ahead, self.steps + count
+        self.t = self.steps * float(self.settings.learning_rate)
+        return SampledOutput(np.array([self.t]), np.asarray(ahead)[None]) if self.steps == target else None
+
+    def status(self) -> Status | None:
+        if self.broken:
+            return Status.NOT_FINITE
+        return Status.REACHED_TIME if self.steps >= self.saves[-1] else None
+
+    def state(self) -> Float64[ndarray, " size"]:
+        return np.asarray(self.u)
+
+    def stats(self, seconds: float) -> Stats:
+        return Stats(self.steps, self.steps, 0, self.steps, 0, seconds)

@@ -1,0 +1,134 @@
+"""Gradient flow with weight decay: d theta = -(grad F + lam theta) dt."""
+
+from numbers import Real
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.precision import double_precision
+from implicitbias._core.trees import TreeShape
+from implicitbias.flows._charts import DiagonalChart
+from implicitbias.flows._dual_system import dual_system
+from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
+from implicitbias.flows._flow import Flow
+from implicitbias.flows._gauss_newton import gauss_newton_system, rows_agree
+from implicitbias.parametrizations import TwoLayerDiagonal
+from implicitbias.problems import (
+    Classification,
+    LeastSquares,
+    Model,
+    ModelFlags,
+    ReparametrizedProblem,
+    TrainingProblem,
+    model_flags,
+)
+
+
+class GradientFlow(Flow):
+    r"""The flow $\dot\theta = -\nabla F(\theta) - \lambda \theta$ of full-batch training with an infinitesimal step.
+
+    Integrated with the Gauss-Newton matrix of the loss: an n k x n k factorisation a step, however many parameters there
+    are. `problem.reparametrize(ib.HadamardProduct())` and `SquareDifference()` are integrated in n dual variables, in
+    which the flow is exact for any scale of the start. The state is theta, a pytree like the start; time is t.
+
+    Args:
+        problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised one.
+        weight_decay: lam >= 0, for the penalty lam/2 ||theta||^2.
+
+    Raises:
+        InputError: an argument of another type, or a negative weight decay.
+
+    Reference:
+        boursier2025grokking; lyu2024dichotomy.
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> problem = ib.LeastSquares(np.eye(2), [2.0, 1.0]).reparametrize(ib.SquareDifference())
+        >>> flow = ib.GradientFlow(problem, weight_decay=1e-2)
+        >>> theta0 = (np.full(2, 1e-3), np.full(2, 1e-3))
+        >>> u, v = ib.simulate(flow, theta0, t1=2e3).final
+        >>> (u**2 - v**2).round(4).tolist()  # the Lasso at penalty lam / 2: y - n lam / 2
+        [1.99, 0.99]
+    """
+
+    def __init__(self, problem: TrainingProblem, weight_decay: float = 0.0) -> None:
+        self.problem = checked_problem(problem)
+        self.weight_decay = checked_weight_decay(weight_decay)
+
+    def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
+        return checked_start(self.problem, start)
+
+    def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
+        return model_flags(self.problem, shape, start)
+
+    def engine(
+        self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
+    ) -> Engine:
+        problem = self.problem
+        if isinstance(problem, ReparametrizedProblem) and _is_dual(problem):
+            assert isinstance(problem.G, TwoLayerDiagonal)
+            chart = DiagonalChart(problem.G.exponential_chart(shape.numpy_tree(start)))
+            z0 = np.zeros(problem.problem.predictor_shape)
+            return RosenbrockEngine(
+                *dual_system(problem.problem, chart, z0, self.weight_decay), shape, limits
+            )
+        u = jnp.asarray(start)
+        system = gauss_newton_system(problem.objective(), shape, u, self.weight_decay, max_bytes)
+        return RosenbrockEngine(system, system.start(u), shape, limits)
+
+    def term(self, params: Any = None) -> Any:
+        """The flow as a term of diffrax, for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
+
+        y is the pytree of parameters; every leaf must be a floating-point array, in the precision to compute in. For an
+        `ib.Problem` pass parameters, at which to see whether the model treats its rows one by one: its Jacobian then
+        costs n times less.
+        """
+        from implicitbias.flows._solver import gradient_term
+
+        if params is None:
+            return gradient_term(self.problem, self.weight_decay, by_rows=False)
+        shape, start = self.checked_start(params)
+        with double_precision():
+            readout = self.problem.objective().readout
+            by_rows = isinstance(readout, Model) and rows_agree(readout, shape, jnp.asarray(start))
+        return gradient_term(self.problem, self.weight_decay, by_rows)
+
+    def __repr__(self) -> str:
+        return f"GradientFlow({self.problem!r}, weight_decay={self.weight_decay:g})"
+
+
+def _is_dual(problem: ReparametrizedProblem) -> bool:
+    """Whether n dual variables are fewer than the parameters."""
+    inner = problem.problem
+    if not (isinstance(problem.G, TwoLayerDiagonal) and isinstance(inner, (LeastSquares, Classification))):
+        return False
+    n, d = inner.shape
+    return n <= 2 * d or isinstance(inner, LeastSquares)
+
+
+def checked_problem(problem: Any) -> TrainingProblem:
+    """The problem, or an `InputError`."""
+    if not isinstance(problem, TrainingProblem):
+        raise InputError(
+            f"problem is a {type(problem).__name__}, a problem is expected, for instance "
+            "ib.Problem(model, X, y) or ib.LeastSquares(X, y).reparametrize(ib.HadamardProduct())"
+        )
+    return problem
+
+
+def checked_weight_decay(weight_decay: Any) -> float:
+    """lam >= 0, or an `InputError`."""
+    if not isinstance(weight_decay, Real) or not 0.0 <= float(weight_decay) < np.inf:
+        raise InputError(f"weight_decay is {weight_decay!r}, a finite number >= 0 is expected")
+    return float(weight_decay)
+
+
+def checked_start(problem: TrainingProblem, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
+    """The start as one vector at which predictions and gradient are finite, or an `InputError`."""
+    shape, flat = problem.checked_params(start, "start")
+    problem.refuse_non_finite(shape, flat)
+    return shape, flat

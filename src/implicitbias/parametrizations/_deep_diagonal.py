@@ -1,0 +1,80 @@
+"""Diagonal networks of any depth."""
+
+from operator import index
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from numpy import ndarray
+
+from implicitbias._core.errors import InputError
+from implicitbias.parametrizations._diagonal import Diagonal
+from implicitbias.parametrizations._hadamard import product_entropy
+from implicitbias.parametrizations._leaves import equal_leaves
+from implicitbias.potentials import Potential
+
+
+class DeepDiagonal(Diagonal):
+    r"""theta = $(a_1, \dots, a_D)$, $w = a_1 \odot \dots \odot a_D$: D arrays of one shape, which is that of w.
+
+    The metric of w is $\sum_j \prod_{l \ne j} a_l^2$. At depth 2 it is `HadamardProduct`.
+
+    Args:
+        depth: the number D >= 2 of layers.
+
+    Raises:
+        InputError: depth is not an integer of at least 2; theta is not a tuple of D finite arrays of equal shape.
+
+    Reference:
+        zhao2026gradient; labarriere2024optimization for the metric.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> ib.DeepDiagonal(3)(([1.0, 2.0], [3.0, -1.0], [2.0, 2.0])).tolist()
+        [6.0, -4.0]
+    """
+
+    depth: int = eqx.field(static=True)
+
+    def __init__(self, depth: Any) -> None:
+        try:
+            number = 0 if isinstance(depth, bool) else index(depth)
+        except TypeError:
+            number = 0
+        if number < 2:
+            raise InputError(
+                f"depth is {depth!r}, an integer of at least 2 is expected: type ib.DeepDiagonal(3)"
+            )
+        self.depth = number
+
+    def formula(self, theta: Any) -> jax.Array:
+        """The product of the layers, on JAX arrays."""
+        return _product(theta)
+
+    def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
+        """The layers as a tuple of `depth` float64 arrays of equal shape."""
+        return equal_leaves(theta, name, tuple(f"a_{j}" for j in range(1, self.depth + 1)))
+
+    def metric(self, theta: Any) -> jax.Array:
+        """The diagonal of $J J^\\top$, on JAX arrays, without a division: layers may vanish."""
+        others = [_product([*theta[:j], *theta[j + 1 :]]) for j in range(self.depth)]
+        return sum((other * other for other in others), start=jnp.zeros_like(others[0]))
+
+    def potential(self, theta0: Any) -> Potential:
+        """At depth 2 the potential of `HadamardProduct`.
+
+        Raises:
+            InputError: a deeper network, or |a_1| = |a_2| in some coordinate.
+        """
+        layers = self.checked(theta0, "theta0")
+        if self.depth == 2:
+            return product_entropy(*layers)
+        return super().potential(theta0)
+
+
+def _product(layers: Any) -> jax.Array:
+    product = layers[0]
+    for layer in layers[1:]:
+        product = product * layer
+    return product

@@ -1,0 +1,121 @@
+"""Losses of one row: value, derivative and curvature in prediction space."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+
+class Loss(eqx.Module):
+    r"""The loss $\ell(f, y)$ of one row, as a function of its prediction f (k,); a problem takes the mean over rows.
+
+    Subclasses give `value`; `derivative` and `root` follow from it by automatic differentiation, and may be given in
+    closed form. Everything is traced by JAX in float64. The structured solver uses the positive part of the second
+    derivative: a loss that is not convex is integrated as well, in more steps.
+
+    Reference:
+        section 'Losses' of the theory page; lyu2020margin for the tails of the logistic and exponential ones.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np, implicitbias as ib
+        >>> class LogCosh(ib.Loss):
+        ...     def value(self, prediction, target):
+        ...         return jnp.sum(jnp.log(jnp.cosh(prediction - target)))
+        >>> problem = ib.Problem(lambda w, X: X @ w, np.eye(2), [1.0, -1.0], loss=LogCosh())
+        >>> round(problem.loss(np.zeros(2)), 6)
+        0.433781
+    """
+
+    @abstractmethod
+    def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """ell(f, y): f (k,), y one row of the targets; a number."""
+
+    def derivative(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """d ell / d f, (k,)."""
+        return jax.grad(self.value)(prediction, target)
+
+    def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """R (k, k) with R R^T the positive part of the second derivative of ell in f."""
+        curvature = jax.hessian(self.value)(prediction, target)
+        if curvature.shape == (1, 1):
+            return jnp.sqrt(jnp.maximum(curvature, 0.0))
+        values, vectors = jnp.linalg.eigh(curvature)
+        return vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+
+
+class Squared(Loss):
+    """1/2 sum (f - y)^2."""
+
+    def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.sum((prediction - target) ** 2) / 2
+
+    def derivative(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return prediction - target
+
+    def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.eye(len(prediction))
+
+
+class Logistic(Loss):
+    """log(1 + exp(-y f)), y in {-1, 1}."""
+
+    def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.logaddexp(0.0, -target * prediction))
+
+    def derivative(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return -target * jax.nn.sigmoid(-target * prediction)
+
+    def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        # sqrt(sigmoid(m) sigmoid(-m)) = 1 / (2 cosh(m / 2)), from exp(-|m| / 2), which cannot overflow.
+        half = jnp.exp(-jnp.abs(prediction) / 2)
+        return jnp.diag(half / (1 + half**2))
+
+
+class Exponential(Loss):
+    """exp(-y f), y in {-1, 1}."""
+
+    def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.exp(-target * prediction))
+
+    def derivative(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return -target * jnp.exp(-target * prediction)
+
+    def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.diag(jnp.exp(-target * prediction / 2))
+
+
+class CrossEntropy(Loss):
+    """logsumexp(f) - f_y, y a class 0 ... k - 1, k >= 2.
+
+    A class learned well leaves a loss of exp(-margin), below the rounding of logsumexp(f) and of 1 - p_y: what is
+    left is summed over the other classes.
+    """
+
+    def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        others = (prediction - prediction[target]).at[target].set(-jnp.inf)
+        return jnp.logaddexp(0.0, jax.nn.logsumexp(others))
+
+    def derivative(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        others = jax.nn.softmax(prediction).at[target].set(0.0)
+        return others.at[target].set(-jnp.sum(others))
+
+    def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        # R = diag(q) - p q^T for q = sqrt(p): R R^T = diag(p) - p p^T, as p sums to 1. On the diagonal 1 - p_j is
+        # the sum of the others.
+        p = jax.nn.softmax(prediction)
+        q, apart = jnp.sqrt(p), 1.0 - jnp.eye(len(p))
+        return jnp.diag(q * (apart @ p)) - apart * jnp.outer(p, q)
+
+
+NAMED: dict[str, type[Loss]] = {
+    "squared": Squared,
+    "logistic": Logistic,
+    "exponential": Exponential,
+    "cross_entropy": CrossEntropy,
+}
+
+
+def as_loss(loss: str | Loss) -> Loss:
+    """A loss from its name, or the loss itself; `checked_loss` has seen it."""
+    return NAMED[loss]() if isinstance(loss, str) else loss

@@ -1,0 +1,131 @@
+"""Any model: predictions from parameters, targets, a loss."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.errors import InputError
+from implicitbias.problems._labels import class_indices, two_classes
+from implicitbias.problems._loss_names import MARGIN_NAMES, NAMES, checked_loss
+from implicitbias.problems._training import TrainingProblem
+
+
+class Problem(TrainingProblem):
+    r"""The problem $F(\theta) = \frac{1}{n} \sum_i \ell(f(\theta; X)_i, y_i)$ for any model f written in JAX.
+
+    Args:
+        model: model(params, X) -> predictions (n,) or (n, k), written with `jax.numpy`; params is any pytree of
+            floating-point arrays (a tuple, a dict, an equinox module, the variables of a flax module), and reaches the
+            model in float64. A new function object compiles anew: define it once.
+        X: (n, ...) inputs; floating-point ones are computed in float64, arrays of integers (tokens) and booleans are
+            kept as they are.
+        y: targets. "squared": (n,) or (n, k), as the predictions. "logistic", "exponential": (n,) labels of any two
+            values, the larger counts as +1. "cross_entropy": (n,) classes 0 ... k - 1. An `ib.Loss`: (n, ...).
+        loss: one of these names, or an `ib.Loss`. The mean over rows of: "squared" 1/2 ||f - y||^2, "logistic"
+            log(1 + exp(-y f)), "exponential" exp(-y f), "cross_entropy" logsumexp(f) - f_y.
+
+    Attributes:
+        model: the model.
+        X: the inputs, read-only.
+        y: the targets as the loss sees them (-1.0 or 1.0 for two classes), read-only.
+        classes: the two labels of "logistic" and "exponential", that of -1 first; else None.
+        loss_function: the name of the loss, or the `ib.Loss`.
+
+    Raises:
+        InputError: a model that cannot be called, rows that disagree, labels outside the classes, NaN; and when
+            parameters are first seen, a model that fails, predictions of the wrong shape or that are not finite.
+
+    Reference:
+        boursier2025grokking, lyu2024dichotomy: the flows of this loss.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np, implicitbias as ib
+        >>> def model(params, X):
+        ...     W, a = params
+        ...     return jnp.tanh(X @ W) @ a
+        >>> problem = ib.Problem(model, np.eye(2), [0.0, 1.0])
+        >>> problem.loss((np.zeros((2, 3)), np.ones(3)))
+        0.25
+    """
+
+    def __init__(self, model: Any, X: Any, y: Any, loss: Any = "squared") -> None:
+        if not callable(model):
+            raise InputError(
+                f"model is a {type(model).__name__}, a function model(params, X) -> predictions is expected; "
+                "for an equinox module type model=lambda net, X: jax.vmap(net)(X), and pass the module as params"
+            )
+        self.model, self.loss_function = model, checked_loss(loss, NAMES, own=True)
+        self.X = _checked_inputs(X)
+        self.y, self.classes = _checked_targets(y, self.loss_function)
+        if len(self.X) != len(self.y):
+            raise InputError(f"X has {len(self.X)} rows and y has {len(self.y)}, they must agree")
+
+    def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
+        """The `TreeShape` of the parameters and their entries in one vector, or an `InputError`.
+
+        The model is traced, not computed: what it returns is judged by its shape and type.
+        """
+        from implicitbias._core.precision import double_precision
+        from implicitbias._core.trees import tree_shape
+        from implicitbias.problems._model_output import refuse_output
+
+        shape, flat = tree_shape(params, name)
+        with double_precision():
+            refuse_output(self, shape, flat)
+        return shape, flat
+
+    def objective(self) -> Any:
+        """The `Objective` in the parameters, with JAX arrays; called under double precision."""
+        import jax.numpy as jnp
+
+        from implicitbias.problems._loss import as_loss
+        from implicitbias.problems._objective import Model, Objective
+
+        targets = self.y
+        if self.loss_function in ("squared", *MARGIN_NAMES) and targets.ndim == 1:
+            targets = targets[:, None]
+        return Objective(
+            Model(self.model, jnp.asarray(self.X)), jnp.asarray(targets), as_loss(self.loss_function)
+        )
+
+    def __repr__(self) -> str:
+        loss = self.loss_function
+        name = repr(loss) if isinstance(loss, str) else f"{type(loss).__name__}()"
+        return f"Problem({getattr(self.model, '__name__', type(self.model).__name__)}, n={len(self.y)}, loss={name})"
+
+
+def _checked_inputs(X: Any) -> ndarray:
+    array = _whole_or_real(X, "X")
+    if array.ndim == 0 or array.size == 0:
+        raise InputError(
+            f"X has shape {array.shape}, inputs (n, ...) with a row for each target are expected"
+        )
+    return array
+
+
+def _checked_targets(y: Any, loss: Any) -> tuple[ndarray, tuple[Any, Any] | None]:
+    if loss in MARGIN_NAMES:
+        return two_classes(y)
+    if loss == "cross_entropy":
+        return class_indices(y), None
+    array = _whole_or_real(y, "y")
+    if array.ndim == 0 or array.size == 0 or (loss == "squared" and array.ndim > 2):
+        expected = "(n,) or (n, k)" if loss == "squared" else "(n, ...)"
+        raise InputError(
+            f"y has shape {array.shape}, targets {expected} with a row for each row of X are expected"
+        )
+    return array if loss != "squared" else frozen(array.astype(np.float64)), None
+
+
+def _whole_or_real(value: Any, name: str) -> ndarray:
+    """Integers and booleans as they are, anything else as finite float64; read-only, copied."""
+    try:
+        ndim = np.ndim(value)
+    except ValueError:  # rows of unequal lengths: `real_array` says so
+        ndim = 1
+    real = real_array(value, name, ndim)
+    whole = not hasattr(value, "columns") and np.asarray(value).dtype.kind in "iub"
+    return frozen(np.array(value) if whole else real)

@@ -1,0 +1,137 @@
+"""What every problem offers: loss, gradient, predictions and the objective that flows integrate."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.errors import InputError
+
+
+class TrainingProblem(ABC):
+    """A mean loss over rows as a function of parameters. What needs JAX imports it where it is called."""
+
+    @abstractmethod
+    def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
+        """The `TreeShape` of the parameters and their entries in one vector, or an `InputError`."""
+
+    @abstractmethod
+    def objective(self) -> Any:
+        """The `Objective`, with JAX arrays; called under double precision."""
+
+    def loss(self, params: Any) -> float:
+        """The mean loss over the rows.
+
+        Raises:
+            InputError: bad parameters, or predictions or losses that are not finite.
+        """
+        return self._forward(params)[0]
+
+    def predict(self, params: Any) -> ndarray:
+        """The predictions (n,) or (n, k) for the rows of the problem.
+
+        Raises:
+            InputError: bad parameters, or predictions that are not finite.
+        """
+        predictions = self._forward(params, losses_count=False)[1]
+        return predictions[:, 0] if predictions.shape[1] == 1 else predictions
+
+    def gradient(self, params: Any) -> Any:
+        """The gradient of the mean loss, shaped as the parameters; read-only NumPy leaves.
+
+        Raises:
+            InputError: bad parameters, or predictions, losses or derivatives that are not finite.
+        """
+        shape, flat = self.checked_params(params)
+        return shape.numpy_tree(self._finite_gradient(shape, flat))
+
+    def refuse_non_finite(self, shape: Any, flat: Float64[ndarray, " size"]) -> None:
+        """What a flow needs at its start, computed once: predictions, losses, gradient and curvature.
+
+        Args:
+            shape: the `TreeShape` of the parameters, as `checked_params` returned it.
+            flat: their entries.
+
+        Raises:
+            InputError: one of them is not finite; the message counts and locates.
+        """
+        from implicitbias._core.precision import double_precision
+        from implicitbias.problems._objective import curvature
+
+        self._finite_gradient(shape, flat)
+        with double_precision():
+            roots = np.asarray(curvature(self.objective(), shape, flat))
+        bad = _bad_rows(roots)
+        if len(bad):
+            raise InputError(
+                f"the second derivative of the loss is not finite in {len(bad)} of {len(roots)} rows, the first is "
+                f"row {bad[0]}; the structured solver needs it: start elsewhere, or give your ib.Loss its `root`"
+            )
+
+    def _forward(self, params: Any, losses_count: bool = True) -> tuple[float, ndarray]:
+        from implicitbias._core.precision import double_precision
+        from implicitbias.problems._objective import forward
+
+        shape, flat = self.checked_params(params)
+        with double_precision():
+            value, losses, predictions = (np.asarray(part) for part in forward(self.objective(), shape, flat))
+        _refuse_predictions(predictions)
+        if losses_count:
+            _refuse_losses(losses, predictions)
+        return float(value), frozen(predictions)
+
+    def _finite_gradient(self, shape: Any, flat: ndarray) -> ndarray:
+        from implicitbias._core.precision import double_precision
+        from implicitbias.problems._objective import gradient
+
+        with double_precision():
+            parts = gradient(self.objective(), shape, flat)
+            slope, losses, predictions = (np.asarray(part) for part in parts)
+        _refuse_predictions(predictions)
+        _refuse_losses(losses, predictions)
+        bad = np.flatnonzero(~np.isfinite(slope))
+        if len(bad):
+            raise InputError(
+                f"the gradient is NaN or infinite in {len(bad)} of {len(slope)} entries, the first in leaf "
+                f"{shape.leaf_of(int(bad[0]))}, though the loss is finite; a square root, norm or division at 0 in the "
+                "model does this, also in the branch that jax.numpy.where drops: guard its argument, or start elsewhere"
+            )
+        return slope
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickling drops the read-only flag, and with it the compiled code's signature.
+        self.__dict__.update(
+            {key: frozen(value) if isinstance(value, ndarray) else value for key, value in state.items()}
+        )
+
+
+def _bad_rows(array: ndarray) -> ndarray:
+    return np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+
+
+def _refuse_predictions(predictions: ndarray) -> None:
+    bad = _bad_rows(predictions)
+    if len(bad) == 0:
+        return
+    values = predictions[bad[0]].tolist()
+    shown = (
+        values[0] if len(values) == 1 else f"[{', '.join(map(str, values[:4]))}{' ...' * (len(values) > 4)}]"
+    )
+    raise InputError(
+        f"{len(bad)} of {len(predictions)} predictions are NaN or infinite, the first is {shown} for row {bad[0]} "
+        "of X, though the parameters are finite; overflow, a logarithm or a division by 0 in the model does this: try "
+        f"it on X[{bad[0]}:{bad[0] + 1}], or start from smaller parameters"
+    )
+
+
+def _refuse_losses(losses: ndarray, predictions: ndarray) -> None:
+    bad = _bad_rows(losses)
+    if len(bad):
+        raise InputError(
+            f"the loss is {losses[bad[0]]} in {len(bad)} of {len(losses)} rows, the first is row {bad[0]}, whose "
+            f"prediction is {predictions[bad[0]].tolist()}; start from smaller parameters (the exponential loss "
+            "overflows where y f < -709)"
+        )

@@ -1,0 +1,178 @@
+"""Trajectories as files: arrays and one line of JSON in an NPZ archive, nothing that runs."""
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.errors import InputError
+from implicitbias._core.status import Status
+from implicitbias.trajectories._trajectory import DenseOutput, StateShape, Stats, Trajectory
+
+_KIND, _VERSION = "implicitbias.Trajectory", 1
+_OBSERVABLE = "observable:"
+
+
+@dataclass(frozen=True)
+class SavedShape:
+    """Names and shapes of leaves, and the containers that held them as far as they are plain."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    layout: Any
+
+    def numpy_tree(self, flat: ndarray) -> Any:
+        """The pytree; {name: leaf} where the containers were of other types."""
+        edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
+        leaves = [
+            frozen(flat[..., a:b].reshape((*flat.shape[:-1], *shape)))
+            for a, b, shape in zip(edges[:-1], edges[1:], self.shapes, strict=True)
+        ]
+        if self.layout is None:
+            return dict(zip(self.names, leaves, strict=True))
+        return _filled(self.layout, leaves)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptStates(DenseOutput):
+    """States and duals at the kept times."""
+
+    times: Float64[ndarray, " m"]
+    states: Float64[ndarray, "m d"]
+    duals: ndarray | None
+
+    def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
+        return self.states[np.searchsorted(self.times, times)]
+
+    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
+        return None if self.duals is None else self.duals[np.searchsorted(self.times, times)]
+
+
+def write(trajectory: Trajectory, path: Path) -> None:
+    """One NPZ file beside its final name first, then moved there."""
+    shape = trajectory.shape
+    header = {
+        "kind": _KIND,
+        "version": _VERSION,
+        "status": trajectory.status.name,
+        "stats": list(trajectory.stats),
+        "notes": list(trajectory.notes),
+        "names": None if shape is None else list(shape.names),
+        "shapes": None if shape is None else [list(leaf) for leaf in shape.shapes],
+        "layout": None if shape is None else _layout(shape),
+    }
+    arrays = {"times": trajectory.times, "states": trajectory.flat_states}
+    arrays["start"], arrays["final"] = _flat(trajectory.start), _flat(trajectory.final)
+    dual = trajectory.dense.dual(trajectory.times)
+    if dual is not None:
+        arrays["duals"] = dual
+    for name, values in trajectory.observables.items():
+        if values.dtype == object:
+            raise InputError(f"observable {name!r} holds values of changing shape, which a file cannot hold")
+        arrays[_OBSERVABLE + name] = values
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(path: Path, like: Any) -> Trajectory:
+    """What `write` wrote."""
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: frozen(archive[name]) for name in archive.files}
+        header = json.loads(str(arrays.pop("header")))
+        kind = header["kind"]
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise InputError(f"{path} is no saved trajectory: {error}") from error
+    if kind != _KIND or header["version"] > _VERSION:
+        raise InputError(
+            f"{path} holds {kind} of version {header['version']}, {_KIND} {_VERSION} is expected"
+        )
+    shape = _shape(header, like)
+    tree = (lambda flat: flat) if shape is None else shape.numpy_tree
+    return Trajectory(
+        times=arrays["times"],
+        start=tree(arrays["start"]),
+        final=tree(arrays["final"]),
+        status=Status[header["status"]],
+        stats=Stats(*header["stats"]),
+        observables={
+            name.removeprefix(_OBSERVABLE): values
+            for name, values in arrays.items()
+            if name.startswith(_OBSERVABLE)
+        },
+        dense=KeptStates(arrays["times"], arrays["states"], arrays.get("duals")),
+        sampled=True,
+        shape=shape,
+        notes=tuple(header["notes"]),
+    )
+
+
+def _shape(header: dict[str, Any], like: Any) -> StateShape | None:
+    if header["names"] is None:
+        return None
+    names = tuple(header["names"])
+    shapes = tuple(tuple(shape) for shape in header["shapes"])
+    if like is None:
+        return SavedShape(names, shapes, header["layout"])
+    from implicitbias._core.trees import tree_shape
+
+    found, _ = tree_shape(like, "like")
+    if (found.names, found.shapes) != (names, shapes):
+        raise InputError(
+            f"like has leaves {dict(zip(found.names, found.shapes, strict=True))}, "
+            f"the file holds {dict(zip(names, shapes, strict=True))}"
+        )
+    return found
+
+
+def _flat(tree: Any) -> ndarray:
+    import jax
+
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, ndarray) and leaf.dtype.kind == "f"]
+    return np.concatenate([leaf.ravel() for leaf in leaves])
+
+
+def _layout(shape: StateShape) -> Any:
+    """Plain containers with the numbers of the leaves in them, None if there are others."""
+    sizes = [int(np.prod(leaf)) for leaf in shape.shapes]
+    places = np.repeat(np.arange(len(sizes)), sizes).astype(np.float64)
+    if 0 in sizes:
+        return None
+    try:
+        return _plain(shape.numpy_tree(places))
+    except TypeError:
+        return None
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, ndarray):
+        return int(node.flat[0])
+    if type(node) is dict and all(isinstance(key, str) for key in node):
+        return {"dict": [[key, _plain(value)] for key, value in node.items()]}
+    if type(node) in (list, tuple):
+        return {type(node).__name__: [_plain(value) for value in node]}
+    raise TypeError(f"{type(node).__name__} is no plain container")
+
+
+def _filled(layout: Any, leaves: list[ndarray]) -> Any:
+    if isinstance(layout, int):
+        return leaves[layout]
+    ((kind, content),) = layout.items()
+    if kind == "dict":
+        return {key: _filled(value, leaves) for key, value in content}
+    parts = [_filled(value, leaves) for value in content]
+    return tuple(parts) if kind == "tuple" else parts
