@@ -163,7 +163,7 @@ def by_scipy(
 
 
 def by_descent(problem: ib.Problem, start: Any, work: Work) -> tuple[float, float, float]:
-    """Gradient descent at the largest stable step of a few: its rate, its step's cost, seconds extrapolated to the end."""
+    """Gradient descent at the largest stable step of a few: rate, cost of a step, seconds to the end."""
     for rate in (0.3, 0.1, 0.03, 0.01):
         descent = ib.GradientDescent(problem, rate, work.weight_decay)
         if ib.simulate(descent, start, t1=2000 * rate).status.ok:

@@ -112,7 +112,8 @@ class RosenbrockEngine(Engine):
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):
             self.detail = f"at t = {self.t:.6g}, {self._bad_leaf(speed) or 'just ahead'}"
             return Status.NOT_FINITE
-        size, at_start = np.linalg.norm(state), np.linalg.norm(np.asarray(self.system.state(self.start)))
+        size = float(np.linalg.norm(state))
+        at_start = float(np.linalg.norm(np.asarray(self.system.state(self.start))))
         if size > _BLOWN_UP * max(at_start, 1e-300):
             self.detail = f"|state| = {size:.3g} at t = {self.t:.10g}, |state'| = {np.linalg.norm(speed):.3g}"
             return Status.BLEW_UP
@@ -124,8 +125,9 @@ class RosenbrockEngine(Engine):
     def _bad_leaf(self, speed: Float64[ndarray, " m"]) -> str:
         """Where numbers cease to be finite a little ahead; empty where they do not."""
         u = np.asarray(self.cursor.u)
-        for reach in (0.0, 1.0, 1e2, 1e4, 1e6):
-            ahead = u + reach * float(self.cursor.h) * np.where(np.isfinite(speed), speed, 0.0)
+        for reach in np.array([0.0, 1.0, 1e2, 1e4, 1e6]):
+            step = reach * float(self.cursor.h)
+            ahead = u + step * np.where(np.isfinite(speed), speed, 0.0)
             bad = np.flatnonzero(~np.isfinite(np.asarray(self.system.field(jnp.asarray(ahead)))))
             if len(bad) and isinstance(self.system, GaussNewtonSystem) and bad[0] < self.shape.size:
                 return f"the gradient in leaf {self.shape.leaf_of(int(bad[0]))} just ahead"

@@ -25,7 +25,7 @@ _ROWS_AGREE = 1e-6
 class GaussNewtonSystem(System):
     r"""$\theta' = -J(\theta)^\top g(f) - \lambda\theta$, $0 = f(\theta) - f$: predictions f are unknowns of their own.
 
-    J (n k, p) is the Jacobian of the predictions, g the derivative of the loss in them and $S = R R^\top$ its curvature.
+    J (n k, p) is the Jacobian of the predictions, g the derivative of the loss in them, $S = R R^\top$ its curvature.
     Along the slow phase g(f) is of the size of lam. Were it computed from the predictions at a stage, the curvature of
     the model would make it of the size h^2 there, in directions that the matrix of the step does not damp, and steps
     would shrink like lam^(1/4). As unknowns the predictions move with the linearised model, and steps do not depend on

@@ -28,10 +28,10 @@ _LOOK = 0.2
 
 
 class GradientDescent(Flow):
-    r"""Full-batch gradient descent, $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$, at t = eta k.
+    r"""Full-batch gradient descent $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$, t = eta k.
 
-    For `simulate`: the end time is steps times learning_rate, states are kept at log-spaced steps or at the steps nearest
-    to `times`, and `rtol` and `max_steps` play no part.
+    For `simulate`: the end time is steps times learning_rate, states are kept at log-spaced steps or at the steps
+    nearest to `times`, and `rtol` and `max_steps` play no part.
 
     Args:
         problem: as for `GradientFlow`.
@@ -55,9 +55,7 @@ class GradientDescent(Flow):
 
     def __init__(self, problem: TrainingProblem, learning_rate: float, weight_decay: float = 0.0) -> None:
         self.problem = checked_problem(problem)
-        if not isinstance(learning_rate, Real) or not 0.0 < float(learning_rate) < np.inf:
-            raise InputError(f"learning_rate is {learning_rate!r}, a positive, finite number is expected")
-        self.learning_rate = float(learning_rate)
+        self.learning_rate = _checked_rate(learning_rate)
         self.weight_decay = checked_weight_decay(weight_decay)
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
@@ -88,6 +86,12 @@ class GradientDescent(Flow):
             f"GradientDescent({self.problem!r}, learning_rate={self.learning_rate:g}, "
             f"weight_decay={self.weight_decay:g})"
         )
+
+
+def _checked_rate(learning_rate: Any) -> float:
+    if not isinstance(learning_rate, Real) or not 0.0 < float(learning_rate) < np.inf:
+        raise InputError(f"learning_rate is {learning_rate!r}, a positive, finite number is expected")
+    return float(learning_rate)
 
 
 class _Settings(eqx.Module):

@@ -31,8 +31,8 @@ from implicitbias.problems import (
 class GradientFlow(Flow):
     r"""The flow $\dot\theta = -\nabla F(\theta) - \lambda \theta$ of full-batch training with an infinitesimal step.
 
-    Integrated with the Gauss-Newton matrix of the loss: an n k x n k factorisation a step, however many parameters there
-    are. `problem.reparametrize(ib.HadamardProduct())` and `SquareDifference()` are integrated in n dual variables, in
+    Integrated with the Gauss-Newton matrix of the loss: an n k x n k factorisation a step, however many parameters.
+    `problem.reparametrize(ib.HadamardProduct())` and `SquareDifference()` are integrated in n dual variables, in
     which the flow is exact for any scale of the start. The state is theta, a pytree like the start; time is t.
 
     Args:
@@ -68,16 +68,14 @@ class GradientFlow(Flow):
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
-        problem = self.problem
-        if isinstance(problem, ReparametrizedProblem) and _is_dual(problem):
-            assert isinstance(problem.G, TwoLayerDiagonal)
-            chart = DiagonalChart(problem.G.exponential_chart(shape.numpy_tree(start)))
-            z0 = np.zeros(problem.problem.predictor_shape)
-            return RosenbrockEngine(
-                *dual_system(problem.problem, chart, z0, self.weight_decay), shape, limits
-            )
+        inner = _inner_of_dual(self.problem)
+        if inner is not None:
+            problem, G = inner
+            chart = DiagonalChart(G.exponential_chart(shape.numpy_tree(start)))
+            dual = dual_system(problem, chart, np.zeros(problem.predictor_shape), self.weight_decay)
+            return RosenbrockEngine(*dual, shape, limits)
         u = jnp.asarray(start)
-        system = gauss_newton_system(problem.objective(), shape, u, self.weight_decay, max_bytes)
+        system = gauss_newton_system(self.problem.objective(), shape, u, self.weight_decay, max_bytes)
         return RosenbrockEngine(system, system.start(u), shape, limits)
 
     def term(self, params: Any = None) -> Any:
@@ -101,13 +99,18 @@ class GradientFlow(Flow):
         return f"GradientFlow({self.problem!r}, weight_decay={self.weight_decay:g})"
 
 
-def _is_dual(problem: ReparametrizedProblem) -> bool:
-    """Whether n dual variables are fewer than the parameters."""
+def _inner_of_dual(
+    problem: TrainingProblem,
+) -> tuple[LeastSquares | Classification, TwoLayerDiagonal] | None:
+    """The problem in w and the map, where dual variables are exact and no more than the parameters."""
+    if not (isinstance(problem, ReparametrizedProblem) and isinstance(problem.G, TwoLayerDiagonal)):
+        return None
     inner = problem.problem
-    if not (isinstance(problem.G, TwoLayerDiagonal) and isinstance(inner, (LeastSquares, Classification))):
-        return False
-    n, d = inner.shape
-    return n <= 2 * d or isinstance(inner, LeastSquares)
+    if isinstance(inner, LeastSquares):
+        return inner, problem.G
+    if isinstance(inner, Classification) and inner.shape[0] <= 2 * inner.shape[1]:
+        return inner, problem.G
+    return None
 
 
 def checked_problem(problem: Any) -> TrainingProblem:

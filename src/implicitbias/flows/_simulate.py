@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.arrays import real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.progress import Progress, silent
@@ -115,14 +115,17 @@ def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progres
     """Advance piece by piece until the end or a reason to stop."""
     recorder.begin(engine.first)
     try:
-        while recorder.stopped is None and (status := engine.status()) is None:
+        while recorder.stopped is None:
+            status = engine.status()
+            if status is not None:
+                return status
             output = engine.advance()
             if output is not None:
                 recorder.add(output)
             progress(min(1.0, engine.t / end), f"t = {engine.t:.4g}")
     except KeyboardInterrupt:
         return Status.INTERRUPTED
-    return Status.STOPPED_BY_CALLER if recorder.stopped is not None else status
+    return Status.STOPPED_BY_CALLER
 
 
 def _final(engine: Engine, recorder: Recorder, status: Status) -> Float64[ndarray, " size"]:

@@ -92,8 +92,8 @@ def system_term(system: System, initial: jax.Array) -> FlowTerm:
 class StageInterpolation(diffrax.AbstractLocalInterpolation):
     """The interpolant of order 3 (2 where the Jacobian is inexact) from the stages of a step."""
 
-    t0: Any
-    t1: Any
+    t0: Any  # type: ignore[misc]
+    t1: Any  # type: ignore[misc]
     y0: Any
     stages: Any
 

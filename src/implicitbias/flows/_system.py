@@ -23,7 +23,7 @@ class System(eqx.Module):
 
     @abstractmethod
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
-        """b -> (M - gamma_step A)^{-1} b, A the Jacobian of `field` at u or what stands for it; exact in constraints."""
+        """b -> (M - gamma_step A)^{-1} b, A the Jacobian of `field` at u: exact in constraints."""
 
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:

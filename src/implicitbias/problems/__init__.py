@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from implicitbias.problems._model_checks import ModelFlags as ModelFlags
     from implicitbias.problems._model_checks import model_flags as model_flags
     from implicitbias.problems._objective import Entries as Entries
+    from implicitbias.problems._objective import Kind as Kind
     from implicitbias.problems._objective import Linear as Linear
     from implicitbias.problems._objective import Model as Model
     from implicitbias.problems._objective import Objective as Objective
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _LATE = {
     "_loss": ("Loss",),
     "_model_checks": ("ModelFlags", "model_flags"),
-    "_objective": ("Entries", "Linear", "Model", "Objective", "Readout", "Reparametrized"),
+    "_objective": ("Entries", "Kind", "Linear", "Model", "Objective", "Readout", "Reparametrized"),
 }
 _HOME = {name: module for module, names in _LATE.items() for name in names}
 

@@ -66,10 +66,13 @@ class Model(Readout):
         return jnp.asarray(self.model(params, x[None]), dtype=jnp.float64).reshape(-1)
 
 
+Kind = Linear | Entries | Reparametrized | Model
+
+
 class Objective(eqx.Module):
     """F(theta) = mean over rows of loss(readout(theta), targets)."""
 
-    readout: Readout
+    readout: Kind
     targets: jax.Array
     loss: Loss
 

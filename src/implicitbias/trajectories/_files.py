@@ -77,10 +77,11 @@ def write(trajectory: Trajectory, path: Path) -> None:
         if values.dtype == object:
             raise InputError(f"observable {name!r} holds values of changing shape, which a file cannot hold")
         arrays[_OBSERVABLE + name] = values
+    arrays["header"] = np.array(json.dumps(header))
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
-            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -44,8 +44,13 @@ class DenseOutput(ABC):
 class StateShape(Protocol):
     """What the rows of a `DenseOutput` stand for."""
 
-    names: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Where the leaves are in the tree."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the leaves."""
 
     def numpy_tree(self, flat: ndarray) -> Any:
         """The pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
@@ -116,8 +121,9 @@ class Trajectory:
         return self._tree(self._at(self.dense.state, t, log_t))
 
     def dual(self, t: Any = None, *, log_t: Any = None) -> Float64[ndarray, "..."]:
-        """The dual variable of a flow that has one: grad phi(w) of a `MirrorFlow`, minus the integrated gradient in w of
-        a two-layer diagonal network.
+        """The dual variable of a flow that has one, shaped as `state`.
+
+        It is grad phi(w) for a `MirrorFlow`, and minus the integrated gradient in w for a two-layer diagonal network.
 
         Raises:
             InputError: as `state`; a flow without dual variables.

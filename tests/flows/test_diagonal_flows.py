@@ -1,0 +1,119 @@
+"""Factored models with weight decay against explicit integrations, closed forms and conserved quantities."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy import ndarray
+from scipy.integrate import solve_ivp
+
+import implicitbias as ib
+
+RTOL = 1e-7
+GLOBAL = 30 * RTOL
+TIMES = np.array([0.05, 0.5, 2.0, 10.0])
+_rng = np.random.default_rng(6)
+X, Y = _rng.standard_normal((5, 7)), _rng.standard_normal(5)
+SIGNS = np.array([1.0, 1.0, -1.0, 1.0, -1.0])
+MAPS = {"u * v": ib.HadamardProduct(), "u^2 - v^2": ib.SquareDifference()}
+STARTS = {
+    "u * v": (np.full(7, np.sqrt(2) * 0.1), np.zeros(7)),
+    "u^2 - v^2": (np.full(7, 0.1), np.full(7, 0.1)),
+    "anywhere": (_rng.standard_normal(7), _rng.standard_normal(7)),
+}
+PULLS = {
+    "squared": lambda f: (f - Y) / 5,
+    "logistic": lambda f: -SIGNS / (1 + np.exp(SIGNS * f)) / 5,
+    "exponential": lambda f: -SIGNS * np.exp(-SIGNS * f) / 5,
+}
+
+
+def problem(loss: str) -> Any:
+    return ib.LeastSquares(X, Y) if loss == "squared" else ib.Classification(X, SIGNS, loss)
+
+
+def explicit(name: str, loss: str, theta: tuple[ndarray, ndarray], lam: float) -> ndarray:
+    """(m, 3, 7) rows (u, v, -int grad L) by DOP853 on the raw network."""
+
+    def field(_: float, all_: ndarray) -> ndarray:
+        u, v = all_[:7], all_[7:14]
+        g = X.T @ PULLS[loss](X @ (u * v if name == "u * v" else u**2 - v**2))
+        slopes = (g * v, g * u) if name == "u * v" else (2 * g * u, -2 * g * v)
+        return np.concatenate([-slopes[0] - lam * u, -slopes[1] - lam * v, -g])
+
+    answer = solve_ivp(
+        field, (0, TIMES[-1]), np.concatenate([*theta, np.zeros(7)]), method="DOP853",
+        t_eval=TIMES, rtol=1e-12, atol=1e-14,
+    )  # fmt: skip
+    assert answer.success
+    return answer.y.T.reshape(-1, 3, 7)
+
+
+# Oracle: DOP853 on theta; theory 0.3, 0.4, 0.7 from the library's own dual variable.
+@pytest.mark.parametrize("lam", [0.0, 0.2])
+@pytest.mark.parametrize("loss", PULLS)
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("begin", ["zero", "anywhere"])
+def test_diagonal_networks(name: str, loss: str, lam: float, begin: str) -> None:
+    theta = STARTS[name if begin == "zero" else begin]
+    flow = ib.GradientFlow(problem(loss).reparametrize(MAPS[name]), lam)
+    trajectory = ib.simulate(flow, theta, t1=TIMES[-1], rtol=RTOL)
+    expected = explicit(name, loss, theta, lam)
+    u, v = trajectory.state(TIMES)
+    size = np.max(np.abs(expected[:, :2]))
+    np.testing.assert_allclose(u, expected[:, 0], rtol=0, atol=GLOBAL * size)
+    np.testing.assert_allclose(v, expected[:, 1], rtol=0, atol=GLOBAL * size)
+    dual = trajectory.dual(TIMES)
+    # RTOL of w; w moves at least at the rate 2 a e^{-2 lam t} with z, and a = 0.01, e^-4 = 0.02.
+    np.testing.assert_allclose(dual, expected[:, 2], rtol=0, atol=GLOBAL * 1e2)
+    if begin == "zero":
+        a = (0.01 if name == "u * v" else 0.02) * np.exp(-2 * lam * TIMES)[:, None]
+        closed = a * np.sinh((2 if name == "u * v" else 4) * dual)
+        w = u * v if name == "u * v" else u**2 - v**2
+        np.testing.assert_allclose(w, closed, rtol=1e-10, atol=1e-12)
+
+
+# Oracle: conserved at lam = 0, and falling like e^{-2 lam t}: from the closed form exactly, whatever rtol.
+@pytest.mark.parametrize("lam", [0.0, 0.2])
+@pytest.mark.parametrize("rtol", [1e-2, 1e-6])
+def test_the_difference_of_squares_of_a_product(lam: float, rtol: float) -> None:
+    u0, v0 = STARTS["anywhere"]
+    flow = ib.GradientFlow(problem("squared").reparametrize(ib.HadamardProduct()), lam)
+    u, v = ib.simulate(flow, (u0, v0), t1=10.0, rtol=rtol).state(TIMES)
+    expected = np.exp(-2 * lam * TIMES)[:, None] * (u0**2 - v0**2)
+    np.testing.assert_allclose(u**2 - v**2, expected, rtol=0, atol=1e-12 * np.max(u**2))
+    # and the other network conserves the product u v.
+    flow = ib.GradientFlow(problem("squared").reparametrize(ib.SquareDifference()), lam)
+    u, v = ib.simulate(flow, (u0, v0), t1=10.0, rtol=rtol).state(TIMES)
+    np.testing.assert_allclose(u * v, np.exp(-2 * lam * TIMES)[:, None] * u0 * v0, rtol=1e-11)
+
+
+def _errors(flow: ib.GradientFlow, start: Any, invariant: Any, rate: float) -> list[float]:
+    """How far the invariant is from e^{-rate t} times its start, for falling rtol."""
+    found = []
+    for rtol in TOLERANCES:
+        states = ib.simulate(flow, start, t1=3.0, rtol=float(rtol)).state(3.0)
+        found.append(float(np.max(np.abs(invariant(states) - np.exp(-rate * 3.0) * invariant(start)))))
+    return found
+
+
+TOLERANCES = np.logspace(-3, -7, 5)
+
+
+# Oracle: the invariants a_i^2 - a_j^2 of deep networks and U^T U - V^T V of factored matrices, times e^{-2 lam t}.
+@pytest.mark.parametrize("lam", [0.0, 0.2])
+@pytest.mark.parametrize("kind", ["deep", "matrix"])
+def test_what_is_conserved_is_so_to_rtol(kind: str, lam: float) -> None:
+    if kind == "deep":
+        flow = ib.GradientFlow(problem("squared").reparametrize(ib.DeepDiagonal(3)), lam)
+        start = tuple(0.7 + 0.3 * np.random.default_rng(9).standard_normal((3, 7)))
+        errors = _errors(flow, start, lambda s: np.stack([s[0] ** 2 - s[1] ** 2, s[1] ** 2 - s[2] ** 2]), 2 * lam)
+    else:
+        rows, cols, values = np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 0]), np.array([1.0, -2, 0.5, 1, 2])
+        entries = ib.LeastSquares.entries(rows, cols, values, (4, 3))
+        flow = ib.GradientFlow(entries.reparametrize(ib.MatrixProduct()), lam)
+        rng = np.random.default_rng(10)
+        start = (rng.standard_normal((4, 3)), rng.standard_normal((3, 3)))
+        errors = _errors(flow, start, lambda s: s[0].T @ s[0] - s[1].T @ s[1], 2 * lam)
+    assert np.all(np.array(errors) <= 30 * TOLERANCES)
+    assert np.polyfit(np.log(TOLERANCES), np.log(errors), 1)[0] > 0.75
