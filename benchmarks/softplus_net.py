@@ -103,7 +103,7 @@ def by_diffrax(
     problem: ib.Problem, start: Any, work: Work, solver: diffrax.AbstractSolver
 ) -> Callable[[float], tuple[np.ndarray, int]]:
     term = ib.GradientFlow(problem, work.weight_decay).term()
-    plain = diffrax.ODETerm(lambda t, y, args: term.vector_field(t, y, args))
+    plain = diffrax.ODETerm(term.vector_field)
 
     @jax.jit
     def run(y0: Any, rtol: jax.Array) -> Any:

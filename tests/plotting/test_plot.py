@@ -147,6 +147,22 @@ class TestTrajectories:
         saved(ib.plot(ib.simulate(flow, np.zeros(7), t1=10.0)))
 
 
+class TestPytrees:
+    # Oracle: the lines' own data, and the names of the leaves.
+    def test_a_trajectory_of_a_pytree(self) -> None:
+        problem = ib.LeastSquares(_problem().X, _problem().y).reparametrize(ib.HadamardProduct())
+        pair = (np.full(7, 0.5), np.full(7, 0.1))
+        trajectory = ib.simulate(ib.GradientFlow(problem, 0.1), pair, t1=5.0)
+        figure = ib.plot(trajectory)
+        drawn = {tuple(np.asarray(line.get_ydata())) for line in figure.axes[0].lines}
+        assert {tuple(column[-3:]) for column in np.hstack(trajectory.states).T} <= {line[-3:] for line in drawn}
+        assert any("[0][1]" in text for text in texts(figure))
+        saved(figure)
+
+    def test_a_run_of_gradient_descent(self) -> None:
+        saved(ib.plot(ib.simulate(ib.GradientDescent(_problem(), 0.1), np.zeros(7), t1=100.0)))
+
+
 class TestStudies:
     @pytest.mark.parametrize("columns", [1, 2])
     def test_a_path_over_simulations(self, columns: int, trajectory: ib.Trajectory) -> None:

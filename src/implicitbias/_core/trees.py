@@ -35,6 +35,15 @@ class TreeShape(eqx.Module):
         """Entries of all leaves."""
         return sum(self.sizes)
 
+    @property
+    def key(self) -> Any:
+        """Hashable; equal for trees of the same structure, shapes and functions."""
+        leaves, structure = jax.tree.flatten(self)
+        return structure, tuple(
+            (leaf.shape, str(leaf.dtype)) if eqx.is_array_like(leaf) and hasattr(leaf, "shape") else leaf
+            for leaf in leaves
+        )
+
     def flatten(self, tree: Any) -> jax.Array:
         """The leaves of a tree of this shape, one after another."""
         leaves = jax.tree.leaves(eqx.filter(tree, _is_float))

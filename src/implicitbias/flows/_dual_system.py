@@ -12,6 +12,8 @@ from implicitbias.problems import Classification, LeastSquares, Loss, Objective
 
 # Roots of the curvature below this are as good as none; their inverses stay finite.
 _LEAST_ROOT = 1e-150
+# Columns kept in a kernel, in multiples of n, where what the others add is this small.
+_FEW, _NOTHING = 2, 1e-12
 
 
 class DualSystem(System):
@@ -25,6 +27,8 @@ class DualSystem(System):
     X: jax.Array
     targets: jax.Array
     loss: Loss
+    columns: jax.Array
+    squares: jax.Array
     rows: jax.Array
     z0: jax.Array
     floor: jax.Array
@@ -62,12 +66,33 @@ class DualSystem(System):
         gap = self.X @ self.predictor(u) - u[len(self.targets) : -1]
         return jnp.concatenate([self.speed(u), gap, jnp.ones(1)])
 
+    def kernel(self, slope: jax.Array) -> jax.Array:
+        """X diag(slope) X^T; where all but a few columns are too small to count, from those few."""
+        n, d = self.X.shape
+        few = _FEW * n
+
+        def of_all() -> jax.Array:
+            return (self.X * slope) @ self.X.T
+
+        if d <= 2 * few:
+            return of_all()
+        weights = slope * self.squares
+        counts = d * weights > _NOTHING * jnp.max(weights)
+
+        def of_few() -> jax.Array:
+            index = jnp.nonzero(counts, size=few, fill_value=0)[0]
+            kept = jnp.where(jnp.arange(few) < jnp.sum(counts), slope[index], 0.0)
+            columns = self.columns[index]
+            return (columns * kept[:, None]).T @ columns
+
+        return jax.lax.cond(jnp.sum(counts) <= few, of_few, of_all)
+
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
         n = len(self.targets)
         z, s, f = self.dual(u), self.weight_decay * u[-1], u[n:-1]
         roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.rows)
         roots = jnp.maximum(roots, _LEAST_ROOT)
-        kernel = (self.X * self.chart.slope(z, s)) @ self.X.T
+        kernel = self.kernel(self.chart.slope(z, s))
         factor = jax.scipy.linalg.cho_factor(jnp.eye(n) + gamma_step * roots[:, None] * kernel * roots)
         drift = self.X @ (self.weight_decay * self.chart.decay_slope(z, s))
 
@@ -81,11 +106,12 @@ class DualSystem(System):
         return solve
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
-        three = jnp.stack([u, end, embedded])
-        z, w = jax.vmap(self.dual)(three), jax.vmap(self.predictor)(three)
+        z = [self.dual(point) for point in (u, end, embedded)]
+        w = [self.predictor(point) for point in (u, end, embedded)]
         seen = jnp.abs(w[1] - w[2]) / (jnp.maximum(jnp.abs(w[0]), jnp.abs(w[1])) + self.floor)
         # In w alone, two ends that both threw a growing coordinate far back would agree. In z they do not.
-        unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(jnp.max(jnp.abs(z[:2])), 1e-300)
+        size = jnp.maximum(jnp.max(jnp.abs(z[0])), jnp.max(jnp.abs(z[1])))
+        unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, 1e-300)
         return jnp.maximum(jnp.max(seen), unseen)
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
@@ -121,6 +147,8 @@ def dual_system(
         X=jnp.asarray(X),
         targets=jnp.asarray(targets),
         loss=objective.loss,
+        columns=jnp.asarray(np.ascontiguousarray(X.T)),
+        squares=jnp.asarray(norms**2),
         rows=jnp.asarray(float(n)),
         z0=jnp.asarray(z0),
         floor=jnp.asarray(floor),

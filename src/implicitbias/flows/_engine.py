@@ -62,7 +62,7 @@ class RosenbrockEngine(Engine):
     """Adaptive steps of ROS34PW2."""
 
     system: System
-    start: jax.Array
+    start: jax.Array | ndarray
     shape: TreeShape
     limits: Limits
     accepted: int = 0
@@ -71,7 +71,7 @@ class RosenbrockEngine(Engine):
 
     def __post_init__(self) -> None:
         self.first = resting(self.system, self.start)
-        self.cursor = first_cursor(self.start, jnp.asarray(self.limits.end))
+        self.cursor = first_cursor(jnp.asarray(self.start), jnp.asarray(self.limits.end))
 
     @property
     def attempts(self) -> int:
@@ -113,7 +113,7 @@ class RosenbrockEngine(Engine):
             self.detail = f"at t = {self.t:.6g}, {self._bad_leaf(speed) or 'just ahead'}"
             return Status.NOT_FINITE
         size = float(np.linalg.norm(state))
-        at_start = float(np.linalg.norm(np.asarray(self.system.state(self.start))))
+        at_start = float(np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start)))))
         if size > _BLOWN_UP * max(at_start, 1e-300):
             self.detail = f"|state| = {size:.3g} at t = {self.t:.10g}, |state'| = {np.linalg.norm(speed):.3g}"
             return Status.BLEW_UP

@@ -1,8 +1,12 @@
 """The gradient flow of any objective, with the Gauss-Newton matrix in place of the Jacobian."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._gauss_newton_algebra import (
@@ -11,10 +15,10 @@ from implicitbias.flows._gauss_newton_algebra import (
     by_normal_equations,
     by_products,
 )
-from implicitbias.flows._jacobians import has_kernel, jacobian, rows_apart
+from implicitbias.flows._jacobians import has_kernel, jacobian
 from implicitbias.flows._system import Solve, System
 from implicitbias.parametrizations import Diagonal
-from implicitbias.problems import Model, Objective, Reparametrized
+from implicitbias.problems import Kind, Model, Objective, Reparametrized
 
 # A leaf far smaller than the rest is held to this fraction of the rest's size.
 _LEAF_FLOOR = 1e-3
@@ -40,10 +44,6 @@ class GaussNewtonSystem(System):
     algebra: str = eqx.field(static=True)
     by_rows: bool = eqx.field(static=True)
     by_entries: bool = eqx.field(static=True)
-
-    def start(self, theta: jax.Array) -> jax.Array:
-        """The inner variable at theta."""
-        return jnp.concatenate([theta, self.model(theta).reshape(-1)])
 
     def model(self, theta: jax.Array) -> jax.Array:
         """The predictions (n, k) at theta."""
@@ -95,51 +95,56 @@ class GaussNewtonSystem(System):
 
 
 def gauss_newton_system(
-    objective: Objective, shape: TreeShape, start: jax.Array, weight_decay: float, max_bytes: int
-) -> GaussNewtonSystem:
-    """The system with the algebra that its sizes ask for; called under double precision, on concrete arrays."""
-    readout = objective.readout
-    by_rows = isinstance(readout, Model) and rows_agree(readout, shape, start)
-    return assumed_system(objective, shape, start, jnp.asarray(weight_decay), max_bytes, by_rows)
-
-
-def rows_agree(readout: Model, shape: TreeShape, flat: jax.Array) -> bool:
-    """Whether the model treats its rows one by one, as far as a concrete point can tell."""
-    return bool(rows_apart(readout, shape, flat) < _ROWS_AGREE)
+    objective: Objective, shape: TreeShape, theta: ndarray, weight_decay: float, max_bytes: int
+) -> tuple[GaussNewtonSystem, ndarray]:
+    """The system with the algebra that its sizes ask for, and its inner start; called under double precision."""
+    predictions, apart = first_look(objective.readout, shape, theta)
+    by_rows = bool(apart < _ROWS_AGREE)
+    u = np.concatenate([theta, np.asarray(predictions).ravel()])
+    return assumed_system(objective, shape, u, jnp.asarray(weight_decay), max_bytes, by_rows), u
 
 
 def assumed_system(
-    objective: Objective,
-    shape: TreeShape,
-    start: jax.Array,
-    weight_decay: jax.Array,
-    max_bytes: int,
-    by_rows: bool,
+    objective: Objective, shape: TreeShape, u: Any, weight_decay: jax.Array, max_bytes: int, by_rows: bool
 ) -> GaussNewtonSystem:
-    """The same from arrays that may be traced, for a model that is said to treat its rows one by one or not."""
-    readout = objective.readout
+    """The system from an inner start that may be traced, for a model that treats its rows one by one or not."""
+    readout, theta = objective.readout, u[: shape.size]
     diagonal = isinstance(readout, Reparametrized) and isinstance(readout.G, Diagonal)
     # Errors of single entries are held where entries grow by themselves from however small a start.
-    smallest = _LEAF_FLOOR * jnp.sqrt(jnp.mean(start**2)) if diagonal else jnp.zeros((), start.dtype)
+    smallest = _LEAF_FLOOR * jnp.sqrt(jnp.mean(theta**2)) if diagonal else jnp.zeros((), theta.dtype)
     return GaussNewtonSystem(
         objective=objective,
         shape=shape,
         weight_decay=weight_decay,
-        smallest=jnp.maximum(smallest, jnp.finfo(start.dtype).tiny),
-        algebra=_algebra(objective, shape, start, max_bytes),
+        smallest=jnp.maximum(smallest, jnp.finfo(theta.dtype).tiny),
+        algebra=_algebra(readout, len(u) - shape.size, shape.size, max_bytes),
         by_rows=by_rows,
         by_entries=diagonal,
     )
 
 
-def _algebra(objective: Objective, shape: TreeShape, start: jax.Array, max_bytes: int) -> str:
+def rows_agree(readout: Kind, shape: TreeShape, theta: ndarray) -> bool:
+    """Whether a model treats its rows one by one, as far as one point can tell; called under double precision."""
+    return bool(first_look(readout, shape, theta)[1] < _ROWS_AGREE)
+
+
+@eqx.filter_jit
+def first_look(readout: Kind, shape: TreeShape, theta: Any) -> tuple[jax.Array, jax.Array]:
+    """Predictions (n, k), and how far those of rows by themselves are from them, relatively (inf if unknown)."""
+    params = shape.unflatten(theta)
+    together = readout(params)
+    if not isinstance(readout, Model):
+        return together, jnp.asarray(jnp.inf)
+    apart = jax.vmap(lambda x: readout.row(params, x))(readout.X)
+    return together, jnp.max(jnp.abs(together - apart)) / (jnp.max(jnp.abs(together)) + 1e-300)
+
+
+def _algebra(readout: Kind, rows: int, p: int, max_bytes: int) -> str:
     """The smallest factorisation within the byte budget."""
-    out = jax.eval_shape(lambda flat: objective.readout(shape.unflatten(flat)), start)
-    rows, p = out.size, shape.size
     dense, fits = 8 * rows * p <= max_bytes, 8 * min(rows, p) ** 2 <= max_bytes
     if p < rows and dense and fits:
         return "normal"
-    known = has_kernel(objective.readout)
+    known = has_kernel(readout)
     return "kernel" if 8 * rows**2 <= max_bytes and (known or dense) else "free"
 
 

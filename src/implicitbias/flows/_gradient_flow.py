@@ -3,7 +3,6 @@
 from numbers import Real
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -20,7 +19,6 @@ from implicitbias.parametrizations import TwoLayerDiagonal
 from implicitbias.problems import (
     Classification,
     LeastSquares,
-    Model,
     ModelFlags,
     ReparametrizedProblem,
     TrainingProblem,
@@ -74,9 +72,9 @@ class GradientFlow(Flow):
             chart = DiagonalChart(G.exponential_chart(shape.numpy_tree(start)))
             dual = dual_system(problem, chart, np.zeros(problem.predictor_shape), self.weight_decay)
             return RosenbrockEngine(*dual, shape, limits)
-        u = jnp.asarray(start)
-        system = gauss_newton_system(self.problem.objective(), shape, u, self.weight_decay, max_bytes)
-        return RosenbrockEngine(system, system.start(u), shape, limits)
+        objective = self.problem.objective()
+        system, u = gauss_newton_system(objective, shape, start, self.weight_decay, max_bytes)
+        return RosenbrockEngine(system, u, shape, limits)
 
     def term(self, params: Any = None) -> Any:
         """The flow as a term of diffrax, for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
@@ -91,8 +89,7 @@ class GradientFlow(Flow):
             return gradient_term(self.problem, self.weight_decay, by_rows=False)
         shape, start = self.checked_start(params)
         with double_precision():
-            readout = self.problem.objective().readout
-            by_rows = isinstance(readout, Model) and rows_agree(readout, shape, jnp.asarray(start))
+            by_rows = rows_agree(self.problem.objective().readout, shape, start)
         return gradient_term(self.problem, self.weight_decay, by_rows)
 
     def __repr__(self) -> str:

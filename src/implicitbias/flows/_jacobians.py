@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -90,12 +89,3 @@ def _kernel(readout: Kind, theta: object) -> jax.Array:
 def _same_entry(readout: Entries) -> jax.Array:
     rows, cols = readout.rows, readout.cols
     return (rows[:, None] == rows) & (cols[:, None] == cols)
-
-
-@eqx.filter_jit
-def rows_apart(readout: Model, shape: TreeShape, flat: jax.Array) -> jax.Array:
-    """How far predictions of rows by themselves are from those of the batch, relatively."""
-    params = shape.unflatten(flat)
-    together = readout(params)
-    apart = jax.vmap(lambda x: readout.row(params, x))(readout.X)
-    return jnp.max(jnp.abs(together - apart)) / (jnp.max(jnp.abs(together)) + 1e-300)

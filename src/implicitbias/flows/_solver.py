@@ -21,8 +21,8 @@ class StructuredField(eqx.Module):
     """A vector field that knows its `System`."""
 
     @abstractmethod
-    def system(self, shape: TreeShape, y: jax.Array, max_bytes: int) -> System:
-        """The system for this flat y."""
+    def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
+        """The system for this inner variable: the flat y, and what `hidden` adds."""
 
     @abstractmethod
     def hidden(self, y: Any) -> jax.Array:
@@ -40,8 +40,8 @@ class GradientField(StructuredField):
     weight_decay: jax.Array
     by_rows: bool = eqx.field(static=True)
 
-    def system(self, shape: TreeShape, y: jax.Array, max_bytes: int) -> System:
-        return assumed_system(self.objective, shape, y, self.weight_decay, max_bytes, self.by_rows)
+    def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
+        return assumed_system(self.objective, shape, u, self.weight_decay, max_bytes, self.by_rows)
 
     def hidden(self, y: Any) -> jax.Array:
         return self.objective.readout(y).reshape(-1)
@@ -56,7 +56,7 @@ class SystemField(StructuredField):
 
     inner: System
 
-    def system(self, shape: TreeShape, y: jax.Array, max_bytes: int) -> System:
+    def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
         return self.inner
 
     def hidden(self, y: Any) -> jax.Array:
@@ -76,7 +76,7 @@ class FlowTerm(diffrax.ODETerm):
 
     vector_field: StructuredField
     initial: Any = None
-    state: Callable[[Any], Any] = eqx.field(static=True, default=lambda y: y)
+    state: Callable[[Any], Any] = lambda y: y
 
 
 def gradient_term(problem: TrainingProblem, weight_decay: float, by_rows: bool) -> FlowTerm:
@@ -166,9 +166,9 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
         del args, made_jump
         term, direction = _unwrapped(terms)
         shape = _shape_of(y0)
-        y = shape.flatten(y0)
-        system = term.vector_field.system(shape, y, self.max_bytes)
-        done = step(system, jnp.concatenate([y, solver_state]), jnp.asarray(direction * (t1 - t0), y.dtype))
+        u = jnp.concatenate([shape.flatten(y0), solver_state])
+        system = term.vector_field.system(shape, u, self.max_bytes)
+        done = step(system, u, jnp.asarray(direction * (t1 - t0), u.dtype))
         y1, apart = done.end[: shape.size], (done.end - done.embedded)[: shape.size]
         info = {"y0": y0, "stages": shape.unflatten(done.stages[:, : shape.size])}
         return (

@@ -57,13 +57,13 @@ class Model(Readout):
     X: jax.Array
 
     def __call__(self, params: Any) -> jax.Array:
-        # A model that computes in less is seen by `model_flags`; the loss is computed in float64 all the same.
-        out = jnp.asarray(self.model(params, self.X), dtype=jnp.float64)
+        # A model that computes in less is seen by `model_flags`; the loss is computed in the caller's precision.
+        out = jnp.asarray(self.model(params, self.X), dtype=jnp.result_type(float))
         return out[:, None] if out.ndim == 1 else out
 
     def row(self, params: Any, x: jax.Array) -> jax.Array:
         """The prediction (k,) of one row by itself."""
-        return jnp.asarray(self.model(params, x[None]), dtype=jnp.float64).reshape(-1)
+        return jnp.asarray(self.model(params, x[None]), dtype=jnp.result_type(float)).reshape(-1)
 
 
 Kind = Linear | Entries | Reparametrized | Model
@@ -109,6 +109,9 @@ def gradient(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Arr
 
 
 @eqx.filter_jit
-def curvature(objective: Objective, shape: TreeShape, flat: Any) -> jax.Array:
-    """The roots (n, k, k) of the second derivative in the predictions."""
-    return objective.roots(objective.readout(shape.unflatten(flat)))
+def gradient_and_roots(
+    objective: Objective, shape: TreeShape, flat: Any
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """What `gradient` gives, and the roots (n, k, k) of the second derivative in the predictions."""
+    slope, losses, predictions = gradient(objective, shape, flat)
+    return slope, losses, predictions, objective.roots(predictions)

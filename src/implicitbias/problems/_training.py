@@ -59,11 +59,12 @@ class TrainingProblem(ABC):
             InputError: one of them is not finite; the message counts and locates.
         """
         from implicitbias._core.precision import double_precision
-        from implicitbias.problems._objective import curvature
+        from implicitbias.problems._objective import gradient_and_roots
 
-        self._finite_gradient(shape, flat)
         with double_precision():
-            roots = np.asarray(curvature(self.objective(), shape, flat))
+            parts = gradient_and_roots(self.objective(), shape, flat)
+            slope, losses, predictions, roots = (np.asarray(part) for part in parts)
+        _refuse_gradient(shape, slope, losses, predictions)
         bad = _bad_rows(roots)
         if len(bad):
             raise InputError(
@@ -90,15 +91,7 @@ class TrainingProblem(ABC):
         with double_precision():
             parts = gradient(self.objective(), shape, flat)
             slope, losses, predictions = (np.asarray(part) for part in parts)
-        _refuse_predictions(predictions)
-        _refuse_losses(losses, predictions)
-        bad = np.flatnonzero(~np.isfinite(slope))
-        if len(bad):
-            raise InputError(
-                f"the gradient is NaN or infinite in {len(bad)} of {len(slope)} entries, the first in leaf "
-                f"{shape.leaf_of(int(bad[0]))}, though the loss is finite; a square root, norm or division at 0 in the "
-                "model does this, also in the branch that jax.numpy.where drops: guard its argument, or start elsewhere"
-            )
+        _refuse_gradient(shape, slope, losses, predictions)
         return slope
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -125,6 +118,18 @@ def _refuse_predictions(predictions: ndarray) -> None:
         "of X, though the parameters are finite; overflow, a logarithm or a division by 0 in the model does this: try "
         f"it on X[{bad[0]}:{bad[0] + 1}], or start from smaller parameters"
     )
+
+
+def _refuse_gradient(shape: Any, slope: ndarray, losses: ndarray, predictions: ndarray) -> None:
+    _refuse_predictions(predictions)
+    _refuse_losses(losses, predictions)
+    bad = np.flatnonzero(~np.isfinite(slope))
+    if len(bad):
+        raise InputError(
+            f"the gradient is NaN or infinite in {len(bad)} of {len(slope)} entries, the first in leaf "
+            f"{shape.leaf_of(int(bad[0]))}, though the loss is finite; a square root, norm or division at 0 in the "
+            "model does this, also in the branch that jax.numpy.where drops: guard its argument, or start elsewhere"
+        )
 
 
 def _refuse_losses(losses: ndarray, predictions: ndarray) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from implicitbias.trajectories._trajectory import DenseOutput, StateShape, Stats
 
 _KIND, _VERSION = "implicitbias.Trajectory", 1
 _OBSERVABLE = "observable:"
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,13 @@ def read(path: Path, like: Any) -> Trajectory:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: frozen(archive[name]) for name in archive.files}
         header = json.loads(str(arrays.pop("header")))
         kind = header["kind"]
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        if kind == _KIND and not {"times", "states", "start", "final"} <= arrays.keys():
+            raise ValueError("arrays are missing")
+    except (*_BROKEN, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{path} is no saved trajectory: {error}") from error
     if kind != _KIND or header["version"] > _VERSION:
         raise InputError(
