@@ -77,8 +77,8 @@ def loosest(
             attempt = attempt._replace(setting=f"rtol {rtol:g}: {type(failure).__name__}")
             continue
         if error <= TARGET:
-            seconds = []
-            for _ in range(1 if first > 5 else 3):
+            seconds = [first] if first > 20 else []  # compiling is then a small part of it
+            for _ in range(0 if seconds else 3):
                 tick = time.perf_counter()
                 solve(rtol)
                 seconds.append(time.perf_counter() - tick)

@@ -5,7 +5,8 @@ Usage: python examples/grok_your_mlp.py [--out DIR]
 The labels are the product of two of many signs, the network is `eqx.nn.MLP` with its weights multiplied by 6. It fits
 the training rows at once with its random features, and is at chance on new rows. Weight decay then shrinks the
 parameters along the networks that fit; at times of the order of 1 / weight_decay the features change, and the test
-accuracy follows. The flow takes some hundred steps to get there, gradient descent would take a hundred million.
+accuracy follows. The flow takes some hundred steps to get there. Gradient descent, which diverges at a learning rate
+of 0.05, would take a hundred million at 0.01.
 """
 
 import argparse

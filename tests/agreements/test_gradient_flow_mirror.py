@@ -47,7 +47,7 @@ def product_net(params: Any, X: Any) -> Any:
 
 # Oracle: one integrates 14 parameters with the Gauss-Newton matrix, the other five dual variables.
 @pytest.mark.parametrize("lam", [0.0, 0.2])
-@pytest.mark.parametrize("kind", ["regression", "classification"])
+@pytest.mark.parametrize("kind", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
 def test_the_generic_path_is_the_dual_path(kind: str, lam: float) -> None:
     theta, times = (np.full(7, 0.3), np.full(7, -0.1)), np.array([0.1, 1.0, 5.0, 20.0])
     if kind == "regression":
@@ -58,7 +58,9 @@ def test_the_generic_path_is_the_dual_path(kind: str, lam: float) -> None:
     two = ib.simulate(
         ib.GradientFlow(inner.reparametrize(ib.HadamardProduct()), lam), theta, t1=20.0, rtol=RTOL
     )
-    np.testing.assert_allclose(np.array(one.state(times)), np.array(two.state(times)), rtol=0, atol=60 * RTOL * 3)
+    np.testing.assert_allclose(
+        np.array(one.state(times)), np.array(two.state(times)), rtol=0, atol=60 * RTOL * 3
+    )
     with pytest.raises(ib.InputError, match="no dual variable"):
         one.dual(1.0)
 
@@ -73,9 +75,14 @@ class Twice(ib.Loss):
 # Oracle: theory 0.9: the flow of (k L, lam) at time t is that of (L, lam / k) at time k t, k = 2.
 def test_another_normalisation_is_another_clock() -> None:
     theta, times = (np.full(7, 0.3), np.full(7, -0.1)), np.array([0.1, 1.0, 5.0, 20.0])
-    twice = ib.simulate(ib.GradientFlow(ib.Problem(product_net, X, Y, Twice()), 0.2), theta, t1=10.0, rtol=RTOL)
+    twice = ib.simulate(
+        ib.GradientFlow(ib.Problem(product_net, X, Y, Twice()), 0.2), theta, t1=10.0, rtol=RTOL
+    )
     once = ib.simulate(
-        ib.GradientFlow(ib.LeastSquares(X, Y).reparametrize(ib.HadamardProduct()), 0.1), theta, t1=20.0, rtol=RTOL
+        ib.GradientFlow(ib.LeastSquares(X, Y).reparametrize(ib.HadamardProduct()), 0.1),
+        theta,
+        t1=20.0,
+        rtol=RTOL,
     )
     np.testing.assert_allclose(
         np.array(twice.state(times / 2)), np.array(once.state(times)), rtol=0, atol=60 * RTOL * 3

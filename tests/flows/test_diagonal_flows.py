@@ -51,7 +51,7 @@ def explicit(name: str, loss: str, theta: tuple[ndarray, ndarray], lam: float) -
 
 # Oracle: DOP853 on theta; theory 0.3, 0.4, 0.7 from the library's own dual variable.
 @pytest.mark.parametrize("lam", [0.0, 0.2])
-@pytest.mark.parametrize("loss", PULLS)
+@pytest.mark.parametrize("loss", ["squared", "logistic", pytest.param("exponential", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("begin", ["zero", "anywhere"])
 def test_diagonal_networks(name: str, loss: str, lam: float, begin: str) -> None:
@@ -107,9 +107,15 @@ def test_what_is_conserved_is_so_to_rtol(kind: str, lam: float) -> None:
     if kind == "deep":
         flow = ib.GradientFlow(problem("squared").reparametrize(ib.DeepDiagonal(3)), lam)
         start = tuple(0.7 + 0.3 * np.random.default_rng(9).standard_normal((3, 7)))
-        errors = _errors(flow, start, lambda s: np.stack([s[0] ** 2 - s[1] ** 2, s[1] ** 2 - s[2] ** 2]), 2 * lam)
+        errors = _errors(
+            flow, start, lambda s: np.stack([s[0] ** 2 - s[1] ** 2, s[1] ** 2 - s[2] ** 2]), 2 * lam
+        )
     else:
-        rows, cols, values = np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 0]), np.array([1.0, -2, 0.5, 1, 2])
+        rows, cols, values = (
+            np.array([0, 0, 1, 2, 3]),
+            np.array([0, 1, 1, 2, 0]),
+            np.array([1.0, -2, 0.5, 1, 2]),
+        )
         entries = ib.LeastSquares.entries(rows, cols, values, (4, 3))
         flow = ib.GradientFlow(entries.reparametrize(ib.MatrixProduct()), lam)
         rng = np.random.default_rng(10)

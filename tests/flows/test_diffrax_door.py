@@ -44,7 +44,7 @@ def test_it_has_order_3() -> None:
 
 
 # Oracle: the same reference, at every asked time, between steps, and on dicts as on tuples.
-@pytest.mark.parametrize("name", ["squared", "squared, two outputs"])
+@pytest.mark.parametrize("name", ["squared, two outputs", pytest.param("squared", marks=pytest.mark.slow)])
 def test_adaptive_steps_saves_and_dense_output(name: str) -> None:
     expected = case_reference(CASES[name], LAM, TIMES)
     size = np.max(np.abs(expected))

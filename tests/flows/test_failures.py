@@ -52,6 +52,15 @@ def test_a_root_that_is_driven_to_its_border() -> None:
     assert np.all(np.isfinite(trajectory.states["inside"]))
 
 
+# Oracle: by hand. w w' = -1000 - ln w from 1: at 0 near t = 5e-4, where the logarithm ends, its derivative does not.
+def test_a_logarithm_that_is_driven_to_its_border() -> None:
+    problem = ib.Problem(lambda w, X: jnp.log(X @ w), ONES, np.full(2, -1000.0))
+    trajectory = ib.simulate(ib.GradientFlow(problem), np.ones(1), t1=1.0)
+    assert trajectory.status is ib.Status.NOT_FINITE
+    assert trajectory.times[-1] == pytest.approx(5e-4, rel=1e-3)
+    assert "predictions" in trajectory.notes[0]
+
+
 def cut_off(w: Any, X: Any) -> Any:
     return jnp.where(w[0] > 0.5, X @ w, jnp.nan)
 
@@ -96,7 +105,9 @@ def test_a_model_with_kinks_is_integrated_and_flagged() -> None:
     assert trajectory.status is ib.Status.REACHED_TIME
     assert any("not smooth" in note for note in trajectory.notes)
     expected = reference(relu_net, start, lambda f: (f - Y) ** 2 / 2, 0.0, times)
-    assert np.max(np.abs(flat_rows(trajectory.state(times), 2) - expected)) <= 30e-6 * np.max(np.abs(expected))
+    assert np.max(np.abs(flat_rows(trajectory.state(times), 2) - expected)) <= 30e-6 * np.max(
+        np.abs(expected)
+    )
 
 
 def apply(net: Any, X: Any) -> Any:

@@ -80,7 +80,20 @@ def logarithm(w: Any, X: Any) -> Any:
         (PAIRS, np.zeros(3), ["pair (u, v)"]),
         (PAIRS, (np.zeros(2), np.zeros(2)), ["shape (2,)", "(3,)"]),
     ],
-    ids=["shape", "integers", "list", "NaN", "empty", "text", "column", "log", "classes", "pair", "array", "short"],
+    ids=[
+        "shape",
+        "integers",
+        "list",
+        "NaN",
+        "empty",
+        "text",
+        "column",
+        "log",
+        "classes",
+        "pair",
+        "array",
+        "short",
+    ],
 )
 @pytest.mark.parametrize("descent", [False, True], ids=["flow", "descent"])
 def test_bad_starts(problem: Any, start: Any, words: list[str], descent: bool) -> None:

@@ -10,7 +10,17 @@ import pytest
 from numpy import ndarray
 
 import implicitbias as ib
-from tests.flows._nets import CASES, Case, X, Y, case_reference, flat_rows, pair_start, reference, softplus_net
+from tests.flows._nets import (
+    CASES,
+    Case,
+    X,
+    Y,
+    case_reference,
+    flat_rows,
+    pair_start,
+    reference,
+    softplus_net,
+)
 
 TIMES = np.array([0.1, 1.0, 5.0, 20.0])
 LAM, RTOL = 0.05, 1e-7
@@ -25,7 +35,8 @@ def distance(trajectory: ib.Trajectory, expected: ndarray, times: ndarray = TIME
 
 # Oracle: SciPy's DOP853 at rtol 1e-12 with the loss written anew.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("logistic", "convex"))) for name in CASES]
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("logistic", "convex"))) for name in CASES],
 )
 def test_every_loss_follows_its_reference(name: str) -> None:
     case = CASES[name]
@@ -125,6 +136,8 @@ def test_a_multiple_of_a_loss_is_another_clock() -> None:
     thrice = ib.simulate(
         ib.GradientFlow(ib.Problem(softplus_net, X, Y, Thrice()), LAM), pair_start(), t1=20 / 3, rtol=RTOL
     )
-    once = ib.simulate(ib.GradientFlow(ib.Problem(softplus_net, X, Y), LAM / 3), pair_start(), t1=20.0, rtol=RTOL)
+    once = ib.simulate(
+        ib.GradientFlow(ib.Problem(softplus_net, X, Y), LAM / 3), pair_start(), t1=20.0, rtol=RTOL
+    )
     assert thrice.stats.steps == pytest.approx(once.stats.steps, rel=0.02)
     assert distance(thrice, flat_rows(once.state(TIMES), 4), TIMES / 3) <= 2 * GLOBAL

@@ -65,9 +65,7 @@ def test_the_error_follows_rtol_at_third_order() -> None:
     expected = closed_form(X, Y, START, 0.3, np.array([1.5]))[0]
     tolerances, errors, steps = np.logspace(-3, -7, 5), [], []
     for rtol in tolerances:
-        trajectory = ib.simulate(
-            ib.GradientFlow(ib.LeastSquares(X, Y), 0.3), START, t1=1.5, rtol=float(rtol)
-        )
+        trajectory = ib.simulate(ib.GradientFlow(ib.LeastSquares(X, Y), 0.3), START, t1=1.5, rtol=float(rtol))
         errors.append(np.max(np.abs(trajectory.final - expected)) / np.max(np.abs(expected)))
         steps.append(trajectory.stats.steps)
     assert np.all(np.array(errors) <= 10 * tolerances)

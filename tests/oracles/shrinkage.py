@@ -5,7 +5,12 @@ from numpy import ndarray
 
 
 def least_nuclear(
-    rows: ndarray, cols: ndarray, values: ndarray, shape: tuple[int, int], penalty: float, symmetric: bool = False
+    rows: ndarray,
+    cols: ndarray,
+    values: ndarray,
+    shape: tuple[int, int],
+    penalty: float,
+    symmetric: bool = False,
 ) -> ndarray:
     """argmin 1/(2n) sum (W[rows, cols] - values)^2 + penalty ||W||_*, over symmetric W where asked.
 

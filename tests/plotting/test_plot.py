@@ -155,7 +155,9 @@ class TestPytrees:
         trajectory = ib.simulate(ib.GradientFlow(problem, 0.1), pair, t1=5.0)
         figure = ib.plot(trajectory)
         drawn = {tuple(np.asarray(line.get_ydata())) for line in figure.axes[0].lines}
-        assert {tuple(column[-3:]) for column in np.hstack(trajectory.states).T} <= {line[-3:] for line in drawn}
+        assert {tuple(column[-3:]) for column in np.hstack(trajectory.states).T} <= {
+            line[-3:] for line in drawn
+        }
         assert any("[0][1]" in text for text in texts(figure))
         saved(figure)
 

@@ -103,7 +103,13 @@ def test_a_module_needs_its_like(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "like", [np.ones(4), (np.ones(2), np.ones((2, 3))), {"b": np.ones(2)}, eqx.nn.Linear(2, 2, key=jax.random.key(1))]
+    "like",
+    [
+        np.ones(4),
+        (np.ones(2), np.ones((2, 3))),
+        {"b": np.ones(2)},
+        eqx.nn.Linear(2, 2, key=jax.random.key(1)),
+    ],
 )
 def test_another_like_is_refused(like: Any, tmp_path: Path) -> None:
     trajectory(TREES["tuple"]).save(tmp_path / "run.npz")

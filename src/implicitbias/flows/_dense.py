@@ -61,7 +61,7 @@ class StageOutput(Output):
             return inner[:, : self.system.shape.size]
         return map_rows(self.system, "state", inner)
 
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"] | None:
+    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
         return (
             map_rows(self.system, "dual", self._inner(times)) if isinstance(self.system, DualSystem) else None
         )
@@ -102,7 +102,7 @@ class SampledOutput(Output):
 
     times: Float64[ndarray, " m"]
     states: Float64[ndarray, "m d"]
-    duals: Float64[ndarray, "m d"] | None = None
+    duals: Float64[ndarray, "m k"] | None = None
 
     @property
     def ends(self) -> Float64[ndarray, " m"]:
@@ -115,7 +115,7 @@ class SampledOutput(Output):
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
         return self.states[np.searchsorted(self.times, times)]
 
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"] | None:
+    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
         return None if self.duals is None else self.duals[np.searchsorted(self.times, times)]
 
 

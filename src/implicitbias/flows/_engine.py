@@ -21,6 +21,8 @@ from implicitbias.trajectories import Stats
 MATRIX_BYTES = 2 * 2**30
 # An end this much larger than the start, reached at a speed that the clock cannot resolve, is a blow-up.
 _BLOWN_UP = 10.0
+# How far ahead to look for numbers that are not finite, in parts of the time passed.
+_AHEAD = 1e-2
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class RosenbrockEngine(Engine):
         speed = np.asarray(self.system.field(u))
         state = np.asarray(self.system.state(u))
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):
-            self.detail = f"at t = {self.t:.6g}, {self._bad_leaf(speed) or 'just ahead'}"
+            self.detail = f"at t = {self.t:.6g}, {self._border(speed) or 'just ahead'}"
             return Status.NOT_FINITE
         size = float(np.linalg.norm(state))
         at_start = float(np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start)))))
@@ -118,17 +120,25 @@ class RosenbrockEngine(Engine):
             self.detail = f"|state| = {size:.3g} at t = {self.t:.10g}, |state'| = {np.linalg.norm(speed):.3g}"
             return Status.BLEW_UP
         # A root or logarithm at its border: the speed grows, then there is nothing.
-        border = self._bad_leaf(speed)
+        border = self._border(speed)
         self.detail = f"at t = {self.t:.10g}" + (f", {border}" if border else "")
         return Status.NOT_FINITE if border else Status.STEP_UNDERFLOW
 
-    def _bad_leaf(self, speed: Float64[ndarray, " m"]) -> str:
+    def _border(self, speed: Float64[ndarray, " m"]) -> str:
         """Where numbers cease to be finite a little ahead; empty where they do not."""
         u = np.asarray(self.cursor.u)
-        for reach in np.array([0.0, 1.0, 1e2, 1e4, 1e6]):
-            step = reach * float(self.cursor.h)
-            ahead = u + step * np.where(np.isfinite(speed), speed, 0.0)
+        step, direction = 0.0, np.where(np.isfinite(speed), speed, 0.0)
+        while step <= _AHEAD * self.t and step * np.linalg.norm(direction) <= 2 * np.linalg.norm(u):
+            ahead = u + step * direction
+            step = max(2 * step, float(self.cursor.h))
             bad = np.flatnonzero(~np.isfinite(np.asarray(self.system.field(jnp.asarray(ahead)))))
-            if len(bad) and isinstance(self.system, GaussNewtonSystem) and bad[0] < self.shape.size:
-                return f"the gradient in leaf {self.shape.leaf_of(int(bad[0]))} just ahead"
+            if len(bad) and isinstance(self.system, GaussNewtonSystem):
+                return _place(int(bad[0]), self.system) + " just ahead"
         return ""
+
+
+def _place(index: int, system: GaussNewtonSystem) -> str:
+    """An entry of the inner variable in words."""
+    if index < system.shape.size:
+        return f"the gradient in leaf {system.shape.leaf_of(index)}"
+    return f"the predictions, though not the gradient in {', '.join(system.shape.names)},"

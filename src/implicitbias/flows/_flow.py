@@ -28,6 +28,6 @@ class Flow(ABC):
         """What a reader of the result should know of the model."""
         return ModelFlags(single_precision=False, not_smooth=False, sentences=())
 
-    def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
+    def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
         """The nearest times at which the flow has a state."""
         return times

@@ -64,7 +64,7 @@ class GradientDescent(Flow):
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
         return model_flags(self.problem, shape, start)
 
-    def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
+    def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
         snapped: ndarray = np.unique(np.round(times / self.learning_rate)) * self.learning_rate
         return snapped
 
