@@ -133,12 +133,12 @@ class RosenbrockEngine(Engine):
             step = max(2 * step, float(self.cursor.h))
             bad = np.flatnonzero(~np.isfinite(np.asarray(self.system.field(jnp.asarray(ahead)))))
             if len(bad) and isinstance(self.system, GaussNewtonSystem):
-                return _place(int(bad[0]), self.system) + " just ahead"
+                return f"{_place(int(bad[0]), self.system)} not finite just ahead"
         return ""
 
 
 def _place(index: int, system: GaussNewtonSystem) -> str:
     """An entry of the inner variable in words."""
     if index < system.shape.size:
-        return f"the gradient in leaf {system.shape.leaf_of(index)}"
-    return f"the predictions, though not the gradient in {', '.join(system.shape.names)},"
+        return f"the gradient in leaf {system.shape.leaf_of(index)} is"
+    return f"the predictions (not the gradient in {', '.join(system.shape.names)}) are"
