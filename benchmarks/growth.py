@@ -33,6 +33,10 @@ def point(n: int, p: int) -> dict[str, float]:
         rng.standard_normal(width) / np.sqrt(width),
     )
     flow = ib.GradientFlow(ib.Problem(model, X, np.sign(X[:, 0] * X[:, 1])), 1e-3)
+    small = ib.Problem(model, X[:3], np.ones(3))
+    ib.simulate(
+        ib.GradientFlow(small), tuple(leaf[..., :2] for leaf in start), t1=1.0
+    )  # what compiling takes
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = np.array([1e3])  # sampled: the dense output is not what is measured
     ib.simulate(flow, start, t1=1e3, times=times, max_steps=1)

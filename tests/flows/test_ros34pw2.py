@@ -102,9 +102,9 @@ class _Pendulum(System):
     def field(self, u: jax.Array) -> jax.Array:
         return jnp.stack([u[1], -jnp.sin(u[0]) - self.friction * u[1]])
 
-    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         A = jax.jacfwd(self.field)(u) + self.wrong * jnp.array([[0.3, -0.2], [0.5, 0.1]])
-        return lambda b: jnp.linalg.solve(jnp.eye(2) - gamma_step * A, b)
+        return (lambda b: jnp.linalg.solve(jnp.eye(2) - gamma_step * A, b)), self.field(u)
 
     def state(self, u: jax.Array) -> jax.Array:
         return u

@@ -87,7 +87,7 @@ class DualSystem(System):
 
         return jax.lax.cond(jnp.sum(counts) <= few, of_few, of_all)
 
-    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         n = len(self.targets)
         z, s, f = self.dual(u), self.weight_decay * u[-1], u[n:-1]
         roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.rows)
@@ -103,7 +103,7 @@ class DualSystem(System):
             nu = roots * jax.scipy.linalg.cho_solve(factor, right / roots)
             return jnp.concatenate([nu, kernel @ nu + gap, b[-1:]])
 
-        return solve
+        return solve, self.field(u)
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         z = [self.dual(point) for point in (u, end, embedded)]
@@ -132,7 +132,7 @@ def dual_system(
     weight_decay: float = 0.0,
 ) -> tuple[DualSystem, jax.Array]:
     """The system with z = z0 at t = 0, and its inner start; called under double precision."""
-    objective: Objective = problem.objective()
+    objective: Objective = problem.double_objective
     X, targets = problem.X, np.asarray(objective.targets)
     n, d = X.shape
     if n > d and isinstance(problem, LeastSquares):

@@ -73,7 +73,7 @@ class RosenbrockEngine(Engine):
 
     def __post_init__(self) -> None:
         self.first = resting(self.system, self.start)
-        self.cursor = first_cursor(jnp.asarray(self.start), jnp.asarray(self.limits.end))
+        self.cursor = first_cursor(np.asarray(self.start), self.limits.end)
 
     @property
     def attempts(self) -> int:
@@ -84,8 +84,9 @@ class RosenbrockEngine(Engine):
         return resting(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
-        t1, rtol = jnp.asarray(self.limits.end), jnp.asarray(self.limits.rtol)
-        budget = jnp.asarray(self.limits.max_steps - self.attempts)
+        # NumPy numbers: making JAX arrays of them takes longer than a step.
+        t1, rtol = np.asarray(self.limits.end), np.asarray(self.limits.rtol)
+        budget = np.asarray(self.limits.max_steps - self.attempts)
         cursor, chunk = advance(self.system, self.cursor, t1, rtol, budget)
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
@@ -39,8 +40,8 @@ class GaussNewtonSystem(System):
 
     objective: Objective
     shape: TreeShape
-    weight_decay: jax.Array
-    smallest: jax.Array
+    weight_decay: ArrayLike
+    smallest: ArrayLike
     algebra: str = eqx.field(static=True)
     by_rows: bool = eqx.field(static=True)
     by_entries: bool = eqx.field(static=True)
@@ -58,7 +59,7 @@ class GaussNewtonSystem(System):
         slope = pull_back(self.objective.pull(f))[0] + self.weight_decay * theta
         return jnp.concatenate([-slope, (predictions - f).reshape(-1)])
 
-    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         theta, f = self._split(u)
         readout, p = self.objective.readout, self.shape.size
         matrix_free = self.algebra == "free" or (self.algebra == "kernel" and has_kernel(readout))
@@ -74,7 +75,8 @@ class GaussNewtonSystem(System):
             change, predicted = solve(b[:p], gap)
             return jnp.concatenate([change, (predicted + gap).reshape(-1)])
 
-        return eliminate
+        slope = J.rmv(self.objective.pull(f)) + self.weight_decay * theta
+        return eliminate, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)])
 
     def state(self, u: jax.Array) -> jax.Array:
         return u[: self.shape.size]
@@ -101,22 +103,23 @@ def gauss_newton_system(
     predictions, apart = first_look(objective.readout, shape, theta)
     by_rows = bool(apart < _ROWS_AGREE)
     u = np.concatenate([theta, np.asarray(predictions).ravel()])
-    return assumed_system(objective, shape, u, jnp.asarray(weight_decay), max_bytes, by_rows), u
+    return assumed_system(objective, shape, u, np.asarray(weight_decay), max_bytes, by_rows), u
 
 
 def assumed_system(
-    objective: Objective, shape: TreeShape, u: Any, weight_decay: jax.Array, max_bytes: int, by_rows: bool
+    objective: Objective, shape: TreeShape, u: Any, weight_decay: ArrayLike, max_bytes: int, by_rows: bool
 ) -> GaussNewtonSystem:
     """The system from an inner start that may be traced, for a model that treats its rows one by one or not."""
     readout, theta = objective.readout, u[: shape.size]
     diagonal = isinstance(readout, Reparametrized) and isinstance(readout.G, Diagonal)
     # Errors of single entries are held where entries grow by themselves from however small a start.
-    smallest = _LEAF_FLOOR * jnp.sqrt(jnp.mean(theta**2)) if diagonal else jnp.zeros((), theta.dtype)
+    numerics: Any = np if isinstance(u, ndarray) else jnp
+    smallest = _LEAF_FLOOR * numerics.sqrt(numerics.mean(theta**2)) if diagonal else 0.0
     return GaussNewtonSystem(
         objective=objective,
         shape=shape,
         weight_decay=weight_decay,
-        smallest=jnp.maximum(smallest, jnp.finfo(theta.dtype).tiny),
+        smallest=numerics.asarray(numerics.maximum(smallest, np.finfo(theta.dtype).tiny), theta.dtype),
         algebra=_algebra(readout, len(u) - shape.size, shape.size, max_bytes),
         by_rows=by_rows,
         by_entries=diagonal,

@@ -72,7 +72,10 @@ class GradientDescent(Flow):
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
         settings = _Settings(
-            self.problem.objective(), shape, jnp.asarray(self.learning_rate), jnp.asarray(self.weight_decay)
+            self.problem.double_objective,
+            shape,
+            jnp.asarray(self.learning_rate),
+            jnp.asarray(self.weight_decay),
         )
         total = max(1, round(limits.end / self.learning_rate))
         if limits.grid is None:

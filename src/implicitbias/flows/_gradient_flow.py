@@ -72,7 +72,7 @@ class GradientFlow(Flow):
             chart = DiagonalChart(G.exponential_chart(shape.numpy_tree(start)))
             dual = dual_system(problem, chart, np.zeros(problem.predictor_shape), self.weight_decay)
             return RosenbrockEngine(*dual, shape, limits)
-        objective = self.problem.objective()
+        objective = self.problem.double_objective
         system, u = gauss_newton_system(objective, shape, start, self.weight_decay, max_bytes)
         return RosenbrockEngine(system, u, shape, limits)
 
@@ -89,7 +89,7 @@ class GradientFlow(Flow):
             return gradient_term(self.problem, self.weight_decay, by_rows=False)
         shape, start = self.checked_start(params)
         with double_precision():
-            by_rows = rows_agree(self.problem.objective().readout, shape, start)
+            by_rows = rows_agree(self.problem.double_objective.readout, shape, start)
         return gradient_term(self.problem, self.weight_decay, by_rows)
 
     def __repr__(self) -> str:

@@ -12,8 +12,12 @@ from implicitbias.problems import Entries, Kind, Linear, Model, Reparametrized
 
 
 class Jacobian(NamedTuple):
-    """J: (p,) -> (n, k) at one point; `gram` is the tangent kernel J J^T (n, k, n, k), `matrix` J itself (n, k, p)."""
+    """J: (p,) -> (n, k) at one point, where the predictions are these.
 
+    `gram` is the tangent kernel J J^T (n, k, n, k), `matrix` J itself (n, k, p).
+    """
+
+    predictions: jax.Array
     mv: Callable[[jax.Array], jax.Array]
     rmv: Callable[[jax.Array], jax.Array]
     gram: Callable[[], jax.Array]
@@ -27,34 +31,46 @@ def jacobian(readout: Kind, shape: TreeShape, u: jax.Array, *, matrix_free: bool
         return readout(shape.unflatten(point))
 
     if matrix_free:
-        _, mv = jax.linearize(predictions, u)
+        at, mv = jax.linearize(predictions, u)
         transpose = jax.linear_transpose(mv, u)
         return Jacobian(
+            at,
             mv,
             lambda r: transpose(r)[0],
             lambda: _kernel(readout, shape.unflatten(u))[:, None, :, None],
             lambda: jax.jacrev(predictions)(u),
         )
     if isinstance(readout, Linear):
-        return _from_matrix(readout.X[:, None, :])
+        return _from_matrix(readout.X[:, None, :], predictions(u))
     if isinstance(readout, Model) and by_rows:
-        return _from_matrix(_row_by_row(readout, shape, u))
-    return _from_matrix(jax.jacrev(predictions)(u))
+        return _from_matrix(*_row_by_row(readout, shape, u))
+    return _from_matrix(*_with_value(predictions, u))
 
 
-def _row_by_row(readout: Model, shape: TreeShape, u: jax.Array) -> jax.Array:
-    """J (n, k, p), each row from its own input: n times less than through the whole batch."""
+def _row_by_row(readout: Model, shape: TreeShape, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """J (n, k, p) and predictions, each row from its own input: n times less than through the whole batch."""
 
-    def row(x: jax.Array) -> jax.Array:
-        return jax.jacrev(lambda point: readout.row(shape.unflatten(point), x))(u)
+    def row(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return _with_value(lambda point: readout.row(shape.unflatten(point), x), u)
 
     return jax.vmap(row)(readout.X)
 
 
-def _from_matrix(values: jax.Array) -> Jacobian:
+def _with_value(function: Callable[[jax.Array], jax.Array], u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The Jacobian of a function at u, and its value there."""
+
+    def twice(point: jax.Array) -> tuple[jax.Array, jax.Array]:
+        value = function(point)
+        return value, value
+
+    return jax.jacrev(twice, has_aux=True)(u)
+
+
+def _from_matrix(values: jax.Array, predictions: jax.Array) -> Jacobian:
     n, k, p = values.shape
     flat = values.reshape(n * k, p)
     return Jacobian(
+        predictions,
         lambda v: values @ v,
         lambda r: r.reshape(-1) @ flat,
         lambda: (flat @ flat.T).reshape(n, k, n, k),

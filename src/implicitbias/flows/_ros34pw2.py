@@ -50,13 +50,14 @@ class Step(NamedTuple):
 
 def step(system: System, u: jax.Array, h: jax.Array) -> Step:
     """One linearly implicit step of size h from u: four solves with one factorisation."""
-    solve = system.factorize(u, h * GAMMA)
+    solve, first = system.factorize(u, h * GAMMA)
     mass = jnp.asarray(system.mass(len(u)), u.dtype)
     shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)
 
     def stage(i: jax.Array, stages: jax.Array) -> jax.Array:
         # Rows from i on are still zero, so that full products give the sums over j < i. One body to compile.
-        right = h * GAMMA * system.field(u + shifts[i] @ stages) + mass * (pulls[i] @ stages)
+        field = jax.lax.cond(i == 0, lambda: first, lambda: system.field(u + shifts[i] @ stages))
+        right = h * GAMMA * field + mass * (pulls[i] @ stages)
         return stages.at[i].set(solve(right))
 
     stages = jax.lax.fori_loop(0, 4, stage, jnp.zeros((4, len(u)), u.dtype))

@@ -1,10 +1,13 @@
 """The compiled loop: adaptive steps in chunks, driven from the host."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from numpy import ndarray
 
 from implicitbias.flows._ros34pw2 import ORDER, step
 from implicitbias.flows._system import System
@@ -17,11 +20,11 @@ _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
 class Cursor(NamedTuple):
     """Where an integration stands; h is the size to try next, `finite` whether the last attempt gave numbers."""
 
-    t: jax.Array
-    u: jax.Array
-    h: jax.Array
-    rejected: jax.Array
-    finite: jax.Array
+    t: Any
+    u: Any
+    h: Any
+    rejected: Any
+    finite: Any
 
 
 class Chunk(NamedTuple):
@@ -40,11 +43,11 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(u: jax.Array, t1: jax.Array) -> Cursor:
+def first_cursor(u: ndarray, end: float) -> Cursor:
     """The start. The first step is short; where it may be longer, a few steps find that out."""
-    # Strong types, as the loop returns them: a weak one would compile the loop a second time.
-    first = jnp.asarray(1e-4 * t1, dtype=u.dtype)
-    return Cursor(jnp.zeros((), u.dtype), u, first, jnp.zeros((), dtype=int), jnp.asarray(True))
+    # NumPy: strong types, as the loop returns them (a weak one would compile it again), and made in no time.
+    numbers: list[Any] = [np.float64(0.0), u, np.float64(1e-4 * end), np.int64(0), np.bool_(True)]
+    return Cursor(*(np.asarray(number) for number in numbers))
 
 
 def chunk_length(m: int) -> int:
@@ -54,9 +57,10 @@ def chunk_length(m: int) -> int:
 
 @eqx.filter_jit
 def advance(
-    system: System, cursor: Cursor, t1: jax.Array, rtol: jax.Array, budget: jax.Array
+    system: System, cursor: Cursor, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
 ) -> tuple[Cursor, Chunk]:
     """A chunk of accepted steps, or `budget` attempts, towards t1."""
+    t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
     m = len(cursor.u)
     length = chunk_length(m)
     empty = Chunk(
@@ -99,7 +103,7 @@ def advance(
     return out.cursor, out.chunk
 
 
-def stuck(t: jax.Array, h: jax.Array) -> jax.Array:
+def stuck(t: Any, h: Any) -> Any:
     """Whether a step of size h no longer moves the clock at t."""
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 

@@ -22,8 +22,8 @@ class System(eqx.Module):
         """M u'."""
 
     @abstractmethod
-    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> Solve:
-        """b -> (M - gamma_step A)^{-1} b, A the Jacobian of `field` at u: exact in constraints."""
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
+        """b -> (M - gamma_step A)^{-1} b, A the Jacobian of `field` at u: exact in constraints; and `field` at u."""
 
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:

@@ -46,7 +46,7 @@ def model_flags(problem: TrainingProblem, shape: TreeShape, flat: Float64[ndarra
         flat: their entries.
     """
     with double_precision():
-        readout = problem.objective().readout
+        readout = problem.double_objective.readout
         key = _key(readout, shape)
         if key in _MEMORY:
             _MEMORY.move_to_end(key)

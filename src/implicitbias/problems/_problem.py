@@ -62,7 +62,6 @@ class Problem(TrainingProblem):
         self.y, self.classes = _checked_targets(y, self.loss_function)
         if len(self.X) != len(self.y):
             raise InputError(f"X has {len(self.X)} rows and y has {len(self.y)}, they must agree")
-        self._fitting: set[Any] = set()
 
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
         """The `TreeShape` of the parameters and their entries in one vector, or an `InputError`.
@@ -74,14 +73,12 @@ class Problem(TrainingProblem):
         from implicitbias.problems._model_output import refuse_output
 
         shape, flat = tree_shape(params, name)
-        if shape.key not in self._fitting:  # tracing takes milliseconds
+        fitting = vars(self).setdefault("_fitting", set())
+        if shape.key not in fitting:  # tracing takes milliseconds
             with double_precision():
                 refuse_output(self, shape, flat)
-            self._fitting.add(shape.key)
+            fitting.add(shape.key)
         return shape, flat
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_fitting": set()}  # keys may hold functions, which need not pickle
 
     def objective(self) -> Any:
         """The `Objective` in the parameters, with JAX arrays; called under double precision."""

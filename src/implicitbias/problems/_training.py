@@ -10,6 +10,8 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 
+_KEPT = "_double_objective"
+
 
 class TrainingProblem(ABC):
     """A mean loss over rows as a function of parameters. What needs JAX imports it where it is called."""
@@ -21,6 +23,16 @@ class TrainingProblem(ABC):
     @abstractmethod
     def objective(self) -> Any:
         """The `Objective`, with JAX arrays; called under double precision."""
+
+    @property
+    def double_objective(self) -> Any:
+        """The `Objective` in float64, made once."""
+        from implicitbias._core.precision import double_precision
+
+        if _KEPT not in vars(self):
+            with double_precision():
+                vars(self)[_KEPT] = self.objective()
+        return vars(self)[_KEPT]
 
     def loss(self, params: Any) -> float:
         """The mean loss over the rows.
@@ -62,7 +74,7 @@ class TrainingProblem(ABC):
         from implicitbias.problems._objective import gradient_and_roots
 
         with double_precision():
-            parts = gradient_and_roots(self.objective(), shape, flat)
+            parts = gradient_and_roots(self.double_objective, shape, flat)
             slope, losses, predictions, roots = (np.asarray(part) for part in parts)
         _refuse_gradient(shape, slope, losses, predictions)
         bad = _bad_rows(roots)
@@ -78,7 +90,9 @@ class TrainingProblem(ABC):
 
         shape, flat = self.checked_params(params)
         with double_precision():
-            value, losses, predictions = (np.asarray(part) for part in forward(self.objective(), shape, flat))
+            value, losses, predictions = (
+                np.asarray(part) for part in forward(self.double_objective, shape, flat)
+            )
         _refuse_predictions(predictions)
         if losses_count:
             _refuse_losses(losses, predictions)
@@ -89,10 +103,13 @@ class TrainingProblem(ABC):
         from implicitbias.problems._objective import gradient
 
         with double_precision():
-            parts = gradient(self.objective(), shape, flat)
+            parts = gradient(self.double_objective, shape, flat)
             slope, losses, predictions = (np.asarray(part) for part in parts)
         _refuse_gradient(shape, slope, losses, predictions)
         return slope
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key not in (_KEPT, "_fitting")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickling drops the read-only flag, and with it the compiled code's signature.
@@ -137,6 +154,5 @@ def _refuse_losses(losses: ndarray, predictions: ndarray) -> None:
     if len(bad):
         raise InputError(
             f"the loss is {losses[bad[0]]} in {len(bad)} of {len(losses)} rows, the first is row {bad[0]}, whose "
-            f"prediction is {predictions[bad[0]].tolist()}; start from smaller parameters (the exponential loss "
-            "overflows where y f < -709)"
+            f"prediction is {predictions[bad[0]].tolist()}; start from smaller parameters, or change the unit of y"
         )
