@@ -176,7 +176,7 @@ def by_descent(problem: ib.Problem, start: Any, work: Work) -> tuple[float, floa
 
 def peers(problem: ib.Problem, start: Any, work: Work) -> Iterator[tuple[str, Callable[[float], Any], float]]:
     for method in ("LSODA", "BDF", "Radau"):
-        yield f"SciPy {method}", by_scipy(problem, start, work, method), 120.0
+        yield f"SciPy {method}", by_scipy(problem, start, work, method), 60.0
     yield "diffrax Tsit5", by_diffrax(problem, start, work, diffrax.Tsit5()), 60.0
     yield "diffrax Kvaerno5", by_diffrax(problem, start, work, diffrax.Kvaerno5()), 60.0
 
