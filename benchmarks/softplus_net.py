@@ -15,7 +15,7 @@ from benchmarks._measure import Row, report
 
 ROWS, INPUTS, WIDTH = 40, 9, 64
 TARGET = 1e-3  # relative error of the parameters at the end
-EXPLICIT_STEPS = 2_000_000
+PEER_STEPS = 100_000
 
 
 class Work(NamedTuple):
@@ -75,6 +75,8 @@ def loosest(
             error = float(np.linalg.norm(answer - reference) / np.linalg.norm(reference))
         except Exception as failure:  # a peer that fails is a result
             attempt = attempt._replace(setting=f"rtol {rtol:g}: {type(failure).__name__}")
+            if time.perf_counter() - begin > budget:
+                return attempt
             continue
         if error <= TARGET:
             seconds = [first] if first > 20 else []  # compiling is then a small part of it
@@ -117,7 +119,7 @@ def by_diffrax(
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol * 1e-2),
             saveat=diffrax.SaveAt(t1=True),
             adjoint=diffrax.ForwardMode(),
-            max_steps=EXPLICIT_STEPS,
+            max_steps=PEER_STEPS,
             throw=True,
         )
         return solution.ys, solution.stats["num_steps"]

@@ -133,13 +133,23 @@ def rows_agree(readout: Kind, shape: TreeShape, theta: ndarray) -> bool:
 
 @eqx.filter_jit
 def first_look(readout: Kind, shape: TreeShape, theta: Any) -> tuple[jax.Array, jax.Array]:
-    """Predictions (n, k), and how far those of rows by themselves are from them, relatively (inf if unknown)."""
-    params = shape.unflatten(theta)
-    together = readout(params)
+    """Predictions (n, k), and how far those of rows by themselves are from them, relatively (inf if unknown).
+
+    Looked at beside theta too: rows that depend on each other may not do so at a start of zeros.
+    """
+    together = readout(shape.unflatten(theta))
     if not isinstance(readout, Model):
         return together, jnp.asarray(jnp.inf)
-    apart = jax.vmap(lambda x: readout.row(params, x))(readout.X)
-    return together, jnp.max(jnp.abs(together - apart)) / (jnp.max(jnp.abs(together)) + 1e-300)
+    model = readout
+
+    def apart(point: jax.Array) -> jax.Array:
+        params = shape.unflatten(point)
+        batch, rows = model(params), jax.vmap(lambda x: model.row(params, x))(model.X)
+        return jnp.max(jnp.abs(batch - rows)) / (jnp.max(jnp.abs(batch)) + 1e-300)
+
+    size = jnp.sqrt(jnp.mean(theta**2))
+    beside = theta + 0.1 * jnp.where(size > 0, size, 1.0) * jnp.cos(1.0 + jnp.arange(len(theta)))
+    return together, jnp.max(jax.lax.map(apart, jnp.stack([theta, beside])))
 
 
 def _algebra(readout: Kind, rows: int, p: int, max_bytes: int) -> str:

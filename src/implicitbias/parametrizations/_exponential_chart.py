@@ -62,8 +62,13 @@ class ExponentialChart(eqx.Module):
 
     def slope(self, z: Any, s: Any) -> jax.Array:
         """dw/dz = 2 c k (p^2 + q^2) >= 0; it vanishes only where p_0 = q_0 = 0."""
+        up, down = self.parts(z, s)
+        return 2 * self.rate * (up + down)
+
+    def parts(self, z: Any, s: Any) -> tuple[jax.Array, jax.Array]:
+        """k p^2 and k q^2, whose difference is w up to rounding of the larger."""
         log_p, log_q, _ = self._logs(z, s)
-        return 2 * self.rate * self.weight * (jnp.exp(2 * log_p) + jnp.exp(2 * log_q))
+        return self.weight * jnp.exp(2 * log_p), self.weight * jnp.exp(2 * log_q)
 
     def decay_slope(self, z: Any, s: Any) -> jax.Array:
         """dw/ds = -2 w."""
