@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 import implicitbias as ib
-from implicitbias.flows import _simulate
+from implicitbias.flows import _engine
 from implicitbias.studies._claim import Claim
 from implicitbias.studies._flow_claims import Simulations, flow_claims
 from implicitbias.studies._path_claims import departure_claim, first_departure, lasso_claims, path_claims
@@ -151,7 +151,7 @@ def test_an_interrupt_is_not_swallowed(path: ib.SaddlePath, monkeypatch: pytest.
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_simulate, "advance", interrupted)
+    monkeypatch.setattr(_engine, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Simulations(path, (3,), silent)
 
