@@ -128,3 +128,48 @@ def test_an_equinox_module() -> None:
         values, ib.Problem(apply, X, Y).predict(trajectory.final), rtol=1e-12, atol=1e-12
     )
     assert trajectory.state([0.0, 0.5, 1.0]).layers[0].weight.shape == (3, 4, 3)
+
+
+# Oracle: by hand: at 0 the gradient of this problem vanishes, and so does every right-hand side of a step.
+def test_conjugate_gradients_on_nothing() -> None:
+    problem = ib.Problem(lambda p, X: jnp.tanh(X @ p), np.eye(2), np.zeros(2))
+    frugal = ib.GaussNewtonRosenbrock(max_bytes=1)
+    trajectory = ib.simulate(ib.GradientFlow(problem), np.zeros(2), t1=1.0, solver=frugal)
+    assert trajectory.status is ib.Status.REACHED_TIME
+    np.testing.assert_array_equal(trajectory.final, 0.0)
+
+
+# Oracle: the end lies below what a step can resolve: a status, at once, and no endless loop.
+def test_an_end_below_resolution() -> None:
+    flow = ib.MirrorFlow(ib.LeastSquares(np.eye(2), [1.0, 2.0]), ib.SquaredNorm())
+    assert ib.simulate(flow, np.zeros(2), log_t1=-744.0).status is ib.Status.STEP_UNDERFLOW
+
+
+# Oracle: linear regression in closed form, w = y (1 - exp(-t / n)), for models that want all of their rows at once.
+@pytest.mark.parametrize("kind", ["reshapes", "weighs"])
+def test_models_that_want_all_their_rows(kind: str) -> None:
+    weights = np.ones(2)
+
+    def reshapes(p: Any, X: Any) -> Any:
+        return X.reshape(2, 2) @ p
+
+    def weighs(p: Any, X: Any) -> Any:
+        return weights * (X @ p)
+
+    model = {"reshapes": reshapes, "weighs": weighs}[kind]
+    problem = ib.Problem(model, np.eye(2), np.array([1.0, 2.0]))
+    final = ib.simulate(ib.GradientFlow(problem), np.zeros(2), t1=2.0, rtol=1e-6).final
+    np.testing.assert_allclose(final, np.array([1.0, 2.0]) * (1 - np.exp(-1.0)), rtol=1e-5)
+
+
+# Oracle: the second coordinate of this network appears late by a third at the default rtol (its own dual flow says).
+def test_growth_from_a_tiny_start_is_flagged() -> None:
+    def squares(p: Any, X: Any) -> Any:
+        return X @ (p[0] ** 2 - p[1] ** 2)
+
+    X = np.sqrt(2.0) * np.eye(2)
+    start = (np.full(2, 1e-10),) * 2
+    mine = ib.simulate(ib.GradientFlow(ib.Problem(squares, X, X @ [2.0, 0.1])), start, t1=100.0)
+    assert any("small start" in note for note in mine.notes)
+    exact = ib.LeastSquares(X, X @ [2.0, 0.1]).reparametrize(ib.SquareDifference())
+    assert ib.simulate(ib.GradientFlow(exact), start, t1=100.0).notes == ()

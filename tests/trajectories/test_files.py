@@ -202,3 +202,13 @@ def test_a_labelled_copy_of_a_pytree() -> None:
     matrix = trajectory(TREES["matrix"]).to_dataset()
     assert matrix["state"].shape == (3, 2, 3)
     assert set(trajectory(module()).to_dataset()) >= {"state.layers[0].weight"}
+
+
+# Oracle: the arrays themselves: a mask is no parameter, and must not come back as one.
+def test_masks_are_not_parameters(tmp_path: Path) -> None:
+    problem = ib.Problem(lambda p, X: X @ p[0], np.eye(2), np.array([1.0, 2.0]))
+    trajectory = ib.simulate(ib.GradientFlow(problem), (np.zeros(2), np.array([False, True])), t1=1.0)
+    trajectory.save(tmp_path / "a.npz")
+    final = ib.Trajectory.load(tmp_path / "a.npz").final
+    assert list(final) == ["[0]"]
+    np.testing.assert_array_equal(final["[0]"], trajectory.final[0])

@@ -20,9 +20,9 @@ from implicitbias.trajectories import Stats
 # Dense Jacobians and kernels, unless a solver says otherwise.
 MATRIX_BYTES = 2 * 2**30
 # An end this much larger than the start, reached at a speed that the clock cannot resolve, is a blow-up.
-_BLOWN_UP = 10.0
+_BLOWN_UP, _FAST = 10.0, 1e3
 # How far ahead to look for numbers that are not finite, in parts of the time passed.
-_AHEAD = 1e-2
+_AHEAD, _LOOKS = 1e-2, 200
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class Engine(ABC):
     @abstractmethod
     def state(self) -> Float64[ndarray, " size"]:
         """The state at `t`."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the result should know of the integration, once it is over."""
+        return ()
 
     @abstractmethod
     def stats(self, seconds: float) -> Stats:
@@ -115,26 +119,44 @@ class RosenbrockEngine(Engine):
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):
             self.detail = f"at t = {self.t:.6g}, {self._border(speed) or 'just ahead'}"
             return Status.NOT_FINITE
-        size = float(np.linalg.norm(state))
-        at_start = float(np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start)))))
-        if size > _BLOWN_UP * max(at_start, 1e-300):
-            self.detail = f"|state| = {size:.3g} at t = {self.t:.10g}, |state'| = {np.linalg.norm(speed):.3g}"
-            return Status.BLEW_UP
         # A root or logarithm at its border: the speed grows, then there is nothing.
         border = self._border(speed)
+        size, rate = float(np.linalg.norm(state)), float(np.linalg.norm(speed))
+        if not border and size > _BLOWN_UP * self._size_at_start() and rate * self.t > _FAST * size:
+            self.detail = f"|state| = {size:.3g} at t = {self.t:.10g}, |state'| = {rate:.3g}"
+            return Status.BLEW_UP
         self.detail = f"at t = {self.t:.10g}" + (f", {border}" if border else "")
         return Status.NOT_FINITE if border else Status.STEP_UNDERFLOW
+
+    def remarks(self) -> tuple[str, ...]:
+        system = self.system
+        if not isinstance(system, GaussNewtonSystem) or system.by_entries:
+            return ()
+        grown = float(np.linalg.norm(self.state())) / self._size_at_start()
+        if grown * self.limits.rtol < 0.1:
+            return ()
+        return (
+            f"The parameters grew {grown:.2g} times from a small start. Errors are held relative to whole arrays: what "
+            f"grows in an array from less than rtol = {self.limits.rtol:g} of its size may come too early or late. "
+            "Tighten rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact from any start.",
+        )
+
+    def _size_at_start(self) -> float:
+        size = np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start))))
+        return max(float(size), 1e-300)
 
     def _border(self, speed: Float64[ndarray, " m"]) -> str:
         """Where numbers cease to be finite a little ahead; empty where they do not."""
         u = np.asarray(self.cursor.u)
         step, direction = 0.0, np.where(np.isfinite(speed), speed, 0.0)
-        while step <= _AHEAD * self.t and step * np.linalg.norm(direction) <= 2 * np.linalg.norm(u):
+        for _ in range(_LOOKS):
             ahead = u + step * direction
-            step = max(2 * step, float(self.cursor.h))
+            step = max(2 * step, float(self.cursor.h), 1e-300)
             bad = np.flatnonzero(~np.isfinite(np.asarray(self.system.field(jnp.asarray(ahead)))))
             if len(bad) and isinstance(self.system, GaussNewtonSystem):
                 return f"{_place(int(bad[0]), self.system)} not finite just ahead"
+            if step > _AHEAD * self.t or step * np.linalg.norm(direction) > 2 * np.linalg.norm(u):
+                break
         return ""
 
 

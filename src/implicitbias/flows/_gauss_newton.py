@@ -141,6 +141,8 @@ def first_look(readout: Kind, shape: TreeShape, theta: Any) -> tuple[jax.Array, 
     if not isinstance(readout, Model):
         return together, jnp.asarray(jnp.inf)
     model = readout
+    if not _takes_one_row(model, shape, theta, together.shape[1:]):
+        return together, jnp.asarray(jnp.inf)
 
     def apart(point: jax.Array) -> jax.Array:
         params = shape.unflatten(point)
@@ -150,6 +152,15 @@ def first_look(readout: Kind, shape: TreeShape, theta: Any) -> tuple[jax.Array, 
     size = jnp.sqrt(jnp.mean(theta**2))
     beside = theta + 0.1 * jnp.where(size > 0, size, 1.0) * jnp.cos(1.0 + jnp.arange(len(theta)))
     return together, jnp.max(jax.lax.map(apart, jnp.stack([theta, beside])))
+
+
+def _takes_one_row(model: Model, shape: TreeShape, theta: Any, outputs: tuple[int, ...]) -> bool:
+    """Whether the model gives (k,) for a single row; seen while tracing."""
+    try:
+        row = jax.eval_shape(lambda point, x: model.row(shape.unflatten(point), x), theta, model.X[0])
+    except Exception:  # whatever a model raises that wants all of its rows
+        return False
+    return row.shape == outputs
 
 
 def _algebra(readout: Kind, rows: int, p: int, max_bytes: int) -> str:

@@ -30,8 +30,8 @@ _LOOK = 0.2
 class GradientDescent(Flow):
     r"""Full-batch gradient descent $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$, t = eta k.
 
-    For `simulate`: the end time is steps times learning_rate, states are kept at log-spaced steps or at the steps
-    nearest to `times`, and `rtol` and `max_steps` play no part.
+    For `simulate`: the end time is steps times learning_rate (rounded to whole steps, one at least), states are kept at
+    log-spaced steps or at the steps nearest to `times`, and `rtol` and `max_steps` play no part.
 
     Args:
         problem: as for `GradientFlow`.
@@ -110,11 +110,13 @@ class _Settings(eqx.Module):
 def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
     """`count` steps from u."""
 
-    def loss(point: jax.Array) -> jax.Array:
-        return settings.objective.value(settings.objective.readout(settings.shape.unflatten(point)))
+    def model(point: jax.Array) -> jax.Array:
+        return settings.objective.readout(settings.shape.unflatten(point))
 
     def one(_: jax.Array, point: jax.Array) -> jax.Array:
-        return point - settings.learning_rate * (jax.grad(loss)(point) + settings.weight_decay * point)
+        predictions, pull_back = jax.vjp(model, point)
+        slope = pull_back(settings.objective.pull(predictions))[0]
+        return point - settings.learning_rate * (slope + settings.weight_decay * point)
 
     return jax.lax.fori_loop(0, count, one, u)
 

@@ -75,7 +75,8 @@ class MirrorFlow(Flow):
     def term(self, start: Any = None) -> Any:
         """The flow from `start` (default 0) as a term of diffrax, in dual variables.
 
-        What diffrax integrates is y = (nu, t), from `term.initial`; `term.state(y)` is w.
+        What diffrax integrates is y = (nu, X w, t), from `term.initial`; `term.state(y)` is w. Call it and
+        diffrax under `jax.enable_x64(True)`: tiny scales do not fit in float32.
         """
         from implicitbias.flows._solver import system_term
 

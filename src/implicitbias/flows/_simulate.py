@@ -44,10 +44,12 @@ def simulate(
         log_t1: its natural logarithm instead.
         times: (m,) ascending times to keep; without them the steps' ends are kept and output is dense (gradient
             descent: log-spaced steps).
-        rtol: local relative error allowed in the state.
+        rtol: local relative error allowed in each array of the state, in each entry for diagonal networks. What grows
+            in an array from far below that, after a tiny start, may come too early or late; the notes then say so.
         observe: {"name": fn(t, state)}, evaluated at the kept times while integrating; state has NumPy leaves.
         until: until(t, state) -> bool; the integration stops where it becomes true, located between the steps. For
-            instance the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`.
+            instance the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`. Gradient descent
+            looks at the steps that it keeps.
         max_steps: most accepted and rejected steps together (gradient descent takes t1 / learning_rate).
         solver: a `GaussNewtonRosenbrock` with other settings than the default ones.
         progress: called with (fraction of t1, text) now and then.
@@ -107,14 +109,14 @@ def simulate(
         dense=recorder.output(),
         sampled=recorder.sampled,
         shape=shape,
-        notes=(*((engine.detail,) if engine.detail else ()), *flags.sentences),
+        notes=(*((engine.detail,) if engine.detail else ()), *engine.remarks(), *flags.sentences),
     )
 
 
 def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progress) -> Status:
     """Advance piece by piece until the end or a reason to stop."""
-    recorder.begin(engine.first)
     try:
+        recorder.begin(engine.first)
         while recorder.stopped is None:
             status = engine.status()
             if status is not None:

@@ -164,7 +164,9 @@ def _layout(shape: StateShape) -> Any:
 
 
 def _plain(node: Any) -> Any:
-    if isinstance(node, ndarray):
+    if (
+        isinstance(node, ndarray) and node.dtype.kind == "f"
+    ):  # others, masks for instance, are not in the file
         return int(node.flat[0])
     if type(node) is dict and all(isinstance(key, str) for key in node):
         return {"dict": [[key, _plain(value)] for key, value in node.items()]}
