@@ -113,7 +113,7 @@ class RosenbrockEngine(Engine):
 
     def _cause(self) -> Status:
         """Why steps became too small: numbers that are not finite ahead, a blow-up, or neither."""
-        u = self.cursor.u
+        u = jnp.asarray(self.cursor.u)
         speed = np.asarray(self.system.field(u))
         state = np.asarray(self.system.state(u))
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):

@@ -23,6 +23,8 @@ from implicitbias.problems import Kind, Model, Objective, Reparametrized
 
 # A leaf far smaller than the rest is held to this fraction of the rest's size.
 _LEAF_FLOOR = 1e-3
+# In least normal numbers: the compiler multiplies this by rtol, which must not make it 0.
+_TINY = 1e12
 # Up to rounding: predictions of single rows are those of the batch.
 _ROWS_AGREE = 1e-6
 
@@ -119,7 +121,9 @@ def assumed_system(
         objective=objective,
         shape=shape,
         weight_decay=weight_decay,
-        smallest=numerics.asarray(numerics.maximum(smallest, np.finfo(theta.dtype).tiny), theta.dtype),
+        smallest=numerics.asarray(
+            numerics.maximum(smallest, _TINY * np.finfo(theta.dtype).tiny), theta.dtype
+        ),
         algebra=_algebra(readout, len(u) - shape.size, shape.size, max_bytes),
         by_rows=by_rows,
         by_entries=diagonal,
