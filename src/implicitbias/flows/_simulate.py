@@ -56,7 +56,7 @@ def simulate(
 
     Returns:
         A `Trajectory`. Where the integration stopped early its `status` says why, and what was reached is there.
-        A keyboard interrupt returns what has been kept until then. The first call for a model and its shapes compiles;
+        A keyboard interrupt returns what has been kept until then, if anything has. The first call for a model and its shapes compiles;
         other data, scales, weight decays, starts, t1 or rtol do not.
 
     Raises:
@@ -115,8 +115,8 @@ def simulate(
 
 def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progress) -> Status:
     """Advance piece by piece until the end or a reason to stop."""
+    recorder.begin(engine.first)  # an interrupt before anything is kept passes through
     try:
-        recorder.begin(engine.first)
         while recorder.stopped is None:
             status = engine.status()
             if status is not None:
