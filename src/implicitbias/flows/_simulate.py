@@ -56,8 +56,8 @@ def simulate(
 
     Returns:
         A `Trajectory`. Where the integration stopped early its `status` says why, and what was reached is there.
-        A keyboard interrupt returns what has been kept until then, if anything has. The first call for a model and its shapes compiles;
-        other data, scales, weight decays, starts, t1 or rtol do not.
+        A keyboard interrupt returns what has been kept until then, if anything has. The first call for a model and its
+        shapes compiles; other data, scales, weight decays, starts, t1 or rtol do not.
 
     Raises:
         InputError: t1 missing or not positive, unsorted times, rtol outside (0, 0.1], a start of the wrong shape, a
