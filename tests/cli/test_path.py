@@ -173,7 +173,7 @@ class TestPrinted:
         assert "data.csv: target y, 30 rows, 5 features" in out
         assert "+feature 0" in out
         assert "Converged" in out
-        assert "Certificate: the point is proved" in out
+        assert "Certificate. Proved: the point minimises" in out
         assert "implicitbias path" in out.splitlines()[-1]
         assert "--out data-path" in out.splitlines()[-1]
 
@@ -230,7 +230,7 @@ class TestPrinted:
         def cut(problem: ib.LeastSquares, on_jump: object) -> ib.SaddlePath:
             path = ib.saddle_path(problem, max_jumps=1)
             values = {name: getattr(path, name) for name in ib.SaddlePath.__dataclass_fields__}
-            bad = ib.Certificate(False, 0.5, {"a residual": 0.5}, 1e-9, "the point is not proved")
+            bad = ib.Certificate("the point is optimal", 0.5, {"a residual": 0.5}, 1e-9)
             return ib.SaddlePath(**{**values, "certificate": bad, "status": ib.Status.NOT_CERTIFIED})
 
         monkeypatch.setattr(_path_job, "saddle_path", cut)

@@ -1,4 +1,4 @@
-"""Certificates are values: frozen, picklable, readable."""
+"""Certificates are values: the verdict follows from the numbers; frozen, picklable, readable."""
 
 import dataclasses
 import pickle
@@ -8,35 +8,79 @@ import pytest
 
 import implicitbias as ib
 
-GOOD = ib.Certificate(True, 1e-17, {"stationarity": 2e-16}, 1e-9, "the point is optimal")
+GOOD = ib.Certificate("the point is optimal", 1e-17, {"stationarity": 2e-16}, 1e-9)
 
 
 def test_it_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
+        GOOD.gap = 0.0
+    with pytest.raises(AttributeError):
         GOOD.holds = False
     with pytest.raises(TypeError):
         GOOD.residuals["stationarity"] = 0.0
 
 
+# Oracle: the comparison by hand.
+@pytest.mark.parametrize(
+    ("gap", "residual", "bound", "expected"),
+    [
+        (1e-9, 1e-9, None, True),  # at the bounds
+        (None, 1e-9, None, True),
+        (1.1e-9, 0.0, None, False),
+        (0.0, 1.1e-9, None, False),
+        (0.0, 1e-7, 1e-6, True),
+        (0.0, 1e-5, 1e-6, False),
+        (np.nan, 0.0, None, False),
+        (0.0, np.nan, None, False),
+        (0.0, np.inf, 1e-6, False),
+    ],
+)
+def test_the_verdict_follows_from_the_numbers(
+    gap: float | None, residual: float, bound: float | None, expected: bool
+) -> None:
+    tolerances = {} if bound is None else {"r": bound}
+    certificate = ib.Certificate("it is so", gap, {"r": residual, "other": 0.0}, 1e-9, tolerances)
+    assert certificate.holds is expected
+    assert certificate.sentence.startswith("Proved: it is so." if expected else "Not proved: it is so; ")
+
+
+def test_no_verdict_can_be_passed_in() -> None:
+    with pytest.raises(TypeError):
+        ib.Certificate("it is so", 0.0, {}, 1e-9, holds=True)
+    with pytest.raises(ib.InputError, match="computed from numbers"):
+        ib.Certificate("it is so", True, {}, 1e-9)
+    with pytest.raises(ib.InputError, match="optimal is False"):
+        ib.Certificate("it is so", 0.0, {"optimal": False}, 1e-9)
+
+
+def test_a_bound_belongs_to_a_residual() -> None:
+    with pytest.raises(ib.InputError, match="'b', which is no residual; there are a"):
+        ib.Certificate("it is so", 0.0, {"a": 0.0}, 1e-9, {"b": 1.0})
+
+
 def test_the_callers_dictionary_is_copied() -> None:
     mine = {"stationarity": 1.0}
-    certificate = ib.Certificate(False, 0.0, mine, 1e-9, "")
+    certificate = ib.Certificate("it is so", 0.0, mine, 1e-9)
     mine["stationarity"] = 0.0
     assert certificate.residuals["stationarity"] == 1.0
 
 
 def test_a_numpy_gap_becomes_a_python_one() -> None:
-    assert type(ib.Certificate(True, np.float64(0.5), {}, 1e-9, "").gap) is float
+    assert type(ib.Certificate("it is so", np.float64(0.5), {}, 1e-9).gap) is float
 
 
 def test_it_pickles() -> None:
     copy = pickle.loads(pickle.dumps(GOOD))
     for field in dataclasses.fields(GOOD):
         assert getattr(copy, field.name) == getattr(GOOD, field.name)
+    assert copy.fingerprint() == GOOD.fingerprint()
 
 
 def test_it_reads_as_text() -> None:
     text = str(GOOD)
-    assert text.startswith("holds: the point is optimal")
-    assert "stationarity 2.0e-16" in text
-    assert str(dataclasses.replace(GOOD, holds=False)).startswith("DOES NOT HOLD")
+    assert text.startswith("Proved: the point is optimal.")
+    assert "stationarity 2.0e-16 (at most 1e-09)" in text
+    worse = dataclasses.replace(GOOD, residuals={"stationarity": 0.5}, remark="Look again.")
+    assert worse.sentence == (
+        "Not proved: the point is optimal; stationarity is 5e-01, at most 1e-09 is accepted. Look again."
+    )

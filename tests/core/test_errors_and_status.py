@@ -18,7 +18,7 @@ def test_the_base_is_no_value_error() -> None:
 
 
 def test_infeasibility_carries_its_proof() -> None:
-    proof = ib.Certificate(True, 0.0, {"farkas": 0.0}, 1e-9, "no point separates the labels")
+    proof = ib.Certificate("no point separates the labels", 0.0, {"farkas": 0.0}, 1e-9)
     with pytest.raises(ib.InfeasibleError, match="no margin") as caught:
         raise ib.InfeasibleError("no margin", proof)
     assert caught.value.certificate is proof
@@ -26,7 +26,7 @@ def test_infeasibility_carries_its_proof() -> None:
 
 # Oracle: an error that reaches the parent from a worker process is unpickled there.
 def test_infeasibility_pickles() -> None:
-    proof = ib.Certificate(True, 0.0, {"farkas": 0.0}, 1e-9, "no point separates the labels")
+    proof = ib.Certificate("no point separates the labels", 0.0, {"farkas": 0.0}, 1e-9)
     copy = pickle.loads(pickle.dumps(ib.InfeasibleError("no margin", proof)))
     assert str(copy) == "no margin"
     assert copy.certificate.sentence == proof.sentence

@@ -1,45 +1,106 @@
 """A certificate: numbers that prove, or refute, that a point is what it is said to be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.values import Fingerprinted
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
-    """Numbers that prove, or refute, that a point is what it is said to be.
+class Certificate(Fingerprinted):
+    """Numbers that prove, or refute, that a point is what it is said to be; the verdict is computed from them.
 
     Attributes:
-        holds: whether every residual that counts and the gap are at most `tolerance`.
-        gap: the relative duality gap (0 at an optimum; `nan` where the statement has none).
+        statement: what is claimed of the point, for instance "the point minimises ||w||_1 over the minimisers of the
+            loss".
+        gap: the relative duality gap, 0 at an optimum; None where the statement has none.
         residuals: named non-negative numbers; each is relative, so that 1e-9 means nine digits.
-        tolerance: the bound that `holds` uses.
-        sentence: what is certified, or what fails, in words.
+        tolerance: the bound of the gap and of every residual without a bound of its own.
+        tolerances: bounds of the residuals that are held to another one.
+        remark: a further sentence for the reader.
+        holds: whether the gap and every residual are at most their bounds (derived; a NaN fails).
+        sentence: the verdict in words (derived).
+
+    Raises:
+        InputError: a residual or a bound that is not a number, or a bound of a residual that is not there.
 
     Examples:
         >>> import implicitbias as ib
         >>> problem = ib.LeastSquares([[1.0, 2.0], [0.0, 1.0]], [2.0, 1.0])
         >>> ib.certify(problem, [0.0, 1.0], ib.MinL1()).holds
         True
+        >>> ib.Certificate("two numbers agree", None, {"difference": 1e-3}, 1e-9).sentence
+        'Not proved: two numbers agree; difference is 1e-03, at most 1e-09 is accepted.'
     """
 
-    holds: bool
-    gap: float
+    statement: str
+    gap: float | None
     residuals: Mapping[str, float]
     tolerance: float
-    sentence: str
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    remark: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "residuals", MappingProxyType(dict(self.residuals)))
-        object.__setattr__(self, "holds", bool(self.holds))
-        object.__setattr__(self, "gap", float(self.gap))
+        keep = object.__setattr__
+        keep(self, "gap", None if self.gap is None else _number("gap", self.gap))
+        keep(self, "tolerance", _number("tolerance", self.tolerance))
+        for name in ("residuals", "tolerances"):
+            values = {key: _number(key, value) for key, value in getattr(self, name).items()}
+            keep(self, name, MappingProxyType(values))
+        unknown = [name for name in self.tolerances if name not in self.residuals]
+        if unknown:
+            raise InputError(
+                f"tolerances has a bound for {unknown[0]!r}, which is no residual; there are "
+                f"{', '.join(self.residuals)}"
+            )
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gap and every residual are at most their bounds."""
+        return not self._failures()
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words: what is proved, or what is not proved and which number stands in the way."""
+        failures = self._failures()
+        if not failures:
+            text = f"Proved: {self.statement}."
+        else:
+            name, value, bound = failures[0]
+            text = f"Not proved: {self.statement}; {name} is {value:.0e}, at most {bound:.0e} is accepted."
+        return f"{text} {self.remark}".rstrip()
+
+    def _failures(self) -> list[tuple[str, float, float]]:
+        """The (name, value, bound) of every number that is larger than its bound, or NaN."""
+        numbers = [] if self.gap is None else [("gap", self.gap, self.tolerance)]
+        numbers += [
+            (name, value, self.tolerances.get(name, self.tolerance)) for name, value in self.residuals.items()
+        ]
+        return [(name, value, bound) for name, value, bound in numbers if not value <= bound]
 
     def __str__(self) -> str:
-        lines = [("holds: " if self.holds else "DOES NOT HOLD: ") + self.sentence]
-        lines.append(f"  gap {self.gap:.1e}   (tolerance {self.tolerance:.0e})")
-        lines += [f"  {name} {value:.1e}" for name, value in self.residuals.items()]
+        lines = [self.sentence]
+        if self.gap is not None:
+            lines.append(f"  gap {self.gap:.1e} (at most {self.tolerance:.0e})")
+        for name, value in self.residuals.items():
+            lines.append(f"  {name} {value:.1e} (at most {self.tolerances.get(name, self.tolerance):.0e})")
         return "\n".join(lines)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # A mapping proxy does not pickle; rebuild from a plain dictionary.
-        return (type(self), (self.holds, self.gap, dict(self.residuals), self.tolerance, self.sentence))
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy does not pickle; rebuild from plain dictionaries.
+        numbers = (self.gap, dict(self.residuals), self.tolerance, dict(self.tolerances))
+        return (type(self), (self.statement, *numbers, self.remark))
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool):
+        raise InputError(
+            f"{name} is {value!r}; a verdict is computed from numbers: pass the number that decides, such as a residual"
+        )
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {value!r}, a number is expected") from error

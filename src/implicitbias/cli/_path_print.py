@@ -34,13 +34,11 @@ def print_report(report: PathReport) -> None:
         console.print(Text(chosen_sentence(report)))
     certificate = path.certificate
     console.print(Text(path.status.value, style="" if path.status.ok else "bold red"))
-    said = f"Certificate: {certificate.sentence} (gap {certificate.gap:.0e}, tolerance {certificate.tolerance:.0e})"
-    console.print(
-        Text(
-            said if certificate.holds else f"DOES NOT HOLD. {said}",
-            style="" if certificate.holds else "bold red",
-        )
-    )
+    tolerance = f"tolerance {certificate.tolerance:.0e}"
+    numbers = tolerance if certificate.gap is None else f"gap {certificate.gap:.0e}, {tolerance}"
+    style = "" if certificate.holds else "bold red"
+    said = f"Certificate. {certificate.sentence} ({numbers})"
+    console.print(Text(said if certificate.holds else f"DOES NOT HOLD. {said}", style=style))
 
 
 def _shown(report: PathReport) -> Iterator[int | None]:

@@ -161,7 +161,7 @@ class SaddlePath:
             {
                 "status": self.status.name,
                 "certificate_holds": int(self.certificate.holds),
-                "certificate_gap": self.certificate.gap,
+                "certificate_gap": np.nan if self.certificate.gap is None else self.certificate.gap,
                 "time_unit": "slow time: flow time / ln(1/alpha)"
                 if self.growth_times is None
                 else "slow time, in the unit of the growth times",

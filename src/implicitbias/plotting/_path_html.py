@@ -4,8 +4,6 @@ import json
 from html import escape
 from importlib.resources import files
 
-import numpy as np
-
 from implicitbias.plotting._path_charts import (
     Drawing,
     coefficient_chart,
@@ -56,7 +54,7 @@ def _head(report: PathReport, title: str) -> str:
         ("R² at the end", short(float(report.r2[-1]))),
     ]
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
-    said = [path.status.value, f"Certificate: {path.certificate.sentence}."]
+    said = [path.status.value, f"Certificate. {path.certificate.sentence}"]
     if report.validation is not None:
         said.insert(0, chosen_sentence(report))
     text = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
@@ -185,13 +183,11 @@ def _table(heads: list[str], rows: list[str]) -> str:
 def _facts(report: PathReport) -> str:
     certificate = report.path.certificate
     facts = dict(report.facts)
+    numbers = {} if certificate.gap is None else {"gap": certificate.gap}
+    numbers |= certificate.residuals
     facts["certificate"] = (
         f"{'holds' if certificate.holds else 'DOES NOT HOLD'}, tolerance {certificate.tolerance:.0e}: "
-        + ", ".join(
-            f"{name} {value:.1e}"
-            for name, value in {"gap": certificate.gap, **certificate.residuals}.items()
-            if np.isfinite(value)
-        )
+        + ", ".join(f"{name} {value:.1e}" for name, value in numbers.items())
     )
     facts["theory"] = "Pesme and Flammarion 2023, arXiv 2304.00488"
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())

@@ -33,7 +33,7 @@ def end_claims(point: str, path: SaddlePath) -> list[Claim]:
         ),
         at_most(
             point, "and its own dual proves that (relative duality gap)", f"{_PAPER}, implicit bias",
-            (certificate.gap, certificate.tolerance),
+            (np.nan if certificate.gap is None else certificate.gap, certificate.tolerance),
             Assumption.checked("the dual is feasible", certificate.residuals["dual_feasibility"] <= 1e-9),
         ),
     ]  # fmt: skip

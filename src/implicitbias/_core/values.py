@@ -1,0 +1,66 @@
+"""Frozen values: what users construct is set once, in the constructor, and never changes."""
+
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen
+
+_SETTLED = "_settled"
+
+
+class Fingerprinted:
+    """A value with a content hash."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of the content: equal for equal values, in every process and on every machine.
+
+        It covers the class, the settings, and the type, shape and bytes of arrays. A function counts by its byte code,
+        its constants, its defaults, what it closes over and the global names that it uses; another minor version of
+        Python may give such a value another fingerprint.
+
+        Returns:
+            64 hexadecimal digits (SHA-256).
+
+        Raises:
+            InputError: the value holds an object whose content is unknown; the message says which and where.
+        """
+        from implicitbias._core.fingerprints import fingerprint
+
+        return fingerprint(self)
+
+
+class Value(Fingerprinted):
+    """A frozen value. The constructor calls `_settle` once with every field; whatever else it keeps is a cache."""
+
+    def _settle(self, fields: Mapping[str, Any]) -> None:
+        """Set the fields. They are what counts for equality of content, for pickling and for the fingerprint."""
+        vars(self).update(fields)
+        vars(self)[_SETTLED] = tuple(fields)
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the settled fields by name."""
+        return {name: vars(self)[name] for name in vars(self)[_SETTLED]}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenInstanceError(_refusal(self, f"set {name!r}", name))
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(_refusal(self, f"delete {name!r}", name))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._fields()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickling drops the read-only flag of arrays.
+        self._settle(
+            {name: frozen(item) if isinstance(item, ndarray) else item for name, item in state.items()}
+        )
+
+
+def _refusal(value: Value, attempt: str, name: str) -> str:
+    kind = type(value).__name__
+    hint = f"make a new one: type ib.{kind}(..., {name}=...)" if name in vars(value) else "make a new one"
+    return f"cannot {attempt}: a {kind} is a frozen value that never changes; {hint}"
