@@ -16,6 +16,16 @@ def frozen(array: Any) -> ndarray:
     return view
 
 
+def kept(value: Any) -> Any:
+    """A read-only copy of an array or a list, for values that are checked later; anything else as it is."""
+    if isinstance(value, (ndarray, list)):
+        try:
+            return frozen(np.array(value))
+        except ValueError:  # rows of unequal lengths: refused where it is checked
+            return value
+    return value
+
+
 def as_float(value: Any) -> float:
     """A real number as a float; inf for a whole number beyond float64."""
     try:

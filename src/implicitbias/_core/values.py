@@ -31,6 +31,10 @@ class Fingerprinted:
 
         return fingerprint(self)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickling drops the read-only flag of arrays.
+        vars(self).update({name: _sealed(item) for name, item in state.items()})
+
 
 class Value(Fingerprinted):
     """A frozen value. The constructor calls `_settle` once with every field; whatever else it keeps is a cache."""
@@ -54,10 +58,19 @@ class Value(Fingerprinted):
         return self._fields()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Pickling drops the read-only flag of arrays.
-        self._settle(
-            {name: frozen(item) if isinstance(item, ndarray) else item for name, item in state.items()}
-        )
+        self._settle({name: _sealed(item) for name, item in state.items()})
+
+
+def _sealed(item: Any) -> Any:
+    """The item with its arrays read-only: an array, a sparse matrix, or a tuple of them."""
+    if isinstance(item, ndarray):
+        return frozen(item)
+    if type(item) is tuple:
+        return tuple(_sealed(part) for part in item)
+    if type(item).__module__.startswith("scipy.sparse"):
+        for array in (item.data, item.indices, item.indptr):
+            array.flags.writeable = False
+    return item
 
 
 def _refusal(value: Value, attempt: str, name: str) -> str:

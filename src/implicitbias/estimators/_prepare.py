@@ -98,10 +98,7 @@ def prepare(
         raise InputError(
             "X is ShiftedColumns, centred rows already; type prepare(X, y) with the plain matrix"
         )
-    raw = LeastSquares(X, y)
-    if feature_names is not None and len(feature_names) != raw.shape[1]:
-        raise InputError(f"feature_names has {len(feature_names)} names, X has {raw.shape[1]} columns")
-    names = raw.feature_names if feature_names is None else feature_names
+    raw = LeastSquares(X, y, feature_names=feature_names)
     rows, targets = raw.X, raw.y
     weights = checked_weights(sample_weight, len(targets))
     if weights is None:
@@ -121,8 +118,7 @@ def prepare(
         targets = targets * np.sqrt(share)
     if isinstance(rows, ndarray):
         rows = DenseColumns(frozen(np.asfortranarray(rows)))  # of our own making: not copied once more
-    problem = LeastSquares(rows, targets)
-    problem.feature_names = names
+    problem = LeastSquares(rows, targets, feature_names=raw.feature_names)
     return Prepared(problem, frozen(x_offset), frozen(x_scale), y_offset)
 
 

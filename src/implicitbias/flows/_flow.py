@@ -7,12 +7,13 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
+from implicitbias._core.values import Value
 from implicitbias.flows._engine import Engine, Limits
 from implicitbias.problems import ModelFlags
 
 
-class Flow(ABC):
-    """A flow of training: it states its equation from a given start, and which engine drives it."""
+class Flow(Value, ABC):
+    """A flow of training, a frozen value: its equation from a given start, and the engine that drives it."""
 
     @abstractmethod
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:

@@ -53,10 +53,18 @@ class GradientDescent(Flow):
         (1000, [2.0, 1.0])
     """
 
+    problem: TrainingProblem
+    learning_rate: float
+    weight_decay: float
+
     def __init__(self, problem: TrainingProblem, learning_rate: float, weight_decay: float = 0.0) -> None:
-        self.problem = checked_problem(problem)
-        self.learning_rate = _checked_rate(learning_rate)
-        self.weight_decay = checked_weight_decay(weight_decay)
+        self._settle(
+            {
+                "problem": checked_problem(problem),
+                "learning_rate": _checked_rate(learning_rate),
+                "weight_decay": checked_weight_decay(weight_decay),
+            }
+        )
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return checked_start(self.problem, start)

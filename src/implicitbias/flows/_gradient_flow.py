@@ -53,9 +53,12 @@ class GradientFlow(Flow):
         [1.99, 0.99]
     """
 
+    problem: TrainingProblem
+    weight_decay: float
+
     def __init__(self, problem: TrainingProblem, weight_decay: float = 0.0) -> None:
-        self.problem = checked_problem(problem)
-        self.weight_decay = checked_weight_decay(weight_decay)
+        decay = checked_weight_decay(weight_decay)
+        self._settle({"problem": checked_problem(problem), "weight_decay": decay})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return checked_start(self.problem, start)

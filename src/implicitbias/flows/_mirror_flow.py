@@ -44,6 +44,9 @@ class MirrorFlow(Flow):
         [1.0, 0.5]
     """
 
+    problem: LeastSquares | Classification
+    potential: Potential
+
     def __init__(self, problem: LeastSquares | Classification, potential: Potential) -> None:
         if not isinstance(problem, (LeastSquares, Classification)):
             raise InputError(
@@ -62,7 +65,7 @@ class MirrorFlow(Flow):
                     f"the potential's {jax.tree_util.keystr(path).lstrip('.')} has {len(value)} entries, "
                     f"one for each of the {d} columns of X is expected"
                 )
-        self.problem, self.potential = problem, potential
+        self._settle({"problem": problem, "potential": potential})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " d"]]:
         return tree_shape(self.problem.predictor(start, "start"), "start")

@@ -5,9 +5,10 @@ from typing import Any
 
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
+from implicitbias._core.values import Fingerprinted
 
 
-class Criterion(ABC):
+class Criterion(Fingerprinted, ABC):
     """A property of a point that can be proved by numbers."""
 
     @abstractmethod

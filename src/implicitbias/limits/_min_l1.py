@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from implicitbias._core.arrays import kept
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias.limits._criterion import Criterion
@@ -59,6 +60,11 @@ class MinL1(Criterion):
 
     start: Any = None
     growth_times: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", kept(self.start))
+        if isinstance(self.growth_times, (tuple, list)):
+            object.__setattr__(self, "growth_times", tuple(kept(times) for times in self.growth_times))
 
     def certificate(self, problem: Any, point: Any) -> Certificate:
         if not isinstance(problem, LeastSquares):

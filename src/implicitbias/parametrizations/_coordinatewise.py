@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._diagonal import Diagonal
 from implicitbias.parametrizations._leaves import leaf
@@ -49,7 +50,7 @@ class Coordinatewise(Diagonal):
         if not callable(rho):
             raise InputError(f"rho is {rho!r}, a function is expected: {_HINT}")
         _refuse_mixing(rho)
-        self.rho = rho
+        self.rho = shared_function(rho)
 
     def formula(self, theta: Any) -> jax.Array:
         """rho(theta), on a JAX array."""

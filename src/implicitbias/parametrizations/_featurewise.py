@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
+from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._diagonal import Diagonal
 from implicitbias.parametrizations._growth_times import GrowthTimes
@@ -61,10 +62,11 @@ class Featurewise(Diagonal):
 
     def __init__(self, maps: Any) -> None:
         if callable(maps):
-            self.functions, self.rows = (maps,), None
+            self.functions, self.rows = (shared_function(maps),), None
             return
         if not isinstance(maps, (list, tuple)) or not maps or not all(callable(k) for k in maps):
             raise InputError(f"maps is {_what(maps)}, a function or a list of functions is expected; {_HINT}")
+        maps = [shared_function(k) for k in maps]
         # One function many times is traced once.
         places: dict[int, list[int]] = {}
         for i, k in enumerate(maps):

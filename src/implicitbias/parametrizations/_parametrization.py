@@ -13,11 +13,12 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
+from implicitbias._core.values import Fingerprinted
 from implicitbias.parametrizations._leaves import leaf
 from implicitbias.potentials import Potential
 
 
-class Parametrization(eqx.Module):
+class Parametrization(Fingerprinted, eqx.Module):
     r"""A map $w = G(\theta)$ from what is trained to what predicts.
 
     The gradient flow $\dot\theta = -J(\theta)^\top \nabla L(G(\theta))$, $J = DG$, moves w by

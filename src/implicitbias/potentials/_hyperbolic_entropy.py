@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias.potentials._potential import Potential
 
@@ -52,7 +53,7 @@ class HyperbolicEntropy(Potential):
         if not np.all(np.isfinite(value)) or (scale is not None and not np.all(value > 0.0)):
             expected = "a finite number" if scale is None else "a positive, finite number (alpha**2)"
             raise InputError(f"{name} is {value.tolist()}, {expected} is expected")
-        self.log_scale = value if scale is None else np.log(value)
+        self.log_scale = frozen(np.array(value) if scale is None else np.log(value))
 
     def value_formula(self, w: jax.Array) -> jax.Array:
         a = jnp.exp(self.log_scale)

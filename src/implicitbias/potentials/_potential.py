@@ -12,9 +12,10 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
+from implicitbias._core.values import Fingerprinted
 
 
-class Potential(eqx.Module):
+class Potential(Fingerprinted, eqx.Module):
     r"""A separable Legendre function $\phi(w) = \sum_i h_i(w_i)$.
 
     Subclasses give the four formulas that end in `_formula`; they are traced by JAX in float64, on (d,) arrays.

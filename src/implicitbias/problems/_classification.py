@@ -9,7 +9,7 @@ from implicitbias._core.arrays import frozen
 from implicitbias.problems._in_w import ProblemInW
 from implicitbias.problems._labels import two_classes
 from implicitbias.problems._loss_names import MARGIN_NAMES, checked_loss
-from implicitbias.problems._rows import checked_rows, checked_w
+from implicitbias.problems._rows import checked_names, checked_rows, checked_w
 
 
 class Classification(ProblemInW):
@@ -19,13 +19,14 @@ class Classification(ProblemInW):
         X: (n, d) dense array or DataFrame.
         y: (n,) labels of any two values; the larger (or later in the alphabet) counts as +1.
         loss: "logistic", log(1 + exp(-m)), or "exponential", exp(-m).
+        feature_names: d names of the columns; those of a DataFrame unless given.
 
     Attributes:
         X: (n, d) float64, read-only.
         y: (n,) -1.0 or 1.0, read-only.
         classes: the two labels, that of -1 first.
         loss_name: "logistic" or "exponential".
-        feature_names: column names of a DataFrame as strings, else None.
+        feature_names: the names of the columns as strings, None where there are none.
 
     Raises:
         InputError: labels of one value or of more than two, another loss, shapes that disagree, a single row, NaN,
@@ -43,11 +44,24 @@ class Classification(ProblemInW):
         [2.0, 1.0]
     """
 
-    def __init__(self, X: Any, y: Any, loss: Any = "logistic") -> None:
-        signs, self.classes = two_classes(y)
-        self.X, self.feature_names = checked_rows(X, len(signs))
-        self.y: Float64[ndarray, " n"] = signs
-        self.loss_name: str = checked_loss(loss, MARGIN_NAMES, own=False)
+    X: Float64[ndarray, "n d"]
+    y: Float64[ndarray, " n"]
+    classes: tuple[Any, Any]
+    loss_name: str
+    feature_names: tuple[str, ...] | None
+
+    def __init__(self, X: Any, y: Any, loss: Any = "logistic", *, feature_names: Any = None) -> None:
+        signs, classes = two_classes(y)
+        rows, names = checked_rows(X, len(signs))
+        self._settle(
+            {
+                "X": rows,
+                "y": signs,
+                "classes": classes,
+                "loss_name": checked_loss(loss, MARGIN_NAMES, own=False),
+                "feature_names": checked_names(feature_names, names, rows.shape[1]),
+            }
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,12 +11,13 @@ from scipy import sparse
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.values import Value
 
 # Entries that are made dense at a time.
 _BLOCK = 2**20
 
 
-class Columns(ABC):
+class Columns(Value, ABC):
     """An (n, d) matrix as the limits use it: products from both sides, single columns, and never a dense copy.
 
     Attributes:
@@ -62,10 +63,11 @@ class Columns(ABC):
 class DenseColumns(Columns):
     """An array in memory, or one in a file that is mapped into memory."""
 
+    X: ndarray
+
     def __init__(self, X: ndarray) -> None:
-        self.X = X
         n, d = X.shape
-        self.shape = (n, d)
+        self._settle({"X": X, "shape": (n, d)})
 
     def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
         if self.X.dtype == np.float64 and np.count_nonzero(w) >= len(w) // 8:
@@ -100,10 +102,11 @@ class DenseColumns(Columns):
 class SparseColumns(Columns):
     """A `scipy.sparse.csc_array` in canonical form."""
 
+    X: Any
+
     def __init__(self, X: Any) -> None:
-        self.X = X
         n, d = X.shape
-        self.shape = (int(n), int(d))
+        self._settle({"X": X, "shape": (int(n), int(d))})
 
     def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
         return self.X @ w
@@ -151,23 +154,24 @@ class ShiftedColumns(Columns):
         (2, 2)
     """
 
+    plain: SparseColumns
+    rows: Float64[ndarray, " n"]
+    shift: Float64[ndarray, " d"]
+
     def __init__(self, X: Any, rows: Any, shift: Any) -> None:
         if not sparse.issparse(X):
             raise InputError(
                 f"X is a {type(X).__name__}, a scipy.sparse matrix is expected; of a dense one subtract the means: "
                 "X - numpy.outer(rows, shift)"
             )
-        self.plain = SparseColumns(canonical(X))
-        self.shape = self.plain.shape
-        self.rows, self.shift = (
-            frozen(real_array(rows, "rows", ndim=1)),
-            frozen(real_array(shift, "shift", ndim=1)),
-        )
-        if (len(self.rows), len(self.shift)) != self.shape:
+        plain = SparseColumns(canonical(X))
+        rows, shift = real_array(rows, "rows", ndim=1), real_array(shift, "shift", ndim=1)
+        if (len(rows), len(shift)) != plain.shape:
             raise InputError(
-                f"X has shape {self.shape}, rows has {len(self.rows)} entries and shift {len(self.shift)}; "
+                f"X has shape {plain.shape}, rows has {len(rows)} entries and shift {len(shift)}; "
                 "one for each row and one for each column are expected"
             )
+        self._settle({"plain": plain, "shape": plain.shape, "rows": frozen(rows), "shift": frozen(shift)})
 
     def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
         return self.plain.combine(w) - self.rows * (self.shift @ w)

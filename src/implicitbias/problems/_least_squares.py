@@ -8,10 +8,17 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
-from implicitbias.problems._columns import DenseColumns
+from implicitbias.problems._columns import Columns, DenseColumns
 from implicitbias.problems._in_w import ProblemInW
 from implicitbias.problems._matrix_completion import MatrixCompletion
-from implicitbias.problems._rows import LARGEST, SMALLEST, checked_columns, checked_w, refuse_extreme
+from implicitbias.problems._rows import (
+    LARGEST,
+    SMALLEST,
+    checked_columns,
+    checked_names,
+    checked_w,
+    refuse_extreme,
+)
 
 
 class LeastSquares(ProblemInW):
@@ -22,11 +29,12 @@ class LeastSquares(ProblemInW):
             matrix, copied as CSC and never made dense; or a `numpy.memmap` of float64 or float32 (Fortran order is
             the fast one), which is not copied and must not change. Computations are in float64.
         y: (n,) targets.
+        feature_names: d names of the columns; those of a DataFrame unless given.
 
     Attributes:
         columns: X as the library uses it.
         y: (n,) float64, read-only.
-        feature_names: column names of a DataFrame as strings, else None.
+        feature_names: the names of the columns as strings, None where there are none.
 
     Raises:
         InputError: shapes that disagree, NaN or infinite values, a single row, no columns, text, or magnitudes whose
@@ -44,11 +52,16 @@ class LeastSquares(ProblemInW):
         0.0
     """
 
-    def __init__(self, X: Any, y: Any) -> None:
+    columns: Columns
+    y: Float64[ndarray, " n"]
+    feature_names: tuple[str, ...] | None
+
+    def __init__(self, X: Any, y: Any, *, feature_names: Any = None) -> None:
         y = real_array(y, "y", ndim=1)
-        self.columns, self.feature_names = checked_columns(X, len(y))
+        columns, names = checked_columns(X, len(y))
         refuse_extreme(y, "y")
-        self.y: Float64[ndarray, " n"] = frozen(y)
+        names = checked_names(feature_names, names, columns.shape[1])
+        self._settle({"columns": columns, "y": frozen(y), "feature_names": names})
 
     @staticmethod
     def entries(rows: Any, cols: Any, values: Any, shape: Any) -> MatrixCompletion:

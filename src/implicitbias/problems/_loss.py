@@ -6,8 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from implicitbias._core.values import Fingerprinted
 
-class Loss(eqx.Module):
+
+class Loss(Fingerprinted, eqx.Module):
     r"""The loss $\ell(f, y)$ of one row, as a function of its prediction f (k,); a problem takes the mean over rows.
 
     Subclasses give `value`; `derivative` and `root` follow from it by automatic differentiation, and may be given in

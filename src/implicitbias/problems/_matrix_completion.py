@@ -20,30 +20,40 @@ class MatrixCompletion(ProblemInW):
         rows: (n,) row of each observed entry, read-only.
         cols: (n,) its column, read-only.
         values: (n,) observed values, read-only.
-        predictor_shape: (m, k), the shape of W.
+        matrix_shape: (m, k), the shape of W.
     """
 
+    rows: Int64[ndarray, " n"]
+    cols: Int64[ndarray, " n"]
+    values: Float64[ndarray, " n"]
+    matrix_shape: tuple[int, int]
+
     def __init__(self, rows: Any, cols: Any, values: Any, shape: Any) -> None:
-        self._shape = _checked_shape(shape)
+        shape = _checked_shape(shape)
         values = real_array(values, "values", ndim=1)
         if len(values) == 0:
             raise InputError("values is empty, at least one observed entry is expected")
         refuse_extreme(values, "values")
-        self.values: Float64[ndarray, " n"] = frozen(values)
-        self.rows = _indices(rows, "rows", self._shape[0], len(values))
-        self.cols = _indices(cols, "cols", self._shape[1], len(values))
+        self._settle(
+            {
+                "rows": _indices(rows, "rows", shape[0], len(values)),
+                "cols": _indices(cols, "cols", shape[1], len(values)),
+                "values": frozen(values),
+                "matrix_shape": shape,
+            }
+        )
 
     @property
     def predictor_shape(self) -> tuple[int, ...]:
         """The shape of W: (m, k)."""
-        return self._shape
+        return self.matrix_shape
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "m k"]:
         """`w` as a checked float64 matrix."""
         array = real_array(w, name, ndim=2)
-        if array.shape != self._shape:
-            hint = f"; type {name} = {name}.T" if array.shape == self._shape[::-1] else ""
-            raise InputError(f"{name} has shape {array.shape}, {self._shape} is expected{hint}")
+        if array.shape != self.matrix_shape:
+            hint = f"; type {name} = {name}.T" if array.shape == self.matrix_shape[::-1] else ""
+            raise InputError(f"{name} has shape {array.shape}, {self.matrix_shape} is expected{hint}")
         return array
 
     def objective(self) -> Any:
@@ -57,7 +67,7 @@ class MatrixCompletion(ProblemInW):
         return Objective(readout, jnp.asarray(self.values)[:, None], Squared())
 
     def __repr__(self) -> str:
-        return f"LeastSquares.entries(n={len(self.values)}, shape={self._shape})"
+        return f"LeastSquares.entries(n={len(self.values)}, shape={self.matrix_shape})"
 
 
 def _checked_shape(shape: Any) -> tuple[int, int]:

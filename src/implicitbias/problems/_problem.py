@@ -1,5 +1,6 @@
 """Any model: predictions from parameters, targets, a loss."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.fingerprints import shared_function
 from implicitbias.problems._labels import class_indices, two_classes
 from implicitbias.problems._loss_names import MARGIN_NAMES, NAMES, checked_loss
 from implicitbias.problems._training import TrainingProblem
@@ -19,7 +21,7 @@ class Problem(TrainingProblem):
     Args:
         model: model(params, X) -> predictions (n,) or (n, k), written with `jax.numpy`; params is any pytree of
             floating-point arrays (a tuple, a dict, an equinox module, the variables of a flax module), and reaches the
-            model in float64. A new function object compiles anew: define it once.
+            model in float64. Functions of equal content (code, defaults, closure, globals) share what is compiled.
         X: (n, ...) inputs; floating-point ones are computed in float64, arrays of integers (tokens) and booleans are
             kept as they are.
         y: targets. "squared": (n,) or (n, k), as the predictions. "logistic", "exponential": (n,) labels of any two
@@ -51,17 +53,31 @@ class Problem(TrainingProblem):
         0.25
     """
 
+    model: Any
+    X: ndarray
+    y: ndarray
+    classes: tuple[Any, Any] | None
+    loss_function: Any
+
     def __init__(self, model: Any, X: Any, y: Any, loss: Any = "squared") -> None:
         if not callable(model):
             raise InputError(
                 f"model is a {type(model).__name__}, a function model(params, X) -> predictions is expected; "
                 "for an equinox module type model=lambda net, X: jax.vmap(net)(X), and pass the module as params"
             )
-        self.model, self.loss_function = model, checked_loss(loss, NAMES, own=True)
-        self.X = _checked_inputs(X)
-        self.y, self.classes = _checked_targets(y, self.loss_function)
-        if len(self.X) != len(self.y):
-            raise InputError(f"X has {len(self.X)} rows and y has {len(self.y)}, they must agree")
+        loss_function, inputs = checked_loss(loss, NAMES, own=True), _checked_inputs(X)
+        targets, classes = _checked_targets(y, loss_function)
+        if len(inputs) != len(targets):
+            raise InputError(f"X has {len(inputs)} rows and y has {len(targets)}, they must agree")
+        self._settle(
+            {
+                "model": shared_function(model),
+                "X": inputs,
+                "y": targets,
+                "classes": classes,
+                "loss_function": loss_function,
+            }
+        )
 
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
         """The `TreeShape` of the parameters and their entries in one vector, or an `InputError`.
@@ -73,12 +89,16 @@ class Problem(TrainingProblem):
         from implicitbias.problems._model_output import refuse_output
 
         shape, flat = tree_shape(params, name)
-        fitting = vars(self).setdefault("_fitting", set())
-        if shape.key not in fitting:  # tracing takes milliseconds
+        if shape.key not in self._fitting:  # tracing takes milliseconds
             with double_precision():
                 refuse_output(self, shape, flat)
-            fitting.add(shape.key)
+            self._fitting.add(shape.key)
         return shape, flat
+
+    @cached_property
+    def _fitting(self) -> set[Any]:
+        """The keys of the shapes of parameters that were found to fit the model."""
+        return set()
 
     def objective(self) -> Any:
         """The `Objective` in the parameters, with JAX arrays; called under double precision."""

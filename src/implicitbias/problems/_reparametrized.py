@@ -19,6 +19,9 @@ class ReparametrizedProblem(TrainingProblem):
         G: the parametrization.
     """
 
+    problem: ProblemInW
+    G: Any
+
     def __init__(self, problem: ProblemInW, G: Any) -> None:
         if isinstance(G, type) and issubclass(G, Map):
             raise InputError(f"G is the class {G.__name__}, an instance is expected: type {G.__name__}()")
@@ -26,7 +29,7 @@ class ReparametrizedProblem(TrainingProblem):
             raise InputError(
                 f"G is {G!r}, a parametrization is expected: type problem.reparametrize(ib.HadamardProduct())"
             )
-        self.problem, self.G = problem, G
+        self._settle({"problem": problem, "G": G})
 
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
         """The `TreeShape` of theta and its entries in one vector, or an `InputError`."""

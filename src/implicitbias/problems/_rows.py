@@ -1,5 +1,6 @@
 """The data X that linear problems share, checked."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,18 @@ def _as_columns(X: Any) -> tuple[Columns, tuple[str, ...] | None]:
 
 def _is_packed(X: ndarray) -> bool:
     return X.flags.c_contiguous or X.flags.f_contiguous
+
+
+def checked_names(given: Any, of_frame: tuple[str, ...] | None, d: int) -> tuple[str, ...] | None:
+    """The names of the d columns: those that are given, else those of a DataFrame."""
+    if given is None:
+        return of_frame
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InputError(f"feature_names is {given!r}, a list of {d} names is expected")
+    names = tuple(str(name) for name in given)
+    if len(names) != d:
+        raise InputError(f"feature_names has {len(names)} names, X has {d} columns")
+    return names
 
 
 def refuse_non_finite_columns(columns: Columns, indices: ndarray) -> None:

@@ -1,6 +1,7 @@
 """What every problem offers: loss, gradient, predictions and the objective that flows integrate."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,11 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
+from implicitbias._core.values import Value
 
-_KEPT = "_double_objective"
 
-
-class TrainingProblem(ABC):
-    """A mean loss over rows as a function of parameters. What needs JAX imports it where it is called."""
+class TrainingProblem(Value, ABC):
+    """A frozen value: a mean loss over rows as a function of parameters. JAX is imported where it is needed."""
 
     @abstractmethod
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
@@ -24,15 +24,13 @@ class TrainingProblem(ABC):
     def objective(self) -> Any:
         """The `Objective`, with JAX arrays; called under double precision."""
 
-    @property
+    @cached_property
     def double_objective(self) -> Any:
         """The `Objective` in float64, made once."""
         from implicitbias._core.precision import double_precision
 
-        if _KEPT not in vars(self):
-            with double_precision():
-                vars(self)[_KEPT] = self.objective()
-        return vars(self)[_KEPT]
+        with double_precision():
+            return self.objective()
 
     def loss(self, params: Any) -> float:
         """The mean loss over the rows.
@@ -107,15 +105,6 @@ class TrainingProblem(ABC):
             slope, losses, predictions = (np.asarray(part) for part in parts)
         _refuse_gradient(shape, slope, losses, predictions)
         return slope
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in (_KEPT, "_fitting")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # Pickling drops the read-only flag, and with it the compiled code's signature.
-        self.__dict__.update(
-            {key: frozen(value) if isinstance(value, ndarray) else value for key, value in state.items()}
-        )
 
 
 def _bad_rows(array: ndarray) -> ndarray:
