@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from implicitbias.plotting import plot as plot
     from implicitbias.potentials import HyperbolicEntropy as HyperbolicEntropy
     from implicitbias.potentials import Potential as Potential
+    from implicitbias.potentials import QuadraticForm as QuadraticForm
+    from implicitbias.potentials import SeparablePotential as SeparablePotential
     from implicitbias.potentials import SquaredNorm as SquaredNorm
     from implicitbias.problems import Classification as Classification
     from implicitbias.problems import LeastSquares as LeastSquares
@@ -63,7 +65,7 @@ _ROOMS = {
         "SquareDifference",
     ),
     "plotting": ("plot",),
-    "potentials": ("HyperbolicEntropy", "Potential", "SquaredNorm"),
+    "potentials": ("HyperbolicEntropy", "Potential", "QuadraticForm", "SeparablePotential", "SquaredNorm"),
     "problems": ("Classification", "LeastSquares", "Loss", "Problem"),
     "trajectories": ("Trajectory",),
 }
@@ -93,9 +95,11 @@ __all__ = [
     "Parametrization",
     "Potential",
     "Problem",
+    "QuadraticForm",
     "SaddlePath",
     "SaddlePathRegressor",
     "SaddlePathRegressorCV",
+    "SeparablePotential",
     "SquareDifference",
     "SquaredNorm",
     "Status",

@@ -10,8 +10,8 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 import implicitbias as ib
+from implicitbias._core.linear_maps import ShiftedMap
 from implicitbias.estimators import prepare
-from implicitbias.problems import ShiftedColumns
 
 
 def _rows(n: int = 12, d: int = 5, seed: int = 0) -> tuple[ndarray, ndarray]:
@@ -215,7 +215,7 @@ class TestSparse:
     def test_nothing_is_densified(self) -> None:
         thin = sparse.random_array((1000, 200_000), density=1e-5, rng=np.random.default_rng(0))
         prepared = prepare(thin, np.arange(1000.0), np.arange(1000), standardize=True)
-        assert isinstance(prepared.problem.columns, ShiftedColumns)
+        assert isinstance(prepared.problem.columns, ShiftedMap)
         assert prepared.problem.columns.plain.X.nnz <= thin.nnz
         plain = prepare(thin, np.arange(1000.0), fit_intercept=False, standardize=True)
         assert plain.problem.X.nnz == thin.nnz
@@ -255,4 +255,4 @@ def test_bad_settings_are_refused(arguments: dict[str, object], words: str) -> N
     with pytest.raises(ib.InputError, match=words):
         prepare(np.eye(3), [1.0, 2.0, 3.0], **arguments)
     with pytest.raises(ib.InputError, match="centred rows already"):
-        prepare(ShiftedColumns(sparse.csc_array(np.eye(3)), np.ones(3), np.zeros(3)), [1.0, 2.0, 3.0])
+        prepare(ShiftedMap(sparse.csc_array(np.eye(3)), np.ones(3), np.zeros(3)), [1.0, 2.0, 3.0])

@@ -20,6 +20,8 @@ POTENTIALS: dict[str, ib.Potential] = {
     "3 times the squared norm": 3 * ib.SquaredNorm(),
     "half a hyperbolic entropy, three scales": 0.5 * ib.HyperbolicEntropy([0.1, 1.0, 20.0]),
     "half a hyperbolic entropy, alpha = 1e-100": 0.5 * ib.HyperbolicEntropy(log_scale=2 * np.log(10) * -100),
+    "quadratic form": ib.QuadraticForm([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 1.0]]),
+    "3 times a quadratic form": 3 * ib.QuadraticForm(np.diag([1.0, 0.1, 10.0]) + 0.05),
 }
 
 _u, _v = np.array([1.0, -0.5, 2.0]), np.array([0.3, 0.1, -1.0])

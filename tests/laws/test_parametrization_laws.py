@@ -14,6 +14,7 @@ import implicitbias as ib
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations import Diagonal, ExponentialChart, FactoredMatrix, TwoLayerDiagonal
 from tests.laws.registry import MIRRORED, PARAMETRIZATIONS
+from tests.potentials._formulas import slope as slope_of
 
 
 def over(names: list[str]) -> pytest.MarkDecorator:
@@ -116,7 +117,7 @@ def test_the_entry_kernel_is_the_tangent_kernel_at_the_entries(G: FactoredMatrix
 @over(list(MIRRORED))
 def test_the_metric_is_that_of_the_potential(G: ib.Parametrization, theta: Any) -> None:
     phi, J = G.potential(theta), jacobian(G, theta)
-    slope = phi._apply(phi.inverse_mirror_slope_formula, phi.mirror(G(theta)), "z")
+    slope = slope_of(phi, phi.mirror(G(theta)))
     np.testing.assert_allclose(J @ J.T, np.diag(slope), rtol=1e-12, atol=1e-14)
 
 

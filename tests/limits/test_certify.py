@@ -9,8 +9,8 @@ from numpy import ndarray
 from sklearn.linear_model import Lasso, lars_path
 
 import implicitbias as ib
+from implicitbias._core.linear_maps import DenseMap
 from implicitbias.limits._dual_values import exact_dual
-from implicitbias.problems import DenseColumns
 from tests.oracles.lp import least_l1
 
 
@@ -181,7 +181,7 @@ def test_exact_dual_is_the_rounded_exact_sum() -> None:
     rng = np.random.default_rng(0)
     X, parts = rng.standard_normal((7, 3)) * 10.0 ** rng.uniform(-6, 6, 3), rng.standard_normal((2, 7))
     parts[0] *= 1e9
-    s, _ = exact_dual(DenseColumns(X), np.zeros(3), parts, np.ones(3, dtype=bool))
+    s, _ = exact_dual(DenseMap(X), np.zeros(3), parts, np.ones(3, dtype=bool))
     for i in range(3):
         exact = sum(Fraction(X[j, i]) * Fraction(part[j]) for part in parts for j in range(7))
         assert s[i] == float(exact)

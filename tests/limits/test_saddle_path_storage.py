@@ -9,7 +9,7 @@ from numpy import ndarray
 from scipy import sparse
 
 import implicitbias as ib
-from implicitbias.problems import ShiftedColumns
+from implicitbias._core.linear_maps import ShiftedMap
 from tests.oracles.naive import naive_path
 
 CLOSE = 1e-8
@@ -41,7 +41,7 @@ def test_sparse(n: int, d: int, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_sparse_less_its_means(seed: int) -> None:
     X, y = _thin(20, 50, seed)
-    centred = ShiftedColumns(sparse.csr_array(X), np.ones(20), X.mean(axis=0))
+    centred = ShiftedMap(sparse.csr_array(X), np.ones(20), X.mean(axis=0))
     slow = naive_path(X - X.mean(axis=0), y - y.mean())
     _assert_same(ib.saddle_path(ib.LeastSquares(centred, y - y.mean())), slow)
 

@@ -113,7 +113,6 @@ BAD = {
     "rows": (X[:4], SIGNS, "logistic", r"X has 4 rows and y has 6"),
     "transposed": (X.T, SIGNS, "logistic", r"X = X\.T"),
     "one row": (X[:1], SIGNS[:1], "logistic", r"y holds 1 different"),
-    "sparse": (sparse.csr_array(X), SIGNS, "logistic", r"X is a scipy\.sparse.*toarray"),
     "masked X": (np.ma.masked_greater(X, 1), SIGNS, "logistic", r"X is a masked"),
     "NaN in X": (np.where(X > 1, np.nan, X), SIGNS, "logistic", r"X holds \d+ NaN"),
     "extreme X": (X * 1e200, SIGNS, "logistic", r"X holds magnitudes"),

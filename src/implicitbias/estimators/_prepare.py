@@ -11,8 +11,9 @@ from scipy import sparse
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.linear_maps import DenseMap, ShiftedMap
 from implicitbias.estimators._parameters import flag
-from implicitbias.problems import DenseColumns, LeastSquares, ShiftedColumns
+from implicitbias.problems import LeastSquares
 
 # A weight below this share of the largest counts as 0: its root would leave the range of `LeastSquares`.
 _NO_WEIGHT = 1e-200
@@ -94,10 +95,8 @@ def prepare(
             fewer than two rows.
     """
     fit_intercept, standardize = flag("fit_intercept", fit_intercept), flag("standardize", standardize)
-    if isinstance(X, ShiftedColumns):
-        raise InputError(
-            "X is ShiftedColumns, centred rows already; type prepare(X, y) with the plain matrix"
-        )
+    if isinstance(X, ShiftedMap):
+        raise InputError("X is ShiftedMap, centred rows already; type prepare(X, y) with the plain matrix")
     raw = LeastSquares(X, y, feature_names=feature_names)
     rows, targets = raw.X, raw.y
     weights = checked_weights(sample_weight, len(targets))
@@ -117,7 +116,7 @@ def prepare(
     if weights is not None:
         targets = targets * np.sqrt(share)
     if isinstance(rows, ndarray):
-        rows = DenseColumns(frozen(np.asfortranarray(rows)))  # of our own making: not copied once more
+        rows = DenseMap(frozen(np.asfortranarray(rows)))  # of our own making: not copied once more
     problem = LeastSquares(rows, targets, feature_names=raw.feature_names)
     return Prepared(problem, frozen(x_offset), frozen(x_scale), y_offset)
 
@@ -208,4 +207,4 @@ def _sparse_columns(
     X.data *= root[X.indices] / scale[column]
     if not fit_intercept:
         return X, offset, scale
-    return ShiftedColumns(X, root, np.where(constant, 0.0, offset / scale)), offset, scale
+    return ShiftedMap(X, root, np.where(constant, 0.0, offset / scale)), offset, scale

@@ -4,21 +4,14 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.precision import double_precision
-from implicitbias.flows._dual_system import DualSystem
-from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._ros34pw2 import dense_weights
 from implicitbias.flows._stepper import Chunk
 from implicitbias.flows._system import System
 from implicitbias.trajectories import DenseOutput
-
-_BLOCK = 256
 
 
 class Output(DenseOutput):
@@ -56,15 +49,10 @@ class StageOutput(Output):
         return ends
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        inner = self._inner(times)
-        if isinstance(self.system, GaussNewtonSystem):  # the state is a part of the inner variable
-            return inner[:, : self.system.shape.size]
-        return map_rows(self.system, "state", inner)
+        return self.system.states(self._inner(times))
 
     def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
-        return (
-            map_rows(self.system, "dual", self._inner(times)) if isinstance(self.system, DualSystem) else None
-        )
+        return self.system.duals(self._inner(times))
 
     def _inner(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m n"]:
         # Ends of steps belong to the step before: the same number from a chunk as from all of them.
@@ -117,30 +105,3 @@ class SampledOutput(Output):
 
     def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
         return None if self.duals is None else self.duals[np.searchsorted(self.times, times)]
-
-
-@eqx.filter_jit
-def _mapped(system: System, method: str, rows: jax.Array) -> jax.Array:
-    return jax.vmap(getattr(system, method))(rows)
-
-
-def map_rows(system: System, method: str, rows: Any) -> ndarray:
-    """A method of the system over the rows of an array, in blocks of one compiled size."""
-    count = len(rows)
-    if count == 1:
-        with double_precision():
-            return np.asarray(_one(system, method, rows[0]))[None]
-    padding = rows[-1:] if count else np.zeros((1, rows.shape[1]))
-    padded = np.concatenate([rows, np.repeat(padding, -count % _BLOCK if count else _BLOCK, axis=0)])
-    with double_precision():
-        blocks = [
-            np.asarray(_mapped(system, method, jax.numpy.asarray(padded[i : i + _BLOCK])))
-            for i in range(0, len(padded), _BLOCK)
-        ]
-    joined: ndarray = np.concatenate(blocks)[:count]
-    return joined
-
-
-@eqx.filter_jit
-def _one(system: System, method: str, row: jax.Array) -> jax.Array:
-    return getattr(system, method)(row)

@@ -1,19 +1,20 @@
 """Flows that are linear in dual variables: n unknowns, whatever d."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.flows._charts import Chart
-from implicitbias.flows._system import Solve, System
-from implicitbias.problems import Classification, LeastSquares, Loss, Objective
+from implicitbias._core.errors import InputError
+from implicitbias._core.traced_maps import TracedMap
+from implicitbias.flows._charts import Chart, Rows
+from implicitbias.flows._system import Solve, System, mapped
+from implicitbias.problems import Loss, MeanLoss
 
 # Roots of the curvature below this are as good as none; their inverses stay finite.
 _LEAST_ROOT = 1e-150
-# Columns kept in a kernel, in multiples of n, where what the others add is this small.
-_FEW, _NOTHING = 2, 1e-12
 
 
 class DualSystem(System):
@@ -24,12 +25,10 @@ class DualSystem(System):
     factor of X = QR and y by Q^T y: the same z, in d unknowns.
     """
 
-    X: jax.Array
+    rows: Rows
     targets: jax.Array
     loss: Loss
-    columns: jax.Array
-    squares: jax.Array
-    rows: jax.Array
+    count: jax.Array
     z0: jax.Array
     floor: jax.Array
     weight_decay: jax.Array
@@ -39,7 +38,7 @@ class DualSystem(System):
         """The inner variable at t = 0."""
         n = len(self.targets)
         return jnp.concatenate(
-            [jnp.zeros(n), self.X @ self.chart.predictor(self.z0, jnp.zeros(())), jnp.zeros(1)]
+            [jnp.zeros(n), self.rows.X @ self.chart.predictor(self.z0, jnp.zeros(())), jnp.zeros(1)]
         )
 
     def mass(self, size: int) -> jax.Array:
@@ -48,11 +47,14 @@ class DualSystem(System):
 
     def dual(self, u: jax.Array) -> jax.Array:
         """z."""
-        return self.z0 + u[: len(self.targets)] @ self.X
+        return self.z0 + u[: len(self.targets)] @ self.rows.X
 
     def predictor(self, u: jax.Array) -> jax.Array:
         """w."""
         return self.chart.predictor(self.dual(u), self.weight_decay * u[-1])
+
+    def duals(self, rows: ndarray) -> ndarray | None:
+        return mapped(_dual, self, rows)
 
     def state(self, u: jax.Array) -> jax.Array:
         return self.chart.state(self.dual(u), self.weight_decay * u[-1])
@@ -60,41 +62,20 @@ class DualSystem(System):
     def speed(self, u: jax.Array) -> jax.Array:
         """nu'."""
         f = u[len(self.targets) : -1]
-        return -jax.vmap(self.loss.derivative)(f[:, None], self.targets)[:, 0] / self.rows
+        return -jax.vmap(self.loss.derivative)(f[:, None], self.targets)[:, 0] / self.count
 
     def field(self, u: jax.Array) -> jax.Array:
-        gap = self.X @ self.predictor(u) - u[len(self.targets) : -1]
+        gap = self.rows.X @ self.predictor(u) - u[len(self.targets) : -1]
         return jnp.concatenate([self.speed(u), gap, jnp.ones(1)])
-
-    def kernel(self, slope: jax.Array) -> jax.Array:
-        """X diag(slope) X^T; where all but a few columns are too small to count, from those few."""
-        n, d = self.X.shape
-        few = _FEW * n
-
-        def of_all() -> jax.Array:
-            return (self.X * slope) @ self.X.T
-
-        if d <= 2 * few:
-            return of_all()
-        weights = slope * self.squares
-        counts = d * weights > _NOTHING * jnp.max(weights)
-
-        def of_few() -> jax.Array:
-            index = jnp.nonzero(counts, size=few, fill_value=0)[0]
-            kept = jnp.where(jnp.arange(few) < jnp.sum(counts), slope[index], 0.0)
-            columns = self.columns[index]
-            return (columns * kept[:, None]).T @ columns
-
-        return jax.lax.cond(jnp.sum(counts) <= few, of_few, of_all)
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         n = len(self.targets)
         z, s, f = self.dual(u), self.weight_decay * u[-1], u[n:-1]
-        roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.rows)
+        roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.count)
         roots = jnp.maximum(roots, _LEAST_ROOT)
-        kernel = self.kernel(self.chart.slope(z, s))
+        kernel = self.chart.kernel(self.rows, z, s)
         factor = jax.scipy.linalg.cho_factor(jnp.eye(n) + gamma_step * roots[:, None] * kernel * roots)
-        drift = self.X @ (self.weight_decay * self.chart.decay_slope(z, s))
+        drift = self.rows.X @ (self.weight_decay * self.chart.decay_slope(z, s))
 
         def solve(b: jax.Array) -> jax.Array:
             # f = K nu + gap by the constraint; what remains is I + gamma_step S K, symmetric between the roots.
@@ -116,7 +97,7 @@ class DualSystem(System):
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         z, s = self.dual(u), self.weight_decay * u[-1]
-        speed = self.speed(u) @ self.X
+        speed = self.speed(u) @ self.rows.X
         small = rtol * self.floor
         # Half of what is seen: a coordinate brought just below the border by this very bound may then cross it.
         unseen = jnp.abs(self.chart.predictor(z, s)) < small / 2
@@ -125,34 +106,45 @@ class DualSystem(System):
         return jnp.min(jnp.where(unseen & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
 
+def dual_map(linear: TracedMap | None, loss: Loss) -> TracedMap | None:
+    """Return the linear map where dual variables exist for it and are not many more than the parameters, else None."""
+    if linear is None or linear.stored is None:
+        return None
+    n, d = linear.stored.shape
+    return linear if loss.quadratic or n <= 2 * d else None
+
+
 def dual_system(
-    problem: LeastSquares | Classification,
-    chart: Chart,
-    z0: Float64[ndarray, " d"],
-    weight_decay: float = 0.0,
+    linear: TracedMap | None, mean_loss: MeanLoss, chart: Chart, z0: Any = 0.0, weight_decay: float = 0.0
 ) -> tuple[DualSystem, jax.Array]:
     """The system with z = z0 at t = 0, and its inner start; called under double precision."""
-    objective: Objective = problem.double_objective
-    X, targets = problem.X, np.asarray(objective.targets)
-    n, d = X.shape
-    if n > d and isinstance(problem, LeastSquares):
-        Q, X = np.linalg.qr(X)
+    if linear is None or linear.stored is None:
+        raise InputError(
+            "mirror flows are simulated on dense X only, this one is sparse; if it fits into memory, type "
+            "ib.LeastSquares(X.toarray(), y), or X.toarray() in ib.Classification"
+        )
+    given, targets = np.asarray(linear.stored), np.asarray(mean_loss.targets)
+    n, d = given.shape
+    X, size = given, float(np.sqrt(np.sum(targets**2))) or 1.0
+    if n > d and mean_loss.loss.quadratic:
+        Q, X = np.linalg.qr(given)
         targets = Q.T @ targets
-    norms = np.sqrt(np.einsum("ij,ij->j", problem.X, problem.X))
-    size = float(np.sqrt(problem.y @ problem.y)) or 1.0
+    norms = np.sqrt(np.einsum("ij,ij->j", given, given))
     # What one coordinate contributes where all share the fit evenly.
     floor = size / (np.where(norms > 0.0, norms, np.inf) * np.sqrt(d))
     floor = np.where(norms > 0.0, floor, 1.0)
     system = DualSystem(
-        X=jnp.asarray(X),
+        rows=Rows(jnp.asarray(X), jnp.asarray(np.ascontiguousarray(X.T)), jnp.asarray(norms**2)),
         targets=jnp.asarray(targets),
-        loss=objective.loss,
-        columns=jnp.asarray(np.ascontiguousarray(X.T)),
-        squares=jnp.asarray(norms**2),
-        rows=jnp.asarray(float(n)),
-        z0=jnp.asarray(z0),
+        loss=mean_loss.loss,
+        count=jnp.asarray(float(n)),
+        z0=jnp.broadcast_to(jnp.asarray(z0), (d,)),
         floor=jnp.asarray(floor),
         weight_decay=jnp.asarray(float(weight_decay)),
         chart=jax.tree.map(jnp.asarray, chart),
     )
     return system, system.start()
+
+
+def _dual(system: DualSystem, row: jax.Array) -> jax.Array:
+    return system.dual(row)

@@ -12,7 +12,6 @@ from numpy import ndarray
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, filled, resting
-from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._stepper import Cursor, advance, first_cursor, stuck
 from implicitbias.flows._system import System
 from implicitbias.trajectories import Stats
@@ -129,17 +128,7 @@ class RosenbrockEngine(Engine):
         return Status.NOT_FINITE if border else Status.STEP_UNDERFLOW
 
     def remarks(self) -> tuple[str, ...]:
-        system = self.system
-        if not isinstance(system, GaussNewtonSystem) or system.by_entries:
-            return ()
-        grown = float(np.linalg.norm(self.state())) / self._size_at_start()
-        if grown * self.limits.rtol < 0.1:
-            return ()
-        return (
-            f"The parameters grew {grown:.2g} times from a small start. Errors are held relative to whole arrays: what "
-            f"grows in an array from less than rtol = {self.limits.rtol:g} of its size may come too early or late. "
-            "Tighten rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact from any start.",
-        )
+        return self.system.remarks(np.asarray(self.start), np.asarray(self.cursor.u), self.limits.rtol)
 
     def _size_at_start(self) -> float:
         size = np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start))))
@@ -153,15 +142,9 @@ class RosenbrockEngine(Engine):
             ahead = u + step * direction
             step = max(2 * step, float(self.cursor.h), 1e-300)
             bad = np.flatnonzero(~np.isfinite(np.asarray(self.system.field(jnp.asarray(ahead)))))
-            if len(bad) and isinstance(self.system, GaussNewtonSystem):
-                return f"{_place(int(bad[0]), self.system)} not finite just ahead"
+            place = self.system.place(int(bad[0])) if len(bad) else ""
+            if place:
+                return f"{place} not finite just ahead"
             if step > _AHEAD * self.t or step * np.linalg.norm(direction) > 2 * np.linalg.norm(u):
                 break
         return ""
-
-
-def _place(index: int, system: GaussNewtonSystem) -> str:
-    """An entry of the inner variable in words."""
-    if index < system.shape.size:
-        return f"the gradient in leaf {system.shape.leaf_of(index)} is"
-    return f"the predictions (not the gradient in {', '.join(system.shape.names)}) are"

@@ -16,17 +16,14 @@ from implicitbias.flows._gauss_newton_algebra import (
     by_normal_equations,
     by_products,
 )
-from implicitbias.flows._jacobians import has_kernel, jacobian
 from implicitbias.flows._system import Solve, System
-from implicitbias.parametrizations import Diagonal
-from implicitbias.problems import Kind, Model, Objective, Reparametrized
+from implicitbias.predictors import TracedPredictor
+from implicitbias.problems import MeanLoss
 
 # A leaf far smaller than the rest is held to this fraction of the rest's size.
 _LEAF_FLOOR = 1e-3
 # In least normal numbers: the compiler multiplies this by rtol, which must not make it 0.
 _TINY = 1e12
-# Up to rounding: predictions of single rows are those of the batch.
-_ROWS_AGREE = 1e-6
 
 
 class GaussNewtonSystem(System):
@@ -40,17 +37,16 @@ class GaussNewtonSystem(System):
     p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, "free" runs conjugate gradients and stores neither.
     """
 
-    objective: Objective
+    predictor: TracedPredictor
+    mean_loss: MeanLoss
     shape: TreeShape
     weight_decay: ArrayLike
     smallest: ArrayLike
     algebra: str = eqx.field(static=True)
-    by_rows: bool = eqx.field(static=True)
-    by_entries: bool = eqx.field(static=True)
 
     def model(self, theta: jax.Array) -> jax.Array:
-        """The predictions (n, k) at theta."""
-        return self.objective.readout(self.shape.unflatten(theta))
+        """Return the predictions (n, k) at theta."""
+        return self.predictor(self.shape.unflatten(theta))
 
     def mass(self, size: int) -> jax.Array:
         return 1.0 * (jnp.arange(size) < self.shape.size)
@@ -58,15 +54,15 @@ class GaussNewtonSystem(System):
     def field(self, u: jax.Array) -> jax.Array:
         theta, f = self._split(u)
         predictions, pull_back = jax.vjp(self.model, theta)
-        slope = pull_back(self.objective.pull(f))[0] + self.weight_decay * theta
+        slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * theta
         return jnp.concatenate([-slope, (predictions - f).reshape(-1)])
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         theta, f = self._split(u)
-        readout, p = self.objective.readout, self.shape.size
-        matrix_free = self.algebra == "free" or (self.algebra == "kernel" and has_kernel(readout))
-        J = jacobian(readout, self.shape, theta, matrix_free=matrix_free, by_rows=self.by_rows)
-        matrix = GaussNewtonMatrix(J, self.objective.roots(f), gamma_step, 1 + gamma_step * self.weight_decay)
+        p = self.shape.size
+        by_structure = self.algebra == "kernel" and self.predictor.has_kernel
+        J = self.predictor.jacobian(self.shape, theta, dense=not (self.algebra == "free" or by_structure))
+        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, 1 + gamma_step * self.weight_decay)
         solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[self.algebra](
             matrix
         )
@@ -77,16 +73,35 @@ class GaussNewtonSystem(System):
             change, predicted = solve(b[:p], gap)
             return jnp.concatenate([change, (predicted + gap).reshape(-1)])
 
-        slope = J.rmv(self.objective.pull(f)) + self.weight_decay * theta
+        slope = J.rmv(self.mean_loss.pull(f)) + self.weight_decay * theta
         return eliminate, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)])
 
     def state(self, u: jax.Array) -> jax.Array:
         return u[: self.shape.size]
 
+    def states(self, rows: ndarray) -> ndarray:
+        return rows[:, : self.shape.size]
+
+    def remarks(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
+        sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
+        growth = sizes[1] / max(sizes[0], 1e-300)
+        if self.predictor.entrywise or growth * rtol < 0.1:
+            return ()
+        return (
+            f"The parameters grew {growth:.2g} times from a small start. Errors are held relative to whole arrays: "
+            f"what grows in an array from less than rtol = {rtol:g} of its size may come too early or late. "
+            "Tighten rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact from any start.",
+        )
+
+    def place(self, index: int) -> str:
+        if index < self.shape.size:
+            return f"the gradient in leaf {self.shape.leaf_of(index)} is"
+        return f"the predictions (not the gradient in {', '.join(self.shape.names)}) are"
+
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         u, end, embedded = (self.state(point) for point in (u, end, embedded))
         size, apart = jnp.maximum(jnp.abs(u), jnp.abs(end)), jnp.abs(end - embedded)
-        if self.by_entries:
+        if self.predictor.entrywise:
             return jnp.max(apart / (size + self.smallest))
         floor = _LEAF_FLOOR * jnp.sqrt(jnp.mean(size**2)) + self.smallest
         leaves = zip(self.shape.pieces(apart), self.shape.pieces(size), strict=True)
@@ -94,86 +109,61 @@ class GaussNewtonSystem(System):
 
     def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Parameters (p,) and predictions (n, k)."""
-        p, n = self.shape.size, self.objective.targets.shape[0]
+        p, n = self.shape.size, self.mean_loss.targets.shape[0]
         return u[:p], u[p:].reshape(n, -1)
 
 
 def gauss_newton_system(
-    objective: Objective, shape: TreeShape, theta: ndarray, weight_decay: float, max_bytes: int
+    predictor: TracedPredictor,
+    mean_loss: MeanLoss,
+    shape: TreeShape,
+    theta: ndarray,
+    weight_decay: float,
+    max_bytes: int,
 ) -> tuple[GaussNewtonSystem, ndarray]:
     """The system with the algebra that its sizes ask for, and its inner start; called under double precision."""
-    predictions, apart = first_look(objective.readout, shape, theta)
-    by_rows = bool(apart < _ROWS_AGREE)
-    u = np.concatenate([theta, np.asarray(predictions).ravel()])
-    return assumed_system(objective, shape, u, np.asarray(weight_decay), max_bytes, by_rows), u
+    u = np.concatenate([theta, np.asarray(_predictions(predictor, shape, theta)).ravel()])
+    return assumed_system(predictor, mean_loss, shape, u, np.asarray(weight_decay), max_bytes), u
 
 
 def assumed_system(
-    objective: Objective, shape: TreeShape, u: Any, weight_decay: ArrayLike, max_bytes: int, by_rows: bool
+    predictor: TracedPredictor,
+    mean_loss: MeanLoss,
+    shape: TreeShape,
+    u: Any,
+    weight_decay: ArrayLike,
+    max_bytes: int,
 ) -> GaussNewtonSystem:
-    """The system from an inner start that may be traced, for a model that treats its rows one by one or not."""
-    readout, theta = objective.readout, u[: shape.size]
-    diagonal = isinstance(readout, Reparametrized) and isinstance(readout.G, Diagonal)
+    """The system from an inner start that may be traced."""
+    theta = u[: shape.size]
     # Errors of single entries are held where entries grow by themselves from however small a start.
     numerics: Any = np if isinstance(u, ndarray) else jnp
-    smallest = _LEAF_FLOOR * numerics.sqrt(numerics.mean(theta**2)) if diagonal else 0.0
+    smallest = _LEAF_FLOOR * numerics.sqrt(numerics.mean(theta**2)) if predictor.entrywise else 0.0
     return GaussNewtonSystem(
-        objective=objective,
+        predictor=predictor,
+        mean_loss=mean_loss,
         shape=shape,
         weight_decay=weight_decay,
         smallest=numerics.asarray(
             numerics.maximum(smallest, _TINY * np.finfo(theta.dtype).tiny), theta.dtype
         ),
-        algebra=_algebra(readout, len(u) - shape.size, shape.size, max_bytes),
-        by_rows=by_rows,
-        by_entries=diagonal,
+        algebra=_algebra(predictor, len(u) - shape.size, shape.size, max_bytes),
     )
 
 
-def rows_agree(readout: Kind, shape: TreeShape, theta: ndarray) -> bool:
-    """Whether a model treats its rows one by one, as far as one point can tell; called under double precision."""
-    return bool(first_look(readout, shape, theta)[1] < _ROWS_AGREE)
-
-
 @eqx.filter_jit
-def first_look(readout: Kind, shape: TreeShape, theta: Any) -> tuple[jax.Array, jax.Array]:
-    """Predictions (n, k), and how far those of rows by themselves are from them, relatively (inf if unknown).
-
-    Looked at beside theta too: rows that depend on each other may not do so at a start of zeros.
-    """
-    together = readout(shape.unflatten(theta))
-    if not isinstance(readout, Model):
-        return together, jnp.asarray(jnp.inf)
-    model = readout
-    if not _takes_one_row(model, shape, theta, together.shape[1:]):
-        return together, jnp.asarray(jnp.inf)
-
-    def apart(point: jax.Array) -> jax.Array:
-        params = shape.unflatten(point)
-        batch, rows = model(params), jax.vmap(lambda x: model.row(params, x))(model.X)
-        return jnp.max(jnp.abs(batch - rows)) / (jnp.max(jnp.abs(batch)) + 1e-300)
-
-    size = jnp.sqrt(jnp.mean(theta**2))
-    beside = theta + 0.1 * jnp.where(size > 0, size, 1.0) * jnp.cos(1.0 + jnp.arange(len(theta)))
-    return together, jnp.max(jax.lax.map(apart, jnp.stack([theta, beside])))
+def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> jax.Array:
+    return predictor(shape.unflatten(theta))
 
 
-def _takes_one_row(model: Model, shape: TreeShape, theta: Any, outputs: tuple[int, ...]) -> bool:
-    """Whether the model gives (k,) for a single row; seen while tracing."""
-    try:
-        row = jax.eval_shape(lambda point, x: model.row(shape.unflatten(point), x), theta, model.X[0])
-    except Exception:  # whatever a model raises that wants all of its rows
-        return False
-    return row.shape == outputs
-
-
-def _algebra(readout: Kind, rows: int, p: int, max_bytes: int) -> str:
+def _algebra(predictor: TracedPredictor, rows: int, p: int, max_bytes: int) -> str:
     """The smallest factorisation within the byte budget."""
+    if predictor.products_only:
+        return "free"
     dense, fits = 8 * rows * p <= max_bytes, 8 * min(rows, p) ** 2 <= max_bytes
     if p < rows and dense and fits:
         return "normal"
-    known = has_kernel(readout)
-    return "kernel" if 8 * rows**2 <= max_bytes and (known or dense) else "free"
+    return "kernel" if 8 * rows**2 <= max_bytes and (predictor.has_kernel or dense) else "free"
 
 
 def _rms(leaf: jax.Array) -> jax.Array:

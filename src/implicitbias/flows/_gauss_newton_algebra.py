@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 
-from implicitbias.flows._jacobians import Jacobian
+from implicitbias.predictors import TracedJacobian
 
 _CG_TOLERANCE, _CG_STEPS = 1e-10, 1000
 
@@ -18,7 +18,7 @@ Elimination = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 class GaussNewtonMatrix(NamedTuple):
     """shift I + gamma_step J^T S J, S made of blocks R R^T."""
 
-    J: Jacobian
+    J: TracedJacobian
     roots: jax.Array
     gamma_step: jax.Array
     shift: jax.Array

@@ -123,7 +123,7 @@ def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
 
     def one(_: jax.Array, point: jax.Array) -> jax.Array:
         predictions, pull_back = jax.vjp(model, point)
-        slope = pull_back(settings.objective.pull(predictions))[0]
+        slope = pull_back(settings.objective.mean_loss.pull(predictions))[0]
         return point - settings.learning_rate * (slope + settings.weight_decay * point)
 
     return jax.lax.fori_loop(0, count, one, u)

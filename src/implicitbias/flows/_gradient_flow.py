@@ -11,19 +11,12 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._charts import DiagonalChart
-from implicitbias.flows._dual_system import dual_system
+from implicitbias.flows._dual_system import dual_map, dual_system
 from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
 from implicitbias.flows._flow import Flow
-from implicitbias.flows._gauss_newton import gauss_newton_system, rows_agree
-from implicitbias.parametrizations import TwoLayerDiagonal
-from implicitbias.problems import (
-    Classification,
-    LeastSquares,
-    ModelFlags,
-    ReparametrizedProblem,
-    TrainingProblem,
-    model_flags,
-)
+from implicitbias.flows._gauss_newton import gauss_newton_system
+from implicitbias.predictors import traced
+from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
 
 
 class GradientFlow(Flow):
@@ -69,14 +62,18 @@ class GradientFlow(Flow):
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
-        inner = _inner_of_dual(self.problem)
-        if inner is not None:
-            problem, G = inner
-            chart = DiagonalChart(G.exponential_chart(shape.numpy_tree(start)))
-            dual = dual_system(problem, chart, np.zeros(problem.predictor_shape), self.weight_decay)
-            return RosenbrockEngine(*dual, shape, limits)
         objective = self.problem.double_objective
-        system, u = gauss_newton_system(objective, shape, start, self.weight_decay, max_bytes)
+        predictor = traced(objective.readout)
+        linear = dual_map(predictor.linear, objective.mean_loss.loss)
+        closed_form = None if linear is None else predictor.closed_form_flow(shape.numpy_tree(start))
+        if closed_form is not None:
+            chart, decay = DiagonalChart(closed_form), self.weight_decay
+            dual = dual_system(linear, objective.mean_loss, chart, weight_decay=decay)
+            return RosenbrockEngine(*dual, shape, limits)
+        predictor = predictor.fitted(shape, start)
+        system, u = gauss_newton_system(
+            predictor, objective.mean_loss, shape, start, self.weight_decay, max_bytes
+        )
         return RosenbrockEngine(system, u, shape, limits)
 
     def term(self, params: Any = None) -> Any:
@@ -88,29 +85,17 @@ class GradientFlow(Flow):
         """
         from implicitbias.flows._solver import gradient_term
 
-        if params is None:
-            return gradient_term(self.problem, self.weight_decay, by_rows=False)
-        shape, start = self.checked_start(params)
-        with double_precision():
-            by_rows = rows_agree(self.problem.double_objective.readout, shape, start)
-        return gradient_term(self.problem, self.weight_decay, by_rows)
+        objective = self.problem.objective()
+        predictor = traced(objective.readout)
+        if params is not None:
+            shape, start = self.checked_start(params)
+            with double_precision():
+                apart = traced(self.problem.double_objective.readout).rows_agree(shape, start)
+            predictor = predictor.with_rows(apart)
+        return gradient_term(predictor, objective.mean_loss, self.weight_decay)
 
     def __repr__(self) -> str:
         return f"GradientFlow({self.problem!r}, weight_decay={self.weight_decay:g})"
-
-
-def _inner_of_dual(
-    problem: TrainingProblem,
-) -> tuple[LeastSquares | Classification, TwoLayerDiagonal] | None:
-    """The problem in w and the map, where dual variables are exact and no more than the parameters."""
-    if not (isinstance(problem, ReparametrizedProblem) and isinstance(problem.G, TwoLayerDiagonal)):
-        return None
-    inner = problem.problem
-    if isinstance(inner, LeastSquares):
-        return inner, problem.G
-    if isinstance(inner, Classification) and inner.shape[0] <= 2 * inner.shape[1]:
-        return inner, problem.G
-    return None
 
 
 def checked_problem(problem: Any) -> TrainingProblem:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
@@ -10,11 +9,12 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape, tree_shape
-from implicitbias.flows._charts import MirrorChart
+from implicitbias.flows._charts import MirrorChart, SeparableMirrorChart
 from implicitbias.flows._dual_system import DualSystem, dual_system
 from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.potentials import Potential
+from implicitbias.predictors import traced
 from implicitbias.problems import Classification, LeastSquares
 
 
@@ -27,10 +27,11 @@ class MirrorFlow(Flow):
 
     Args:
         problem: a `LeastSquares` or `Classification` problem.
-        potential: a `Potential`.
+        potential: a `Potential`, separable or not; the kernel of a step costs n products with the inverse Hessian of
+            one that is not.
 
     Raises:
-        InputError: an argument of another type, or a scale whose length is not d.
+        InputError: an argument of another type, or a potential whose parameters are not for d coordinates.
 
     Reference:
         pesme2024mirror; woodworth2020kernel for diagonal networks.
@@ -58,13 +59,11 @@ class MirrorFlow(Flow):
                 f"potential is a {type(potential).__name__}, a Potential is expected, "
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
-        d = problem.shape[1]
-        for path, value in jax.tree_util.tree_leaves_with_path(potential):
-            if np.ndim(value) == 1 and len(value) != d:
-                raise InputError(
-                    f"the potential's {jax.tree_util.keystr(path).lstrip('.')} has {len(value)} entries, "
-                    f"one for each of the {d} columns of X is expected"
-                )
+        length, d = potential.length(), problem.shape[1]
+        if length is not None and length[1] != d:
+            raise InputError(
+                f"the potential's {length[0]} has {length[1]} entries, one for each of the {d} columns of X is expected"
+            )
         self._settle({"problem": problem, "potential": potential})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " d"]]:
@@ -87,8 +86,11 @@ class MirrorFlow(Flow):
         return system_term(*self._dual(w))
 
     def _dual(self, start: Float64[ndarray, " d"]) -> tuple[DualSystem, Any]:
-        z0 = self.potential.mirror_formula(jnp.asarray(start))
-        return dual_system(self.problem, MirrorChart(self.potential), np.asarray(z0))
+        objective = self.problem.double_objective
+        z0 = np.asarray(self.potential.mirror_formula(jnp.asarray(start)))
+        separable = self.potential.separable
+        chart = MirrorChart(self.potential) if separable is None else SeparableMirrorChart(separable)
+        return dual_system(traced(objective.readout).linear, objective.mean_loss, chart, z0)
 
     def __repr__(self) -> str:
         return f"MirrorFlow({self.problem!r}, {type(self.potential).__name__})"

@@ -14,7 +14,8 @@ from implicitbias.flows._engine import MATRIX_BYTES
 from implicitbias.flows._gauss_newton import assumed_system
 from implicitbias.flows._ros34pw2 import ORDER, dense_weights, step
 from implicitbias.flows._system import System
-from implicitbias.problems import Objective, TrainingProblem
+from implicitbias.predictors import TracedPredictor
+from implicitbias.problems import MeanLoss
 
 
 class StructuredField(eqx.Module):
@@ -36,18 +37,18 @@ class StructuredField(eqx.Module):
 class GradientField(StructuredField):
     """-(grad F + lam y)."""
 
-    objective: Objective
+    predictor: TracedPredictor
+    mean_loss: MeanLoss
     weight_decay: jax.Array
-    by_rows: bool = eqx.field(static=True)
 
     def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
-        return assumed_system(self.objective, shape, u, self.weight_decay, max_bytes, self.by_rows)
+        return assumed_system(self.predictor, self.mean_loss, shape, u, self.weight_decay, max_bytes)
 
     def hidden(self, y: Any) -> jax.Array:
-        return self.objective.readout(y).reshape(-1)
+        return self.predictor(y).reshape(-1)
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
-        gradient = jax.grad(lambda point: self.objective.value(self.objective.readout(point)))(y)
+        gradient = jax.grad(lambda point: self.mean_loss.value(self.predictor(point)))(y)
         return jax.tree.map(lambda g, leaf: -g - self.weight_decay.astype(leaf.dtype) * leaf, gradient, y)
 
 
@@ -79,9 +80,9 @@ class FlowTerm(diffrax.ODETerm):
     state: Callable[[Any], Any] = lambda y: y
 
 
-def gradient_term(problem: TrainingProblem, weight_decay: float, by_rows: bool) -> FlowTerm:
-    """The gradient flow of a problem, in the caller's precision."""
-    return FlowTerm(GradientField(problem.objective(), jnp.asarray(weight_decay), by_rows))
+def gradient_term(predictor: TracedPredictor, mean_loss: MeanLoss, weight_decay: float) -> FlowTerm:
+    """The gradient flow of a mean loss of predictions, in the caller's precision."""
+    return FlowTerm(GradientField(predictor, mean_loss, jnp.asarray(weight_decay)))
 
 
 def system_term(system: System, initial: jax.Array) -> FlowTerm:

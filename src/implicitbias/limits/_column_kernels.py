@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import overload
 from numpy import ndarray
 
-from implicitbias.problems import Columns, DenseColumns, ShiftedColumns, SparseColumns
+from implicitbias._core.linear_maps import DenseMap, LinearMap, ShiftedMap, SparseMap
 
 _SUM: Any = {"fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
 
@@ -29,15 +29,15 @@ class Sparse(NamedTuple):
     shift: ndarray
 
 
-def storage(columns: Columns) -> Dense | Sparse:
+def storage(columns: LinearMap) -> Dense | Sparse:
     """What the compiled loops read."""
-    if isinstance(columns, DenseColumns):
+    if isinstance(columns, DenseMap):
         # A memory map as the plain array that it is: the same machine code.
         return Dense(columns.X.view(np.ndarray))
-    if isinstance(columns, ShiftedColumns):
+    if isinstance(columns, ShiftedMap):
         X = columns.plain.X
         return Sparse(X.data, X.indices, X.indptr, columns.rows, columns.shift)
-    assert isinstance(columns, SparseColumns)
+    assert isinstance(columns, SparseMap)
     X, nothing = columns.X, np.empty(0)
     nothing.flags.writeable = False
     return Sparse(X.data, X.indices, X.indptr, nothing, nothing)

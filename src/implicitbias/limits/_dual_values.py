@@ -6,23 +6,23 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from implicitbias.problems import Columns
+from implicitbias._core.linear_maps import LinearMap
 
 EPSILON = float(np.finfo(np.float64).eps)
 _SPLITTER = 2.0**27 + 1.0
 
 
 def plain_dual(
-    columns: Columns, q: Float64[ndarray, " d"], nu: Float64[ndarray, " n"]
+    columns: LinearMap, q: Float64[ndarray, " d"], nu: Float64[ndarray, " n"]
 ) -> tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]:
     """(s, bound on its error): n units of rounding of sum |x_ji| |nu_j|, which is at most ||x_i|| ||nu||."""
     size = float(np.max(np.abs(nu), initial=0.0)) or 1.0  # its square may leave float64
     length = size * float(np.linalg.norm(nu / size))
-    return q + columns.correlate(nu), len(nu) * EPSILON * length * columns.norms
+    return q + columns.rmatvec(nu), len(nu) * EPSILON * length * columns.norms
 
 
 def exact_dual(
-    columns: Columns, q: Float64[ndarray, " d"], parts: Float64[ndarray, "m n"], coarse: Bool[ndarray, " d"]
+    columns: LinearMap, q: Float64[ndarray, " d"], parts: Float64[ndarray, "m n"], coarse: Bool[ndarray, " d"]
 ) -> tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]:
     """(s, bound on its error) for nu = sum of `parts`: where a plain product is too `coarse`, error-free products
     (Dekker), exact sums, one rounding.

@@ -15,7 +15,7 @@ from implicitbias.limits._hit_kernels import Watch, arrivals, next_hit, threshol
 from implicitbias.limits._qr_kernels import add_multiple, dot, entry, inner, refit, refresh
 
 # SHA-256 of _column_kernels.py, _hit_kernels.py and _qr_kernels.py, one after another: its first 16 digits.
-OTHER_KERNELS = "687cebee4cdabbdf"
+OTHER_KERNELS = "5da9a4b198f399a4"
 
 
 class Data(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.traced_maps import TracedMap
 from implicitbias.parametrizations._exponential_chart import ExponentialChart
 from implicitbias.parametrizations._growth_times import GrowthTimes
 from implicitbias.parametrizations._parametrization import Parametrization
@@ -17,6 +18,16 @@ class Diagonal(Parametrization):
     @abstractmethod
     def metric(self, theta: Any) -> jax.Array:
         """The diagonal of J J^T, shaped as w; theta and the result are JAX arrays."""
+
+    def is_entrywise(self) -> bool:
+        return True
+
+    def has_kernel(self, linear: TracedMap) -> bool:
+        return linear.has_gram
+
+    def kernel(self, theta: Any, linear: TracedMap, other: TracedMap) -> jax.Array:
+        """Return $X \\operatorname{diag}(m) Z^\\top$ (n, m) with the `metric` m, on JAX arrays."""
+        return linear.gram(self.metric(theta), other)
 
     def growth_times(self, direction: Any) -> GrowthTimes:
         r"""How long each coordinate takes to grow from theta0 = scale * direction as scale -> 0.
@@ -52,3 +63,6 @@ class TwoLayerDiagonal(Diagonal):
     @abstractmethod
     def exponential_chart(self, theta0: Any) -> ExponentialChart:
         """The closed form of the flow from theta0."""
+
+    def closed_form_flow(self, theta0: Any) -> ExponentialChart | None:
+        return self.exponential_chart(theta0)

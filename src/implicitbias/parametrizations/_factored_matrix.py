@@ -7,6 +7,7 @@ import jax
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.traced_maps import TracedMap
 from implicitbias.parametrizations._leaves import leaf, leaves
 from implicitbias.parametrizations._parametrization import Parametrization
 from implicitbias.potentials import Potential
@@ -16,8 +17,23 @@ class FactoredMatrix(Parametrization):
     """W is a matrix made of two matrices (U, V)."""
 
     @abstractmethod
-    def entry_kernel(self, theta: Any, rows: Any, cols: Any) -> jax.Array:
-        """J J^T between the entries (rows[i], cols[i]) of W, (n, n); everything is a JAX array."""
+    def entry_kernel(self, theta: Any, rows: Any, cols: Any, other: Any = None) -> jax.Array:
+        """Return J J^T between the entries (rows[i], cols[i]) of W and those of `other`, (n, m), on JAX arrays.
+
+        Args:
+            theta: (U, V).
+            rows: (n,) rows of the entries.
+            cols: (n,) their columns.
+            other: a pair (rows, cols) of m other entries; None for the same ones.
+        """
+
+    def has_kernel(self, linear: TracedMap) -> bool:
+        return linear.entries is not None
+
+    def kernel(self, theta: Any, linear: TracedMap, other: TracedMap) -> jax.Array:
+        if linear.entries is None or other.entries is None:
+            return super().kernel(theta, linear, other)
+        return self.entry_kernel(theta, *linear.entries, other.entries)
 
     def potential(self, theta0: Any) -> Potential:
         """There is none: the gradients of the entries of W do not commute.

@@ -37,19 +37,19 @@ class MatrixDifference(FactoredMatrix):
         """(U, V) as float64 matrices with equally many rows."""
         return matrix_pair(theta, name, axis=0)
 
-    def entry_kernel(self, theta: Any, rows: Any, cols: Any) -> jax.Array:
-        r"""$J J^\top$ between entries: (n, n).
+    def entry_kernel(self, theta: Any, rows: Any, cols: Any, other: Any = None) -> jax.Array:
+        r"""$J J^\top$ between entries: (n, m).
 
         With $S = U U^\top + V V^\top$,
         $\delta_{rr'} S_{cc'} + \delta_{rc'} S_{cr'} + \delta_{cr'} S_{rc'} + \delta_{cc'} S_{rr'}$.
         """
         U, V = theta
+        rows2, cols2 = (rows, cols) if other is None else other
         factors = jnp.concatenate([U, V], axis=1)  # S = factors factors^T
-        at_rows, at_cols = factors[rows], factors[cols]
-        crossed = (cols[:, None] == rows) * (at_rows @ at_cols.T)  # delta_cr' S_rc'
+        left, right = (factors[rows], factors[cols]), (factors[rows2], factors[cols2])
         return (
-            (rows[:, None] == rows) * (at_cols @ at_cols.T)
-            + (cols[:, None] == cols) * (at_rows @ at_rows.T)
-            + crossed
-            + crossed.T
+            (rows[:, None] == rows2) * (left[1] @ right[1].T)
+            + (rows[:, None] == cols2) * (left[1] @ right[0].T)
+            + (cols[:, None] == rows2) * (left[0] @ right[1].T)
+            + (cols[:, None] == cols2) * (left[0] @ right[0].T)
         )

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 from numpy import ndarray
 
+from implicitbias._core.traced_maps import TracedMap
 from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matrix_pair
 
 
@@ -36,9 +37,20 @@ class MatrixProduct(FactoredMatrix):
         """(U, V) as float64 matrices with equally many columns."""
         return matrix_pair(theta, name, axis=1)
 
-    def entry_kernel(self, theta: Any, rows: Any, cols: Any) -> jax.Array:
-        r"""$J J^\top$ between entries, $\delta_{rr'} (V V^\top)_{cc'} + \delta_{cc'} (U U^\top)_{rr'}$: (n, n)."""
+    def entry_kernel(self, theta: Any, rows: Any, cols: Any, other: Any = None) -> jax.Array:
+        r"""$J J^\top$ between entries, $\delta_{rr'} (V V^\top)_{cc'} + \delta_{cc'} (U U^\top)_{rr'}$: (n, m)."""
         U, V = theta
-        U, V = U[rows], V[cols]
-        same_row, same_col = rows[:, None] == rows, cols[:, None] == cols
-        return same_row * (V @ V.T) + same_col * (U @ U.T)
+        rows2, cols2 = (rows, cols) if other is None else other
+        same_row, same_col = rows[:, None] == rows2, cols[:, None] == cols2
+        return same_row * (V[cols] @ V[cols2].T) + same_col * (U[rows] @ U[rows2].T)
+
+    def layer_factors(self, theta: Any, linear: TracedMap) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
+        """Return $(e_r, V_c)$ for U and $(e_c, U_r)$ for V where the predictions are entries (r, c) of W."""
+        if linear.entries is None:
+            return None
+        U, V = theta
+        rows, cols = linear.entries
+        return (jax.nn.one_hot(rows, len(U), dtype=U.dtype), V[cols]), (
+            jax.nn.one_hot(cols, len(V), dtype=V.dtype),
+            U[rows],
+        )

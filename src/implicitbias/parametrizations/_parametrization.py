@@ -13,7 +13,9 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
+from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.values import Fingerprinted
+from implicitbias.parametrizations._exponential_chart import ExponentialChart
 from implicitbias.parametrizations._leaves import leaf
 from implicitbias.potentials import Potential
 
@@ -62,6 +64,31 @@ class Parametrization(Fingerprinted, eqx.Module):
         theta, gradient = self.checked(theta), leaf(gradient, "gradient")
         with double_precision():
             return jax.tree.map(frozen, _pullback(self, theta, gradient))
+
+    def is_entrywise(self) -> bool:
+        """Whether w_i depends on the i-th entries of the arrays of theta only."""
+        return False
+
+    def has_kernel(self, linear: TracedMap) -> bool:
+        """Whether `kernel` costs no Jacobian for predictions that are this linear map of w."""
+        return False
+
+    def kernel(self, theta: Any, linear: TracedMap, other: TracedMap) -> jax.Array:
+        """Return $X J J^\\top Z^\\top$ (n, m) on JAX arrays: X = `linear`, Z = `other`, J = dw / dtheta."""
+
+        def rows(of: TracedMap) -> jax.Array:
+            leaves = jax.tree.leaves(jax.jacrev(lambda point: of(self.formula(point)))(theta))
+            return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
+
+        return rows(linear) @ rows(other).T
+
+    def layer_factors(self, theta: Any, linear: TracedMap) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
+        """Return factors (A, D) for each leaf with $(X J)_{i, ab} = A_{ia} D_{ib}$, or None where there are none."""
+        return None
+
+    def closed_form_flow(self, theta0: Any) -> ExponentialChart | None:
+        """Return the flow from theta0 as a function of $-\\int \\nabla L$ and $\\lambda t$, None if unknown."""
+        return None
 
     def potential(self, theta0: Any) -> Potential:
         """The potential whose mirror flow w follows when theta starts at theta0.

@@ -8,10 +8,10 @@ import numpy as np
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
-from implicitbias.potentials._potential import Potential
+from implicitbias.potentials._separable import SeparablePotential
 
 
-class HyperbolicEntropy(Potential):
+class HyperbolicEntropy(SeparablePotential):
     r"""$\phi_a(w) = \frac12 \sum_i \bigl[ w_i \operatorname{arcsinh}(w_i / a_i) - \sqrt{w_i^2 + a_i^2} + a_i \bigr]$.
 
     The potential of $w = u \odot v$ with $a_i = |u_{0,i}^2 - v_{0,i}^2| / 2$; a = alpha^2 for u0 = sqrt(2) alpha and
@@ -55,7 +55,7 @@ class HyperbolicEntropy(Potential):
             raise InputError(f"{name} is {value.tolist()}, {expected} is expected")
         self.log_scale = frozen(np.array(value) if scale is None else np.log(value))
 
-    def value_formula(self, w: jax.Array) -> jax.Array:
+    def terms_formula(self, w: jax.Array) -> jax.Array:
         a = jnp.exp(self.log_scale)
         # sqrt(w^2 + a^2) - a without cancellation where |w| << a, and without w^2, which may underflow
         below = jnp.hypot(w, a) + a

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from implicitbias.potentials._potential import Potential
+from implicitbias.potentials._separable import SeparablePotential
 
 
-class SquaredNorm(Potential):
+class SquaredNorm(SeparablePotential):
     r"""$\phi(w) = \frac12 \lVert w \rVert^2$: its mirror flow is gradient flow in w.
 
     Reference:
@@ -18,7 +18,7 @@ class SquaredNorm(Potential):
         12.5
     """
 
-    def value_formula(self, w: jax.Array) -> jax.Array:
+    def terms_formula(self, w: jax.Array) -> jax.Array:
         return w * w / 2
 
     def mirror_formula(self, w: jax.Array) -> jax.Array:

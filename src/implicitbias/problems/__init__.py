@@ -4,10 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from implicitbias.problems._classification import Classification as Classification
-from implicitbias.problems._columns import Columns as Columns
-from implicitbias.problems._columns import DenseColumns as DenseColumns
-from implicitbias.problems._columns import ShiftedColumns as ShiftedColumns
-from implicitbias.problems._columns import SparseColumns as SparseColumns
 from implicitbias.problems._in_w import ProblemInW as ProblemInW
 from implicitbias.problems._least_squares import LeastSquares as LeastSquares
 from implicitbias.problems._matrix_completion import MatrixCompletion as MatrixCompletion
@@ -19,18 +15,13 @@ if TYPE_CHECKING:
     from implicitbias.problems._loss import Loss as Loss
     from implicitbias.problems._model_checks import ModelFlags as ModelFlags
     from implicitbias.problems._model_checks import model_flags as model_flags
-    from implicitbias.problems._objective import Entries as Entries
-    from implicitbias.problems._objective import Kind as Kind
-    from implicitbias.problems._objective import Linear as Linear
-    from implicitbias.problems._objective import Model as Model
+    from implicitbias.problems._objective import MeanLoss as MeanLoss
     from implicitbias.problems._objective import Objective as Objective
-    from implicitbias.problems._objective import Readout as Readout
-    from implicitbias.problems._objective import Reparametrized as Reparametrized
 
 _LATE = {
     "_loss": ("Loss",),
     "_model_checks": ("ModelFlags", "model_flags"),
-    "_objective": ("Entries", "Kind", "Linear", "Model", "Objective", "Readout", "Reparametrized"),
+    "_objective": ("MeanLoss", "Objective"),
 }
 _HOME = {name: module for module, names in _LATE.items() for name in names}
 

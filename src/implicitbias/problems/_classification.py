@@ -6,23 +6,24 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
+from implicitbias._core.linear_maps import LinearMap
 from implicitbias.problems._in_w import ProblemInW
 from implicitbias.problems._labels import two_classes
 from implicitbias.problems._loss_names import MARGIN_NAMES, checked_loss
-from implicitbias.problems._rows import checked_names, checked_rows, checked_w
+from implicitbias.problems._rows import checked_map, checked_names, checked_w
 
 
 class Classification(ProblemInW):
     r"""The problem $L(w) = \frac{1}{n} \sum_i \ell(y_i \langle x_i, w \rangle)$, labels $y_i = \pm 1$, no intercept.
 
     Args:
-        X: (n, d) dense array or DataFrame.
+        X: (n, d) dense array, `scipy.sparse` matrix, `numpy.memmap` or DataFrame, as for `LeastSquares`.
         y: (n,) labels of any two values; the larger (or later in the alphabet) counts as +1.
         loss: "logistic", log(1 + exp(-m)), or "exponential", exp(-m).
         feature_names: d names of the columns; those of a DataFrame unless given.
 
     Attributes:
-        X: (n, d) float64, read-only.
+        linear_map: X as the library uses it.
         y: (n,) -1.0 or 1.0, read-only.
         classes: the two labels, that of -1 first.
         loss_name: "logistic" or "exponential".
@@ -30,7 +31,7 @@ class Classification(ProblemInW):
 
     Raises:
         InputError: labels of one value or of more than two, another loss, shapes that disagree, a single row, NaN,
-            infinite or extreme values, text, sparse or masked arrays.
+            infinite or extreme values, text or masked arrays.
 
     Reference:
         pesme2024mirror; lyu2020margin.
@@ -44,7 +45,7 @@ class Classification(ProblemInW):
         [2.0, 1.0]
     """
 
-    X: Float64[ndarray, "n d"]
+    linear_map: LinearMap
     y: Float64[ndarray, " n"]
     classes: tuple[Any, Any]
     loss_name: str
@@ -52,22 +53,26 @@ class Classification(ProblemInW):
 
     def __init__(self, X: Any, y: Any, loss: Any = "logistic", *, feature_names: Any = None) -> None:
         signs, classes = two_classes(y)
-        rows, names = checked_rows(X, len(signs))
+        linear_map, names = checked_map(X, len(signs))
         self._settle(
             {
-                "X": rows,
+                "linear_map": linear_map,
                 "y": signs,
                 "classes": classes,
                 "loss_name": checked_loss(loss, MARGIN_NAMES, own=False),
-                "feature_names": checked_names(feature_names, names, rows.shape[1]),
+                "feature_names": checked_names(feature_names, names, linear_map.shape[1]),
             }
         )
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, d): rows and columns of X."""
-        n, d = self.X.shape
-        return n, d
+        return self.linear_map.shape
+
+    @property
+    def X(self) -> Any:
+        """(n, d), read-only: float64 in Fortran order, a memory map as it is, or a `scipy.sparse.csc_array`."""
+        return getattr(self.linear_map, "X", self.linear_map)
 
     @property
     def predictor_shape(self) -> tuple[int, ...]:
@@ -76,7 +81,7 @@ class Classification(ProblemInW):
 
     def margins(self, w: Any) -> Float64[ndarray, " n"]:
         """y_i <x_i, w>."""
-        return frozen(self.y * (self.X @ self.predictor(w)))
+        return frozen(self.y * self.linear_map.matvec(self.predictor(w)))
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
         """`w` as a checked (d,) float64 array."""
@@ -87,9 +92,11 @@ class Classification(ProblemInW):
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import as_loss
-        from implicitbias.problems._objective import Linear, Objective
+        from implicitbias.problems._objective import Linear, MeanLoss, Objective
 
-        return Objective(Linear(jnp.asarray(self.X)), jnp.asarray(self.y), as_loss(self.loss_name))
+        return Objective(
+            Linear(self.linear_map.traced()), MeanLoss(jnp.asarray(self.y), as_loss(self.loss_name))
+        )
 
     def __repr__(self) -> str:
         return f"Classification(n={self.shape[0]}, d={self.shape[1]}, loss={self.loss_name!r})"

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.readouts import Readout
 from implicitbias._core.trees import TreeShape
-from implicitbias.problems._objective import Readout
 
 _LINES = 3
 _PLACES = 8  # looked at on each line, all at a time

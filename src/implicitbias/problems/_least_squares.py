@@ -8,13 +8,13 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
-from implicitbias.problems._columns import Columns, DenseColumns
+from implicitbias._core.linear_maps import LinearMap
 from implicitbias.problems._in_w import ProblemInW
 from implicitbias.problems._matrix_completion import MatrixCompletion
 from implicitbias.problems._rows import (
     LARGEST,
     SMALLEST,
-    checked_columns,
+    checked_map,
     checked_names,
     checked_w,
     refuse_extreme,
@@ -32,7 +32,7 @@ class LeastSquares(ProblemInW):
         feature_names: d names of the columns; those of a DataFrame unless given.
 
     Attributes:
-        columns: X as the library uses it.
+        linear_map: X as the library uses it.
         y: (n,) float64, read-only.
         feature_names: the names of the columns as strings, None where there are none.
 
@@ -52,16 +52,16 @@ class LeastSquares(ProblemInW):
         0.0
     """
 
-    columns: Columns
+    linear_map: LinearMap
     y: Float64[ndarray, " n"]
     feature_names: tuple[str, ...] | None
 
     def __init__(self, X: Any, y: Any, *, feature_names: Any = None) -> None:
         y = real_array(y, "y", ndim=1)
-        columns, names = checked_columns(X, len(y))
+        linear_map, names = checked_map(X, len(y))
         refuse_extreme(y, "y")
-        names = checked_names(feature_names, names, columns.shape[1])
-        self._settle({"columns": columns, "y": frozen(y), "feature_names": names})
+        names = checked_names(feature_names, names, linear_map.shape[1])
+        self._settle({"linear_map": linear_map, "y": frozen(y), "feature_names": names})
 
     @staticmethod
     def entries(rows: Any, cols: Any, values: Any, shape: Any) -> MatrixCompletion:
@@ -88,23 +88,28 @@ class LeastSquares(ProblemInW):
         return MatrixCompletion(rows, cols, values, shape)
 
     @property
+    def columns(self) -> LinearMap:
+        """X as a linear map; the name of `linear_map` in earlier versions."""
+        return self.linear_map
+
+    @property
     def X(self) -> Any:
         """(n, d), read-only: float64 in Fortran order, a memory map as it is, or a `scipy.sparse.csc_array`."""
-        return getattr(self.columns, "X", self.columns)
+        return getattr(self.linear_map, "X", self.linear_map)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, d): rows and columns of X."""
-        return self.columns.shape
+        return self.linear_map.shape
 
     @property
     def column_norms(self) -> Float64[ndarray, " d"]:
         """Euclidean norms of the columns of X."""
-        return self.columns.norms
+        return self.linear_map.norms
 
     def residual(self, w: Any) -> Float64[ndarray, " n"]:
         """y - X w."""
-        return frozen(self.y - self.columns.combine(self.predictor(w)))
+        return frozen(self.y - self.linear_map.matvec(self.predictor(w)))
 
     def loss(self, w: Any) -> float:
         """L(w)."""
@@ -113,7 +118,7 @@ class LeastSquares(ProblemInW):
 
     def gradient(self, w: Any) -> Float64[ndarray, " d"]:
         """The gradient of L at w: -X^T (y - X w) / n."""
-        return frozen(-self.columns.correlate(self.residual(w)) / self.shape[0])
+        return frozen(-self.linear_map.rmatvec(self.residual(w)) / self.shape[0])
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
         """`w` as a checked (d,) float64 array."""
@@ -127,7 +132,7 @@ class LeastSquares(ProblemInW):
 
     def predict(self, params: Any) -> Float64[ndarray, " n"]:
         """X w."""
-        return frozen(self.columns.combine(self.predictor(params)))
+        return frozen(self.linear_map.matvec(self.predictor(params)))
 
     @property
     def predictor_shape(self) -> tuple[int, ...]:
@@ -136,17 +141,12 @@ class LeastSquares(ProblemInW):
 
     def objective(self) -> Any:
         """The `Objective` in w, with JAX arrays; called under double precision."""
-        if not isinstance(self.columns, DenseColumns):
-            raise InputError(
-                "flows are simulated on dense X only, this one is sparse; if it fits into memory, type "
-                "ib.LeastSquares(X.toarray(), y)"
-            )
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import Squared
-        from implicitbias.problems._objective import Linear, Objective
+        from implicitbias.problems._objective import Linear, MeanLoss, Objective
 
-        return Objective(Linear(jnp.asarray(self.X, dtype=float)), jnp.asarray(self.y)[:, None], Squared())
+        return Objective(Linear(self.linear_map.traced()), MeanLoss(jnp.asarray(self.y)[:, None], Squared()))
 
     def __repr__(self) -> str:
         return f"LeastSquares(n={self.shape[0]}, d={self.shape[1]})"

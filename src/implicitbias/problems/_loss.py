@@ -29,6 +29,11 @@ class Loss(Fingerprinted, eqx.Module):
         0.433781
     """
 
+    @property
+    def quadratic(self) -> bool:
+        """Whether the loss is 1/2 ||f - y||^2, so that rows may be rotated among each other."""
+        return False
+
     @abstractmethod
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """ell(f, y): f (k,), y one row of the targets; a number."""
@@ -48,6 +53,10 @@ class Loss(Fingerprinted, eqx.Module):
 
 class Squared(Loss):
     """1/2 sum (f - y)^2."""
+
+    @property
+    def quadratic(self) -> bool:
+        return True
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum((prediction - target) ** 2) / 2

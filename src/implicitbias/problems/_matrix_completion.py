@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.linear_maps import EntriesMap
 from implicitbias.problems._in_w import ProblemInW
 from implicitbias.problems._rows import refuse_extreme
 
@@ -17,16 +18,12 @@ class MatrixCompletion(ProblemInW):
     r"""The problem $L(W) = \frac{1}{2n} \sum_i (W_{r_i c_i} - v_i)^2$ of `LeastSquares.entries`.
 
     Attributes:
-        rows: (n,) row of each observed entry, read-only.
-        cols: (n,) its column, read-only.
+        linear_map: the map from W to its observed entries.
         values: (n,) observed values, read-only.
-        matrix_shape: (m, k), the shape of W.
     """
 
-    rows: Int64[ndarray, " n"]
-    cols: Int64[ndarray, " n"]
+    linear_map: EntriesMap
     values: Float64[ndarray, " n"]
-    matrix_shape: tuple[int, int]
 
     def __init__(self, rows: Any, cols: Any, values: Any, shape: Any) -> None:
         shape = _checked_shape(shape)
@@ -36,24 +33,36 @@ class MatrixCompletion(ProblemInW):
         refuse_extreme(values, "values")
         self._settle(
             {
-                "rows": _indices(rows, "rows", shape[0], len(values)),
-                "cols": _indices(cols, "cols", shape[1], len(values)),
+                "linear_map": EntriesMap(
+                    _indices(rows, "rows", shape[0], len(values)),
+                    _indices(cols, "cols", shape[1], len(values)),
+                    shape,
+                ),
                 "values": frozen(values),
-                "matrix_shape": shape,
             }
         )
 
     @property
+    def rows(self) -> Int64[ndarray, " n"]:
+        """The row of each observed entry, (n,)."""
+        return self.linear_map.rows
+
+    @property
+    def cols(self) -> Int64[ndarray, " n"]:
+        """The column of each observed entry, (n,)."""
+        return self.linear_map.cols
+
+    @property
     def predictor_shape(self) -> tuple[int, ...]:
         """The shape of W: (m, k)."""
-        return self.matrix_shape
+        return self.linear_map.domain
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "m k"]:
         """`w` as a checked float64 matrix."""
         array = real_array(w, name, ndim=2)
-        if array.shape != self.matrix_shape:
-            hint = f"; type {name} = {name}.T" if array.shape == self.matrix_shape[::-1] else ""
-            raise InputError(f"{name} has shape {array.shape}, {self.matrix_shape} is expected{hint}")
+        if array.shape != self.predictor_shape:
+            hint = f"; type {name} = {name}.T" if array.shape == self.predictor_shape[::-1] else ""
+            raise InputError(f"{name} has shape {array.shape}, {self.predictor_shape} is expected{hint}")
         return array
 
     def objective(self) -> Any:
@@ -61,13 +70,14 @@ class MatrixCompletion(ProblemInW):
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import Squared
-        from implicitbias.problems._objective import Entries, Objective
+        from implicitbias.problems._objective import Linear, MeanLoss, Objective
 
-        readout = Entries(jnp.asarray(self.rows), jnp.asarray(self.cols))
-        return Objective(readout, jnp.asarray(self.values)[:, None], Squared())
+        return Objective(
+            Linear(self.linear_map.traced()), MeanLoss(jnp.asarray(self.values)[:, None], Squared())
+        )
 
     def __repr__(self) -> str:
-        return f"LeastSquares.entries(n={len(self.values)}, shape={self.matrix_shape})"
+        return f"LeastSquares.entries(n={len(self.values)}, shape={self.predictor_shape})"
 
 
 def _checked_shape(shape: Any) -> tuple[int, int]:

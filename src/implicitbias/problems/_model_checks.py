@@ -11,9 +11,9 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.precision import double_precision
+from implicitbias._core.readouts import Readout
 from implicitbias._core.trees import TreeShape
 from implicitbias.problems._jumps import jump_on_lines
-from implicitbias.problems._objective import Model, Readout
 from implicitbias.problems._program import Program
 from implicitbias.problems._training import TrainingProblem
 
@@ -85,9 +85,9 @@ def _flags(readout: Readout, shape: TreeShape, flat: ndarray) -> ModelFlags:
 
 def _few_rows(readout: Readout, shape: TreeShape, flat: ndarray) -> Readout:
     """The readout on its first rows, where the model takes any number of them."""
-    if not isinstance(readout, Model) or len(readout.X) <= _ROWS:
+    few = readout.first_rows(_ROWS)
+    if few is readout:
         return readout
-    few = Model(readout.model, readout.X[:_ROWS])
     try:
         out = eqx.filter_eval_shape(few, shape.unflatten(jnp.asarray(flat)))
     except Exception:  # the caller's model asks for all its rows

@@ -1,6 +1,5 @@
 """The mean loss of a model over its rows, as flows see it: predictions, and what the loss does to them."""
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -8,50 +7,47 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from implicitbias._core.errors import InputError
 from implicitbias._core.maps import Map
+from implicitbias._core.readouts import Readout, ReadoutListener
+from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
 from implicitbias.problems._loss import Loss
 
 
-class Readout(eqx.Module):
-    """Parameters to predictions (n, k)."""
-
-    @abstractmethod
-    def __call__(self, params: Any) -> jax.Array:
-        """Predictions (n, k)."""
-
-
 class Linear(Readout):
-    """w (d,) to X w."""
+    """w to the linear map X w."""
 
-    X: jax.Array
+    linear: TracedMap
 
-    def __call__(self, params: jax.Array) -> jax.Array:
-        return (self.X @ params)[:, None]
+    def __call__(self, params: Any) -> jax.Array:
+        return self.linear(params)[:, None]
 
+    def at(self, inputs: Any) -> "Linear":
+        return Linear(self.linear.at(inputs))
 
-class Entries(Readout):
-    """W to W[rows, cols]."""
-
-    rows: jax.Array
-    cols: jax.Array
-
-    def __call__(self, params: jax.Array) -> jax.Array:
-        return params[self.rows, self.cols][:, None]
+    def described_to(self, listener: ReadoutListener) -> Any:
+        return listener.linear(self.linear)
 
 
 class Reparametrized(Readout):
-    """theta to what `linear` makes of w = G(theta)."""
+    """theta to X w, w = G(theta)."""
 
-    linear: Linear | Entries
+    linear: TracedMap
     G: Map
 
     def __call__(self, params: Any) -> jax.Array:
-        return self.linear(self.G.formula(params))
+        return self.linear(self.G.formula(params))[:, None]
+
+    def at(self, inputs: Any) -> "Reparametrized":
+        return Reparametrized(self.linear.at(inputs), self.G)
+
+    def described_to(self, listener: ReadoutListener) -> Any:
+        return listener.reparametrized(self.linear, self.G)
 
 
 class Model(Readout):
-    """A user's model(params, X); by rows where that is what it does."""
+    """A user's model(params, X)."""
 
     model: Callable[[Any, Any], jax.Array]
     X: jax.Array
@@ -62,39 +58,56 @@ class Model(Readout):
         return out[:, None] if out.ndim == 1 else out
 
     def row(self, params: Any, x: jax.Array) -> jax.Array:
-        """The prediction (k,) of one row by itself."""
+        """Return the prediction (k,) of one row by itself."""
         return jnp.asarray(self.model(params, x[None]), dtype=jnp.result_type(float)).reshape(-1)
 
+    def first_rows(self, count: int) -> "Model":
+        return self if len(self.X) <= count else Model(self.model, self.X[:count])
 
-Kind = Linear | Entries | Reparametrized | Model
+    def at(self, inputs: Any) -> "Model":
+        given = jnp.asarray(inputs)
+        if given.shape[1:] != self.X.shape[1:]:
+            raise InputError(
+                f"X2 has rows of shape {given.shape[1:]}, {self.X.shape[1:]} is expected as in X"
+            )
+        return Model(self.model, given.astype(self.X.dtype))
+
+    def described_to(self, listener: ReadoutListener) -> Any:
+        return listener.model(self)
+
+
+class MeanLoss(eqx.Module):
+    """The mean over rows of loss(predictions, targets)."""
+
+    targets: jax.Array
+    loss: Loss
+
+    def value(self, predictions: jax.Array) -> jax.Array:
+        """Return the mean loss at these predictions."""
+        return jnp.mean(jax.vmap(self.loss.value)(predictions, self.targets))
+
+    def pull(self, predictions: jax.Array) -> jax.Array:
+        """Return d value / d predictions, (n, k)."""
+        return jax.vmap(self.loss.derivative)(predictions, self.targets) / len(self.targets)
+
+    def roots(self, predictions: jax.Array) -> jax.Array:
+        """Return R (n, k, k): the positive part of the second derivative of `value` in row i is R_i R_i^T."""
+        return jax.vmap(self.loss.root)(predictions, self.targets) / jnp.sqrt(1.0 * len(self.targets))
 
 
 class Objective(eqx.Module):
     """F(theta) = mean over rows of loss(readout(theta), targets)."""
 
-    readout: Kind
-    targets: jax.Array
-    loss: Loss
-
-    def value(self, predictions: jax.Array) -> jax.Array:
-        """The mean loss at these predictions."""
-        return jnp.mean(jax.vmap(self.loss.value)(predictions, self.targets))
-
-    def pull(self, predictions: jax.Array) -> jax.Array:
-        """d value / d predictions, (n, k)."""
-        return jax.vmap(self.loss.derivative)(predictions, self.targets) / len(self.targets)
-
-    def roots(self, predictions: jax.Array) -> jax.Array:
-        """R (n, k, k): the second derivative of `value` in row i is R_i R_i^T (its positive part)."""
-        return jax.vmap(self.loss.root)(predictions, self.targets) / jnp.sqrt(1.0 * len(self.targets))
+    readout: Readout
+    mean_loss: MeanLoss
 
 
 @eqx.filter_jit
 def forward(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """F, the losses of the rows (n,) and the predictions (n, k) at the flat parameters."""
     predictions = objective.readout(shape.unflatten(flat))
-    losses = jax.vmap(objective.loss.value)(predictions, objective.targets)
-    return objective.value(predictions), losses, predictions
+    losses = jax.vmap(objective.mean_loss.loss.value)(predictions, objective.mean_loss.targets)
+    return objective.mean_loss.value(predictions), losses, predictions
 
 
 @eqx.filter_jit
@@ -104,8 +117,8 @@ def gradient(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Arr
     By the closed form of the loss, as flows have it: differentiating its value would lose digits.
     """
     predictions, back = jax.vjp(lambda point: objective.readout(shape.unflatten(point)), flat)
-    losses = jax.vmap(objective.loss.value)(predictions, objective.targets)
-    return back(objective.pull(predictions))[0], losses, predictions
+    losses = jax.vmap(objective.mean_loss.loss.value)(predictions, objective.mean_loss.targets)
+    return back(objective.mean_loss.pull(predictions))[0], losses, predictions
 
 
 @eqx.filter_jit
@@ -114,4 +127,4 @@ def gradient_and_roots(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """What `gradient` gives, and the roots (n, k, k) of the second derivative in the predictions."""
     slope, losses, predictions = gradient(objective, shape, flat)
-    return slope, losses, predictions, objective.roots(predictions)
+    return slope, losses, predictions, objective.mean_loss.roots(predictions)

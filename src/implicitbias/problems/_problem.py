@@ -105,14 +105,13 @@ class Problem(TrainingProblem):
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import as_loss
-        from implicitbias.problems._objective import Model, Objective
+        from implicitbias.problems._objective import MeanLoss, Model, Objective
 
         targets = self.y
         if self.loss_function in ("squared", *MARGIN_NAMES) and targets.ndim == 1:
             targets = targets[:, None]
-        return Objective(
-            Model(self.model, jnp.asarray(self.X)), jnp.asarray(targets), as_loss(self.loss_function)
-        )
+        mean_loss = MeanLoss(jnp.asarray(targets), as_loss(self.loss_function))
+        return Objective(Model(self.model, jnp.asarray(self.X)), mean_loss)
 
     def __repr__(self) -> str:
         loss = self.loss_function

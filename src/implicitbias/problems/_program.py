@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.readouts import Readout
 from implicitbias._core.trees import TreeShape
-from implicitbias.problems._objective import Readout
 
 # Primitives of JAX whose value or derivative may jump. `select_n` counts where its predicate depends on the parameters.
 KINKS = frozenset(

@@ -60,7 +60,7 @@ class ReparametrizedProblem(TrainingProblem):
         inner = self.problem.objective()
         # The arrays of G are traced; its functions and numbers are part of the program.
         G = jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, self.G)
-        return Objective(Reparametrized(inner.readout, G), inner.targets, inner.loss)
+        return Objective(Reparametrized(inner.readout.linear, G), inner.mean_loss)
 
     def __repr__(self) -> str:
         return f"{self.problem!r}.reparametrize({type(self.G).__name__}())"

@@ -10,26 +10,16 @@ from scipy import sparse
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
-from implicitbias.problems._columns import Columns, DenseColumns, SparseColumns, canonical
+from implicitbias._core.linear_maps import DenseMap, LinearMap, SparseMap, canonical
 
 # Squares of numbers outside this range leave float64's, and norms with them.
 SMALLEST, LARGEST = 1e-140, 1e140
 _SHOWN = 5
 
 
-def checked_rows(X: Any, targets: int) -> tuple[Float64[ndarray, "n d"], tuple[str, ...] | None]:
-    """X as a read-only float64 array with as many rows as targets, and its column names."""
-    columns = getattr(X, "columns", None)
-    names = None if columns is None else tuple(str(name) for name in columns)
-    X = real_array(X, "X", ndim=2)
-    refuse_shape(X.shape, targets)
-    refuse_extreme(X, "X")
-    return frozen(X), names
-
-
-def checked_columns(X: Any, targets: int) -> tuple[Columns, tuple[str, ...] | None]:
-    """X as `Columns` with as many rows as targets, and its column names: dense and mapped arrays, sparse matrices."""
-    columns, names = _as_columns(X)
+def checked_map(X: Any, targets: int) -> tuple[LinearMap, tuple[str, ...] | None]:
+    """Return X as a `LinearMap` with as many rows as targets, and its column names: dense, mapped or sparse X."""
+    columns, names = _as_map(X)
     refuse_shape(columns.shape, targets)
     norms = columns.norms
     if np.all((norms >= SMALLEST * np.sqrt(targets)) & (norms <= LARGEST)):
@@ -44,16 +34,16 @@ def checked_columns(X: Any, targets: int) -> tuple[Columns, tuple[str, ...] | No
     return columns, names
 
 
-def _as_columns(X: Any) -> tuple[Columns, tuple[str, ...] | None]:
-    if isinstance(X, Columns):
+def _as_map(X: Any) -> tuple[LinearMap, tuple[str, ...] | None]:
+    if isinstance(X, LinearMap):
         return X, None  # made by the library: nothing to copy
     if sparse.issparse(X):
-        return SparseColumns(canonical(X)), None
+        return SparseMap(canonical(X)), None
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype in (np.float64, np.float32) and _is_packed(X):
-        return DenseColumns(frozen(X)), None  # not copied: it may be larger than memory
+        return DenseMap(frozen(X)), None  # not copied: it may be larger than memory
     names = getattr(X, "columns", None)
     dense = frozen(real_array(X, "X", ndim=2, order="F"))
-    return DenseColumns(dense), None if names is None else tuple(str(name) for name in names)
+    return DenseMap(dense), None if names is None else tuple(str(name) for name in names)
 
 
 def _is_packed(X: ndarray) -> bool:
@@ -72,7 +62,7 @@ def checked_names(given: Any, of_frame: tuple[str, ...] | None, d: int) -> tuple
     return names
 
 
-def refuse_non_finite_columns(columns: Columns, indices: ndarray) -> None:
+def refuse_non_finite_columns(columns: LinearMap, indices: ndarray) -> None:
     """An `InputError` that says where the first entry is that is NaN or infinite."""
     for index in indices[:_SHOWN]:
         values = columns.take(np.array([index]))[:, 0]

@@ -1,11 +1,11 @@
-"""The columns of X, however they are stored: dense, memory-mapped, sparse, or sparse less a matrix of rank one."""
+"""Linear maps w -> X w, however X is stored: dense, mapped from a file, sparse, sparse less rank one, entries of w."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 from scipy import sparse
 
@@ -17,42 +17,60 @@ from implicitbias._core.values import Value
 _BLOCK = 2**20
 
 
-class Columns(Value, ABC):
-    """An (n, d) matrix as the limits use it: products from both sides, single columns, and never a dense copy.
+class LinearMap(Value, ABC):
+    """A linear map X from arrays w of the shape `domain` to n numbers; X is never made dense.
+
+    As a matrix X is (n, d), d the number of entries of w in row order.
 
     Attributes:
         shape: (n, d).
+        domain: the shape of w.
     """
 
     shape: tuple[int, int]
 
-    @abstractmethod
-    def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
-        """X w."""
+    @property
+    def domain(self) -> tuple[int, ...]:
+        """The shape of w: (d,) unless a map says otherwise."""
+        return self.shape[1:]
 
     @abstractmethod
-    def correlate(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "*m d"]:
-        """X^T v, for one v or for each row of several."""
+    def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
+        """Return X w."""
+
+    @abstractmethod
+    def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
+        """Return X^T v, shaped as w, for one v or for each row of several."""
 
     @abstractmethod
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
-        """Some columns, dense."""
+        """Return some columns of X as a dense array."""
 
     @abstractmethod
+    def traced(self) -> Any:
+        """Return the map as a `TracedMap` for JAX, with arrays in the precision of the caller."""
+
+    def combine(self, w: Any) -> Any:
+        return self.matvec(w)
+
+    def correlate(self, v: Any) -> Any:
+        return self.rmatvec(v)
+
     def squares(self) -> Float64[ndarray, " d"]:
-        """Squared norms of the columns."""
+        """Return the squared norms of the columns."""
+        return np.concatenate([np.einsum("ij,ij->j", columns, columns) for _, columns in self.blocks()])
 
     def sizes(self) -> Float64[ndarray, " d"]:
-        """Largest magnitudes, or norms where those tell as much: NaN or inf where an entry is."""
+        """Return the largest magnitudes of the columns, or their norms where those show NaN and inf as well."""
         return self.norms
 
     @cached_property
     def norms(self) -> Float64[ndarray, " d"]:
-        """Euclidean norms of the columns."""
+        """The Euclidean norms of the columns."""
         return frozen(np.sqrt(self.squares()))
 
     def blocks(self) -> Any:
-        """(slice, dense columns) over all columns, a block at a time."""
+        """Yield (slice, dense columns) over all columns, a block at a time."""
         n, d = self.shape
         width = max(1, _BLOCK // n)
         for first in range(0, d, width):
@@ -60,7 +78,7 @@ class Columns(Value, ABC):
             yield some, self.take(np.arange(some.start, some.stop))
 
 
-class DenseColumns(Columns):
+class DenseMap(LinearMap):
     """An array in memory, or one in a file that is mapped into memory."""
 
     X: ndarray
@@ -69,7 +87,7 @@ class DenseColumns(Columns):
         n, d = X.shape
         self._settle({"X": X, "shape": (n, d)})
 
-    def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
+    def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
         if self.X.dtype == np.float64 and np.count_nonzero(w) >= len(w) // 8:
             return self.X @ w
         # A sparse w reads its own columns only, and X of another type is not converted as a whole.
@@ -80,7 +98,7 @@ class DenseColumns(Columns):
             out += self.take(some) @ w[some]
         return out
 
-    def correlate(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "*m d"]:
+    def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
         if self.X.dtype == np.float64:
             return v @ self.X
         out = np.empty((*v.shape[:-1], self.shape[1]))
@@ -95,11 +113,18 @@ class DenseColumns(Columns):
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused with its place
             return np.einsum("ij,ij->j", self.X, self.X, dtype=np.float64)
 
+    def traced(self) -> Any:
+        import jax.numpy as jnp
+
+        from implicitbias._core.traced_maps import DenseTraced
+
+        return DenseTraced(jnp.asarray(self.X, dtype=float))
+
     def sizes(self) -> Float64[ndarray, " d"]:
         return _double(np.maximum(self.X.max(axis=0), -self.X.min(axis=0)))
 
 
-class SparseColumns(Columns):
+class SparseMap(LinearMap):
     """A `scipy.sparse.csc_array` in canonical form."""
 
     X: Any
@@ -108,10 +133,10 @@ class SparseColumns(Columns):
         n, d = X.shape
         self._settle({"X": X, "shape": (int(n), int(d))})
 
-    def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
+    def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
         return self.X @ w
 
-    def correlate(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "*m d"]:
+    def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
         # A transpose of CSC is CSR: rows times dense vectors, nothing is converted.
         return (self.X.T @ v.T).T
 
@@ -123,6 +148,11 @@ class SparseColumns(Columns):
             sums = np.add.reduceat(np.append(self.X.data**2, 0.0), self.X.indptr[:-1])
         return self._filled(sums)
 
+    def traced(self) -> Any:
+        from implicitbias._core.traced_maps import sparse_traced
+
+        return sparse_traced(self.X)
+
     def sizes(self) -> Float64[ndarray, " d"]:
         return self._filled(np.maximum.reduceat(np.append(np.abs(self.X.data), 0.0), self.X.indptr[:-1]))
 
@@ -131,7 +161,7 @@ class SparseColumns(Columns):
         return np.where(np.diff(self.X.indptr) > 0, values, 0.0)
 
 
-class ShiftedColumns(Columns):
+class ShiftedMap(LinearMap):
     r"""$X - r m^\top$ for a sparse X, never formed: sparse data with their means taken off.
 
     Args:
@@ -145,16 +175,16 @@ class ShiftedColumns(Columns):
     Examples:
         >>> import numpy as np, implicitbias as ib
         >>> from scipy import sparse
-        >>> from implicitbias.problems import ShiftedColumns
+        >>> from implicitbias._core.linear_maps import ShiftedMap
         >>> X = sparse.csc_array([[1.0, 0.0], [3.0, 4.0]])
-        >>> centred = ShiftedColumns(X, np.ones(2), np.array([2.0, 2.0]))
+        >>> centred = ShiftedMap(X, np.ones(2), np.array([2.0, 2.0]))
         >>> centred.take(np.arange(2)).tolist()
         [[-1.0, -2.0], [1.0, 2.0]]
         >>> ib.LeastSquares(centred, [-1.0, 1.0]).shape
         (2, 2)
     """
 
-    plain: SparseColumns
+    plain: SparseMap
     rows: Float64[ndarray, " n"]
     shift: Float64[ndarray, " d"]
 
@@ -164,7 +194,7 @@ class ShiftedColumns(Columns):
                 f"X is a {type(X).__name__}, a scipy.sparse matrix is expected; of a dense one subtract the means: "
                 "X - numpy.outer(rows, shift)"
             )
-        plain = SparseColumns(canonical(X))
+        plain = SparseMap(canonical(X))
         rows, shift = real_array(rows, "rows", ndim=1), real_array(shift, "shift", ndim=1)
         if (len(rows), len(shift)) != plain.shape:
             raise InputError(
@@ -173,11 +203,11 @@ class ShiftedColumns(Columns):
             )
         self._settle({"plain": plain, "shape": plain.shape, "rows": frozen(rows), "shift": frozen(shift)})
 
-    def combine(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
-        return self.plain.combine(w) - self.rows * (self.shift @ w)
+    def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
+        return self.plain.matvec(w) - self.rows * (self.shift @ w)
 
-    def correlate(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "*m d"]:
-        return self.plain.correlate(v) - np.multiply.outer(v @ self.rows, self.shift)
+    def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
+        return self.plain.rmatvec(v) - np.multiply.outer(v @ self.rows, self.shift)
 
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
         return self.plain.take(indices) - np.outer(self.rows, self.shift[indices])
@@ -193,8 +223,66 @@ class ShiftedColumns(Columns):
             absent = np.where(np.diff(X.indptr) < self.shape[0], np.maximum(rows @ rows - held, 0.0), 0.0)
             return np.bincount(column, weights=here, minlength=self.shape[1]) + absent * shift**2
 
+    def traced(self) -> Any:
+        import jax.numpy as jnp
+
+        from implicitbias._core.traced_maps import ShiftedTraced
+
+        return ShiftedTraced(self.plain.traced(), jnp.asarray(self.rows), jnp.asarray(self.shift))
+
     def __repr__(self) -> str:
-        return f"ShiftedColumns(shape={self.shape}, nnz={self.plain.X.nnz})"
+        return f"ShiftedMap(shape={self.shape}, nnz={self.plain.X.nnz})"
+
+
+class EntriesMap(LinearMap):
+    """W to its entries W[rows, cols]: a matrix W of the shape `domain`, seen at n places.
+
+    Args:
+        rows: (n,) row of each entry.
+        cols: (n,) its column.
+        domain: the shape of W.
+    """
+
+    rows: Int64[ndarray, " n"]
+    cols: Int64[ndarray, " n"]
+    matrix_shape: tuple[int, int]
+
+    def __init__(
+        self, rows: Int64[ndarray, " n"], cols: Int64[ndarray, " n"], domain: tuple[int, int]
+    ) -> None:
+        shape = (len(rows), domain[0] * domain[1])
+        self._settle({"rows": frozen(rows), "cols": frozen(cols), "matrix_shape": domain, "shape": shape})
+
+    @property
+    def domain(self) -> tuple[int, ...]:
+        """The shape of W."""
+        return self.matrix_shape
+
+    @property
+    def places(self) -> Int64[ndarray, " n"]:
+        """The place of each entry among those of W, in row order."""
+        return self.rows * self.matrix_shape[1] + self.cols
+
+    def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
+        return w[self.rows, self.cols]
+
+    def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
+        flat = np.zeros((self.shape[1], *v.shape[:-1]))
+        np.add.at(flat, self.places, np.moveaxis(v, -1, 0))
+        return np.moveaxis(flat, 0, -1).reshape(*v.shape[:-1], *self.matrix_shape)
+
+    def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
+        return np.equal.outer(self.places, indices).astype(np.float64)
+
+    def squares(self) -> Float64[ndarray, " d"]:
+        return np.bincount(self.places, minlength=self.shape[1]).astype(np.float64)
+
+    def traced(self) -> Any:
+        import jax.numpy as jnp
+
+        from implicitbias._core.traced_maps import EntriesTraced
+
+        return EntriesTraced(jnp.asarray(self.rows), jnp.asarray(self.cols), self.matrix_shape)
 
 
 def canonical(X: Any) -> Any:

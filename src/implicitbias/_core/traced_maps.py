@@ -1,0 +1,166 @@
+"""Linear maps as JAX traces them: products, and X diag(weights) Z^T without forming X where it is structured."""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from implicitbias._core.arrays import real_array
+from implicitbias._core.errors import InputError
+
+
+class TracedMap(eqx.Module):
+    """A linear map w -> X w, traced by JAX; w is an array of the shape `domain`."""
+
+    @abstractmethod
+    def __call__(self, w: jax.Array) -> jax.Array:
+        """Return X w, (n,)."""
+
+    @abstractmethod
+    def at(self, inputs: Any) -> "TracedMap":
+        """Return the map of other inputs, or raise an `InputError`."""
+
+    @abstractmethod
+    def matrix(self) -> jax.Array:
+        """Return X as a dense (n, d) array, d the entries of w in row order."""
+
+    @property
+    def entries(self) -> tuple[jax.Array, jax.Array] | None:
+        """The rows and columns (n,) of the entries that the map reads, None where it is no reading of entries."""
+        return None
+
+    @property
+    def stored(self) -> jax.Array | None:
+        """The dense X (n, d) that the map holds, None where it holds none."""
+        return None
+
+    @property
+    def has_gram(self) -> bool:
+        """Whether `gram` costs no dense copy of X."""
+        return False
+
+    def gram(self, weights: jax.Array, other: Any = None) -> jax.Array:
+        """Return X diag(weights) Z^T, (n, m): weights shaped as w, Z the matrix of `other` (None: X itself)."""
+        right = self if other is None else other
+        return (self.matrix() * weights.ravel()) @ right.matrix().T
+
+
+class DenseTraced(TracedMap):
+    """A dense X (n, d)."""
+
+    X: jax.Array
+
+    def __call__(self, w: jax.Array) -> jax.Array:
+        return self.X @ w
+
+    def at(self, inputs: Any) -> TracedMap:
+        return rows_traced(inputs, self.X.shape[1])
+
+    def matrix(self) -> jax.Array:
+        return self.X
+
+    @property
+    def stored(self) -> jax.Array | None:
+        return self.X
+
+    @property
+    def has_gram(self) -> bool:
+        return True
+
+
+class SparseTraced(TracedMap):
+    """A sparse X as the places and values of its entries."""
+
+    rows: jax.Array
+    cols: jax.Array
+    values: jax.Array
+    shape: tuple[int, int] = eqx.field(static=True)
+
+    def __call__(self, w: jax.Array) -> jax.Array:
+        return jax.ops.segment_sum(self.values * w[self.cols], self.rows, self.shape[0])
+
+    def at(self, inputs: Any) -> TracedMap:
+        return rows_traced(inputs, self.shape[1])
+
+    def matrix(self) -> jax.Array:
+        return jnp.zeros(self.shape, self.values.dtype).at[self.rows, self.cols].add(self.values)
+
+
+class ShiftedTraced(TracedMap):
+    """X - rows shift^T, never formed."""
+
+    plain: TracedMap
+    rows: jax.Array
+    shift: jax.Array
+
+    def __call__(self, w: jax.Array) -> jax.Array:
+        return self.plain(w) - self.rows * (self.shift @ w)
+
+    def at(self, inputs: Any) -> TracedMap:
+        return rows_traced(inputs, len(self.shift))
+
+    def matrix(self) -> jax.Array:
+        return self.plain.matrix() - jnp.outer(self.rows, self.shift)
+
+
+class EntriesTraced(TracedMap):
+    """W -> W[rows, cols]."""
+
+    rows: jax.Array
+    cols: jax.Array
+    domain: tuple[int, int] = eqx.field(static=True)
+
+    def __call__(self, w: jax.Array) -> jax.Array:
+        return w[self.rows, self.cols]
+
+    def at(self, inputs: Any) -> TracedMap:
+        if not isinstance(inputs, tuple) or len(inputs) != 2:
+            raise InputError(
+                f"X2 is {type(inputs).__name__}, a pair (rows, cols) of integer arrays is expected"
+            )
+        rows, cols = (np.asarray(part) for part in inputs)
+        sizes = [(rows, self.domain[0]), (cols, self.domain[1])]
+        if (
+            rows.ndim != 1
+            or rows.shape != cols.shape
+            or any(part.dtype.kind not in "iu" for part, _ in sizes)
+        ):
+            raise InputError("X2 must hold two arrays of integers of one length: (rows, cols)")
+        if any(part.size and (part.min() < 0 or part.max() >= size) for part, size in sizes):
+            raise InputError(f"X2 holds indices outside a matrix of shape {self.domain}")
+        return EntriesTraced(jnp.asarray(rows), jnp.asarray(cols), self.domain)
+
+    def matrix(self) -> jax.Array:
+        places = self.rows * self.domain[1] + self.cols
+        return 1.0 * (places[:, None] == jnp.arange(self.domain[0] * self.domain[1]))
+
+    @property
+    def entries(self) -> tuple[jax.Array, jax.Array] | None:
+        return self.rows, self.cols
+
+    @property
+    def has_gram(self) -> bool:
+        return True
+
+    def gram(self, weights: jax.Array, other: Any = None) -> jax.Array:
+        right = self if other is None else other
+        same = (self.rows[:, None] == right.rows) & (self.cols[:, None] == right.cols)
+        return jnp.where(same, weights[self.rows, self.cols][:, None], 0.0)
+
+
+def rows_traced(X: Any, d: int) -> DenseTraced:
+    """Return the map of dense rows (m, d)."""
+    rows = real_array(X, "X2", ndim=2)
+    if rows.shape[1] != d:
+        raise InputError(f"X2 has {rows.shape[1]} columns, {d} are expected")
+    return DenseTraced(jnp.asarray(rows))
+
+
+def sparse_traced(X: Any) -> SparseTraced:
+    """Return the traced form of a `scipy.sparse.csc_array`."""
+    cols = np.repeat(np.arange(X.shape[1]), np.diff(X.indptr))
+    n, d = (int(size) for size in X.shape)
+    return SparseTraced(jnp.asarray(X.indices), jnp.asarray(cols), jnp.asarray(X.data, dtype=float), (n, d))

@@ -1,0 +1,79 @@
+"""The full quadratic form."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.errors import InputError
+from implicitbias.potentials._potential import Potential
+
+# Entries of A - A^T up to this share of the largest of A are rounding.
+_SYMMETRIC = 1e-12
+# An eigenvalue below this share of the largest is not told from 0.
+_DEFINITE = 1e-14
+
+
+class QuadraticForm(Potential):
+    r"""$\phi(w) = \frac12 w^\top A w$ for a symmetric positive definite A: not separable unless A is diagonal.
+
+    Its mirror map is $A w$, and its mirror flow is gradient flow in w preconditioned by $A^{-1}$.
+
+    Args:
+        A: (d, d) symmetric positive definite matrix.
+
+    Raises:
+        InputError: A is not square, not symmetric or not positive definite, or holds NaN or infinite entries.
+
+    Reference:
+        pesme2024mirror.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> phi = ib.QuadraticForm([[2.0, 1.0], [1.0, 2.0]])
+        >>> phi.mirror([1.0, 0.0]).tolist()
+        [2.0, 1.0]
+        >>> phi.value([1.0, 1.0])
+        3.0
+    """
+
+    A: Any
+    inverse: Any
+
+    def __init__(self, A: Any) -> None:
+        matrix = real_array(A, "A", ndim=2)
+        if matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+            raise InputError(f"A has shape {matrix.shape}, a square matrix (d, d) is expected")
+        size = float(np.max(np.abs(matrix)))
+        apart = float(np.max(np.abs(matrix - matrix.T)))
+        if apart > _SYMMETRIC * size:
+            raise InputError(
+                f"A is not symmetric: A and A.T differ by up to {apart:g}; type A = (A + A.T) / 2 if that is meant"
+            )
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        if not values[0] > _DEFINITE * values[-1] or not values[-1] > 0.0:
+            raise InputError(
+                f"A has the eigenvalues {values[0]:g} to {values[-1]:g}, positive ones are expected: a potential is "
+                "strictly convex"
+            )
+        self.A = frozen((matrix + matrix.T) / 2)
+        self.inverse = frozen((vectors / values) @ vectors.T)
+
+    def value_formula(self, w: jax.Array) -> jax.Array:
+        return w @ (self.A @ w) / 2
+
+    def mirror_formula(self, w: jax.Array) -> jax.Array:
+        return self.A @ w
+
+    def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
+        rough = self.inverse @ z
+        # One step of iterative refinement brings an ill-conditioned solve to the accuracy of A itself.
+        return rough + self.inverse @ (z - self.A @ rough)
+
+    def hessian_formula(self, w: jax.Array, v: jax.Array) -> jax.Array:
+        return self.A @ v
+
+    def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
+        return jnp.asarray(self.inverse) @ v

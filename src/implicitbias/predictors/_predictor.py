@@ -1,0 +1,163 @@
+"""`of`: a problem in, its predictor out."""
+
+from functools import cached_property
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias._core.precision import double_precision
+from implicitbias._core.trees import TreeShape
+from implicitbias._core.values import Value
+from implicitbias.predictors._jacobian import BYTES, Jacobian
+from implicitbias.predictors._traced import TracedPredictor, traced
+from implicitbias.problems import TrainingProblem
+
+# Predictions whose rows of the Jacobian are held at a time.
+_BLOCK_BYTES = 64 * 2**20
+
+
+class Predictor(Value):
+    """What a problem predicts: predictions, their Jacobian in the parameters and the tangent kernel J J^T.
+
+    Made by `of(problem)`. Structure is used where it is known: linear models, reparametrised linear models (by the
+    metric of a diagonal map, or by the entries of a factored matrix), and models that treat their rows one by one.
+
+    Attributes:
+        problem: the problem.
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> from implicitbias import predictors
+        >>> problem = ib.LeastSquares([[1.0, 2.0], [0.0, 1.0]], [1.0, 1.0]).reparametrize(
+        ...     ib.HadamardProduct()
+        ... )
+        >>> theta = (np.array([1.0, 2.0]), np.array([3.0, 0.0]))
+        >>> predictor = predictors.of(problem)
+        >>> predictor.predict(theta).tolist()
+        [3.0, 0.0]
+        >>> predictor.tangent_kernel(theta).tolist()  # X diag(u^2 + v^2) X^T
+        [[26.0, 8.0], [8.0, 4.0]]
+        >>> predictor.jacobian(theta).shape
+        (2, 4)
+    """
+
+    problem: TrainingProblem
+
+    def __init__(self, problem: Any) -> None:
+        if not isinstance(problem, TrainingProblem):
+            raise InputError(
+                f"problem is a {type(problem).__name__}, a problem is expected, for instance ib.Problem(model, X, y)"
+            )
+        self._settle({"problem": problem})
+
+    @cached_property
+    def traced(self) -> TracedPredictor:
+        """The predictor as JAX traces it, in float64."""
+        with double_precision():
+            return traced(self.problem.double_objective.readout)
+
+    def predict(self, params: Any, X2: Any = None) -> ndarray:
+        """Return the predictions (n,) or (n, k) at the problem's inputs, or at `X2`.
+
+        Args:
+            params: the parameters, as for `problem.loss`.
+            X2: other inputs: (m, d) rows for a linear model, a pair (rows, cols) for entries of a matrix, inputs like X
+                for a model.
+
+        Raises:
+            InputError: bad parameters or inputs, or predictions that are not finite.
+        """
+        if X2 is None:
+            return self.problem.predict(params)
+        shape, flat = self.problem.checked_params(params)
+        predictions = Jacobian(self._at(X2), shape, flat).predictions
+        if not np.all(np.isfinite(predictions)):
+            raise InputError("predictions at X2 are NaN or infinite; look for overflow in the model there")
+        return frozen(predictions[:, 0] if predictions.shape[1] == 1 else predictions)
+
+    def jacobian(self, params: Any) -> Jacobian:
+        """Return the Jacobian at these parameters, a linear operator (n k, p).
+
+        Raises:
+            InputError: bad parameters.
+        """
+        shape, flat = self.problem.checked_params(params)
+        with double_precision():
+            return Jacobian(self.traced.fitted(shape, flat), shape, flat)
+
+    def tangent_kernel(
+        self, params: Any, X2: Any = None, *, max_bytes: int = BYTES
+    ) -> Float64[ndarray, "..."]:
+        r"""Return the tangent kernel $K = J J^\top$, or $J J_2^\top$ with the Jacobian $J_2$ at other inputs.
+
+        Args:
+            params: the parameters.
+            X2: other inputs, as in `predict`; None for the problem's own.
+            max_bytes: the most memory that the kernel may take. The Jacobian is held in blocks of rows.
+
+        Returns:
+            (n, m) for one output, (n, k, m, k) for k.
+
+        Raises:
+            InputError: bad parameters or inputs.
+            ImplicitBiasError: a kernel larger than `max_bytes`.
+        """
+        shape, flat = self.problem.checked_params(params)
+        with double_precision():
+            here = self.traced.fitted(shape, flat)
+            there = here if X2 is None else here.at(X2)
+            n, k = jax.eval_shape(here, shape.unflatten(jnp.asarray(flat))).shape
+            m = jax.eval_shape(there, shape.unflatten(jnp.asarray(flat))).shape[0]
+            if 8 * n * k * m * k > max_bytes:
+                raise ImplicitBiasError(
+                    f"the kernel has {n * k} x {m * k} entries and takes {8 * n * k * m * k / 2**30:.2g} GiB, at most "
+                    f"{max_bytes / 2**30:.2g} GiB are allowed; use fewer rows, jacobian(params).matvec and rmatvec, or "
+                    "raise max_bytes"
+                )
+            if here.has_kernel:
+                kernel = np.asarray(_structured(here, there, shape, flat))
+            else:
+                kernel = _by_blocks(Jacobian(here, shape, flat), Jacobian(there, shape, flat))
+        kernel = kernel.reshape(n, k, m, k)
+        return frozen(kernel[:, 0, :, 0] if k == 1 else kernel)
+
+    def _at(self, X2: Any) -> TracedPredictor:
+        with double_precision():
+            return self.traced.at(X2)
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.problem!r})"
+
+
+def of(problem: Any) -> Predictor:
+    """Return the predictor of a problem: `LeastSquares`, `Classification`, `Problem` or a reparametrised one.
+
+    Raises:
+        InputError: an argument that is no problem.
+    """
+    return Predictor(problem)
+
+
+@eqx.filter_jit
+def _structured(here: TracedPredictor, there: TracedPredictor, shape: TreeShape, flat: Any) -> jax.Array:
+    return here.kernel(shape.unflatten(flat), there)
+
+
+def _by_blocks(left: Jacobian, right: Jacobian) -> ndarray:
+    """J J2^T from blocks of rows of both Jacobians: two blocks are in memory at a time."""
+    rows, p = left.shape
+    width = max(1, _BLOCK_BYTES // (8 * p))
+    kernel = np.empty((rows, right.shape[0]))
+    for a in range(0, right.shape[0], width):
+        block = right.dense(slice(a, min(a + width, right.shape[0])))
+        for b in range(0, rows, width):
+            some = slice(b, min(b + width, rows))
+            kernel[some, a : a + width] = left.dense(some) @ block.T
+    return kernel
