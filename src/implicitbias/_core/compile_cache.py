@@ -1,0 +1,128 @@
+"""What JAX compiled for this library, kept in the user's cache folder, so that the next process need not compile it.
+
+JAX's persistent cache is switched on while the library computes and back to the caller's setting afterwards. Nothing
+is changed where the caller has chosen a cache folder (JAX_COMPILATION_CACHE_DIR). Set IMPLICITBIAS_COMPILE_CACHE to a
+folder to keep it elsewhere, or to "off" to switch it off.
+"""
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+VARIABLE = "IMPLICITBIAS_COMPILE_CACHE"
+# When the folder has grown beyond this, the files that were used longest ago are deleted.
+LARGEST_BYTES = 256 * 2**20
+
+# Every program is kept, however fast it compiled and however small it is.
+_SETTINGS: dict[str, Any] = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+_DIRECTORY = "jax_compilation_cache_dir"
+
+
+class _Scopes:
+    """How many scopes are open, and the settings of JAX from before the first of them."""
+
+    def __init__(self) -> None:
+        self.lock, self.count = Lock(), 0
+        self.before: dict[str, Any] = {}
+
+    def enter(self) -> None:
+        import jax
+
+        with self.lock:
+            self.count += 1
+            if self.count > 1 or getattr(jax.config, _DIRECTORY) is not None:
+                return
+            folder = _folder()
+            if folder is not None:
+                settings = {_DIRECTORY: str(folder), **_SETTINGS}
+                self.before = {name: getattr(jax.config, name) for name in settings}
+                _change(settings)
+
+    def leave(self) -> None:
+        with self.lock:
+            self.count -= 1
+            if self.count == 0 and self.before:
+                _change(self.before)
+                self.before = {}
+
+
+_SCOPES = _Scopes()
+
+
+@contextmanager
+def compile_cache() -> Iterator[None]:
+    """Keep what is compiled inside, and use what was kept; scopes may be nested and entered from several threads."""
+    _SCOPES.enter()
+    try:
+        yield
+    finally:
+        _SCOPES.leave()
+
+
+def _change(settings: dict[str, Any]) -> None:
+    """Change settings of JAX's cache, and let JAX look at them again."""
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    # JAX decides at its first compilation whether there is a cache, and keeps to that until it is reset.
+    compilation_cache.reset_cache()
+
+
+@cache
+def _folder() -> Path | None:
+    """The folder of this machine's programs; None where the cache is off or its folder cannot be written."""
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen.strip().lower() in ("off", "0", "false", "no"):
+        return None
+    folder = (Path(chosen) if chosen.strip() else _user_cache() / "implicitbias") / f"jax-{_machine()}"
+    try:
+        # Programs are loaded as machine code: nobody else may write them.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return None
+        _prune(folder)
+    except OSError:  # a cache that cannot be kept is a slower start, no reason to stop
+        return None
+    return folder
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _machine() -> str:
+    """Some digits that differ between processors: a home folder may be shared by machines of several kinds."""
+    about = [platform.machine(), platform.processor()]
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        about += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    except OSError:  # not Linux
+        pass
+    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
+
+
+def _prune(folder: Path) -> None:
+    """Delete the files that were used longest ago until the folder is no larger than it may be."""
+    files = [(entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    total = sum(status.st_size for status, _ in files)
+    for status, path in sorted(files, key=lambda item: max(item[0].st_atime, item[0].st_mtime)):
+        if total <= LARGEST_BYTES:
+            return
+        Path(path).unlink(missing_ok=True)
+        total -= status.st_size
