@@ -1,9 +1,6 @@
 """The errors of the library: what was got, what was expected, the likely cause, the line to type."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from implicitbias._core.certificate import Certificate
+from typing import Any
 
 
 class ImplicitBiasError(Exception):
@@ -21,7 +18,7 @@ class InfeasibleError(ImplicitBiasError, ValueError):
         certificate: a `Certificate` whose residuals measure the proof of infeasibility.
     """
 
-    def __init__(self, message: str, certificate: "Certificate") -> None:
+    def __init__(self, message: str, certificate: Any) -> None:
         super().__init__(message)
         self.certificate = certificate
 

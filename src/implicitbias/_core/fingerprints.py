@@ -21,7 +21,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
-from implicitbias._core.values import Value
+from implicitbias._core.settled import Settled
 
 # Entries of an array that are copied at a time.
 _BLOCK = 2**20
@@ -204,7 +204,7 @@ def _write_container(writer: _Writer, value: Any, where: str) -> bool:
 
 def _write_instance(writer: _Writer, value: Any, where: str) -> bool:
     """Frozen values and dataclasses, equinox modules among them: their class and their fields."""
-    if isinstance(value, Value):
+    if isinstance(value, Settled):
         fields: Iterable[tuple[str, Any]] = value._fields().items()
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value)]

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from implicitbias.problems._classification import Classification as Classification
 from implicitbias.problems._in_w import ProblemInW as ProblemInW
+from implicitbias.problems._in_w import ReparametrizedProblem as ReparametrizedProblem
 from implicitbias.problems._least_squares import LeastSquares as LeastSquares
 from implicitbias.problems._matrix_completion import MatrixCompletion as MatrixCompletion
 from implicitbias.problems._problem import Problem as Problem
-from implicitbias.problems._reparametrized import ReparametrizedProblem as ReparametrizedProblem
 from implicitbias.problems._training import TrainingProblem as TrainingProblem
 
 if TYPE_CHECKING:

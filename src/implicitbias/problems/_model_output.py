@@ -1,6 +1,6 @@
 """What a model returns, judged by shape and type while it is traced, before anything is computed."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,11 +11,17 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape
 
-if TYPE_CHECKING:
-    from implicitbias.problems._problem import Problem
+
+class Statement(NamedTuple):
+    """The parts of a problem that its model must fit."""
+
+    model: Any
+    X: ndarray
+    y: ndarray
+    loss_function: Any
 
 
-def refuse_output(problem: "Problem", shape: TreeShape, flat: ndarray) -> None:
+def refuse_output(problem: Statement, shape: TreeShape, flat: ndarray) -> None:
     """An `InputError` for a model, or an `ib.Loss`, that does not fit the problem; called under double precision."""
     got = _traced_shape(problem, shape, flat)
     y, n = problem.y, len(problem.y)
@@ -45,7 +51,7 @@ def refuse_output(problem: "Problem", shape: TreeShape, flat: ndarray) -> None:
         _refuse_loss(problem, got[1:])
 
 
-def _traced_shape(problem: "Problem", shape: TreeShape, flat: ndarray) -> tuple[int, ...]:
+def _traced_shape(problem: Statement, shape: TreeShape, flat: ndarray) -> tuple[int, ...]:
     """The shape of the predictions."""
     params, X = shape.unflatten(jnp.asarray(flat)), jnp.asarray(problem.X)
     try:
@@ -64,7 +70,7 @@ def _traced_shape(problem: "Problem", shape: TreeShape, flat: ndarray) -> tuple[
     return tuple(got)
 
 
-def _failure(problem: "Problem", params: Any, error: Exception) -> str:
+def _failure(problem: Statement, params: Any, error: Exception) -> str:
     line = str(error).strip().partition("\n")[0]
     shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(params) if eqx.is_array(leaf))
     hint = "check that model takes (params, X) in this order and that the arrays fit each other"
@@ -103,7 +109,7 @@ def _refuse_classes(largest: int, outputs: int) -> None:
         )
 
 
-def _refuse_loss(problem: "Problem", columns: tuple[int, ...]) -> None:
+def _refuse_loss(problem: Statement, columns: tuple[int, ...]) -> None:
     """The caller's loss on one row: a number, its derivative (k,), its root (k, k)."""
     loss, name = problem.loss_function, type(problem.loss_function).__name__
     row = jax.ShapeDtypeStruct(columns or (1,), np.float64)

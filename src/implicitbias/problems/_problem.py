@@ -86,12 +86,12 @@ class Problem(TrainingProblem):
         """
         from implicitbias._core.precision import double_precision
         from implicitbias._core.trees import tree_shape
-        from implicitbias.problems._model_output import refuse_output
+        from implicitbias.problems._model_output import Statement, refuse_output
 
         shape, flat = tree_shape(params, name)
         if shape.key not in self._fitting:  # tracing takes milliseconds
             with double_precision():
-                refuse_output(self, shape, flat)
+                refuse_output(Statement(self.model, self.X, self.y, self.loss_function), shape, flat)
             self._fitting.add(shape.key)
         return shape, flat
 
