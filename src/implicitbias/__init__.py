@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from implicitbias import gauges as gauges
     from implicitbias import studies as studies
     from implicitbias._core.certificate import Certificate as Certificate
     from implicitbias._core.errors import ImplicitBiasError as ImplicitBiasError
@@ -105,6 +106,7 @@ __all__ = [
     "Status",
     "Trajectory",
     "certify",
+    "gauges",
     "plot",
     "saddle_path",
     "simulate",
@@ -113,8 +115,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "studies":
-        return import_module("implicitbias.studies")
+    if name in ("gauges", "studies"):
+        return import_module(f"implicitbias.{name}")
     if name in _HOME:
         value = getattr(import_module(f"implicitbias.{_HOME[name]}"), name)
         globals()[name] = value

@@ -41,6 +41,7 @@ PUBLIC_NAMES = [
     "Status",
     "Trajectory",
     "certify",
+    "gauges",
     "plot",
     "saddle_path",
     "simulate",
