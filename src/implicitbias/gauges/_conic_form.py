@@ -10,6 +10,7 @@ from numpy import ndarray
 from scipy import sparse
 
 from implicitbias._core.arrays import frozen
+from implicitbias._core.values import Fingerprinted
 
 
 class ConeKind(Enum):
@@ -39,7 +40,7 @@ class Cone:
 
 
 @dataclass(frozen=True, eq=False)
-class ConicForm:
+class ConicForm(Fingerprinted):
     r"""The epigraph of a gauge as a product of cones K.
 
     $\gamma(w) \le t$ exactly if some u has `on_point` w + `on_level` t + `on_extra` u in K. The epigraph of a gauge

@@ -11,11 +11,12 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.values import Fingerprinted
 from implicitbias.gauges._conic_form import ConicForm
 
 
 @dataclass(frozen=True, eq=False)
-class Face(ABC):
+class Face(Fingerprinted, ABC):
     r"""The face of a unit ball that z exposes.
 
     It holds all w with $\gamma(w) \le 1$ and $\langle z, w \rangle = \gamma^\circ(z)$.
@@ -58,7 +59,7 @@ class Face(ABC):
         return reached >= largest - tolerance * size
 
 
-class Gauge(ABC):
+class Gauge(Fingerprinted, ABC):
     r"""A convex function $\gamma \ge 0$ with $\gamma(c w) = c \gamma(w)$ for $c \ge 0$: a norm that may be one-sided.
 
     It may be 0 off 0 (where a weight is 0) and infinite (where a weight is infinite). A subclass gives `polar` and
