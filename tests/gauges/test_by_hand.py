@@ -165,6 +165,12 @@ def test_scales(unit: float) -> None:
         np.testing.assert_allclose(gauge.face(unit * matrix).point(), gauge.face(matrix).point(), atol=1e-14)
 
 
+def test_small_entries_of_curved_balls() -> None:
+    # Oracle: the derivative of the norm, |w_i|^(p-1) / ||w||_p^(p-1): far from 0 for p near 1 however small w_i is.
+    z = g.Lp(1.01).subgradient([1.0, -1e-20])
+    np.testing.assert_allclose(z, [1.0, -(1e-20**0.01)], rtol=1e-12)
+
+
 def test_weights_at_the_ends_of_their_range() -> None:
     gauge = g.WeightedL1([1e140, 1e-140])
     assert gauge.value([1e150, 1e-150]) == 1e290

@@ -115,6 +115,22 @@ def test_face(case: GaugeCase, a: list[float], b: list[float], c: list[float]) -
     np.testing.assert_allclose(face.fixed(fixed), fixed, atol=1e-12 * np.linalg.norm(x))
 
 
+# Law: `to_domain` is the projection on the directions in which the gauge stays finite.
+@everywhere
+@few
+@given(a=entries, b=entries)
+def test_the_domain(case: GaugeCase, a: list[float], b: list[float]) -> None:
+    gauge, x = case.gauge, _point(case, a)
+    at = _finite(gauge, _point(case, b))
+    inside = gauge.to_domain(x, at)
+    step = 1e-9 * np.min(np.abs(at[at != 0.0]), initial=1.0) / (np.max(np.abs(inside)) or 1.0)
+    assert np.isfinite(gauge.value(at + step * inside))
+    np.testing.assert_array_equal(gauge.to_domain(inside, at), inside)
+    # The rest is normal to the cone: <x - Px, Px> = 0 and <x - Px, v> <= 0 for v of the cone.
+    assert np.sum((x - inside) * inside) == 0.0
+    assert np.sum((x - inside) * gauge.to_domain(at[::-1], at)) <= 0.0
+
+
 # Law: another point of the ball is in the face exactly if it attains the polar too.
 @everywhere
 @few

@@ -55,7 +55,9 @@ class EntrywiseGauge(Gauge):
                 "z has an infinite polar gauge, so that <z, w> has no maximum on the unit ball; set z to 0 where "
                 f"{type(self).__name__} has weight 0"
             )
-        counted = (lengths > tolerance * largest) & (lengths > 0.0)
+        # A small length is rounding on a polyhedron only; its power p - 1 on a curved ball may be of the size of 1.
+        flat = self.exponent in (1.0, np.inf)
+        counted = (lengths > (tolerance if flat else 0.0) * largest) & (lengths > 0.0)
         with np.errstate(invalid="ignore"):
             vertices = np.where(counted, np.sign(z) * polar.at(z), 0.0)
         tied, normal = np.zeros(z.shape, dtype=bool), None

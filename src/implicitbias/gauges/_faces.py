@@ -45,6 +45,10 @@ class EntrywiseFace(Face):
         rest = np.where(self.free, 0.0, x)
         return rest if self.normal is None else rest + np.sum(self.normal * x) * self.normal
 
+    def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
+        """Return the places of the entries that are not free, and the normal."""
+        return np.flatnonzero(~self.free), self.normal
+
 
 @dataclass(frozen=True, eq=False)
 class NuclearFace(Face):
@@ -108,3 +112,7 @@ class KnownPoint(Face):
     def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
         """Return x: no direction is known in which the face extends."""
         return x
+
+    def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
+        """Return the places of all entries."""
+        return np.arange(self.z.size), None

@@ -6,7 +6,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen, real_array
@@ -41,8 +41,16 @@ class Face(Fingerprinted, ABC):
         """Return x projected on the directions in which the face does not extend.
 
         Two points of the face have the same fixed part, and w is in the affine hull of the face exactly if
-        `fixed(w - point())` is 0.
+        `fixed(w - point())` is 0. Where `unique` is None, the face is taken for its known point.
         """
+
+    def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
+        """Return what the fixed part consists of: places of entries (in row order), and a vector or None.
+
+        All points of the face agree in these entries and in the product with the vector. None where the fixed part is
+        not of this form, as for matrices.
+        """
+        return None
 
     def point(self) -> Float64[ndarray, "..."]:
         """Return one point of the face."""
@@ -128,7 +136,7 @@ class Gauge(Fingerprinted, ABC):
         Args:
             z: an array of the shape of points.
             tolerance: entries (singular values) whose weighted sizes differ by less than this share of the largest
-                count as equal, and smaller ones than this share as 0.
+                count as equal, and smaller ones than this share as 0; l_p balls with 1 < p < infinity need none.
 
         Raises:
             InputError: the polar gauge is infinite at z, so that no w attains it.
