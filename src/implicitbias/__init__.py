@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from implicitbias.flows import GradientFlow as GradientFlow
     from implicitbias.flows import MirrorFlow as MirrorFlow
     from implicitbias.flows import simulate as simulate
+    from implicitbias.limits import Criterion as Criterion
     from implicitbias.limits import Jump as Jump
+    from implicitbias.limits import Limit as Limit
     from implicitbias.limits import MinL1 as MinL1
+    from implicitbias.limits import MinNorm as MinNorm
+    from implicitbias.limits import Saddle as Saddle
     from implicitbias.limits import SaddlePath as SaddlePath
     from implicitbias.limits import certify as certify
     from implicitbias.limits import saddle_path as saddle_path
@@ -54,7 +58,17 @@ _ROOMS = {
     "_core.status": ("Status",),
     "estimators": ("SaddlePathRegressor", "SaddlePathRegressorCV"),
     "flows": ("GaussNewtonRosenbrock", "GradientDescent", "GradientFlow", "MirrorFlow", "simulate"),
-    "limits": ("Jump", "MinL1", "SaddlePath", "certify", "saddle_path"),
+    "limits": (
+        "Criterion",
+        "Jump",
+        "Limit",
+        "MinL1",
+        "MinNorm",
+        "Saddle",
+        "SaddlePath",
+        "certify",
+        "saddle_path",
+    ),
     "parametrizations": (
         "Coordinatewise",
         "DeepDiagonal",
@@ -76,6 +90,7 @@ __all__ = [
     "Certificate",
     "Classification",
     "Coordinatewise",
+    "Criterion",
     "DeepDiagonal",
     "Featurewise",
     "GaussNewtonRosenbrock",
@@ -88,15 +103,18 @@ __all__ = [
     "InputError",
     "Jump",
     "LeastSquares",
+    "Limit",
     "Loss",
     "MatrixDifference",
     "MatrixProduct",
     "MinL1",
+    "MinNorm",
     "MirrorFlow",
     "Parametrization",
     "Potential",
     "Problem",
     "QuadraticForm",
+    "Saddle",
     "SaddlePath",
     "SaddlePathRegressor",
     "SaddlePathRegressorCV",
