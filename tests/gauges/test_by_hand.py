@@ -157,7 +157,8 @@ def test_scales(unit: float) -> None:
     w = np.array([3.0, -4.0, 1.0])
     matrix = np.array([[3.0, 0.0, 1.0], [0.0, -4.0, 2.0]])
     weighted = g.Weighted(g.L2(), [2.0, 0.5, 1.0])
-    for gauge in (g.L1(), g.L2(), g.LInf(), g.Lp(1.01), g.Lp(50), weighted):
+    ellipsoid = g.Ellipsoid(np.diag([4.0, 1.0, 9.0]))
+    for gauge in (g.L1(), g.L2(), g.LInf(), g.Lp(1.01), g.Lp(50), weighted, ellipsoid):
         np.testing.assert_allclose(gauge.value(unit * w), unit * gauge.value(w), rtol=1e-14)
         np.testing.assert_allclose(gauge.face(unit * w).point(), gauge.face(w).point(), rtol=1e-13)
     for gauge in (g.Nuclear(), g.Spectral()):

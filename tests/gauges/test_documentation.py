@@ -15,6 +15,7 @@ OFFERED = [
     "Cone",
     "ConeKind",
     "ConicForm",
+    "Ellipsoid",
     "Face",
     "FromOracle",
     "Gauge",

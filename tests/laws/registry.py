@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
+from scipy.linalg import sqrtm
 
 import implicitbias as ib
 from implicitbias.gauges import Gauge
@@ -171,6 +172,11 @@ GAUGES: dict[str, GaugeCase] = {
         ib.gauges.Polar(ib.gauges.TwoSidedL1([1.0, 2.0, 0.5], [3.0, 2.0, 1.0])),
         (3,),
         lambda cp, w: cp.max(_sided(cp, w, [1.0, 0.5, 2.0], [1 / 3, 0.5, 1.0])),
+    ),
+    "ellipsoid": GaugeCase(
+        ib.gauges.Ellipsoid(_ellipsoid),
+        (3,),
+        lambda cp, w: cp.norm2(np.real(sqrtm(_ellipsoid)) @ w),
     ),
     "ellipsoid, by oracle": GaugeCase(
         ib.gauges.FromOracle(

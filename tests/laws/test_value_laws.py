@@ -60,6 +60,7 @@ MAKERS: dict[str, Callable[[float], Any]] = {
     "WeightedL1": lambda change: ib.gauges.WeightedL1(np.array([1.0, np.inf, 2.0 + change])),
     "TwoSidedL1": lambda change: ib.gauges.TwoSidedL1(np.ones(3), np.array([0.0, 1.0, 2.0 + change])),
     "Weighted": lambda change: ib.gauges.Weighted(ib.gauges.Lp(3 + change), np.ones(3)),
+    "Ellipsoid": lambda change: ib.gauges.Ellipsoid(np.eye(3) * (1.0 + change)),
     "Polar": lambda change: ib.gauges.Polar(ib.gauges.WeightedL1(1.0 + change)),
     "Face": lambda change: ib.gauges.L1().face(np.array([1.0, 0.5 + change])),
     "Certificate": lambda change: ib.Certificate("it is so", 0.0, {"residual": change}, 1e-9),

@@ -284,6 +284,17 @@ def test_the_zero_vector() -> None:
         assert not ib.certify(ib.LeastSquares(np.zeros((2, 2)), [1, 0]), [1, 0], criterion).holds
 
 
+# Oracle: Lagrange: X^T (X A^-1 X^T)^-1 y in the inner product of A.
+def test_ellipsoids() -> None:
+    X, y = _data(3, 8, 0)
+    B = np.random.default_rng(0).standard_normal((8, 8))
+    A = B @ B.T + np.eye(8)
+    problem, criterion = ib.LeastSquares(X, y), ib.MinNorm(g.Ellipsoid(A))
+    w = np.linalg.solve(A, X.T) @ np.linalg.solve(X @ np.linalg.solve(A, X.T), y)
+    assert ib.certify(problem, w, criterion).holds
+    assert not ib.certify(problem, np.linalg.pinv(X) @ y, criterion).holds
+
+
 # Oracle: the ellipsoid of A has the least norm X^T (X A^-1 X^T)^-1 y, by Lagrange; no conic form is needed.
 def test_a_gauge_by_oracle() -> None:
     X, y = _data(3, 8, 0)

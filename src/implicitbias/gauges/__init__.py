@@ -19,6 +19,7 @@ Examples:
 from implicitbias.gauges._conic_form import Cone as Cone
 from implicitbias.gauges._conic_form import ConeKind as ConeKind
 from implicitbias.gauges._conic_form import ConicForm as ConicForm
+from implicitbias.gauges._ellipsoid import Ellipsoid as Ellipsoid
 from implicitbias.gauges._entrywise import EntrywiseGauge as EntrywiseGauge
 from implicitbias.gauges._faces import EntrywiseFace as EntrywiseFace
 from implicitbias.gauges._faces import NuclearFace as NuclearFace
@@ -43,6 +44,7 @@ __all__ = [
     "Cone",
     "ConeKind",
     "ConicForm",
+    "Ellipsoid",
     "Face",
     "FromOracle",
     "Gauge",

@@ -13,12 +13,10 @@ from implicitbias._core.errors import InputError
 from implicitbias.gauges import Face, Gauge
 from implicitbias.limits._conic_programs import least_gauge
 from implicitbias.limits._criterion import Criterion
+from implicitbias.limits._dual_values import EPSILON
 from implicitbias.limits._least_squares_point import PointOfLeastSquares
+from implicitbias.limits._min_l1 import COARSEST, TOLERANCE
 
-TOLERANCE = 1e-9
-# Reject certificates whose dual has a larger relative rounding error.
-COARSEST = 1e-6
-EPSILON = float(np.finfo(np.float64).eps)
 # Entries of X up to which systems in all columns are solved, and a conic program is tried.
 _LARGEST_SYSTEM = 10**7
 _LARGEST_PROGRAM = 10**6

@@ -8,8 +8,7 @@ import numpy as np
 from implicitbias._core.certificate import Certificate
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._least_squares_point import PointOfLeastSquares
-
-TOLERANCE = 1e-9
+from implicitbias.limits._min_l1 import TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)
