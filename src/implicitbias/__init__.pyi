@@ -1,5 +1,6 @@
 """The public names, listed once: `__init__.py` loads each on first use from the module that is named here."""
 
+from . import gauges as gauges
 from . import studies as studies
 from ._core.certificate import Certificate as Certificate
 from ._core.errors import ImplicitBiasError as ImplicitBiasError
@@ -13,8 +14,12 @@ from .flows import GradientDescent as GradientDescent
 from .flows import GradientFlow as GradientFlow
 from .flows import MirrorFlow as MirrorFlow
 from .flows import simulate as simulate
+from .limits import Criterion as Criterion
 from .limits import Jump as Jump
+from .limits import Limit as Limit
 from .limits import MinL1 as MinL1
+from .limits import MinNorm as MinNorm
+from .limits import Saddle as Saddle
 from .limits import SaddlePath as SaddlePath
 from .limits import certify as certify
 from .limits import saddle_path as saddle_path

@@ -1,11 +1,16 @@
 """What the laws hold for. A new object is tested by being listed here."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy import sparse
+from scipy.linalg import sqrtm
 
 import implicitbias as ib
+from implicitbias.gauges import Gauge
 from implicitbias.parametrizations import Diagonal
 
 # Three coordinates each, so that potentials with a scale for each coordinate fit in.
@@ -69,4 +74,123 @@ GROWING: dict[str, tuple[Diagonal, Any, int]] = {
     "depth 5": (ib.DeepDiagonal(5), tuple(np.random.default_rng(6).uniform(-1.5, 1.5, (5, 3))), 5),
     "u sinh v, by rows": (ib.Featurewise(lambda p: p[0] * jnp.sinh(p[1])), _many[0], 2),
     "a function for each row": (ib.Featurewise(FUNCTIONS), _many[3], 2),
+}
+
+
+@dataclass(frozen=True)
+class GaugeCase:
+    """A gauge, the shape of its points, the same function in cvxpy, and what it is invariant under.
+
+    Attributes:
+        gauge: the gauge.
+        shape: of w.
+        formula: (cvxpy, variable w) -> expression; where it is called, w satisfies the constraints.
+        constraints: (cvxpy, variable w) -> constraints of the points at which the gauge is finite.
+        permutes: whether it is invariant under permutations of entries.
+        flips: whether it is invariant under changes of sign of single entries.
+        rotates: whether it is invariant under orthogonal maps, from both sides for matrices.
+    """
+
+    gauge: Gauge
+    shape: tuple[int, ...]
+    formula: Callable[[Any, Any], Any]
+    constraints: Callable[[Any, Any], list[Any]] = lambda cp, w: []
+    permutes: bool = False
+    flips: bool = False
+    rotates: bool = False
+
+
+_inf = np.inf
+_c = np.array([1.0, 0.5, 3.0])
+_ellipsoid = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, -0.3], [0.0, -0.3, 4.0]])
+_root = np.linalg.cholesky(_ellipsoid).T
+
+
+def _sided(cp: Any, w: Any, plus: list[float], minus: list[float]) -> Any:
+    """The weighted lengths of w, finite weights only: infinite ones are constraints."""
+    up, down = np.where(np.isinf(plus), 0.0, plus), np.where(np.isinf(minus), 0.0, minus)
+    return cp.multiply(up, cp.pos(w)) + cp.multiply(down, cp.neg(w))
+
+
+GAUGES: dict[str, GaugeCase] = {
+    "l1": GaugeCase(ib.gauges.L1(), (4,), lambda cp, w: cp.norm1(w), permutes=True, flips=True),
+    "l2": GaugeCase(ib.gauges.L2(), (4,), lambda cp, w: cp.norm2(w), permutes=True, flips=True, rotates=True),
+    "linf": GaugeCase(ib.gauges.LInf(), (4,), lambda cp, w: cp.norm_inf(w), permutes=True, flips=True),
+    "l1 of a matrix": GaugeCase(
+        ib.gauges.L1(), (2, 3), lambda cp, w: cp.sum(cp.abs(w)), permutes=True, flips=True
+    ),
+    "l1.5": GaugeCase(ib.gauges.Lp(1.5), (4,), lambda cp, w: cp.pnorm(w, 1.5), permutes=True, flips=True),
+    "l3": GaugeCase(ib.gauges.Lp(3), (4,), lambda cp, w: cp.pnorm(w, 3), permutes=True, flips=True),
+    "l_p, p = 1": GaugeCase(ib.gauges.Lp(1), (3,), lambda cp, w: cp.norm1(w), permutes=True, flips=True),
+    "l_p, p = infinity": GaugeCase(
+        ib.gauges.Lp(_inf), (3,), lambda cp, w: cp.norm_inf(w), permutes=True, flips=True
+    ),
+    "weighted l1": GaugeCase(
+        ib.gauges.WeightedL1(_c), (3,), lambda cp, w: cp.norm1(cp.multiply(_c, w)), flips=True
+    ),
+    "weighted l1, weights 0 and infinity": GaugeCase(
+        ib.gauges.WeightedL1([0.0, 2.0, _inf, 0.5]),
+        (4,),
+        lambda cp, w: cp.norm1(cp.multiply(np.array([0.0, 2.0, 0.0, 0.5]), w)),
+        lambda cp, w: [w[2] == 0],
+        flips=True,
+    ),
+    "two-sided l1": GaugeCase(
+        ib.gauges.TwoSidedL1([1.0, 2.0, 0.5], [3.0, 2.0, 1.0]),
+        (3,),
+        lambda cp, w: cp.sum(_sided(cp, w, [1.0, 2.0, 0.5], [3.0, 2.0, 1.0])),
+    ),
+    "two-sided l1, weights 0 and infinity": GaugeCase(
+        ib.gauges.TwoSidedL1([0.0, 2.0, _inf, 1.0, _inf], [2.0, 0.0, 1.0, _inf, _inf]),
+        (5,),
+        lambda cp, w: cp.sum(_sided(cp, w, [0.0, 2.0, _inf, 1.0, _inf], [2.0, 0.0, 1.0, _inf, _inf])),
+        lambda cp, w: [w[2] <= 0, w[3] >= 0, w[4] == 0],
+    ),
+    "weighted l2": GaugeCase(
+        ib.gauges.Weighted(ib.gauges.L2(), _c), (3,), lambda cp, w: cp.norm2(cp.multiply(_c, w)), flips=True
+    ),
+    "two-sided l2, weights 0 and infinity": GaugeCase(
+        ib.gauges.Weighted(ib.gauges.L2(), [0.0, 2.0, _inf], [1.0, 3.0, 0.5]),
+        (3,),
+        lambda cp, w: cp.norm2(_sided(cp, w, [0.0, 2.0, _inf], [1.0, 3.0, 0.5])),
+        lambda cp, w: [w[2] <= 0],
+    ),
+    "two-sided linf, weights 0 and infinity": GaugeCase(
+        ib.gauges.Weighted(ib.gauges.LInf(), [0.0, 2.0, _inf, 1.0], [1.0, 3.0, 0.5, _inf]),
+        (4,),
+        lambda cp, w: cp.max(_sided(cp, w, [0.0, 2.0, _inf, 1.0], [1.0, 3.0, 0.5, _inf])),
+        lambda cp, w: [w[2] <= 0, w[3] >= 0],
+    ),
+    "two-sided l3": GaugeCase(
+        ib.gauges.Weighted(ib.gauges.Lp(3), [1.0, 2.0, 0.0], [3.0, 2.0, 1.0]),
+        (3,),
+        lambda cp, w: cp.pnorm(_sided(cp, w, [1.0, 2.0, 0.0], [3.0, 2.0, 1.0]), 3),
+    ),
+    "nuclear": GaugeCase(ib.gauges.Nuclear(), (2, 3), lambda cp, w: cp.normNuc(w), rotates=True),
+    "spectral": GaugeCase(ib.gauges.Spectral(), (3, 2), lambda cp, w: cp.sigma_max(w), rotates=True),
+    "polar of a two-sided l1": GaugeCase(
+        ib.gauges.Polar(ib.gauges.TwoSidedL1([1.0, 2.0, 0.5], [3.0, 2.0, 1.0])),
+        (3,),
+        lambda cp, w: cp.max(_sided(cp, w, [1.0, 0.5, 2.0], [1 / 3, 0.5, 1.0])),
+    ),
+    "ellipsoid": GaugeCase(
+        ib.gauges.Ellipsoid(_ellipsoid),
+        (3,),
+        lambda cp, w: cp.norm2(np.real(sqrtm(_ellipsoid)) @ w),
+    ),
+    "ellipsoid, by oracle": GaugeCase(
+        ib.gauges.FromOracle(
+            lambda w: np.linalg.norm(_root @ w),
+            lambda w: _ellipsoid @ w / (np.linalg.norm(_root @ w) or 1.0),
+            lambda z: np.linalg.solve(_ellipsoid, z) / (np.sqrt(z @ np.linalg.solve(_ellipsoid, z)) or 1.0),
+            lambda shape: ib.gauges.ConicForm(
+                sparse.csc_array(np.vstack([np.zeros(3), _root])),
+                np.array([1.0, 0.0, 0.0, 0.0]),
+                sparse.csc_array((4, 0)),
+                (ib.gauges.Cone(ib.gauges.ConeKind.SECOND_ORDER, 4),),
+            ),
+        ),
+        (3,),
+        lambda cp, w: cp.norm2(_root @ w),
+    ),
 }

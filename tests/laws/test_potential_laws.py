@@ -159,6 +159,30 @@ def test_every_point_lies_in_the_domain(phi: ib.Potential, w: np.ndarray) -> Non
     assert phi.contains(w)
 
 
+def _size_at(phi: ib.Potential, direction: np.ndarray, level: float) -> float:
+    """The c > 0 with phi(c direction) = level, by bisection in ln c."""
+    low, high = -700.0, 700.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (low, middle) if phi.value(np.exp(middle) * direction) > level else (middle, high)
+    return float(np.exp(low))
+
+
+# Law: far out, points of one level of phi have one horizon gauge, up to what the theory leaves: nothing for quadratic
+# potentials; for the hyperbolic entropy the logarithm of the ratios of its scales (200) and of the coordinates, over
+# that of the size (1e200).
+@everywhere
+@few
+@given(w=points.filter(np.any), v=points.filter(np.any))
+def test_far_level_sets_are_those_of_the_horizon(phi: ib.Potential, w: np.ndarray, v: np.ndarray) -> None:
+    level, gauge = 1e200, phi.horizon()
+    reached = [
+        gauge.value(_size_at(phi, u, level) * u) for u in (w / np.max(np.abs(w)), v / np.max(np.abs(v)))
+    ]
+    slack = np.log(200 * 50) / np.log(1e200) if gauge.fingerprint() == ib.gauges.L1().fingerprint() else 1e-10
+    np.testing.assert_allclose(reached[0], reached[1], rtol=slack)
+
+
 # Law: the value is the integral of the mirror, by mpmath's quadrature where a is not tiny.
 @pytest.mark.parametrize("name", ["squared norm", "hyperbolic entropy, a = 1"])
 @few

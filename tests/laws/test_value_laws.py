@@ -13,7 +13,7 @@ from scipy import sparse
 
 import implicitbias as ib
 from implicitbias._core.fingerprints import fingerprint
-from tests.laws.registry import PARAMETRIZATIONS, POTENTIALS
+from tests.laws.registry import GAUGES, PARAMETRIZATIONS, POTENTIALS
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((4, 3)), RNG.standard_normal(4)
@@ -56,10 +56,18 @@ MAKERS: dict[str, Callable[[float], Any]] = {
     ),
     "MinL1": lambda change: ib.MinL1(start=np.array([0.0, 1.0, change])),
     "MinL1, growth times": lambda change: ib.MinL1(growth_times=(np.array([1.0, 2.0, 3.0 + change]), 2.0)),
+    "MinNorm": lambda change: ib.MinNorm(ib.gauges.WeightedL1(np.array([1.0, 2.0 + change]))),
+    "WeightedL1": lambda change: ib.gauges.WeightedL1(np.array([1.0, np.inf, 2.0 + change])),
+    "TwoSidedL1": lambda change: ib.gauges.TwoSidedL1(np.ones(3), np.array([0.0, 1.0, 2.0 + change])),
+    "Weighted": lambda change: ib.gauges.Weighted(ib.gauges.Lp(3 + change), np.ones(3)),
+    "Ellipsoid": lambda change: ib.gauges.Ellipsoid(np.eye(3) * (1.0 + change)),
+    "Polar": lambda change: ib.gauges.Polar(ib.gauges.WeightedL1(1.0 + change)),
+    "Face": lambda change: ib.gauges.L1().face(np.array([1.0, 0.5 + change])),
     "Certificate": lambda change: ib.Certificate("it is so", 0.0, {"residual": change}, 1e-9),
 }
 every_value = pytest.mark.parametrize("make", list(MAKERS.values()), ids=list(MAKERS))
 GEOMETRY = {**POTENTIALS, **{name: G for name, (G, _) in PARAMETRIZATIONS.items()}}
+GEOMETRY |= {f"gauge: {name}": case.gauge for name, case in GAUGES.items()}
 
 
 def fields(value: Any) -> list[str]:
@@ -96,7 +104,7 @@ def test_a_value_is_frozen(make: Callable[[float], Any]) -> None:
 
 
 @pytest.mark.parametrize("name", GEOMETRY)
-def test_potentials_and_parametrizations_are_frozen(name: str) -> None:
+def test_geometry_is_frozen(name: str) -> None:
     assert_frozen(GEOMETRY[name])
 
 

@@ -6,8 +6,11 @@ property that points can be certified for, subclass `Criterion`. Nothing here ma
 
 from implicitbias.limits._criterion import Criterion as Criterion
 from implicitbias.limits._criterion import certify as certify
+from implicitbias.limits._limit import Limit as Limit
 from implicitbias.limits._linear_programs import least_l1_dual as least_l1_dual
 from implicitbias.limits._min_l1 import MinL1 as MinL1
+from implicitbias.limits._min_norm import MinNorm as MinNorm
 from implicitbias.limits._predict_path import Jump as Jump
 from implicitbias.limits._predict_path import saddle_path as saddle_path
+from implicitbias.limits._saddle import Saddle as Saddle
 from implicitbias.limits._saddle_path import SaddlePath as SaddlePath

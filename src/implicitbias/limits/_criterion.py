@@ -9,26 +9,44 @@ from implicitbias._core.values import Fingerprinted
 
 
 class Criterion(Fingerprinted, ABC):
-    """A property of a point that can be proved by numbers."""
+    """A property of a point that can be proved by numbers.
+
+    A criterion of one's own is a frozen dataclass that derives from this class and gives `certificate`.
+
+    Reference:
+        pesme2023saddle for `Saddle` and `MinL1`; rockafellar1970convex for the duality behind `MinL1` and `MinNorm`.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> import numpy as np, implicitbias as ib
+        >>> @dataclass(frozen=True, eq=False)
+        ... class Interpolates(ib.Criterion):
+        ...     def certificate(self, problem, point):
+        ...         worst = float(np.max(np.abs(problem.residual(point))))
+        ...         return ib.Certificate("the point fits the data", None, {"residual": worst}, 1e-9)
+        >>> problem = ib.LeastSquares([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.0])
+        >>> ib.certify(problem, [3.0, 0.0], Interpolates()).sentence
+        'Proved: the point fits the data.'
+    """
 
     @abstractmethod
     def certificate(self, problem: Any, point: Any) -> Certificate:
-        """The numbers that prove or refute it."""
+        """Return the numbers that prove or refute that the point has the property."""
 
 
 def certify(problem: Any, point: Any, criterion: Criterion) -> Certificate:
-    """Judge any point, from this library or not, by a criterion.
+    """Return the certificate of a point, from this library or not, by a criterion.
 
     Args:
         problem: the problem, for instance a `LeastSquares`.
-        point: (d,) the point w.
-        criterion: what it is claimed to be, for instance `MinL1()`.
+        point: the point w, (d,) or of the shape of the matrix.
+        criterion: what it is claimed to be: `MinL1()`, `MinNorm(gauge)`, `Saddle()`, or a `Criterion` of your own.
 
     Returns:
         A `Certificate`: `holds`, `gap`, `residuals`, `sentence`.
 
     Raises:
-        InputError: a point of the wrong shape or with NaN, or a criterion that is none.
+        InputError: a point of the wrong shape or with NaN, or what is not a criterion.
 
     Reference:
         pesme2023saddle.

@@ -11,9 +11,10 @@ from numpy import ndarray
 from implicitbias._core import labelled
 from implicitbias._core.arrays import frozen
 from implicitbias._core.certificate import Certificate
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import ImplicitBiasError, InputError
 from implicitbias._core.status import Status
 from implicitbias.limits._growth_times import GrowthTimes, unit_times
+from implicitbias.limits._limit import Limit
 from implicitbias.problems import LeastSquares
 
 
@@ -93,6 +94,27 @@ class SaddlePath:
         for row, boundary in zip(s, self.boundary_sets, strict=True):
             row[boundary] = times.at_signs(row)[boundary]
         return frozen(np.clip(s, -times.minus, times.plus))
+
+    @cached_property
+    def limit(self) -> Limit:
+        r"""The end of a complete path: the minimiser of $\lVert w \rVert_1 - \langle q, w \rangle$ on argmin L.
+
+        `value` is that objective, q being the signs of the start (with growth times: sum t_plus w_+ + t_minus w_-
+        less <q, w>, q their thresholds); `dual` is the last row of the path's.
+
+        Raises:
+            ImplicitBiasError: the path was cut before its end.
+        """
+        if np.isfinite(self.valid_until):
+            raise ImplicitBiasError(
+                f"the path ends at slow time {self.valid_until:g} before its limit is reached ({self.status.name}: "
+                f"{self.status.value}) Type ib.saddle_path(problem) without max_jumps, t_max and on_jump, or look at "
+                "path.coefficients[-1]"
+            )
+        w, s = self.coefficients_sparse[[-1]].toarray()[0], self.dual[-1]
+        # On its support s is at the threshold, so that <s, w> is the norm of w.
+        value = float((s - self.dual[0]) @ w)
+        return Limit(self.problem, frozen(w), value, self.certificate, self.status, dual=frozen(s))
 
     @cached_property
     def active_sets(self) -> tuple[ndarray, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
+from implicitbias.gauges import L1, Gauge
 from implicitbias.potentials._separable import SeparablePotential
 
 
@@ -54,6 +55,10 @@ class HyperbolicEntropy(SeparablePotential):
             expected = "a finite number" if scale is None else "a positive, finite number (alpha**2)"
             raise InputError(f"{name} is {value.tolist()}, {expected} is expected")
         self.log_scale = frozen(np.array(value) if scale is None else np.log(value))
+
+    def horizon(self) -> Gauge:
+        """Return the l_1 norm, whatever the scales; the sublevel sets approach it with the logarithm of their size."""
+        return L1()
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         a = jnp.exp(self.log_scale)

@@ -15,6 +15,7 @@ from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.values import Fingerprinted
+from implicitbias.gauges import Gauge
 
 
 class Potential(Fingerprinted, eqx.Module):
@@ -136,11 +137,12 @@ class Potential(Fingerprinted, eqx.Module):
         with double_precision():
             return bool(self.domain_formula(jnp.asarray(array)))
 
-    def horizon(self) -> Any:
+    def horizon(self) -> Gauge:
         r"""Return the gauge to which the sublevel sets of $\phi$ converge in shape, which decides the limit direction.
 
         Returns:
-            A gauge, defined up to a positive factor.
+            A gauge, defined up to a positive factor: the mirror flow of the potential on separable data converges in
+            direction to the classifier of maximal margin in this gauge.
 
         Raises:
             InputError: no horizon of this potential is known in closed form, or it has none.
@@ -221,7 +223,7 @@ class Multiple(Potential):
     def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
         return self.inner.inverse_hessian_formula(z / self.factor, v) / self.factor
 
-    def horizon(self) -> Any:
+    def horizon(self) -> Gauge:
         return self.inner.horizon()  # the sublevel sets of c phi are those of phi
 
     def multiple(self, factor: float) -> Potential:

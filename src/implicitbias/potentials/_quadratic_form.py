@@ -8,6 +8,7 @@ import numpy as np
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
+from implicitbias.gauges import Ellipsoid, Gauge
 from implicitbias.potentials._potential import Potential
 
 # Entries of A - A^T up to this share of the largest of A are rounding.
@@ -60,6 +61,10 @@ class QuadraticForm(Potential):
             )
         self.A = frozen((matrix + matrix.T) / 2)
         self.inverse = frozen((vectors / values) @ vectors.T)
+
+    def horizon(self) -> Gauge:
+        """Return the gauge (w^T A w)^(1/2)."""
+        return Ellipsoid(self.A)
 
     def value_formula(self, w: jax.Array) -> jax.Array:
         return w @ (self.A @ w) / 2

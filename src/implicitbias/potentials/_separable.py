@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias.gauges import Gauge
 from implicitbias.potentials._potential import Potential, checked_factor
 
 
@@ -71,7 +72,7 @@ class SeparableMultiple(SeparablePotential):
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.inner.domain_formula(w)
 
-    def horizon(self) -> Any:
+    def horizon(self) -> Gauge:
         return self.inner.horizon()
 
     def multiple(self, factor: float) -> Potential:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from implicitbias.gauges import L2, Gauge
 from implicitbias.potentials._separable import SeparablePotential
 
 
@@ -17,6 +18,10 @@ class SquaredNorm(SeparablePotential):
         >>> ib.SquaredNorm().divergence([3.0, 0.0], [0.0, 4.0])
         12.5
     """
+
+    def horizon(self) -> Gauge:
+        """Return the l_2 norm."""
+        return L2()
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         return w * w / 2

@@ -103,6 +103,11 @@ class LeastSquares(ProblemInW):
         return self.linear_map.shape
 
     @property
+    def targets(self) -> Float64[ndarray, " n"]:
+        """(n,) y, by the name that all least-squares problems share."""
+        return self.y
+
+    @property
     def column_norms(self) -> Float64[ndarray, " d"]:
         """Euclidean norms of the columns of X."""
         return self.linear_map.norms

@@ -53,6 +53,11 @@ class MatrixCompletion(ProblemInW):
         return self.linear_map.cols
 
     @property
+    def targets(self) -> Float64[ndarray, " n"]:
+        """The observed values (n,), by the name that all least-squares problems share."""
+        return self.values
+
+    @property
     def predictor_shape(self) -> tuple[int, ...]:
         """The shape of W: (m, k)."""
         return self.linear_map.domain

@@ -1,0 +1,136 @@
+"""Conic forms: the epigraph of a gauge as an affine image of standard cones, for any conic solver."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy import sparse
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.values import Fingerprinted
+
+
+class ConeKind(Enum):
+    """The standard cones; the value says which set it is."""
+
+    ZERO = "{x: x = 0}"
+    NON_NEGATIVE = "{x: x_i >= 0 for all i}"
+    SECOND_ORDER = "{(t, x): t >= ||x||_2}"
+    POWER = "{(x, y, z): x^a y^(1-a) >= |z|, x >= 0, y >= 0}"
+    # Column by column; entries off the diagonal stand times sqrt(2), so that inner products agree.
+    POSITIVE_SEMIDEFINITE = "{upper triangles of positive semidefinite matrices}"
+
+
+@dataclass(frozen=True)
+class Cone:
+    """One factor of a product of cones.
+
+    Attributes:
+        kind: which set.
+        rows: how many rows of the form lie in it.
+        exponent: a of the power cone, else None.
+    """
+
+    kind: ConeKind
+    rows: int
+    exponent: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ConicForm(Fingerprinted):
+    r"""The epigraph of a gauge as a product of cones K.
+
+    $\gamma(w) \le t$ exactly if some u has `on_point` w + `on_level` t + `on_extra` u in K. The epigraph of a gauge
+    is a cone, so that there is no constant term. w is flat, row by row for matrices.
+
+    Attributes:
+        on_point: (rows, size of w) `scipy.sparse.csc_array`.
+        on_level: (rows,) what multiplies t.
+        on_extra: (rows, m) `scipy.sparse.csc_array`, what multiplies the extra variables u.
+        cones: the factors of K, in the order of the rows.
+    """
+
+    on_point: Any
+    on_level: Float64[ndarray, " rows"]
+    on_extra: Any
+    cones: tuple[Cone, ...]
+
+    def dual(self) -> "ConicForm":
+        r"""Return the conic form of the polar gauge.
+
+        By conic duality $\gamma^\circ(z) \le t$ exactly if some $y \in K^*$ has `on_point`^T y = -z,
+        `on_extra`^T y = 0 and <`on_level`, y> <= t.
+        """
+        rows, size = self.on_point.shape
+        extra = self.on_extra.shape[1]
+        inside, cones = [], []
+        first = 0
+        for cone in self.cones:
+            block = sparse.eye_array(rows, format="csr")[first : first + cone.rows]
+            first += cone.rows
+            if cone.kind is ConeKind.ZERO:  # its dual cone is the whole space
+                continue
+            if cone.exponent is not None:
+                a = cone.exponent
+                block = sparse.diags_array([1.0 / a, 1.0 / (1.0 - a), 1.0]) @ block
+            inside.append(block)
+            cones.append(cone)
+        held = sum(block.shape[0] for block in inside)
+        parts = Parts(size, rows)
+        parts.add(Cone(ConeKind.ZERO, size), point=sparse.eye_array(size), extra=self.on_point.T)
+        if extra:
+            parts.add(Cone(ConeKind.ZERO, extra), extra=self.on_extra.T)
+        parts.add(Cone(ConeKind.NON_NEGATIVE, 1), level=np.ones(1), extra=-self.on_level[None, :])
+        if held:
+            stacked = sparse.vstack(inside)
+            first = 0
+            for cone in cones:
+                parts.add(cone, extra=stacked[first : first + cone.rows])
+                first += cone.rows
+        return parts.form()
+
+
+class Parts:
+    """Collects the rows of a conic form, cone by cone."""
+
+    def __init__(self, size: int, extra: int) -> None:
+        self._size, self._extra = size, extra
+        self._point: list[Any] = []
+        self._level: list[ndarray] = []
+        self._other: list[Any] = []
+        self._cones: list[Cone] = []
+
+    def add(self, cone: Cone, point: Any = None, level: ndarray | None = None, extra: Any = None) -> None:
+        """Append the rows of one cone; what is None is zero there."""
+        rows = cone.rows
+        if rows == 0:
+            return
+        self._point.append(_block(point, (rows, self._size)))
+        self._level.append(np.zeros(rows) if level is None else level)
+        self._other.append(_block(extra, (rows, self._extra)))
+        self._cones.append(cone)
+
+    def form(self) -> ConicForm:
+        """Return what was collected."""
+        return ConicForm(
+            on_point=_read_only(sparse.vstack(self._point, format="csc")),
+            on_level=frozen(np.concatenate(self._level)),
+            on_extra=_read_only(sparse.vstack(self._other, format="csc")),
+            cones=tuple(self._cones),
+        )
+
+
+def _block(part: Any, shape: tuple[int, int]) -> Any:
+    return sparse.csr_array(shape) if part is None else sparse.csr_array(part)
+
+
+def _read_only(matrix: Any) -> Any:
+    matrix = sparse.csc_array(matrix)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        array.flags.writeable = False
+    return matrix

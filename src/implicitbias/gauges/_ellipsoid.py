@@ -1,0 +1,111 @@
+"""The norm of a positive definite quadratic form, whose unit ball is an ellipsoid."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy import sparse
+from scipy.linalg import solve_triangular
+
+from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.errors import InputError
+from implicitbias.gauges._conic_form import Cone, ConeKind, ConicForm, Parts
+from implicitbias.gauges._faces import EntrywiseFace
+from implicitbias.gauges._gauge import Face, Gauge
+from implicitbias.gauges._polar import Polar
+
+# Entries of A - A^T up to this share of the largest of A are rounding.
+_SYMMETRIC = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid(Gauge):
+    r"""The gauge $(w^\top A w)^{1/2}$ for a symmetric positive definite A; its polar is $(z^\top A^{-1} z)^{1/2}$.
+
+    Args:
+        A: (d, d) symmetric positive definite matrix.
+
+    Raises:
+        InputError: A is not square, not symmetric or not positive definite, or holds NaN or infinite entries.
+
+    Reference:
+        rockafellar1970convex, section 15.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> gauge = ib.gauges.Ellipsoid([[4.0, 0.0], [0.0, 9.0]])
+        >>> gauge.value([1.0, 0.0]), gauge.polar().value([0.0, 3.0])
+        (2.0, 1.0)
+    """
+
+    A: Any
+    root: Float64[ndarray, "d d"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        matrix = real_array(self.A, "A", ndim=2)
+        if matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+            raise InputError(f"A has shape {matrix.shape}, a square matrix (d, d) is expected")
+        apart, size = float(np.max(np.abs(matrix - matrix.T))), float(np.max(np.abs(matrix)))
+        if apart > _SYMMETRIC * size:
+            raise InputError(
+                f"A is not symmetric: A and A.T differ by up to {apart:g}; type A = (A + A.T) / 2 if that is meant"
+            )
+        matrix = (matrix + matrix.T) / 2.0
+        try:
+            root = np.linalg.cholesky(matrix).T
+        except np.linalg.LinAlgError as error:
+            raise InputError(
+                f"A has the smallest eigenvalue {np.linalg.eigvalsh(matrix)[0]:g}, a positive definite matrix is "
+                "expected; a direction in which it is 0 makes the gauge vanish there"
+            ) from error
+        object.__setattr__(self, "A", frozen(matrix))
+        object.__setattr__(self, "root", frozen(root))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """(d,)."""
+        return (len(self.root),)
+
+    def polar(self) -> Gauge:
+        """Return the norm of the inverse matrix."""
+        return Polar(self)
+
+    def value_formula(self, w: Float64[ndarray, " d"]) -> float:
+        """Return the length of R w, with A = R^T R."""
+        unit = float(np.max(np.abs(w)))
+        return unit * float(np.linalg.norm(self.root @ (w / unit))) if unit else 0.0
+
+    def subgradient(self, w: Any) -> Float64[ndarray, " d"]:
+        """Return A w / gauge(w), and 0 at 0."""
+        array = self.checked(w)
+        unit = float(np.max(np.abs(array))) or 1.0
+        image = self.root @ (array / unit)
+        return frozen(self.root.T @ (image / (float(np.linalg.norm(image)) or 1.0)))
+
+    def face_formula(self, z: Float64[ndarray, " d"], tolerance: float) -> Face:
+        """Return the point A^-1 z / polar(z), or the whole ball where z is 0."""
+        unit = float(np.max(np.abs(z)))
+        image = solve_triangular(self.root, z / (unit or 1.0), trans="T")
+        member = solve_triangular(self.root, image / (float(np.linalg.norm(image)) or 1.0))
+        everything = np.full(z.shape, unit == 0.0)
+        return EntrywiseFace(
+            gauge=self,
+            z=z,
+            member=frozen(member),
+            positive=frozen(everything | (member > 0.0)),
+            negative=frozen(everything | (member < 0.0)),
+            free=frozen(everything),
+            normal=None,
+        )
+
+    def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
+        """Return (t, R w) in the second-order cone."""
+        d = len(self.root)
+        level = np.zeros(1 + d)
+        level[0] = 1.0
+        parts = Parts(d, 0)
+        rows = sparse.csr_array(np.vstack([np.zeros(d), self.root]))
+        parts.add(Cone(ConeKind.SECOND_ORDER, 1 + d), point=rows, level=level)
+        return parts.form()

@@ -1,0 +1,118 @@
+"""The faces of unit balls that are known in full, and one of which a single point is known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy import ndarray
+
+from implicitbias.gauges._gauge import Face
+
+
+@dataclass(frozen=True, eq=False)
+class EntrywiseFace(Face):
+    """A face of a gauge of entries.
+
+    Attributes:
+        positive: which entries of a point of the face can be positive.
+        negative: which can be negative.
+        free: entries that are not the same in all points of the face.
+        normal: a unit vector on the free entries that has the same product with every point of the face, or None.
+    """
+
+    positive: Bool[ndarray, "..."]
+    negative: Bool[ndarray, "..."]
+    free: Bool[ndarray, "..."]
+    normal: Float64[ndarray, "..."] | None
+
+    @property
+    def unique(self) -> bool | None:
+        """Whether no entry is free."""
+        return not self.free.any()
+
+    @property
+    def support(self) -> Bool[ndarray, "..."]:
+        """Which entries can be non-zero in the face."""
+        return self.positive | self.negative
+
+    @property
+    def signs(self) -> Int64[ndarray, "..."]:
+        """1 or -1 where only this sign can be taken, 0 where an entry is 0 or can take both."""
+        return self.positive.astype(np.int64) - self.negative.astype(np.int64)
+
+    def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
+        """Return x without its free entries, but with its part along the normal."""
+        rest = np.where(self.free, 0.0, x)
+        return rest if self.normal is None else rest + np.sum(self.normal * x) * self.normal
+
+    def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
+        """Return the places of the entries that are not free, and the normal."""
+        return np.flatnonzero(~self.free), self.normal
+
+
+@dataclass(frozen=True, eq=False)
+class NuclearFace(Face):
+    r"""A face of the ball of the nuclear norm: $U S V^\top$ with S positive semidefinite of trace 1.
+
+    Attributes:
+        left: (m, r) U, left singular vectors of the largest singular value of z.
+        right: (k, r) V, the right ones.
+    """
+
+    left: Float64[ndarray, "m r"]
+    right: Float64[ndarray, "k r"]
+
+    @property
+    def unique(self) -> bool | None:
+        """Whether the largest singular value of z is simple."""
+        return self.left.shape[1] == 1
+
+    def fixed(self, x: Float64[ndarray, "m k"]) -> Float64[ndarray, "m k"]:
+        """Return x without the symmetric part of U^T x V, but with its trace."""
+        if not self.z.any():
+            return np.zeros_like(x)  # the whole ball
+        core = self.left.T @ x @ self.right
+        r = len(core)
+        moved = (core + core.T) / 2.0 - np.trace(core) / r * np.eye(r)
+        return x - self.left @ moved @ self.right.T
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralFace(Face):
+    r"""A face of the ball of the spectral norm: $U V^\top + M$ with $U^\top M = 0$, $M V = 0$, $\lVert M \rVert \le 1$.
+
+    Attributes:
+        left: (m, r) U, left singular vectors of the singular values of z that are not 0.
+        right: (k, r) V, the right ones.
+    """
+
+    left: Float64[ndarray, "m r"]
+    right: Float64[ndarray, "k r"]
+
+    @property
+    def unique(self) -> bool | None:
+        """Whether z has full rank."""
+        return self.left.shape[1] == min(self.z.shape)
+
+    def fixed(self, x: Float64[ndarray, "m k"]) -> Float64[ndarray, "m k"]:
+        """Return x without (I - U U^T) x (I - V V^T)."""
+        rows = x - self.left @ (self.left.T @ x)
+        return x - (rows - (rows @ self.right) @ self.right.T)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownPoint(Face):
+    """A face of which one point is known and nothing else, as an oracle gives it."""
+
+    @property
+    def unique(self) -> bool | None:
+        """None: not known."""
+        return None
+
+    def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
+        """Return x: no direction is known in which the face extends."""
+        return x
+
+    def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
+        """Return the places of all entries."""
+        return np.arange(self.z.size), None

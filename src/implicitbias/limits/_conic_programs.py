@@ -1,0 +1,93 @@
+"""The one door to Clarabel: the least gauge among the points with a given fit."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy import sparse
+
+from implicitbias._core.linear_maps import LinearMap
+from implicitbias.gauges import Cone, ConeKind, Gauge
+
+# Singular values of X below this share of the largest count as 0.
+_RANK = 1e-12
+# Asked of Clarabel; where it stops earlier, its last iterate is judged all the same.
+_ACCURACY = 1e-12
+
+
+class LeastGauge(NamedTuple):
+    """An approximate minimiser of a gauge, and the dual that goes with it.
+
+    Attributes:
+        point: w, of the shape of the domain.
+        nu: (n,) with polar(X^T nu) <= 1 and <nu, fit> = gauge(w), up to the accuracy of the solver.
+    """
+
+    point: Float64[ndarray, "..."]
+    nu: Float64[ndarray, " n"]
+
+
+def least_gauge(linear_map: LinearMap, fit: Float64[ndarray, " n"], gauge: Gauge) -> LeastGauge | None:
+    """Minimise the gauge over {w: X w = fit} by an interior-point method, for a fit in the range of X.
+
+    X is replaced by orthonormal rows of the same row space, so that its conditioning does not hinder the solver.
+
+    Returns:
+        The last iterate of the solver; None where the gauge has no conic form or the solver finds nothing.
+    """
+    form = gauge.conic_form(linear_map.domain)
+    if form is None:
+        return None
+    X = linear_map.take(np.arange(linear_map.shape[1]))
+    left, singular, right = np.linalg.svd(X, full_matrices=False)
+    kept = singular > _RANK * np.max(singular, initial=0.0)
+    if not kept.any():
+        return LeastGauge(np.zeros(linear_map.domain), np.zeros(len(fit)))
+    left, singular, right = left[:, kept], singular[kept], right[kept]
+    target = (left.T @ fit) / singular
+    unit = float(np.linalg.norm(target)) or 1.0
+    d, extra = form.on_point.shape[1], form.on_extra.shape[1]
+    level = sparse.csc_array(form.on_level[:, None])
+    constraints = sparse.hstack([sparse.csr_array(right), sparse.csr_array((len(right), 1 + extra))])
+    A = sparse.csc_matrix(sparse.vstack([constraints, -sparse.hstack([form.on_point, level, form.on_extra])]))
+    b = np.concatenate([target / unit, np.zeros(form.on_point.shape[0])])
+    cost = np.zeros(d + 1 + extra)
+    cost[d] = 1.0
+    cones = (Cone(ConeKind.ZERO, len(right)), *form.cones)
+    answer = _solve(cost, A, b, cones)
+    x, dual = np.asarray(answer.x), np.asarray(answer.z)
+    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
+        return None
+    # Rows w = target / unit of the right singular vectors have the multipliers -mu; nu = U diag(1/sigma) mu.
+    nu = -(left @ (dual[: len(right)] / singular))
+    return LeastGauge(unit * x[:d].reshape(linear_map.domain), nu)
+
+
+def _solve(
+    cost: Float64[ndarray, " m"], A: Any, b: Float64[ndarray, " rows"], cones: tuple[Cone, ...]
+) -> Any:
+    """Minimise <cost, x> over b - A x in the product of the cones."""
+    import clarabel
+
+    makers: dict[ConeKind, Callable[[Cone], Any]] = {
+        ConeKind.ZERO: lambda cone: clarabel.ZeroConeT(cone.rows),
+        ConeKind.NON_NEGATIVE: lambda cone: clarabel.NonnegativeConeT(cone.rows),
+        ConeKind.SECOND_ORDER: lambda cone: clarabel.SecondOrderConeT(cone.rows),
+        ConeKind.POWER: lambda cone: clarabel.PowerConeT(cone.exponent),
+        ConeKind.POSITIVE_SEMIDEFINITE: lambda cone: clarabel.PSDTriangleConeT(_order(cone.rows)),
+    }
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _ACCURACY
+    quadratic = sparse.csc_matrix((len(cost), len(cost)))
+    solver = clarabel.DefaultSolver(
+        quadratic, cost, A, b, [makers[cone.kind](cone) for cone in cones], settings
+    )
+    return solver.solve()
+
+
+def _order(rows: int) -> int:
+    """Return the order of the symmetric matrices whose upper triangle has so many entries."""
+    return (int(np.sqrt(8 * rows + 1)) - 1) // 2
