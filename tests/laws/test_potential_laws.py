@@ -162,7 +162,7 @@ def test_every_point_lies_in_the_domain(phi: ib.Potential, w: np.ndarray) -> Non
 def _size_at(phi: ib.Potential, direction: np.ndarray, level: float) -> float:
     """The c > 0 with phi(c direction) = level, by bisection in ln c."""
     low, high = -700.0, 700.0
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (low, middle) if phi.value(np.exp(middle) * direction) > level else (middle, high)
     return float(np.exp(low))
@@ -172,14 +172,14 @@ def _size_at(phi: ib.Potential, direction: np.ndarray, level: float) -> float:
 # potentials; for the hyperbolic entropy the logarithm of the ratios of its scales (200) and of the coordinates, over
 # that of the size (1e200).
 @everywhere
-@few
+@settings(max_examples=4)
 @given(w=points.filter(np.any), v=points.filter(np.any))
 def test_far_level_sets_are_those_of_the_horizon(phi: ib.Potential, w: np.ndarray, v: np.ndarray) -> None:
     level, gauge = 1e200, phi.horizon()
     reached = [
         gauge.value(_size_at(phi, u, level) * u) for u in (w / np.max(np.abs(w)), v / np.max(np.abs(v)))
     ]
-    slack = np.log(200 * 50) / np.log(1e200) if gauge.fingerprint() == ib.gauges.L1().fingerprint() else 1e-10
+    slack = np.log(200 * 50) / np.log(1e200) if gauge.fingerprint() == ib.gauges.L1().fingerprint() else 1e-9
     np.testing.assert_allclose(reached[0], reached[1], rtol=slack)
 
 
