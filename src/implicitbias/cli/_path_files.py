@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
-from implicitbias.plotting import plot
-from implicitbias.plotting._path_html import path_page
-from implicitbias.plotting._path_report import PathReport
+from implicitbias.plotting import PathReport, path_page, plot
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 

@@ -16,7 +16,7 @@ from implicitbias.cli._read_table import Table
 from implicitbias.cli._source import some
 from implicitbias.estimators import prepare
 from implicitbias.limits import Jump, saddle_path
-from implicitbias.plotting._path_report import PathReport, Validation
+from implicitbias.plotting import PathReport, Validation
 
 # Where the target goes along with the number of its row, contiguous folds are unlike each other.
 _ORDERED = 0.3

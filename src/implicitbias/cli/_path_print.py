@@ -7,9 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from implicitbias.plotting._path_html import chosen_sentence
-from implicitbias.plotting._path_report import PathReport
-from implicitbias.plotting._text import middle, short
+from implicitbias.plotting import PathReport, chosen_sentence, middle, short
 
 # A longer path is cut in the middle: so many rows are shown before the gap, and so many after it.
 _FIRST, _LAST = 20, 12

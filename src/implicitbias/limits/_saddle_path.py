@@ -146,7 +146,7 @@ class SaddlePath:
         return self.times + np.concatenate([[0.0], np.cumsum(chords)])
 
     def to_dataset(self) -> Any:
-        """An `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags; the end as attributes."""
+        """Return an `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags and attributes."""
         names = self.feature_names or [f"x{i}" for i in range(self.problem.shape[1])]
         return labelled.dataset(
             {
@@ -159,6 +159,9 @@ class SaddlePath:
             },
             {"jump": np.arange(len(self.times)), "feature": list(names), "time": ("jump", self.times)},
             {
+                "rows": self.problem.shape[0],
+                "named": int(self.feature_names is not None),
+                "valid_until": self.valid_until,
                 "status": self.status.name,
                 "certificate_holds": int(self.certificate.holds),
                 "certificate_gap": np.nan if self.certificate.gap is None else self.certificate.gap,

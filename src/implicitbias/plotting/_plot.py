@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from implicitbias._core.errors import InputError
 from implicitbias.limits import SaddlePath
-from implicitbias.plotting._paths import path_figure
+from implicitbias.plotting._paths import PathPicture, path_figure
 from implicitbias.plotting._trajectories import trajectory_figure
 from implicitbias.trajectories import Trajectory
 
@@ -27,7 +27,7 @@ def plot(result: Any) -> Figure:
         ['coefficient', 'loss']
     """
     if isinstance(result, SaddlePath):
-        return path_figure(result)
+        return path_figure(PathPicture.of_path(result))
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
     raise InputError(f"result is a {type(result).__name__}, a SaddlePath or a Trajectory is expected")
