@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,34 @@ class SaddlePath:
                 else "slow time, in the unit of the growth times",
             },
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write the path, its certificate and its problem to one NPZ file, whole or not at all. No pickled code.
+
+        Where X takes more than 64 MiB, the file refers to the problem by its fingerprint, and `load` needs `like`.
+
+        Raises:
+            InputError: the disk or the rights are at fault.
+        """
+        from implicitbias.limits._path_files import write
+
+        write(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path, like: LeastSquares | None = None) -> "SaddlePath":
+        """Return a saved path; every method gives what it gave before.
+
+        Args:
+            path: a file written by `save`.
+            like: the problem of the path, where it is at hand: it is used in place of the one in the file, after a
+                comparison of fingerprints. Needed where X was too large to be written along.
+
+        Raises:
+            InputError: no such file, one that is damaged or of another kind, or a `like` with other data.
+        """
+        from implicitbias.limits._path_files import read
+
+        return SaddlePath(**read(Path(path), like))
 
     def _rows(self, rows: Any) -> Float64[ndarray, "..."]:
         """Dense coefficients of some rows, without all of them."""

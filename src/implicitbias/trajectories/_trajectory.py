@@ -1,11 +1,10 @@
 """What a simulated flow leaves behind: times, states, observables, status, statistics."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,45 +14,7 @@ from implicitbias._core import labelled
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
-
-
-class Stats(NamedTuple):
-    """What the integration cost; `steps` = accepted + rejected."""
-
-    steps: int
-    accepted: int
-    rejected: int
-    evaluations: int
-    factorizations: int
-    seconds: float
-
-
-class DenseOutput(ABC):
-    """States between steps, as rows of one array."""
-
-    @abstractmethod
-    def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        """States at ascending or unordered times inside the integrated range."""
-
-    @abstractmethod
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
-        """Dual variables there; None where the flow has none."""
-
-
-@runtime_checkable
-class StateShape(Protocol):
-    """What the rows of a `DenseOutput` stand for."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Where the leaves are in the tree."""
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the leaves."""
-
-    def numpy_tree(self, flat: ndarray) -> Any:
-        """The pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
+from implicitbias.trajectories._dense_output import DenseOutput, StateShape, Stats
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +173,7 @@ class Trajectory:
         """
         from implicitbias.trajectories._files import read
 
-        return read(Path(path), like)
+        return Trajectory(**read(Path(path), like))
 
     def __repr__(self) -> str:
         reached = f"{len(self.times)} times" + (f" to t={self.times[-1]:g}" if len(self.times) else "")
