@@ -103,8 +103,7 @@ class ScaleSweep:
     @cached_property
     def middles(self) -> Float64[ndarray, " saddles"]:
         """(k+1,) slow times in the middle of each plateau of the path."""
-        times = self.path.times
-        return np.append((times[:-1] + times[1:]) / 2, times[-1] * (1 + self.beyond) / 2)
+        return plateau_middles(self.path.times, self.beyond)
 
     @cached_property
     def states(self) -> Float64[ndarray, "scales saddles d"]:
@@ -142,6 +141,22 @@ class ScaleSweep:
         times = np.unique(np.concatenate([own[own <= last], np.linspace(0.0, last, samples)]))
         states = trajectory.state(times * unit)
         return SampledRun(times, states, np.array([self.loss(w) for w in states]))
+
+
+def plateau_middles(times: Float64[ndarray, " k"], beyond: float = 1.2) -> Float64[ndarray, " k"]:
+    """Return the slow times in the middle of the plateaus between jump times; the last one ends at beyond * times[-1].
+
+    Args:
+        times: (k+1,) the start, 0, and the jump times.
+        beyond: where the last plateau is taken to end, in last jump times.
+
+    Examples:
+        >>> import numpy as np
+        >>> from implicitbias.diagnostics import plateau_middles
+        >>> plateau_middles(np.array([0.0, 1.0, 3.0]), 2.0).tolist()
+        [0.5, 2.0, 4.5]
+    """
+    return np.append((times[:-1] + times[1:]) / 2, times[-1] * (1 + beyond) / 2)
 
 
 def rate_slopes(small: Float64[ndarray, " scales"], errors: Float64[ndarray, "..."]) -> Any:
