@@ -1,4 +1,4 @@
-"""`plot`: one door for every result."""
+"""`plot`: a figure of any result, chosen by its type."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from implicitbias.trajectories import Trajectory
 
 
 def plot(result: Any) -> Figure:
-    """A matplotlib figure of a result: a `SaddlePath` or a `Trajectory`.
+    """Return a matplotlib figure of a result: a `SaddlePath` or a `Trajectory`.
 
     The figure belongs to no global state: save it with `figure.savefig(name)`, or let a notebook show it.
 

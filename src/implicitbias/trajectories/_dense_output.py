@@ -8,7 +8,7 @@ from numpy import ndarray
 
 
 class Stats(NamedTuple):
-    """What the integration cost; `steps` = accepted + rejected."""
+    """The cost of an integration; `steps` = accepted + rejected."""
 
     steps: int
     accepted: int
@@ -23,11 +23,11 @@ class DenseOutput(ABC):
 
     @abstractmethod
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        """States at ascending or unordered times inside the integrated range."""
+        """Return the states at times inside the integrated range, in any order."""
 
     @abstractmethod
     def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
-        """Dual variables there; None where the flow has none."""
+        """Return the dual variables at these times; None where the flow has none."""
 
 
 @runtime_checkable
@@ -36,11 +36,11 @@ class StateShape(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Where the leaves are in the tree."""
+        """Return the places of the leaves in the tree."""
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the leaves."""
+        """Return the shapes of the leaves."""
 
     def numpy_tree(self, flat: ndarray) -> Any:
-        """The pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
+        """Return the pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""

@@ -20,14 +20,14 @@ _OBSERVABLE = "observable:"
 
 @dataclass(frozen=True)
 class SavedShape:
-    """Names and shapes of leaves, and the containers that held them as far as they are plain."""
+    """Names and shapes of leaves, and their containers where these are tuples, lists and dicts only."""
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     layout: Any
 
     def numpy_tree(self, flat: ndarray) -> Any:
-        """The pytree; {name: leaf} where the containers were of other types."""
+        """Return the pytree; {name: leaf} where the containers were of other types."""
         edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
         leaves = [
             frozen(flat[..., a:b].reshape((*flat.shape[:-1], *shape)))
@@ -127,7 +127,7 @@ def _flat(tree: Any) -> ndarray:
 
 
 def _layout(shape: StateShape) -> Any:
-    """Plain containers with the numbers of the leaves in them, None if there are others."""
+    """Return the tuples, lists and dicts with the numbers of leaves in them; None if there are other containers."""
     sizes = [int(np.prod(leaf)) for leaf in shape.shapes]
     places = np.repeat(np.arange(len(sizes)), sizes).astype(np.float64)
     if 0 in sizes:

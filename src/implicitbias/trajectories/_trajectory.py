@@ -1,4 +1,4 @@
-"""What a simulated flow leaves behind: times, states, observables, status, statistics."""
+"""The result of a simulated flow: times, states, observables, status, statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Trajectory:
         return self._tree(self.flat_states)
 
     def state(self, t: Any = None, *, log_t: Any = None) -> Any:
-        """The state at t (or at exp(log_t)); for an array of times its shape leads the shape of every leaf.
+        """Return the state at t (or at exp(log_t)); for an array of times its shape leads the shape of every leaf.
 
         Raises:
             InputError: none or both given, a time that is no number or outside the integrated range (or, where only
@@ -82,7 +82,7 @@ class Trajectory:
         return self._tree(self._at(self.dense.state, t, log_t))
 
     def dual(self, t: Any = None, *, log_t: Any = None) -> Float64[ndarray, "..."]:
-        """The dual variable of a flow that has one, shaped as `state`.
+        """Return the dual variable at t (or at exp(log_t)), shaped as `state`.
 
         It is grad phi(w) for a `MirrorFlow`, and minus the integrated gradient in w for a two-layer diagonal network.
 
@@ -117,7 +117,7 @@ class Trajectory:
         return rows.reshape(*times.shape, rows.shape[-1])
 
     def _kept(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
-        """The kept times that these are, up to the rounding of a logarithm."""
+        """Return the kept times that equal these up to the rounding of a logarithm."""
         right = np.clip(np.searchsorted(self.times, times), 1, max(1, len(self.times) - 1))
         pair = self.times[np.stack([right - 1, np.minimum(right, len(self.times) - 1)])]
         near = np.where(np.abs(times - pair[0]) <= np.abs(times - pair[1]), pair[0], pair[1])
@@ -129,7 +129,7 @@ class Trajectory:
         return near
 
     def to_dataset(self) -> Any:
-        """An `xarray.Dataset` over time: the state's leaves and the observables.
+        """Return an `xarray.Dataset` over time: the state's leaves and the observables.
 
         A state that is one array is called "state" and lies over (time, coordinate) if it is a vector; the leaves of a
         pytree are called "state" and their place in it, for instance "state[0]" or "state.layers[0].weight".
@@ -153,7 +153,7 @@ class Trajectory:
     def save(self, path: str | Path) -> None:
         """Write times, states there, observables, status and statistics to one NPZ file, whole or not at all.
 
-        No pickle: functions in the state are left out. What was dense is kept at `times` only.
+        There is no pickled code: functions in the state are left out. States are kept at `times` only.
         """
         from implicitbias.trajectories._files import write
 
@@ -161,7 +161,7 @@ class Trajectory:
 
     @staticmethod
     def load(path: str | Path, like: Any = None) -> "Trajectory":
-        """A saved trajectory, with states at its kept times.
+        """Return a saved trajectory, with states at its kept times.
 
         Args:
             path: a file written by `save`.
