@@ -14,7 +14,7 @@ _BISECTIONS = 60
 def crossing_times(
     trajectory: Trajectory, quantity: Callable[[ndarray], float], levels: Float64[ndarray, " k"]
 ) -> Float64[ndarray, " k"]:
-    """Return the first times at which a decreasing quantity of the state falls below each level; nan where it never does.
+    """Return the first times at which a decreasing quantity of the state falls below each level; nan for never.
 
     The interval is found among the trajectory's own times and refined by bisection on its dense output.
     """
