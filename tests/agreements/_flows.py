@@ -6,7 +6,7 @@ import numpy as np
 from numpy import ndarray
 
 import implicitbias as ib
-from implicitbias.diagnostics import jump_times
+from implicitbias.diagnostics import ScaleSweep
 
 
 class Simulation(NamedTuple):
@@ -31,16 +31,10 @@ def flow_from(
     return Simulation(size, trajectory)
 
 
-def lateness(problem: ib.LeastSquares, path: ib.SaddlePath, simulation: Simulation) -> ndarray:
-    """(jumps,) flow time by which each jump comes after its limit, t_k ln(1/alpha)."""
-    found = jump_times(simulation.trajectory, problem.loss, path.losses)
-    return found - path.times[1:] * simulation.size
-
-
-def middles(path: ib.SaddlePath, beyond: float = 1.2) -> ndarray:
-    """The middle of each plateau; of the last one, half way to `beyond` times the last jump."""
-    last = path.times[-1]
-    return np.append((path.times[:-1] + path.times[1:]) / 2, last * (1 + beyond) / 2)
+def swept(problem: ib.LeastSquares, path: ib.SaddlePath, runs: list[Simulation]) -> ScaleSweep:
+    """The simulations held against a path."""
+    units = np.array([run.size for run in runs])
+    return ScaleSweep(path, tuple(run.trajectory for run in runs), units, problem.loss)
 
 
 def deactivation() -> ib.LeastSquares:
@@ -52,8 +46,3 @@ def deactivation() -> ib.LeastSquares:
 def gaussian() -> ib.LeastSquares:
     rng = np.random.default_rng(2)
     return ib.LeastSquares(rng.standard_normal((12, 30)), rng.standard_normal(12))
-
-
-def slopes(sizes: ndarray, errors: ndarray) -> ndarray:
-    """Slopes of ln(error) against ln(1/size), one for each column."""
-    return np.polyfit(np.log(1 / np.asarray(sizes)), np.log(errors), 1)[0]

@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 
 import implicitbias as ib
 from implicitbias._core.precision import double_precision
+from implicitbias.diagnostics import plateau_middles
 from implicitbias.parametrizations import Diagonal
 from tests.oracles.exact import floats
 from tests.oracles.growth import exact_growth_path
@@ -32,11 +33,6 @@ def predicted(problem: ib.LeastSquares, G: Diagonal, direction: Any) -> ib.Saddl
     return ib.saddle_path(problem, growth_times=G.growth_times(direction))
 
 
-def plateaus(path: ib.SaddlePath) -> ndarray:
-    """The middle of each plateau, and a little past the last jump."""
-    return np.append((path.times[:-1] + path.times[1:]) / 2, 1.1 * path.times[-1])
-
-
 def simulated(problem: ib.LeastSquares, G: Diagonal, start: Any, times: ndarray, rtol: float) -> ndarray:
     """(m, d) w at flow times."""
     trajectory = ib.simulate(ib.GradientFlow(problem.reparametrize(G)), start, times=times, rtol=rtol)
@@ -53,7 +49,7 @@ def test_deep_networks_pass_the_saddles(depth: int, scale: float, seed: int) -> 
     problem, G, direction = generic(seed), ib.DeepDiagonal(depth), layers(depth, seed)
     path = predicted(problem, G, direction)
     assert path.n_jumps >= 4
-    times = plateaus(path) * scale ** (2 - depth)
+    times = plateau_middles(path.times) * scale ** (2 - depth)
     found = simulated(problem, G, tuple(scale * layer for layer in direction), times, 1e-6)
     np.testing.assert_allclose(found, path.coefficients, rtol=0, atol=1e-4)
 
@@ -68,7 +64,9 @@ def test_ties_bar_a_sign() -> None:
     assert np.isinf(np.where(signs > 0.0, minus, plus)).all()
     path = predicted(problem, G, direction)
     assert path.n_jumps >= 2
-    found = simulated(problem, G, tuple(1e-4 * layer for layer in direction), 1e4 * plateaus(path), 1e-6)
+    found = simulated(
+        problem, G, tuple(1e-4 * layer for layer in direction), 1e4 * plateau_middles(path.times), 1e-6
+    )
     np.testing.assert_allclose(found, path.coefficients, rtol=0, atol=2e-4)
     assert np.all(found * signs >= 0.0)
 
@@ -81,7 +79,7 @@ def test_two_layers_bar_a_sign() -> None:
     assert path.n_jumps >= 3
     assert np.all((path.coefficients * np.where(np.abs(v) == 1.0, v, 0.0)) >= 0.0)
     exponent = 300
-    times = plateaus(path) * exponent * np.log(10.0)
+    times = plateau_middles(path.times) * exponent * np.log(10.0)
     long = np.append(np.diff(path.times), 1.0) * exponent * np.log(10.0) > 100.0
     found = simulated(problem, G, (10.0**-exponent * u, 10.0**-exponent * v), times, 1e-6)
     strict = path.strictly_complementary & long

@@ -5,19 +5,19 @@ import pytest
 from numpy import ndarray
 
 import implicitbias as ib
+from implicitbias.diagnostics import ScaleSweep, rate_slopes
 from tests.agreements._flows import (
     Simulation,
     deactivation,
     flow_from,
     gaussian,
-    lateness,
-    middles,
-    slopes,
+    swept,
 )
 from tests.oracles.lp import least_l1
 
 EXPONENTS = (3, 10, 30, 100, 300, 1000)
 SIZES = np.array(EXPONENTS) * np.log(10.0)
+SMALL = 1 / SIZES
 RTOL = 1e-6
 END = 3.0  # slow time; the last jump of the example is at 1.67
 
@@ -30,6 +30,11 @@ def path() -> ib.SaddlePath:
 @pytest.fixture(scope="module")
 def runs() -> list[Simulation]:
     return [flow_from(deactivation(), exponent, END, rtol=RTOL) for exponent in EXPONENTS]
+
+
+@pytest.fixture(scope="module")
+def sweep(path: ib.SaddlePath, runs: list[Simulation]) -> ScaleSweep:
+    return swept(deactivation(), path, runs)
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +52,11 @@ class TestDeactivation:
         np.testing.assert_allclose(path.times, [0, 0.6582, 1.4125, 1.6725], atol=5e-5)
         assert path.strictly_complementary.tolist() == [True, True, True, False]
 
-    def test_every_jump_time_has_slope_1(self, path: ib.SaddlePath, runs: list[Simulation]) -> None:
-        late = np.array([lateness(deactivation(), path, run) for run in runs])
-        errors = np.abs(late) / SIZES[:, None]
+    def test_every_jump_time_has_slope_1(self, sweep: ScaleSweep) -> None:
+        errors = sweep.jump_errors
         # At 1e-3 neighbouring jumps still touch; from 1e-10 on the constant is reached within 3 %.
-        np.testing.assert_allclose(slopes(SIZES[1:], errors[1:]), 1.0, atol=0.01)
-        np.testing.assert_allclose(slopes(SIZES, np.max(errors, axis=1)), 1.0, atol=0.1)
+        np.testing.assert_allclose(rate_slopes(SMALL[1:], errors[1:]), 1.0, atol=0.01)
+        np.testing.assert_allclose(rate_slopes(SMALL, np.max(errors, axis=1)), 1.0, atol=0.1)
         assert np.all(np.max(errors, axis=1)[1:] < np.max(errors, axis=1)[:-1])
 
     # Oracle: by hand. Until coordinate i has grown nothing else moves: with g = |grad_i| at 0 and w* the first saddle,
@@ -60,23 +64,23 @@ class TestDeactivation:
     # The loss is half way where 1 - w / w* = sqrt(1/2).
     @pytest.mark.parametrize("place", range(2, 6))
     def test_the_first_jump_comes_when_the_closed_form_says(
-        self, place: int, path: ib.SaddlePath, runs: list[Simulation]
+        self, place: int, path: ib.SaddlePath, sweep: ScaleSweep
     ) -> None:
         g, top = 1 / path.times[1], np.max(np.abs(path.coefficients[1]))
         expected = (np.log(2 * top * (1 - np.sqrt(0.5))) - np.log(np.sqrt(0.5))) / (2 * g)
-        found = lateness(deactivation(), path, runs[place])[0]
+        found = (sweep.jump_times[place, 0] - path.times[1]) * SIZES[place]
         # Other coordinates are below alpha^(2 (1 - |s_i|)): 1e-10 at 1e-30. RTOL of the clock is left.
         assert found == pytest.approx(expected, abs=RTOL * path.times[1] * SIZES[place] + 1e-5)
 
     def test_strictly_complementary_saddles_are_reached_fast(
-        self, path: ib.SaddlePath, runs: list[Simulation]
+        self, path: ib.SaddlePath, sweep: ScaleSweep
     ) -> None:
         strict = path.strictly_complementary
-        wanted = path.at(middles(path))[strict]
-        errors = np.array([np.max(np.abs(run.at(middles(path))[strict] - wanted), axis=1) for run in runs])
+        wanted = path.at(sweep.middles)[strict]
+        errors = np.max(np.abs(sweep.states[:, strict] - wanted), axis=2)
         # Row 0 is w = 0, left like alpha: 5e-11 at 1e-10. The others decay like a power of alpha, too.
         assert np.all(errors[EXPONENTS.index(10), 0] < 1e-10)
-        assert np.all(slopes(SIZES[1:4], errors[1:4]) > 3.0)
+        assert np.all(rate_slopes(SMALL[1:4], errors[1:4]) > 3.0)
         assert np.all(errors[-2:] < RTOL)
 
     def test_a_degenerate_saddle_is_reached_with_slope_1(
@@ -84,7 +88,7 @@ class TestDeactivation:
     ) -> None:
         last = path.coefficients[-1]
         errors = np.array([np.max(np.abs(run.at(np.array([2.0, 3.0])) - last), axis=1) for run in runs])
-        np.testing.assert_allclose(slopes(SIZES[2:], errors[2:]), 1.0, atol=0.02)
+        np.testing.assert_allclose(rate_slopes(SMALL[2:], errors[2:]), 1.0, atol=0.02)
         # and like 1 / (t - t_jump)
         ratio = errors[-1, 0] / errors[-1, 1]
         assert ratio == pytest.approx((3.0 - path.times[-1]) / (2.0 - path.times[-1]), rel=0.01)
@@ -110,21 +114,20 @@ class TestDeactivation:
 
 class TestGaussian:
     def test_jump_times_have_slope_1(self, wide_path: ib.SaddlePath, wide_runs: list[Simulation]) -> None:
-        late = np.array([lateness(gaussian(), wide_path, run) for run in wide_runs])
-        errors = np.abs(late) / SIZES[:, None]
-        assert slopes(SIZES, np.max(errors, axis=1)) == pytest.approx(1.0, abs=0.05)
+        errors = swept(gaussian(), wide_path, wide_runs).jump_errors
+        assert rate_slopes(SMALL, np.max(errors, axis=1)) == pytest.approx(1.0, abs=0.05)
         # Each one, where the jumps are told apart and rtol of the clock does not count: 1e-100 to 1e-1000.
         gap = np.minimum(np.diff(wide_path.times), np.append(np.diff(wide_path.times)[1:], np.inf))
         apart = gap > 0.1
         assert np.sum(apart) >= 6
-        np.testing.assert_allclose(slopes(SIZES[3:], errors[3:, apart]), 1.0, atol=0.15)
+        np.testing.assert_allclose(rate_slopes(SMALL[3:], errors[3:, apart]), 1.0, atol=0.15)
 
     def test_every_saddle_is_passed(self, wide_path: ib.SaddlePath, wide_runs: list[Simulation]) -> None:
         assert wide_path.strictly_complementary.all()
         gaps = np.append(np.diff(wide_path.times), 1.0)
         long = gaps * SIZES[-1] > 100.0  # the others are not told apart at 1e-1000 either
         assert np.sum(long) >= 10
-        found = wide_runs[-1].at(middles(wide_path))
+        found = swept(gaussian(), wide_path, wide_runs).states[-1]
         # rtol = 1e-4 of w, whose largest coordinate is about 1.
         np.testing.assert_allclose(found[long], wide_path.coefficients[long], rtol=0, atol=1e-3)
 
@@ -189,12 +192,10 @@ def test_jump_times_from_a_pretrained_start() -> None:
     problem, start = pretrained(0)
     path = ib.saddle_path(problem, start=start)
     later = path.times > 0.0
-    sizes, errors = [], []
-    for exponent in (30, 100, 300, 1000):
-        run = flow_from(problem, exponent, 1.2 * float(path.times[-1]), start=start, rtol=RTOL)
-        sizes.append(run.size)
-        errors.append(np.abs(lateness(problem, path, run)[later[1:]]) / run.size)
-    np.testing.assert_allclose(slopes(np.array(sizes), np.array(errors)), 1.0, atol=0.1)
+    end = 1.2 * float(path.times[-1])
+    runs = [flow_from(problem, exponent, end, start=start, rtol=RTOL) for exponent in (30, 100, 300, 1000)]
+    sweep = swept(problem, path, runs)
+    np.testing.assert_allclose(rate_slopes(1 / sweep.units, sweep.jump_errors[:, later[1:]]), 1.0, atol=0.1)
 
 
 # Oracle: by hand: the refit is reached in flow time O(1): the same one at every alpha.

@@ -11,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import implicitbias as ib
-from implicitbias.plotting import Run, path_over_simulation, rate_figure
+from implicitbias.diagnostics import ScaleSweep
+from implicitbias.plotting import PathPicture, Run, path_figure, path_over_simulation, rate_figure
 
 
 def _problem(names: list[str] | None = None) -> ib.LeastSquares:
@@ -27,6 +28,11 @@ def saved(figure: Figure) -> bytes:
     picture = file.getvalue()
     assert picture.startswith(b"\x89PNG")
     return picture
+
+
+def _run(path: ib.SaddlePath, trajectory: ib.Trajectory) -> Run:
+    sweep = ScaleSweep(path, (trajectory,), np.array([100.0]), path.problem.loss)
+    return Run("alpha = e^-100", *sweep.sampled(0, 1.15 * float(path.times[-1])))
 
 
 def texts(figure: Figure) -> set[str]:
@@ -169,16 +175,37 @@ class TestStudies:
     @pytest.mark.parametrize("columns", [1, 2])
     def test_a_path_over_simulations(self, columns: int, trajectory: ib.Trajectory) -> None:
         path = ib.saddle_path(_problem())
-        figure = path_over_simulation(path, [Run("alpha = e^-100", trajectory, 100.0)] * columns)
+        figure = path_over_simulation(PathPicture.of_path(path), [_run(path, trajectory)] * columns)
         assert len(figure.axes) == 2 * columns
         saved(figure)
+
+    # Oracle: the lines' own data: the samples of the simulation.
+    def test_its_wide_lines_are_the_simulation(self, trajectory: ib.Trajectory) -> None:
+        path = ib.saddle_path(_problem())
+        run = _run(path, trajectory)
+        top, bottom = path_over_simulation(PathPicture.of_path(path), [run]).axes
+        wide = {tuple(np.asarray(line.get_ydata())) for line in top.lines if line.get_linewidth() == 4}
+        used = np.unique(path.coefficients_sparse.indices)
+        assert wide == {tuple(run.states[:, i]) for i in used}
+        (line,) = [line for line in bottom.lines if line.get_linewidth() == 4]
+        np.testing.assert_array_equal(line.get_ydata(), run.losses)
 
     def test_the_unit_of_time_is_not_claimed_for_growth_times(self, trajectory: ib.Trajectory) -> None:
         path = ib.saddle_path(_problem(), growth_times=(0.5, 0.5))
         assert ib.plot(path).axes[-1].get_xlabel() == "slow time"
         assert "alpha" in ib.plot(ib.saddle_path(_problem())).axes[-1].get_xlabel()
-        figure = path_over_simulation(path, [Run("run", trajectory, 100.0)], "slow time $t$ scale")
+        picture = PathPicture.of_path(path)._replace(time_label="slow time $t$ scale")
+        figure = path_over_simulation(picture, [_run(path, trajectory)])
         assert figure.axes[-1].get_xlabel() == "slow time $t$ scale"
+
+    # Oracle: the picture of the path itself.
+    @pytest.mark.parametrize("names", [None, ["age", "sex", "bmi", "d", "e", "f", "g"]])
+    @pytest.mark.parametrize("limits", [{}, {"max_jumps": 1}])
+    def test_a_dataset_is_drawn_as_its_path(self, names: list[str] | None, limits: dict[str, Any]) -> None:
+        path = ib.saddle_path(_problem(names), **limits)
+        direct = PathPicture.of_path(path)
+        data = path.to_dataset().assign_attrs(time_label=direct.time_label)
+        assert saved(path_figure(PathPicture.of_dataset(data))) == saved(ib.plot(path))
 
     def test_a_rate(self) -> None:
         x = np.array([0.1, 0.01, 0.001])

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
-from tests.studies.fakes import NAME, claim, install
+from tests.studies.fakes import NAME, install
 
-FILES = ["README.md", "claims.json", "first-data.nc", "first-picture.png"]
+FILES = ["README.md", "claims.json", "first-picture.png", "first.nc", "second.nc"]
 
 
 def listing(folder: Path) -> list[str]:
@@ -44,12 +44,12 @@ class TestResult:
         result = ib.studies.run(NAME)
         assert result.ok
         assert result.folder is None
-        assert list(result.outcomes) == ["first", "second"]
-        assert [c.point for c in result.claims] == ["first", "second"]
+        assert list(result.datasets) == ["first", "second"]
+        assert [c.point for c in result.claims] == ["first", "first", "second", "second"]
         assert listing(tmp_path) == []
 
     def test_one_failing_claim_is_enough(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        install(monkeypatch, claim(), claim(holds=False))
+        install(monkeypatch, 1.0, 1.6)
         result = ib.studies.run(NAME, out=tmp_path)
         assert not result.ok
         assert "**NO**" in (tmp_path / NAME / "README.md").read_text()
@@ -81,45 +81,66 @@ class TestFolder:
         assert [path.name for path in (tmp_path / out).iterdir() if path.name.startswith(".")] == []
 
     def test_the_claims_as_json(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        install(monkeypatch, claim(), claim(measured=float("nan"), holds=False), claim(measured="text"))
+        install(monkeypatch, 1.0, float("nan"))
         ib.studies.run(NAME, out=tmp_path)
 
         def refuse(constant: str) -> None:
             raise AssertionError(f"{constant} is not JSON")
 
         content = json.loads((tmp_path / NAME / "claims.json").read_text(), parse_constant=refuse)
-        assert {key: content[key] for key in ("study", "paper", "all_hold")} == {
+        assert {key: value for key, value in content.items() if key != "claims"} == {
             "study": NAME,
             "paper": "Nobody 2020",
+            "points": ["first", "second"],
+            "files": FILES,
             "all_hold": False,
         }
-        assert len(content["claims"]) == 4
         for entry in content["claims"]:
             assert set(entry) == {
-                "point", "statement", "reference", "assumptions", "predicted", "measured", "tolerance", "holds",
+                "point", "statement", "reference", "assumptions", "relation", "predicted", "measured", "tolerance",
+                "holds",
             }  # fmt: skip
             assert isinstance(entry["holds"], bool)
-            assert [set(assumption) for assumption in entry["assumptions"]] == [{"text", "state"}] * 2
-        assert [entry["measured"] for entry in content["claims"]] == [1.0, "nan", "text", 1.0]
+        states = [assumption["state"] for assumption in content["claims"][0]["assumptions"]]
+        assert states == ["checked: holds", "not checkable"]
+        assert [entry["measured"] for entry in content["claims"]] == [1.0, "nan", "one", 1.0, "one"]
+        assert [entry["holds"] for entry in content["claims"]] == [True, False, True, True, True]
 
     def test_the_data_and_the_page(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         install(monkeypatch)
         ib.studies.run(NAME, out=tmp_path)
-        assert read_netcdf(tmp_path / NAME / "first-data.nc")["x"].values.tolist() == [0.0, 1.0, 2.0]
+        assert read_netcdf(tmp_path / NAME / "first.nc")["x"].values.tolist() == [0.0, 1.0, 2.0]
         assert (tmp_path / NAME / "first-picture.png").read_bytes().startswith(b"\x89PNG")
         page = (tmp_path / NAME / "README.md").read_text()
-        for text in ("Invented for a test.", "one is one", "first-picture.png", "| yes |"):
+        for text in ("Invented for a test.", "one is one", "first-picture.png", "| yes |", "1 ± 0.5"):
             assert text in page
+        assert "the sky is up; checked: holds (1, at most 1)" in page
+        assert "nobody looks; not checkable (looking would change it)" in page
 
     def test_an_earlier_result_is_replaced_whole(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         install(monkeypatch)
         ib.studies.run(NAME, out=tmp_path)
-        (tmp_path / NAME / "stale.nc").write_text("of an earlier version")
+        _as_of_an_earlier_version(tmp_path / NAME)
         ib.studies.run(NAME, out=tmp_path)
         assert listing(tmp_path / NAME) == FILES
         assert listing(tmp_path)[0] == NAME  # nothing hidden is left beside it
+
+    @pytest.mark.parametrize("earlier_version", [False, True])
+    def test_a_file_beside_an_earlier_result_is_kept(
+        self, earlier_version: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        ib.studies.run(NAME, out=tmp_path)
+        if earlier_version:
+            _as_of_an_earlier_version(tmp_path / NAME)
+        (tmp_path / NAME / "notes.txt").write_text("mine")
+        before = listing(tmp_path)
+        install(monkeypatch, at_second=_never)
+        with pytest.raises(ib.InputError, match=r"\(notes.txt\).*type --out "):
+            ib.studies.run(NAME, out=tmp_path)
+        assert listing(tmp_path) == before
 
 
 class TestRefusals:
@@ -145,7 +166,7 @@ class TestRefusals:
         folder.mkdir()
         for name, text in content.items():
             (folder / name).write_text(text)
-        with pytest.raises(ib.InputError, match=r"not an earlier result; choose another --out DIR"):
+        with pytest.raises(ib.InputError, match=r"not an earlier result.*type --out"):
             ib.studies.run(NAME, out=tmp_path)
         assert listing(folder) == list(content)
         assert all((folder / name).read_text() == text for name, text in content.items())
@@ -153,7 +174,7 @@ class TestRefusals:
     def test_a_file_with_the_name_of_the_study(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         install(monkeypatch, at_second=_never)
         (tmp_path / NAME).write_text("mine")
-        with pytest.raises(ib.InputError, match="not an earlier result"):
+        with pytest.raises(ib.InputError, match="is a file, a folder is expected; type --out"):
             ib.studies.run(NAME, out=tmp_path)
         assert (tmp_path / NAME).read_text() == "mine"
 
@@ -186,8 +207,8 @@ class TestFailures:
         install(monkeypatch)
         if earlier:
             ib.studies.run(NAME, out=tmp_path)
-            (tmp_path / NAME / "mark").write_text("earlier")
         before = listing(tmp_path)
+        stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))]
 
         def full(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")
@@ -196,6 +217,15 @@ class TestFailures:
         with pytest.raises(ib.InputError, match="No space left on device"):
             ib.studies.run(NAME, out=tmp_path)
         assert listing(tmp_path) == before
+        assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))] == stamps
+
+
+def _as_of_an_earlier_version(folder: Path) -> None:
+    """A result that does not list its files, with data under a name that is no longer used."""
+    content = json.loads((folder / "claims.json").read_text())
+    del content["files"]
+    (folder / "claims.json").write_text(json.dumps(content))
+    (folder / "stale.nc").write_text("of an earlier version")
 
 
 def _never() -> None:

@@ -8,17 +8,23 @@ import pytest
 from scipy import sparse
 
 import implicitbias as ib
+from implicitbias.diagnostics import ScaleSweep
 from implicitbias.flows import _engine
-from implicitbias.studies._flow_claims import Simulations, flow_claims
-from implicitbias.studies._path_claims import departure_claim, first_departure, lasso_claims, path_claims
-from implicitbias.studies._study import Outcome
+from implicitbias.studies import Claim
+from implicitbias.studies._path_evidence import departure_times, lasso_dataset, path_dataset
+from implicitbias.studies._saddle_claims import flow_claims, lasso_claims, path_claims
+from implicitbias.studies._saddle_evidence import simulated
+from implicitbias.studies._stored_claims import departure_claim
+from implicitbias.studies._sweep_evidence import sweep_variables
 from implicitbias.studies.saddle_to_saddle import EXPONENTS, SETTINGS, STUDY
-from tests.studies.running import failing, silent
+from tests.studies.running import computed, failing, silent
+
+NAME = "saddle-to-saddle"
 
 
 @pytest.fixture(scope="module")
-def outcome() -> Outcome:
-    return STUDY.run("deactivation", silent)
+def claims() -> list[Claim]:
+    return STUDY.claims("deactivation", computed(NAME, "deactivation"))
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +33,27 @@ def path() -> ib.SaddlePath:
 
 
 @pytest.fixture(scope="module")
-def simulations(path: ib.SaddlePath) -> Simulations:
-    return Simulations(path, EXPONENTS, silent)
+def sweep(path: ib.SaddlePath) -> ScaleSweep:
+    return simulated(path, EXPONENTS, silent)
+
+
+def stored(path: ib.SaddlePath, sweep: ScaleSweep | None = None) -> Any:
+    """What the study stores about a path, and about simulations that are held against it."""
+    data = path_dataset(path, "slow time").assign(lasso_dataset(path))
+    if sweep is None:
+        return data
+    return data.assign(sweep_variables(dataclasses.replace(sweep, path=path), EXPONENTS, {"last": 5}))
 
 
 class TestDeactivation:
-    def test_every_claim_holds(self, outcome: Outcome) -> None:
-        assert failing(outcome.claims) == []
-        assert len(outcome.claims) >= 8
-        assert {claim.point for claim in outcome.claims} == {"deactivation"}
-        assert all(claim.reference for claim in outcome.claims)
+    def test_every_claim_holds(self, claims: list[Claim]) -> None:
+        assert failing(claims) == []
+        assert len(claims) >= 8
+        assert {claim.point for claim in claims} == {"deactivation"}
+        assert all(claim.reference for claim in claims)
 
-    def test_every_assumption_holds(self, outcome: Outcome) -> None:
-        states = {assumption.state for claim in outcome.claims for assumption in claim.assumptions}
+    def test_every_assumption_holds(self, claims: list[Claim]) -> None:
+        states = {assumption.state for claim in claims for assumption in claim.assumptions}
         assert states == {"checked: holds"}
 
     # Oracle: theory 1.8 and 1.9: what must be among the claims.
@@ -50,93 +64,109 @@ class TestDeactivation:
             "least l1 norm", "active set is not monotone", "solves the Lasso", "flat in alpha",
         ],
     )  # fmt: skip
-    def test_the_claims_are_those_of_the_paper(self, words: str, outcome: Outcome) -> None:
-        assert any(words in claim.statement for claim in outcome.claims)
+    def test_the_claims_are_those_of_the_paper(self, words: str, claims: list[Claim]) -> None:
+        assert any(words in claim.statement for claim in claims)
 
-    def test_its_data(self, outcome: Outcome, path: ib.SaddlePath) -> None:
-        assert set(outcome.datasets) == {"deactivation-path", "deactivation-simulations"}
-        np.testing.assert_allclose(outcome.datasets["deactivation-path"]["time"], path.times, rtol=0, atol=0)
-        errors = outcome.datasets["deactivation-simulations"]["jump_error"].values
+    def test_its_data(self, path: ib.SaddlePath) -> None:
+        data = computed(NAME, "deactivation")
+        np.testing.assert_allclose(data["time"], path.times, rtol=0, atol=0)
+        errors = data["jump_error"].values
         assert errors.shape == (len(EXPONENTS), path.n_jumps)
         assert np.all(np.isfinite(errors))
+        assert data["simulation_status"].values.tolist() == ["REACHED_TIME"] * len(EXPONENTS)
 
-    def test_its_figures(self, outcome: Outcome) -> None:
-        assert set(outcome.figures) == {
-            "deactivation-path",
-            "deactivation-simulations",
-            "deactivation-rates",
-        }
+    def test_its_figures(self) -> None:
+        figures = STUDY.figures("deactivation", computed(NAME, "deactivation"))
+        assert set(figures) == {f"deactivation-{name}" for name in ("path", "simulations", "rates")}
+        assert len(figures["deactivation-simulations"].axes) == 6
 
 
 class TestTheClaimsCanFail:
     """The same claims about a path that is wrong in one thing."""
 
-    def test_they_hold_for_the_right_path(self, path: ib.SaddlePath, simulations: Simulations) -> None:
-        assert failing([*path_claims("p", path), *lasso_claims("p", path)]) == []
-        assert failing([departure_claim("p", path), *flow_claims("p", simulations)]) == []
+    def test_they_hold_for_the_right_path(self, path: ib.SaddlePath, sweep: ScaleSweep) -> None:
+        data = stored(path, sweep)
+        assert failing([*path_claims("p", data), *lasso_claims("p", data)]) == []
+        assert failing([departure_claim("p", data), *flow_claims("p", data)]) == []
 
-    def test_a_jump_time_that_is_off(self, path: ib.SaddlePath, simulations: Simulations) -> None:
+    def test_a_jump_time_that_is_off(self, path: ib.SaddlePath, sweep: ScaleSweep) -> None:
         wrong = dataclasses.replace(path, times=path.times * np.array([1.0, 1.0, 1.05, 1.0]))
-        assert any("jump times" in text for text in failing(flow_claims("p", _moved(simulations, wrong))))
-        assert any("solves the Lasso" in text for text in failing(lasso_claims("p", wrong)))
+        assert any("jump times" in text for text in failing(flow_claims("p", stored(wrong, sweep))))
+        assert any("solves the Lasso" in text for text in failing(lasso_claims("p", stored(wrong))))
 
-    def test_a_saddle_that_is_off(self, path: ib.SaddlePath, simulations: Simulations) -> None:
+    def test_a_saddle_that_is_off(self, path: ib.SaddlePath, sweep: ScaleSweep) -> None:
         wrong = _with_coefficients(path, path.coefficients * np.array([1.0, 1.02, 1.02, 1.0])[:, None])
-        assert any("reached fast" in text for text in failing(flow_claims("p", _moved(simulations, wrong))))
+        assert any("reached fast" in text for text in failing(flow_claims("p", stored(wrong, sweep))))
 
-    def test_a_last_point_that_is_not_the_least_l1_norm(
-        self, path: ib.SaddlePath, simulations: Simulations
-    ) -> None:
+    def test_a_last_point_that_is_not_the_least_l1_norm(self, path: ib.SaddlePath, sweep: ScaleSweep) -> None:
         X = path.problem.X
         null = np.linalg.svd(X)[2][-1]
         table = np.array(path.coefficients)
         table[-1] += 0.05 * null  # still an interpolant
-        wrong = _with_coefficients(path, table)
+        wrong = stored(_with_coefficients(path, table), sweep)
         assert any("least l1 norm" in text for text in failing(path_claims("p", wrong)))
-        assert any("degenerate" in text for text in failing(flow_claims("p", _moved(simulations, wrong))))
+        degenerate = [claim for claim in flow_claims("p", wrong) if "degenerate" in claim.statement]
+        assert [claim.holds for claim in degenerate] == [False]
+        # The saddle is not degenerate either: the assumption is computed, and says so.
+        assert degenerate[0].assumptions[0].state == "checked: fails"
 
     def test_a_loss_that_rises(self, path: ib.SaddlePath) -> None:
-        wrong = dataclasses.replace(path, losses=path.losses[[0, 2, 1, 3]])
+        wrong = stored(dataclasses.replace(path, losses=path.losses[[0, 2, 1, 3]]))
         assert any("falls at every jump" in text for text in failing(path_claims("p", wrong)))
 
-    def test_a_jump_that_the_flow_never_makes(self, path: ib.SaddlePath, simulations: Simulations) -> None:
+    def test_a_jump_that_the_flow_never_makes(self, path: ib.SaddlePath, sweep: ScaleSweep) -> None:
         # Half way to a loss below 0 is never reached: the claim fails, the study does not break.
         losses = np.append(path.losses[:-1], -10.0)
-        moved = _moved(simulations, dataclasses.replace(path, losses=losses))
-        jumps = [claim for claim in flow_claims("p", moved) if "jump times" in claim.statement]
+        data = stored(dataclasses.replace(path, losses=losses), sweep)
+        jumps = [claim for claim in flow_claims("p", data) if "jump times" in claim.statement]
         assert [claim.holds for claim in jumps] == [False]
         assert np.isnan(jumps[0].measured)
 
     def test_a_path_without_a_departure(self) -> None:
         monotone = ib.saddle_path(ib.LeastSquares(np.eye(3), [3.0, 2.0, 1.0]))
-        assert not departure_claim("p", monotone).holds
-        assert first_departure(monotone) == np.inf
-        assert failing(lasso_claims("p", monotone)) == []
+        data = stored(monotone)
+        assert not departure_claim("p", data).holds
+        assert np.all(np.isinf(departure_times(monotone)))
+        assert failing(lasso_claims("p", data)) == []
 
-    def test_steps_that_grow(self, simulations: Simulations) -> None:
-        slow = _moved(simulations, simulations.path)
-        for place, factor in ((EXPONENTS.index(30), 1), (EXPONENTS.index(1000), 5)):
-            run = slow.runs[place]
-            stats = run.trajectory.stats._replace(steps=100 * factor)
-            slow.runs[place] = run._replace(trajectory=dataclasses.replace(run.trajectory, stats=stats))
-        assert any("flat in alpha" in text for text in failing(flow_claims("p", slow)))
+    def test_steps_that_grow(self) -> None:
+        data = computed(NAME, "deactivation").copy(deep=True)
+        for exponent, steps in ((30, 100), (1000, 500)):
+            data["steps"].values[EXPONENTS.index(exponent)] = steps
+        assert any("flat in alpha" in text for text in failing(flow_claims("p", data)))
+
+    def test_a_simulation_that_stopped_early(self) -> None:
+        data = computed(NAME, "deactivation").copy(deep=True)
+        data["simulation_status"] = ("scale", ["REACHED_TIME"] * 5 + ["MAX_STEPS"])
+        ended = [
+            a for claim in flow_claims("p", data) for a in claim.assumptions if "stopped early" in a.text
+        ]
+        assert {(assumption.state, assumption.number) for assumption in ended} == {("checked: fails", 1.0)}
+
+    # Oracle: by hand: a flag that says the opposite of the numbers is found out by them.
+    @pytest.mark.parametrize("row", [1, 3])
+    def test_a_flag_of_strictness_that_is_wrong(self, row: int) -> None:
+        data = computed(NAME, "deactivation").copy(deep=True)
+        data["strictly_complementary"].values[row] ^= True
+        rules = [a for claim in flow_claims("p", data) for a in claim.assumptions if "|w_i|" in a.text]
+        assert "checked: fails" in {assumption.state for assumption in rules}
+
+    # Oracle: by hand: a departure before the times at which the Lasso was compared contradicts the first claim.
+    def test_a_departure_that_was_overlooked(self) -> None:
+        data = computed(NAME, "deactivation").copy(deep=True)
+        data["departure_time"].values[0] = 0.0
+        statements = [claim.statement for claim in lasso_claims("p", data)]
+        assert not any("solves the Lasso" in text for text in statements)
+        assert any("leaves the Lasso" in text for text in failing(lasso_claims("p", data)))
 
 
 def _with_coefficients(path: ib.SaddlePath, table: np.ndarray) -> ib.SaddlePath:
     return dataclasses.replace(path, coefficients_sparse=sparse.csr_array(table))
 
 
-def _moved(simulations: Simulations, path: ib.SaddlePath) -> Simulations:
-    """The same simulations, held against another path."""
-    other = object.__new__(Simulations)
-    other.path, other.exponents = path, simulations.exponents
-    other.log_inverse_alphas, other.runs = simulations.log_inverse_alphas, list(simulations.runs)
-    return other
-
-
 # Oracle: theory 1.10: forgotten at the last jump, so that the Lasso link ends there.
-def test_the_departure_of_the_example(path: ib.SaddlePath) -> None:
-    assert departure_claim("p", path).measured == 1.0
+def test_the_departure_of_the_example() -> None:
+    assert departure_claim("p", computed(NAME, "deactivation")).measured == 1.0
 
 
 def test_an_interrupt_is_not_swallowed(path: ib.SaddlePath, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +175,7 @@ def test_an_interrupt_is_not_swallowed(path: ib.SaddlePath, monkeypatch: pytest.
 
     monkeypatch.setattr(_engine, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Simulations(path, (3,), silent)
+        simulated(path, (3,), silent)
 
 
 @pytest.mark.slow
@@ -155,9 +185,10 @@ def test_an_interrupt_is_not_swallowed(path: ib.SaddlePath, monkeypatch: pytest.
     ("diabetes-products", "split of least entropy"),
 ])  # fmt: skip
 def test_every_claim_of_every_setting_holds(point: str, words: str) -> None:
-    outcome = STUDY.run(point, silent)
-    assert failing(outcome.claims) == []
-    assert any(words in claim.statement for claim in outcome.claims)
+    claims = STUDY.claims(point, computed(NAME, point))
+    assert failing(claims) == []
+    assert any(words in claim.statement for claim in claims)
+    assert {a.state for claim in claims for a in claim.assumptions} == {"checked: holds"}
 
 
 def test_the_slow_test_misses_no_setting() -> None:
@@ -170,6 +201,6 @@ def test_a_coordinate_that_crosses_within_a_plateau_has_left() -> None:
     rng = np.random.default_rng(62)
     problem = ib.LeastSquares(rng.standard_normal((4, 6)), rng.standard_normal(4))
     path = ib.saddle_path(problem)
-    departure = first_departure(path)
+    departure = float(np.min(departure_times(path)))
     assert 12.0 < departure < 12.7
-    assert all(claim.holds for claim in lasso_claims("crossing", path))
+    assert all(claim.holds for claim in lasso_claims("crossing", stored(path)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -73,6 +74,52 @@ class Certificate(Fingerprinted):
             text = f"Not proved: {self.statement}; {name} is {value:.0e}, at most {bound:.0e} is accepted."
         return f"{text} {self.remark}".rstrip()
 
+    def record(self) -> dict[str, Any]:
+        """Return plain values for JSON; numbers are texts, which keep every digit, infinities and NaN."""
+        return {
+            "statement": self.statement,
+            "gap": None if self.gap is None else repr(self.gap),
+            "residuals": {name: repr(value) for name, value in self.residuals.items()},
+            "tolerance": repr(self.tolerance),
+            "tolerances": {name: repr(value) for name, value in self.tolerances.items()},
+            "remark": self.remark,
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Certificate":
+        """Return the certificate of a `record`."""
+        return cls(
+            str(record["statement"]),
+            None if record["gap"] is None else float(record["gap"]),
+            {name: float(value) for name, value in record["residuals"].items()},
+            float(record["tolerance"]),
+            {name: float(value) for name, value in record["tolerances"].items()},
+            str(record["remark"]),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the statement and the numbers to one file, whole or not at all. No pickled code.
+
+        Raises:
+            InputError: the disk or the rights are at fault.
+        """
+        from implicitbias._core.archive import write_archive
+
+        write_archive(Path(path), _kind(), {"certificate": self.record()}, {})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Certificate":
+        """Return a saved certificate; the verdict is computed from the numbers in the file.
+
+        Raises:
+            InputError: no such file, or one that is damaged or of another kind.
+        """
+        from implicitbias._core.archive import damage_told, read_archive
+
+        header, _ = read_archive(Path(path), _kind())
+        with damage_told(Path(path), _kind()):
+            return cls.of_record(header["certificate"])
+
     def _failures(self) -> list[tuple[str, float, float]]:
         """The (name, value, bound) of every number that is larger than its bound, or NaN."""
         numbers = [] if self.gap is None else [("gap", self.gap, self.tolerance)]
@@ -93,6 +140,12 @@ class Certificate(Fingerprinted):
         # A mapping proxy does not pickle; rebuild from plain dictionaries.
         numbers = (self.gap, dict(self.residuals), self.tolerance, dict(self.tolerances))
         return (type(self), (self.statement, *numbers, self.remark))
+
+
+def _kind() -> Any:
+    from implicitbias._core.archive import FileKind
+
+    return FileKind("implicitbias.Certificate", 1, "certificate")
 
 
 def _number(name: str, value: Any) -> float:

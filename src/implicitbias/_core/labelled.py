@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
+
+from implicitbias._core.errors import InputError
 
 
 def dataset(
@@ -12,7 +15,7 @@ def dataset(
     coordinates: Mapping[str, Any],
     attributes: Mapping[str, Any],
 ) -> Any:
-    """An `xarray.Dataset` from {name: (dimensions, values)}."""
+    """Return an `xarray.Dataset` from {name: (dimensions, values)}."""
     import xarray
 
     return xarray.Dataset(
@@ -23,18 +26,35 @@ def dataset(
 
 
 def write_netcdf(data: Any, path: Path) -> None:
-    """Write a dataset as NetCDF-4, compressed, whole or not at all."""
-    part = path.with_name(path.name + ".part")
+    """Write a dataset as NetCDF-4, compressed and with checksums, whole or not at all."""
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    # Scalars cannot be compressed.
     encoding = {
-        name: {"zlib": True} for name, variable in data.data_vars.items() if variable.dtype.kind in "fiu"
+        name: {"zlib": True, "fletcher32": True}
+        for name, variable in data.variables.items()
+        if variable.dtype.kind in "fiu" and variable.size and variable.ndim
     }
-    data.to_netcdf(part, engine="h5netcdf", encoding=encoding)
-    part.replace(path)
+    try:
+        data.to_netcdf(part, engine="h5netcdf", encoding=encoding)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_netcdf(path: Path) -> Any:
-    """The dataset in a NetCDF-4 file, read into memory."""
+    """Return the dataset in a NetCDF-4 file, read into memory.
+
+    Raises:
+        InputError: there is no such file, it is not a NetCDF-4 file, or it is damaged.
+    """
     import xarray
 
-    with xarray.open_dataset(path, engine="h5netcdf") as data:
-        return data.load()
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        with xarray.open_dataset(path, engine="h5netcdf") as data:
+            return data.load()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} cannot be read as NetCDF-4 ({error}); it is damaged or of another kind"
+        ) from error

@@ -7,4 +7,4 @@ Progress = Callable[[float, str], None]
 
 
 def silent(fraction: float, text: str) -> None:
-    """The progress that nobody watches."""
+    """Ignore the progress."""

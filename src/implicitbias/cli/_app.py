@@ -1,4 +1,4 @@
-"""Commands, and exit statuses: 0 all well, 1 a claim or a certificate failed, 2 bad input, 130 interrupted."""
+"""The commands. Exit statuses: 0 all well, 1 a claim or a certificate fails, 2 bad input, 130 interrupted."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from implicitbias import __version__
+from implicitbias._core.errors import ImplicitBiasError, InputError
 
 app = typer.Typer(
     help="Where does training end up, and how does it get there? Predict, simulate, certify.",
@@ -36,10 +37,10 @@ def options(
 @app.command("list")
 def list_studies() -> None:
     """List the studies: papers that `implicitbias run` reproduces."""
+    from implicitbias import studies
     from implicitbias.cli._tables import print_cards
-    from implicitbias.studies._registry import list_cards
 
-    print_cards(list_cards())
+    print_cards(studies.list())
 
 
 @app.command("run")
@@ -52,26 +53,55 @@ def run_studies(
     ] = None,
 ) -> None:
     """Run studies, print their claims, and exit with status 1 if one does not hold."""
-    from implicitbias.studies._registry import find, list_cards
+    from implicitbias import studies
 
     # A misspelt name must not cost the time of the studies before it.
-    cards = [find(name) for name in names] if names else list(list_cards())
+    cards = [studies.find(name) for name in names] if names else list(studies.list())
     from implicitbias.cli._progress import progress_bar
     from implicitbias.cli._tables import print_result
-    from implicitbias.studies import run
 
     held = True
     for card in cards:
         try:
             with progress_bar(card.name) as progress:
-                result = run(card.name, out=out, progress=progress)
+                result = studies.run(card.name, out=out, progress=progress)
         except KeyboardInterrupt:
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
             raise typer.Exit(130) from None
-        print_result(result)
+        where = result.folder
+        print_result(
+            result, "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
+        )
         held = held and result.ok
     if not held:
         raise typer.Exit(1)
+
+
+@app.command("report")
+def report_on_results(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The results of one study, or the --out folder of several.")
+    ],
+) -> None:
+    """Judge stored results of studies again.
+
+    The claims are computed from the stored data alone: no path, no flow. Prints the table of claims; writes nothing.
+    """
+    from implicitbias import studies
+    from implicitbias.cli._tables import print_result
+
+    held = readable = True
+    for place in studies.find_results(folder):
+        try:
+            result = studies.judge(place)
+        except InputError as error:  # the results beside it are judged all the same
+            typer.echo(f"implicitbias: {error}", err=True)
+            readable = False
+            continue
+        print_result(result, f"Judged again from the data in {place}; nothing was written.")
+        held = held and result.ok
+    if not (readable and held):
+        raise typer.Exit(1 if readable else 2)
 
 
 @app.command("path")
@@ -91,7 +121,7 @@ def path_of_a_table(
         int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")
     ] = None,
 ) -> None:
-    """The saddle path of a table, certified.
+    """Print the certified saddle path of a table.
 
     Which features enter, in which order, with which coefficients. Prints a summary; --out writes files and a report.
     """
@@ -109,9 +139,7 @@ def path_of_a_table(
 
 
 def main() -> None:
-    """The console script."""
-    from implicitbias._core.errors import ImplicitBiasError
-
+    """Run the command line: the console script `implicitbias`."""
     try:
         app(prog_name="implicitbias")
     except ImplicitBiasError as error:

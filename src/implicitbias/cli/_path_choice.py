@@ -1,4 +1,4 @@
-"""How a table is fitted and where results go: what is known, and refused, before anything heavy is loaded."""
+"""How a table is fitted and where results go; checked before anything heavy is loaded."""
 
 import shlex
 from pathlib import Path
@@ -35,7 +35,7 @@ def check_folds(table: Table, folds: int | None) -> None:
 
 
 def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
-    """The line that does this again."""
+    """Return the line to type for the same result."""
     words = ["implicitbias", "path", str(table.file) if out else table.file.name, "--target", table.target]
     words += [] if choice.standardize else ["--no-standardize"]
     words += [] if choice.fit_intercept else ["--no-intercept"]
@@ -45,12 +45,18 @@ def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
 
 
 def usual_folder(table: Table) -> Path:
-    """A folder to suggest for the results."""
+    """Return a folder to suggest for the results."""
     return Path(f"{stem(table.file)}-path")
 
 
-def is_report(folder: Path) -> bool:
-    """Whether an earlier report lies there."""
+def foreign_files(folder: Path) -> list[str]:
+    """Return the names in a folder that are not of an earlier report: all of them where it is none."""
+    inside = sorted(path.name for path in folder.iterdir())
+    foreign = [name for name in inside if name not in FILES]
+    return foreign or ([] if _is_report(folder) else inside)
+
+
+def _is_report(folder: Path) -> bool:
     try:
         with (folder / "report.html").open(encoding="utf-8") as page:
             return 'name="generator" content="implicitbias path"' in page.read(1000)

@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
-from implicitbias.plotting import plot
-from implicitbias.plotting._path_html import path_page
-from implicitbias.plotting._path_report import PathReport
+from implicitbias.plotting import PathReport, path_page, plot
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
 
 def write_files(report: PathReport, folder: Path) -> None:
-    """path.csv, path.nc, path.png and report.html, into a folder that is there."""
+    """Write path.csv, path.nc, path.png and report.html into an existing folder."""
     path_table(report).to_csv(folder / "path.csv", index=False)
     write_netcdf(path_dataset(report), folder / "path.nc")
     plot(report.path).savefig(folder / "path.png", dpi=150)
@@ -22,7 +20,10 @@ def write_files(report: PathReport, folder: Path) -> None:
 
 
 def path_table(report: PathReport) -> Any:
-    """One row a jump, coefficients in the units of the data. A feature named like a column of ours is `(name)`."""
+    """Return a table with one row for each jump and coefficients in the units of the data.
+
+    A feature that has the name of another column, such as "time", is called `(name)`.
+    """
     import pandas
 
     path = report.path
@@ -40,7 +41,7 @@ def path_table(report: PathReport) -> Any:
 
 
 def csv_names(names: tuple[str, ...]) -> list[str]:
-    """Names of features, in parentheses where they would repeat a column of ours."""
+    """Return the names of features, in parentheses where they would repeat another column of the table."""
     result = list(names)
     for i, name in enumerate(names):
         while result[i] in _OWN_COLUMNS or (result[i] != name and result[i] in names):
@@ -49,7 +50,7 @@ def csv_names(names: tuple[str, ...]) -> list[str]:
 
 
 def path_dataset(report: PathReport) -> Any:
-    """The path as it was computed, and beside it the coefficients in the units of the data."""
+    """Return the path as it was computed, with the coefficients in the units of the data beside it."""
     data = report.path.to_dataset()
     data["original_coefficients"] = (("jump", "feature"), report.coefficients.toarray())
     data["intercept"] = (("jump",), report.intercepts)

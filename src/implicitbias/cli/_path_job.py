@@ -1,4 +1,4 @@
-"""`implicitbias path`: from a file to a certified report."""
+"""The work of `implicitbias path`: from a table to a certified report."""
 
 import platform
 import warnings
@@ -16,15 +16,15 @@ from implicitbias.cli._read_table import Table
 from implicitbias.cli._source import some
 from implicitbias.estimators import prepare
 from implicitbias.limits import Jump, saddle_path
-from implicitbias.plotting._path_report import PathReport, Validation
+from implicitbias.plotting import PathReport, Validation
 
-# Where the target goes along with the number of its row, contiguous folds are unlike each other.
+# Above this rank correlation of the target with the row number, contiguous folds differ from each other.
 _ORDERED = 0.3
 _WRITTEN_VERSIONS = ("numpy", "scipy", "scikit-learn", "pandas")
 
 
 def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
-    """The path of a table, certified, and the time that cross-validation chooses if it is asked for."""
+    """Return the certified path of a table, and the time that cross-validation chooses if it is asked for."""
     frame = pandas.DataFrame(table.X, columns=list(table.features))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -50,7 +50,7 @@ def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
 
 
 def _teller(problem: Any, progress: Progress) -> Any:
-    """What reports each jump: the fraction is that of the loss at the start which is gone."""
+    """Return a function that reports each jump; its fraction is one minus the loss relative to that at the start."""
     start = problem.loss(np.zeros(problem.shape[1]))
 
     def tell(jump: Jump) -> None:
@@ -95,7 +95,7 @@ def _notices(table: Table, choice: Choice) -> list[str]:
 
 
 def _order(y: np.ndarray) -> float:
-    """Rank correlation of the target with the number of its row."""
+    """Return the rank correlation of the target with the number of its row."""
     ranks = pandas.Series(y).rank().to_numpy()
     return float(np.corrcoef(ranks, np.arange(len(y)))[0, 1])
 

@@ -7,9 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from implicitbias.plotting._path_html import chosen_sentence
-from implicitbias.plotting._path_report import PathReport
-from implicitbias.plotting._text import middle, short
+from implicitbias.plotting import PathReport, chosen_sentence, middle, short
 
 # A longer path is cut in the middle: so many rows are shown before the gap, and so many after it.
 _FIRST, _LAST = 20, 12
@@ -18,7 +16,7 @@ _NUMBERS_WIDTH = 48
 
 
 def print_report(report: PathReport) -> None:
-    """The jumps, how the path ended, and what cross-validation chose."""
+    """Print the jumps, how the path ended, and what cross-validation chose."""
     console = Console()
     path = report.path
     n, d = path.problem.shape
@@ -42,7 +40,7 @@ def print_report(report: PathReport) -> None:
 
 
 def _shown(report: PathReport) -> Iterator[int | None]:
-    """Rows of the table; None where rows are left out."""
+    """Yield the rows of the table; None where rows are left out."""
     rows = len(report.path.times)
     if rows <= _FIRST + _LAST + 1:
         yield from range(rows)
@@ -99,14 +97,14 @@ def _table(title: str) -> Table:
 
 
 def _listed(names: list[str], room: int) -> str:
-    """Some names, none of them longer than a line of `room` characters, and how many more there are."""
+    """Return the first names, each cut to `room` characters, and how many more there are."""
     most = 3
     text = ", ".join(middle(name, room - 1) for name in names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 
 def _coefficient_table(report: PathReport, width: int) -> Table:
-    """The coefficients that were chosen, largest first."""
+    """Return a table of the chosen coefficients, largest first."""
     fit = report.path.coefficients_sparse[[report.row]].toarray().ravel()
     original = report.coefficients[[report.row]].toarray().ravel()
     order = sorted(report.path.active_sets[report.row].tolist(), key=lambda i: -abs(fit[i]))

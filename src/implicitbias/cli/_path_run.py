@@ -1,13 +1,21 @@
-"""`implicitbias path` from the words of the command line to what is printed and written."""
+"""The command `implicitbias path`: read, fit, print, write."""
 
+import shlex
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from implicitbias._core.errors import InputError
-from implicitbias.cli._folder import claim_folder, fill_folder
-from implicitbias.cli._path_choice import FILES, Choice, check_folds, command_line, is_report, usual_folder
+from implicitbias._core.folders import ResultFolder
+from implicitbias.cli._path_choice import (
+    FILES,
+    Choice,
+    check_folds,
+    command_line,
+    foreign_files,
+    usual_folder,
+)
 from implicitbias.cli._progress import progress_bar
 from implicitbias.cli._read_table import read_table
 
@@ -24,28 +32,28 @@ def run_path(
     fit_intercept: bool = True,
     folds: int | None = None,
 ) -> bool:
-    """Read, fit, print and write; whether the path is what was asked for and its certificate holds.
+    """Read, fit, print and write; return whether the path is what was asked for and its certificate holds.
 
     Raises:
-        InputError: what is wrong with the words or the file, before anything is written.
+        InputError: options or a file that cannot be used, before anything is written.
     """
     table = read_table(data, targets)
     check_folds(table, folds)
     choice = Choice(standardize, fit_intercept, folds)
-    folder = None
+    place = None
     if out is not None:
-        folder = claim_folder(out, FILES, is_report)
-        if data.resolve().parent == folder:
+        place = ResultFolder(out, foreign_files, f"type --out {shlex.quote(f'{out}-path')}")
+        if data.resolve().parent == place.check():
             raise InputError(f"{data} lies in {out}, which would be replaced; choose another --out DIR")
-    # What is refused is refused before the seconds that these take to load.
+    # Loading these takes seconds: bad input is refused before.
     from implicitbias.cli._path_files import write_files
     from implicitbias.cli._path_job import fit_table
     from implicitbias.cli._path_print import print_report
 
     with progress_bar(table.file.name, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
-    if folder is not None and out is not None:
-        fill_folder(folder, out, lambda part: write_files(report, part))
+    if place is not None:
+        place.fill(lambda part: write_files(report, part))
     if out is not None:
         last = f"Results: {out} ({', '.join(FILES)})"
     else:
@@ -54,5 +62,5 @@ def run_path(
         print_report(report)
         Console().print(last, highlight=False, markup=False, soft_wrap=True)
     except KeyboardInterrupt:
-        sys.exit(130)  # what was to be written is written
+        sys.exit(130)  # the files are written already
     return report.path.status.ok and report.path.certificate.holds

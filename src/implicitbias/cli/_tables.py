@@ -5,13 +5,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from implicitbias.studies._registry import Card
-from implicitbias.studies._run import StudyResult
-from implicitbias.studies._store import number
+from implicitbias.studies import Card, StudyResult
 
 
 def print_cards(cards: tuple[Card, ...]) -> None:
-    """The studies there are."""
+    """Print the studies there are."""
     table = Table(box=None, pad_edge=False)
     for title in ("study", "paper", "shows"):
         table.add_column(title, overflow="fold")
@@ -20,8 +18,8 @@ def print_cards(cards: tuple[Card, ...]) -> None:
     Console().print(table)
 
 
-def print_result(result: StudyResult) -> None:
-    """Claims by setting, and where the results lie."""
+def print_result(result: StudyResult, last: str = "") -> None:
+    """Print claims by setting, assumptions that fail, how many claims hold, and a last line."""
     console = Console()
     title = f"{result.card.name}: {result.card.paper}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -36,13 +34,22 @@ def print_result(result: StudyResult) -> None:
             table.add_section()
             table.add_row("", f"[bold]{escape(point)}", "", "")
         mark = "[green]yes" if claim.holds else "[bold red]NO"
-        values = (escape(number(value)) for value in (claim.predicted, claim.measured))
-        table.add_row(mark, escape(claim.statement), *values)
+        table.add_row(mark, escape(claim.statement), escape(claim.expected), escape(claim.measured_text))
     console.print(table)
+    for line in _failing_assumptions(result):
+        console.print(f"Assumption fails: {line}", highlight=False, markup=False, style="yellow")
     failed = sum(not claim.holds for claim in result.claims)
     verdict = "all hold" if failed == 0 else f"{failed} FAIL"
     console.print(f"{len(result.claims)} claims, {verdict}.", highlight=False)
-    if result.folder is not None:
-        console.print(
-            f"Results: {result.folder} (README.md, claims.json, *.nc, *.png)", highlight=False, soft_wrap=True
-        )
+    if last:
+        console.print(last, highlight=False, markup=False, soft_wrap=True)
+
+
+def _failing_assumptions(result: StudyResult) -> list[str]:
+    lines = [
+        f"{claim.point}: {assumption.text}: {assumption.evidence}"
+        for claim in result.claims
+        for assumption in claim.assumptions
+        if assumption.state == "checked: fails"
+    ]
+    return list(dict.fromkeys(lines))

@@ -14,7 +14,7 @@ _BISECTIONS = 60
 def crossing_times(
     trajectory: Trajectory, quantity: Callable[[ndarray], float], levels: Float64[ndarray, " k"]
 ) -> Float64[ndarray, " k"]:
-    """First times at which a decreasing quantity of the state falls below each level; nan where it never does.
+    """Return the first times at which a decreasing quantity of the state falls below each level; nan for never.
 
     The interval is found among the trajectory's own times and refined by bisection on its dense output.
     """
@@ -35,6 +35,6 @@ def crossing_times(
 def jump_times(
     trajectory: Trajectory, loss: Callable[[ndarray], float], plateaus: Float64[ndarray, " saddles"]
 ) -> Float64[ndarray, " jumps"]:
-    """Times at which the loss crosses half way between consecutive plateaus (k + 1 plateaus, k jumps)."""
+    """Return the times at which the loss crosses half way between consecutive plateaus (k + 1 plateaus, k jumps)."""
     levels = (plateaus[:-1] + plateaus[1:]) / 2
     return crossing_times(trajectory, loss, levels)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,7 @@ class SaddlePath:
         return self.times + np.concatenate([[0.0], np.cumsum(chords)])
 
     def to_dataset(self) -> Any:
-        """An `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags; the end as attributes."""
+        """Return an `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags and attributes."""
         names = self.feature_names or [f"x{i}" for i in range(self.problem.shape[1])]
         return labelled.dataset(
             {
@@ -181,6 +182,9 @@ class SaddlePath:
             },
             {"jump": np.arange(len(self.times)), "feature": list(names), "time": ("jump", self.times)},
             {
+                "rows": self.problem.shape[0],
+                "named": int(self.feature_names is not None),
+                "valid_until": self.valid_until,
                 "status": self.status.name,
                 "certificate_holds": int(self.certificate.holds),
                 "certificate_gap": np.nan if self.certificate.gap is None else self.certificate.gap,
@@ -189,6 +193,34 @@ class SaddlePath:
                 else "slow time, in the unit of the growth times",
             },
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write the path, its certificate and its problem to one NPZ file, whole or not at all. No pickled code.
+
+        Where X takes more than 64 MiB, the file refers to the problem by its fingerprint, and `load` needs `like`.
+
+        Raises:
+            InputError: the disk or the rights are at fault.
+        """
+        from implicitbias.limits._path_files import write
+
+        write(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path, like: LeastSquares | None = None) -> "SaddlePath":
+        """Return a saved path; every method gives what it gave before.
+
+        Args:
+            path: a file written by `save`.
+            like: the problem of the path, where it is at hand: it is used in place of the one in the file, after a
+                comparison of fingerprints. Needed where X was too large to be written along.
+
+        Raises:
+            InputError: no such file, one that is damaged or of another kind, or a `like` with other data.
+        """
+        from implicitbias.limits._path_files import read
+
+        return SaddlePath(**read(Path(path), like))
 
     def _rows(self, rows: Any) -> Float64[ndarray, "..."]:
         """Dense coefficients of some rows, without all of them."""

@@ -1,72 +1,122 @@
-"""Pictures of a saddle path, alone and over simulations."""
+"""Pictures of a saddle path, alone and over simulations; drawn from a path or from a stored dataset alike."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 from matplotlib.figure import Figure
 from numpy import ndarray
 
 from implicitbias.limits import SaddlePath
 from implicitbias.plotting._style import COLOURS, QUIET, SLOW_TIME, label_lines, new_figure, plain
-from implicitbias.trajectories import Trajectory
 
 _NAMED = 8
-_SAMPLES = 500
+
+
+class PathPicture(NamedTuple):
+    """What a figure of a path shows.
+
+    Attributes:
+        times: (k+1,) jump times in slow time.
+        coefficients: (k+1, d).
+        losses: (k+1,).
+        names: d names of features; None where they have none.
+        valid_until: the slow time until which the path is known.
+        title: a line above the figure.
+        time_label: what slow time is, for the axis.
+    """
+
+    times: Float64[ndarray, " k"]
+    coefficients: Float64[ndarray, "k d"]
+    losses: Float64[ndarray, " k"]
+    names: tuple[str, ...] | None
+    valid_until: float
+    title: str
+    time_label: str
+
+    @classmethod
+    def of_path(cls, path: SaddlePath) -> "PathPicture":
+        """Return the picture of a path."""
+        title = _title(path.problem.shape[0], path.coefficients, path.certificate.holds)
+        # The unit of growth times depends on the map.
+        label = SLOW_TIME if path.growth_times is None else "slow time"
+        numbers = (path.times, path.coefficients, path.losses)
+        return cls(*numbers, path.feature_names, path.valid_until, title, label)
+
+    @classmethod
+    def of_dataset(cls, data: Any) -> "PathPicture":
+        """Return the picture of a path in a dataset, made by `SaddlePath.to_dataset` and perhaps stored since then.
+
+        The attribute `time_label`, if there is one, says what slow time is.
+        """
+        names = tuple(str(name) for name in data["feature"].values) if data.attrs["named"] else None
+        numbers = (data["time"].values, data["coefficients"].values, data["loss"].values)
+        title = _title(int(data.attrs["rows"]), numbers[1], bool(data.attrs["certificate_holds"]))
+        label = str(data.attrs.get("time_label", "slow time"))
+        return cls(*numbers, names, float(data.attrs["valid_until"]), title, label)
+
+    @property
+    def end(self) -> float:
+        """Return the slow time at which the figure ends."""
+        last = float(self.times[-1])
+        return min(last * 1.15 if last > 0.0 else 1.0, self.valid_until)
+
+    @property
+    def chosen(self) -> dict[int, str]:
+        """Return the coordinates drawn in colour, those that are largest at some saddle, and their colours."""
+        size = np.max(np.abs(self.coefficients), axis=0)
+        largest = [int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.0]
+        return dict(zip(sorted(largest), COLOURS, strict=False))
+
+    def at(self, t: float) -> Float64[ndarray, " d"]:
+        """Return the coefficients at a slow time."""
+        return self.coefficients[np.searchsorted(self.times, t, side="right") - 1]
 
 
 class Run(NamedTuple):
-    """One simulation of the flow, of states w; `unit` is one unit of slow time in flow time, such as ln(1/alpha)."""
+    """Samples of one simulation: a label, slow times (m,), states w (m, d), losses (m,)."""
 
     label: str
-    trajectory: Trajectory
-    unit: float
+    times: Float64[ndarray, " m"]
+    states: Float64[ndarray, "m d"]
+    losses: Float64[ndarray, " m"]
 
 
-def path_figure(path: SaddlePath) -> Figure:
-    """Coefficients and loss against slow time."""
+def path_figure(picture: PathPicture) -> Figure:
+    """Return a figure of coefficients and loss against slow time."""
     figure, axes = new_figure(2)
     top, bottom = axes[:, 0]
-    end = _end(path)
-    _coefficients(top, path, end)
-    _loss(bottom, path, end)
-    _time_axis(axes, path, end)
-    n, d = path.problem.shape
-    mark = "certified" if path.certificate.holds else "NOT certified"
-    top.set_title(f"Saddle path: n = {n}, d = {d}, {path.n_jumps} jumps, {mark}", loc="left", fontsize=11)
+    _coefficients(top, picture)
+    _loss(bottom, picture)
+    _time_axis(axes, picture)
+    top.set_title(picture.title, loc="left", fontsize=11)
     return figure
 
 
-def path_over_simulation(path: SaddlePath, runs: list[Run], time_label: str | None = None) -> Figure:
-    """The predicted path (thin, dark) over the simulated flow (wide, light): one column of panels a simulation.
-
-    `time_label` says what slow time is, where there are growth times.
-    """
+def path_over_simulation(picture: PathPicture, runs: list[Run]) -> Figure:
+    """Return a figure of the predicted path (thin, dark) over simulated flows (wide, light), a column for each run."""
     figure, axes = new_figure(2, len(runs), height=2.6, width=4.6)
-    end = _end(path)
-    chosen = _chosen(path)
     for column, run in enumerate(runs):
         top, bottom = axes[:, column]
-        grid = _grid(run, end)
-        states = run.trajectory.state(grid * run.unit)
-        for i, colour in chosen.items():
-            top.plot(grid, states[:, i], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
-            _steps(top, path, path.coefficients[:, i], end, colour, 1.1)
-        losses = [path.problem.loss(w) for w in states]
-        bottom.plot(grid, losses, color="#333333", linewidth=4, alpha=0.25)
-        _steps(bottom, path, path.losses, end, "#333333", 1.1)
+        for i, colour in picture.chosen.items():
+            top.plot(
+                run.times, run.states[:, i], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt"
+            )
+            _steps(top, picture, picture.coefficients[:, i], colour, 1.1)
+        bottom.plot(run.times, run.losses, color="#333333", linewidth=4, alpha=0.25)
+        _steps(bottom, picture, picture.losses, "#333333", 1.1)
         top.set_title(run.label, loc="left", fontsize=10)
         _share_limits(axes, column)
     axes[0, 0].set_ylabel("coefficient")
     axes[1, 0].set_ylabel("loss")
-    _time_axis(axes, path, end, time_label)
+    _time_axis(axes, picture)
     return figure
 
 
-def _grid(run: Run, end: float) -> ndarray:
-    """The simulation's own times, which are dense where it moves, and an even grid between them."""
-    own = run.trajectory.times / run.unit
-    last = min(end, float(own[-1]))
-    return np.unique(np.concatenate([own[own <= last], np.linspace(0.0, last, _SAMPLES)]))
+def _title(rows: int, coefficients: ndarray, certified: bool) -> str:
+    jumps, d = len(coefficients) - 1, coefficients.shape[1]
+    mark = "certified" if certified else "NOT certified"
+    return f"Saddle path: n = {rows}, d = {d}, {jumps} jumps, {mark}"
 
 
 def _share_limits(axes: Any, column: int) -> None:
@@ -78,59 +128,42 @@ def _share_limits(axes: Any, column: int) -> None:
                 axis.set_ylim(low, high)
 
 
-def _coefficients(axis: Any, path: SaddlePath, end: float) -> None:
-    chosen = _chosen(path)
-    for i in np.unique(path.coefficients_sparse.indices):
-        if int(i) not in chosen:
-            _steps(axis, path, path.coefficients[:, i], end, QUIET, 0.8)
+def _coefficients(axis: Any, picture: PathPicture) -> None:
+    chosen, end = picture.chosen, picture.end
+    for i in np.flatnonzero(np.any(picture.coefficients != 0.0, axis=0)).tolist():
+        if i not in chosen:
+            _steps(axis, picture, picture.coefficients[:, i], QUIET, 0.8)
     for i, colour in chosen.items():
-        _steps(axis, path, path.coefficients[:, i], end, colour, 1.6)
+        _steps(axis, picture, picture.coefficients[:, i], colour, 1.6)
     axis.axhline(0.0, color="#8A9094", linewidth=0.6)
     axis.set_ylabel("coefficient")
-    names = path.feature_names
+    names = picture.names
     axis.set_xlim(0.0, end)
-    last = path.at(min(end, _last_known(path)))
+    last = picture.at(min(end, float(np.nextafter(picture.valid_until, 0.0))))
     label_lines(
         axis, [(last[i], plain(names[i]) if names else f"$w_{{{i}}}$", c) for i, c in chosen.items()], end
     )
 
 
-def _loss(axis: Any, path: SaddlePath, end: float) -> None:
-    _steps(axis, path, path.losses, end, "#333333", 1.4)
+def _loss(axis: Any, picture: PathPicture) -> None:
+    _steps(axis, picture, picture.losses, "#333333", 1.4)
     axis.set_ylabel("loss")
     axis.set_ylim(bottom=0.0)
 
 
-def _chosen(path: SaddlePath) -> dict[int, str]:
-    """The coordinates drawn in colour: those that are largest at some saddle."""
-    size = np.max(np.abs(path.coefficients), axis=0)
-    largest = [int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.0]
-    return dict(zip(sorted(largest), COLOURS, strict=False))
-
-
-def _steps(axis: Any, path: SaddlePath, values: ndarray, end: float, colour: str, width: float) -> None:
-    times, heights = np.append(path.times, end), np.append(values, values[-1])
+def _steps(axis: Any, picture: PathPicture, values: ndarray, colour: str, width: float) -> None:
+    times, heights = np.append(picture.times, picture.end), np.append(values, values[-1])
     axis.step(times, heights, where="post", color=colour, linewidth=width)
 
 
-def _end(path: SaddlePath) -> float:
-    last = float(path.times[-1])
-    return min(last * 1.15 if last > 0.0 else 1.0, path.valid_until)
-
-
-def _last_known(path: SaddlePath) -> float:
-    return float(np.nextafter(path.valid_until, 0.0))
-
-
-def _time_axis(axes: Any, path: SaddlePath, end: float, label: str | None = None) -> None:
-    """Late jumps of real data lie decades apart: a logarithm, from before the first jump, shows them all."""
-    if label is None:  # the unit of growth times depends on the map
-        label = SLOW_TIME if path.growth_times is None else "slow time"
-    later = path.times[path.times > 0.0]
+def _time_axis(axes: Any, picture: PathPicture) -> None:
+    """Late jumps of real data lie decades apart: a logarithmic axis, from before the first jump, shows them all."""
+    end = picture.end
+    later = picture.times[picture.times > 0.0]
     wide = len(later) > 0 and end / later[0] > 50.0
     for axis in axes.ravel():
         if wide:
             axis.set_xscale("log")
         axis.set_xlim(later[0] / 2 if wide else 0.0, end)
     for axis in axes[-1]:
-        axis.set_xlabel(label)
+        axis.set_xlabel(picture.time_label)

@@ -1,4 +1,4 @@
-"""`plot`: one door for every result."""
+"""`plot`: a figure of any result, chosen by its type."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from matplotlib.figure import Figure
 
 from implicitbias._core.errors import InputError
 from implicitbias.limits import SaddlePath
-from implicitbias.plotting._paths import path_figure
+from implicitbias.plotting._paths import PathPicture, path_figure
 from implicitbias.plotting._trajectories import trajectory_figure
 from implicitbias.trajectories import Trajectory
 
 
 def plot(result: Any) -> Figure:
-    """A matplotlib figure of a result: a `SaddlePath` or a `Trajectory`.
+    """Return a matplotlib figure of a result: a `SaddlePath` or a `Trajectory`.
 
     The figure belongs to no global state: save it with `figure.savefig(name)`, or let a notebook show it.
 
@@ -27,7 +27,7 @@ def plot(result: Any) -> Figure:
         ['coefficient', 'loss']
     """
     if isinstance(result, SaddlePath):
-        return path_figure(result)
+        return path_figure(PathPicture.of_path(result))
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
     raise InputError(f"result is a {type(result).__name__}, a SaddlePath or a Trajectory is expected")

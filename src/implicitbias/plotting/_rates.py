@@ -8,7 +8,7 @@ from implicitbias.plotting._style import COLOURS, new_figure
 
 
 def rate_figure(x: ndarray, errors: dict[str, ndarray], x_label: str, y_label: str, slope: float) -> Figure:
-    """One line a name in `errors`, and a dashed guide of the expected slope."""
+    """Return a figure with one line for each name in `errors`, and a dashed guide of the expected slope."""
     figure, axes = new_figure(1, height=4.2, width=6.5)
     axis = axes[0, 0]
     for colour, (name, values) in zip(COLOURS, errors.items(), strict=False):

@@ -9,6 +9,8 @@ from implicitbias.problems._in_w import ReparametrizedProblem as ReparametrizedP
 from implicitbias.problems._least_squares import LeastSquares as LeastSquares
 from implicitbias.problems._matrix_completion import MatrixCompletion as MatrixCompletion
 from implicitbias.problems._problem import Problem as Problem
+from implicitbias.problems._stored_maps import stored_map as stored_map
+from implicitbias.problems._stored_maps import stored_map_arrays as stored_map_arrays
 from implicitbias.problems._training import TrainingProblem as TrainingProblem
 
 if TYPE_CHECKING:

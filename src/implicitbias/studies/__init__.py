@@ -9,13 +9,34 @@ Examples:
     ['saddle-to-saddle', 'deep-diagonal']
 """
 
-from implicitbias.studies._claim import Assumption as Assumption
-from implicitbias.studies._claim import Claim as Claim
+from implicitbias._core.claim import Assumption as Assumption
+from implicitbias._core.claim import Claim as Claim
+from implicitbias._core.claim import at_least as at_least
+from implicitbias._core.claim import at_most as at_most
+from implicitbias._core.claim import close as close
+from implicitbias.studies._judge import find_results as find_results
+from implicitbias.studies._judge import judge as judge
 from implicitbias.studies._registry import Card as Card
+from implicitbias.studies._registry import find as find
 from implicitbias.studies._registry import list_cards as list
-from implicitbias.studies._run import StudyResult as StudyResult
+from implicitbias.studies._registry import load as load
+from implicitbias.studies._result import StudyResult as StudyResult
 from implicitbias.studies._run import run as run
-from implicitbias.studies._study import Outcome as Outcome
 from implicitbias.studies._study import Study as Study
 
-__all__ = ["Assumption", "Card", "Claim", "Outcome", "Study", "StudyResult", "list", "run"]
+__all__ = [
+    "Assumption",
+    "Card",
+    "Claim",
+    "Study",
+    "StudyResult",
+    "at_least",
+    "at_most",
+    "close",
+    "find",
+    "find_results",
+    "judge",
+    "list",
+    "load",
+    "run",
+]

@@ -1,4 +1,4 @@
-"""Real data and the peers that claims are held against: scikit-learn's only door in this room."""
+"""Real data, and the methods of scikit-learn that claims are compared with: its only door in this room."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -8,12 +8,12 @@ from sklearn.linear_model import Lasso
 
 
 def diabetes() -> tuple[Float64[ndarray, "442 10"], Float64[ndarray, " 442"], tuple[str, ...]]:
-    """scikit-learn's diabetes set in raw units: 442 patients, 10 features, progression after a year."""
+    """Return scikit-learn's diabetes set in raw units: 442 patients, 10 features, progression after a year."""
     data = load_diabetes(scaled=False)
     return np.asarray(data.data, dtype=float), np.asarray(data.target, dtype=float), tuple(data.feature_names)
 
 
 def lasso(X: ndarray, y: ndarray, penalty: float) -> Float64[ndarray, " d"]:
-    """argmin 1/(2n) ||y - X w||^2 + penalty ||w||_1 by coordinate descent."""
+    """Return argmin 1/(2n) ||y - X w||^2 + penalty ||w||_1 by coordinate descent."""
     model = Lasso(alpha=penalty, fit_intercept=False, tol=1e-13, max_iter=10**6)
     return np.asarray(model.fit(X, y).coef_)

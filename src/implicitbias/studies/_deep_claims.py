@@ -1,13 +1,22 @@
-"""Claims about diagonal networks with growth times: the path, its end, and simulations at ever smaller scales."""
+"""Claims about diagonal networks with growth times, as functions of the stored dataset."""
+
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from implicitbias.limits import MinL1, SaddlePath, certify, least_l1_dual
-from implicitbias.studies._claim import Assumption, Claim, at_most, close
-from implicitbias.studies._deep_flows import Growths
-from implicitbias.studies._flow_claims import slope
-from implicitbias.studies._path_claims import worst_saddle
+from implicitbias._core.claim import Assumption, Claim, at_least, at_most, close
+from implicitbias.diagnostics import rate_slopes
+from implicitbias.studies._stored_claims import (
+    CERTIFIED,
+    STRICT,
+    all_finished,
+    departure_claim,
+    end_optimal,
+    furthest,
+    number,
+    worst_saddle_claim,
+)
 
 _PAPER = "zhao2026gradient"
 _RATES = "docs/theory.md, Growth times"
@@ -16,94 +25,115 @@ _SMALL_PART = 0.05
 _SLOPE_TOLERANCE = 0.05
 
 
-def end_claims(point: str, path: SaddlePath) -> list[Claim]:
-    """Every saddle is optimal, and the last point has the least modified l1 norm of all minimisers."""
-    last = path.coefficients[-1]
-    certificate = certify(path.problem, last, MinL1(growth_times=path.growth_times))
-    gap = abs(modified_norm(path, last) / _least_norm(path) - 1.0)
+def end_claims(point: str, data: Any) -> list[Claim]:
+    """Return the claims that saddles are optimal and that the last point has the least modified l1 norm."""
+    gap = abs(number(data, "end_norm") / number(data, "least_norm") - 1.0)
+    feasible = Assumption.checked(
+        "the dual is feasible (relative)", number(data, "end_dual_feasibility"), at_most=CERTIFIED
+    )
     return [
-        at_most(
-            point, "every saddle minimises the loss under its signs (worst relative KKT residual)",
-            f"{_PAPER}, algorithm 1", (worst_saddle(path), 1e-9),
-        ),
+        worst_saddle_claim(point, data, f"{_PAPER}, algorithm 1"),
         at_most(
             point, "the limit minimises sum t+ w+ + t- w- over all minimisers (relative gap to the linear program)",
-            f"{_PAPER}, implicit bias", (gap, 1e-8),
-            Assumption.checked("the last point minimises the loss", certificate.residuals["stationarity"] <= 1e-9),
+            f"{_PAPER}, implicit bias", (gap, 1e-8), end_optimal(data),
         ),
         at_most(
             point, "and its own dual proves that (relative duality gap)", f"{_PAPER}, implicit bias",
-            (np.nan if certificate.gap is None else certificate.gap, certificate.tolerance),
-            Assumption.checked("the dual is feasible", certificate.residuals["dual_feasibility"] <= 1e-9),
+            (number(data, "end_gap"), CERTIFIED), feasible,
         ),
     ]  # fmt: skip
 
 
-def not_plain_claim(point: str, path: SaddlePath) -> Claim:
-    """With unequal growth times the l1 norm itself is not what the limit minimises."""
-    problem, last = path.problem, path.coefficients[-1]
-    fit = problem.X @ last
-    dual = least_l1_dual(problem.X, problem.column_norms, fit, np.zeros(len(last)))
-    least = float("nan") if dual is None else float(dual @ fit)
-    excess = float(np.sum(np.abs(last))) / least - 1.0
+def not_plain_claim(point: str, data: Any) -> Claim:
+    """Return the claim that with unequal growth times the l1 norm itself is not what the limit minimises."""
+    excess = number(data, "end_l1_norm") / number(data, "least_l1_norm") - 1.0
     statement = "its l1 norm is larger than the least one (relative excess)"
-    return Claim(point, statement, _PAPER, (), "more than 0.01", excess, 0.0, excess > 0.01)
+    return at_least(point, statement, _PAPER, (excess, 0.01))
 
 
-def two_layer_claims(point: str, growths: Growths) -> list[Claim]:
-    """Two layers: rates in 1/ln(1/scale), and saddles that are reached fast."""
-    strict = Assumption.checked("all saddles are strictly complementary", _strict(growths))
-    statement = "jump times converge like 1/ln(1/scale): slope furthest from 1"
-    worst = float(np.max(growths.saddle_errors[-1]))
-    scale = f"1e-{growths.network.exponents[-1]:g}"
+def plain_claim(point: str, data: Any) -> Claim:
+    """Return the claim that at depth 2 all growth times are 1, so that the path is that of u * v."""
+    statement = "at depth 2 the growth times are 1 and the path is that of the l1 norm (largest distance)"
+    return at_most(point, statement, "pesme2023saddle", (number(data, "plain_distance"), 1e-12))
+
+
+def paper_claims(point: str, data: Any) -> list[Claim]:
+    """Return the claims about the example in fractions, in the units of the paper: loss 1/2 ||X w - y||^2, times 1.
+
+    Its times are ours divided by n = 2 (the loss) and by 1/2 (the growth times), which are the same numbers.
+    """
+    reference = "zhao2026gradient, appendix"
+    found, w = data["time"].values, data["coefficients"].values
+    # Algorithm 1 by hand: waits of 1, 3 and 80/49.
+    times, end = np.array([0.0, 1.0, 4.0, 276 / 49]), np.array([0.0, 0.0, 10 / 7, -10 / 49])
+    apart = np.max(np.abs(found - times)) if len(found) == len(times) else np.inf
+    arrived = np.diff(data["boundary"].values, axis=0) == 1
+    first = [int(np.argmax(row)) + 1 if row.any() else 0 for row in arrived]
+    # The time until feature 1 would turn negative at the saddle (0, 0, 7/5, 0).
+    force = abs(float(data["force"].values[2, 0]))
+    wait = (data["dual"].values[2, 0] / 0.5 + 1.0) / force if force else np.inf
     return [
-        _slope_claim(point, statement, 1.0, (1.0 / growths.units, growths.jump_errors), growths),
+        at_most(point, "jumps at 1, 4 and 276/49 in the paper's units (distance)", reference, (apart, 1e-14)),
         at_most(
-            point, f"saddles are reached fast: largest distance in the middle of a plateau at scale {scale}",
-            _RATES, (worst, 10 * growths.network.rtol), strict, _finished(growths),
+            point, "the end is (0, 0, 10/7, -10/49) (distance)", reference, (np.max(np.abs(w[-1] - end)), 1e-14)
         ),
-        _end_claim(point, growths),
+        Claim(
+            point, "features reach their thresholds in the order 1, 3, 4", reference, (), "1, 3, 4",
+            ", ".join(map(str, first)),
+        ),
+        close(
+            point, "the wait of feature 1 at the third step is 40 by the paper's formula (20 is printed there)",
+            reference, (40.0, wait, 1e-11),
+        ),
     ]  # fmt: skip
 
 
-def deep_claims(point: str, growths: Growths) -> list[Claim]:
-    """Three layers or more: powers of the scale."""
-    D = growths.network.order
-    strict = Assumption.checked("all saddles are strictly complementary", _strict(growths))
+def two_layer_claims(point: str, data: Any) -> list[Claim]:
+    """Return the claims about two layers: rates in 1/ln(1/scale), and saddles that are reached fast."""
+    statement = "jump times converge like 1/ln(1/scale): slope furthest from 1"
+    worst = np.max(data["saddle_error"].values[-1])
+    return [
+        _slope_claim(point, statement, 1.0, (1.0 / data["unit"].values, data["jump_error"].values), data),
+        at_most(
+            point, f"saddles are reached fast: largest distance in the middle of a plateau at scale {_smallest(data)}",
+            _RATES, (worst, 10 * number(data, "rtol")), _strict(data), all_finished(data),
+        ),
+        _end_claim(point, data),
+    ]  # fmt: skip
+
+
+def deep_claims(point: str, data: Any) -> list[Claim]:
+    """Return the claims about three layers or more: powers of the scale."""
+    D, scales = int(data["order"]), 10.0 ** -data["exponent"].values
     jumps = f"jump times converge like scale^(D-2): slope in ln(scale) furthest from {D - 2}"
     rest = (
         f"what rests at 0 stays as small as scale^D: slope furthest from {D}, in the middle of the plateaus"
     )
     return [
-        _slope_claim(point, jumps, D - 2.0, (growths.scales, growths.jump_errors), growths),
-        _slope_claim(point, rest, float(D), (growths.scales, growths.off_support), growths, strict),
-        _end_claim(point, growths),
+        _slope_claim(point, jumps, D - 2.0, (scales, data["jump_error"].values), data),
+        _slope_claim(point, rest, float(D), (scales, data["off_support"].values), data, _strict(data)),
+        _end_claim(point, data),
     ]
 
 
-def modified_norm(path: SaddlePath, w: ndarray) -> float:
-    """sum t+ w+ + t- w-; inf where a coordinate has a sign that it never takes."""
-    assert path.growth_times is not None
-    plus, minus = path.growth_times
-    support = np.flatnonzero(w)
-    return float(np.abs(w[support]) @ np.where(w > 0.0, plus, minus)[support])
+def network_claims(point: str, data: Any) -> list[Claim]:
+    """Return every claim about one setting of the study."""
+    two_layers = int(data["order"]) == 2
+    if point == "four-features":
+        extra = [*paper_claims(point, data), departure_claim(point, data)]
+    elif two_layers:
+        extra = [plain_claim(point, data), departure_claim(point, data)]
+    else:
+        extra = [not_plain_claim(point, data)]
+    rates = two_layer_claims(point, data) if two_layers else deep_claims(point, data)
+    return [*extra, *end_claims(point, data), *rates]
 
 
-def _least_norm(path: SaddlePath) -> float:
-    """The least modified norm of all minimisers, by a linear program; nan where it is not solved."""
-    problem = path.problem
-    fit = problem.X @ path.coefficients[-1]
-    dual = least_l1_dual(problem.X, problem.column_norms, fit, np.zeros(problem.shape[1]), path.growth_times)
-    return float("nan") if dual is None else float(dual @ fit)
-
-
-def _end_claim(point: str, growths: Growths) -> Claim:
-    """The simulated flow ends at the least modified norm, too."""
-    path, final = growths.path, growths.runs[-1].trajectory.final
-    excess = abs(modified_norm(path, final) / _least_norm(path) - 1.0)
-    scale = f"1e-{growths.network.exponents[-1]:g}"
-    statement = f"the flow from scale {scale} ends there, too (its norm against the linear program, relative)"
-    return at_most(point, statement, f"{_PAPER}, implicit bias", (excess, 1e-5), _finished(growths))
+def _end_claim(point: str, data: Any) -> Claim:
+    """Return the claim that the simulated flow ends at the least modified norm, too."""
+    excess = abs(number(data, "flow_end_norm") / number(data, "least_norm") - 1.0)
+    statement = f"the flow from scale {_smallest(data)} ends there, too (its norm against the linear program, relative)"
+    return at_most(point, statement, f"{_PAPER}, implicit bias", (excess, 1e-5), all_finished(data))
 
 
 def _slope_claim(
@@ -111,29 +141,30 @@ def _slope_claim(
     statement: str,
     expected: float,
     values: tuple[ndarray, ndarray],
-    growths: Growths,
+    data: Any,
     *assumptions: Assumption,
 ) -> Claim:
-    """values = (small parameter, errors with a column for each jump or saddle): the slope furthest from `expected`."""
-    small, errors = values
-    slopes = np.array([slope(small, column) for column in errors.T])
-    worst = slopes[int(np.argmax(np.abs(slopes - expected)))]  # nan counts as the largest
-    measured = (expected, worst, _SLOPE_TOLERANCE)
-    return close(point, statement, _RATES, measured, _finished(growths), _integrated(growths), *assumptions)
+    """Return a claim about slopes; values = (small parameter, errors with a column for each jump or saddle)."""
+    slope = furthest(rate_slopes(*values), expected)
+    measured = (expected, slope, _SLOPE_TOLERANCE)
+    return close(point, statement, _RATES, measured, all_finished(data), _integrated(data), *assumptions)
 
 
-def _finished(growths: Growths) -> Assumption:
-    return Assumption.checked("every simulation reached its end time", growths.finished)
-
-
-def _integrated(growths: Growths) -> Assumption:
-    rtol = growths.network.rtol
+def _integrated(data: Any) -> Assumption:
+    fine, coarse = number(data, "rtol"), number(data, "coarse_rtol")
     text = (
-        f"the integration error is small: rtol {rtol:g} and {10 * rtol:g} agree to {_SMALL_PART:.0%} of the measured "
-        "distances at the smallest scale"
+        f"the integration error is small: how far rtol {fine:g} and {coarse:g} differ at the smallest scale, relative "
+        "to the distances measured there"
     )
-    return Assumption.checked(text, growths.integration_error <= _SMALL_PART)
+    return Assumption.checked(text, number(data, "integration_error"), at_most=_SMALL_PART)
 
 
-def _strict(growths: Growths) -> bool:
-    return bool(np.all(growths.path.strictly_complementary))
+def _strict(data: Any) -> Assumption:
+    return Assumption.checked(
+        "all saddles are strictly complementary (least relative max(|w_i|, |grad_i|) at a threshold)",
+        np.min(data["complementarity"].values), at_least=STRICT,
+    )  # fmt: skip
+
+
+def _smallest(data: Any) -> str:
+    return f"1e-{data['exponent'].values[-1]:g}"

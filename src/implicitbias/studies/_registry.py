@@ -35,12 +35,16 @@ _CARDS = (
 
 
 def list_cards() -> tuple[Card, ...]:
-    """The studies there are, as cards with `name`, `paper` and `shows`."""
+    """Return the studies there are, as cards with `name`, `paper` and `shows`."""
     return _CARDS
 
 
 def find(name: str) -> Card:
-    """The card of a name, or an error that says which names there are."""
+    """Return the card of a name.
+
+    Raises:
+        InputError: there is no such study; the message says which there are.
+    """
     for card in _CARDS:
         if card.name == name:
             return card
@@ -49,6 +53,10 @@ def find(name: str) -> Card:
 
 
 def load(name: str) -> "Study":
-    """The study itself."""
+    """Return the study of a name: its points, and how they are computed, judged and drawn.
+
+    Raises:
+        InputError: there is no such study.
+    """
     study: Study = import_module(find(name).module).STUDY
     return study

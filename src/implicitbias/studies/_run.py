@@ -1,36 +1,12 @@
-"""Run a study and keep what it leaves: claims as JSON, data as NetCDF, pictures, a readable summary."""
+"""Run a study and keep what it leaves: claims as JSON, data as NetCDF, pictures, a readable page."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from implicitbias._core.progress import Progress, silent
-from implicitbias.studies._claim import Claim
-from implicitbias.studies._registry import Card, find, load
-from implicitbias.studies._store import check_folder, store
-from implicitbias.studies._study import Outcome
-
-
-@dataclass(frozen=True, eq=False)
-class StudyResult:
-    """The claims of a study, its data and pictures.
-
-    Attributes:
-        card: which study.
-        claims: every claim, in order.
-        outcomes: {point: Outcome}.
-        folder: where it was written, None if nowhere.
-    """
-
-    card: Card
-    claims: tuple[Claim, ...]
-    outcomes: dict[str, Outcome]
-    folder: Path | None
-
-    @property
-    def ok(self) -> bool:
-        """Whether every claim holds."""
-        return all(claim.holds for claim in self.claims)
+from implicitbias.studies._registry import find, load
+from implicitbias.studies._result import StudyResult, judged
+from implicitbias.studies._store import result_folder, write_result
 
 
 def run(name: str, out: Any = None, progress: Progress | None = None) -> StudyResult:
@@ -49,22 +25,21 @@ def run(name: str, out: Any = None, progress: Progress | None = None) -> StudyRe
         InputError: an unknown name, or a place that cannot be written to.
     """
     card = find(name)
-    folder = None if out is None else check_folder(Path(out), name)
+    place = None if out is None else result_folder(Path(out), name)
+    folder = None if place is None else place.check()
     report = progress or silent
     study = load(name)
     points = study.points()
-    outcomes = {}
+    datasets = {}
     for i, point in enumerate(points):
 
         def within(fraction: float, text: str, i: int = i, point: str = point) -> None:
             report((i + fraction) / len(points), f"{point}: {text}")
 
         within(0.0, "started")
-        outcomes[point] = study.run(point, within)
+        datasets[point] = study.compute(point, within)
     report(1.0, "done")
-    result = StudyResult(
-        card, tuple(c for outcome in outcomes.values() for c in outcome.claims), outcomes, folder
-    )
-    if folder is not None:
-        store(result, study.notes(), folder)
+    result = StudyResult(card, judged(study, datasets), datasets, folder)
+    if place is not None:
+        place.fill(lambda part: write_result(result, study, part))
     return result

@@ -1,105 +1,142 @@
-"""The results folder of a study: whole or not at all."""
+"""The folder of a study's results: claims as JSON, one NetCDF file for each point, pictures and a page."""
 
 import json
-import shutil
+import shlex
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from implicitbias._core.claim import Assumption
 from implicitbias._core.errors import InputError
-from implicitbias._core.labelled import write_netcdf
+from implicitbias._core.folders import ResultFolder
+from implicitbias._core.labelled import read_netcdf, write_netcdf
+from implicitbias.studies._registry import Card
+from implicitbias.studies._result import StudyResult
+from implicitbias.studies._study import Study
 
-if TYPE_CHECKING:
-    from implicitbias.studies._run import StudyResult
+CLAIMS, PAGE = "claims.json", "README.md"
+# What results that do not list their files may hold.
+_EARLIER = (CLAIMS, PAGE, "*.nc", "*.png")
 
-CLAIMS = "claims.json"
+
+def result_folder(out: Path, name: str) -> ResultFolder:
+    """Return the folder out/name for the results of a study."""
+    retry = f"type --out {shlex.quote(f'{out}-new')}"
+    return ResultFolder(out / name, lambda folder: _foreign(folder, name), retry)
 
 
-def check_folder(out: Path, name: str) -> Path:
-    """out/name, after making sure that it can be written and that nothing of somebody else's is replaced."""
-    folder = out / name
+def write_result(result: StudyResult, study: Study, folder: Path) -> None:
+    """Write claims, datasets, pictures and the page into a folder that is there."""
+    pictures: dict[str, list[str]] = {}
+    for point, data in result.datasets.items():
+        marks = {"study": result.card.name, "point": point}
+        write_netcdf(data.assign_attrs(marks), folder / f"{point}.nc")
+        figures = study.figures(point, data)
+        pictures[point] = list(figures)
+        for stem, figure in figures.items():
+            figure.savefig(folder / f"{stem}.png", dpi=150)
+    (folder / PAGE).write_text(summary(result, study.notes(), pictures), encoding="utf-8")
+    files = sorted([CLAIMS, *(path.name for path in folder.iterdir())])
+    content = json.dumps(_as_json(result, files), indent=2, allow_nan=False)
+    (folder / CLAIMS).write_text(content + "\n", encoding="utf-8")
+
+
+def read_content(folder: Path) -> dict[str, Any]:
+    """Return what claims.json of a study says.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    file = folder / CLAIMS
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".{name}.part"
-        shutil.rmtree(probe, ignore_errors=True)
-        probe.mkdir()
-        probe.rmdir()
-    except OSError as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no {CLAIMS}; it is no folder of a study's results") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}); it is damaged, or of another program") from None
+    if not isinstance(content, dict) or not isinstance(content.get("study"), str):
+        raise InputError(f"{file} names no study; it is damaged, or of another program")
+    return content
+
+
+def read_points(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Return {point: dataset} as stored.
+
+    Raises:
+        InputError: claims.json lists no points, or a file is missing, damaged, or of another study or point.
+    """
+    name, points = content["study"], content.get("points")
+    again = f"run the study again: type implicitbias run {name} --out {shlex.quote(str(folder.parent))}"
+    if (
+        not isinstance(points, list)
+        or not points
+        or not all(isinstance(point, str) and Path(point).name == point for point in points)
+    ):
         raise InputError(
-            f"cannot write results to {out}: {error.strerror}; choose another folder with --out DIR"
-        ) from error
-    folder = folder.resolve()  # of a link, what it points to is replaced
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not empty and not _is_result(folder, name):
-        raise InputError(
-            f"{folder} exists and holds no {CLAIMS} of {name}: it is not an earlier result; choose another --out DIR"
+            f"{folder / CLAIMS} lists no points; it was written by an earlier version, or is damaged; {again}"
         )
-    return folder
+    datasets = {}
+    for point in points:
+        file = folder / f"{point}.nc"
+        try:
+            data = read_netcdf(file)
+        except InputError as error:
+            raise InputError(f"{error}; {again}") from error
+        marks = data.attrs.get("study"), data.attrs.get("point")
+        if marks != (name, point):
+            raise InputError(
+                f"{file} holds point {marks[1]!r} of study {marks[0]!r}, {point!r} of {name!r} is expected; {again}"
+            )
+        datasets[point] = data
+    return datasets
 
 
-def _is_result(folder: Path, name: str) -> bool:
-    try:
-        content = json.loads((folder / CLAIMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("study") == name
-
-
-def store(result: "StudyResult", notes: str, folder: Path) -> None:
-    """Write everything beside the folder first, then put it in its place."""
-    part, old = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "old"))
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        _write(result, notes, part)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-        part.rename(folder)
-    except OSError as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise InputError(
-            f"cannot write results to {folder}: {error.strerror or error}; choose another folder with --out DIR"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)  # gone already where all went well
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(result: "StudyResult", notes: str, part: Path) -> None:
-    part.mkdir(parents=True)
-    claims = json.dumps(_as_json(result), indent=2, allow_nan=False)
-    (part / CLAIMS).write_text(claims + "\n", encoding="utf-8")
-    for outcome in result.outcomes.values():
-        for stem, data in outcome.datasets.items():
-            write_netcdf(data, part / f"{stem}.nc")
-        for stem, figure in outcome.figures.items():
-            figure.savefig(part / f"{stem}.png", dpi=150)
-    (part / "README.md").write_text(summary(result, notes), encoding="utf-8")
-
-
-def _as_json(result: "StudyResult") -> dict[str, Any]:
-    return {
-        "study": result.card.name,
-        "paper": result.card.paper,
-        "all_hold": result.ok,
-        "claims": [claim.to_dict() for claim in result.claims],
-    }
-
-
-def summary(result: "StudyResult", notes: str) -> str:
-    """The claims as a Markdown page, with the pictures."""
-    lines = [f"# {result.card.name}", "", f"{result.card.paper}: {result.card.shows}.", "", notes, ""]
+def summary(result: StudyResult, notes: str, pictures: dict[str, list[str]]) -> str:
+    """Return the claims as a Markdown page, with the pictures of each point."""
+    card: Card = result.card
+    lines = [f"# {card.name}", "", f"{card.paper}: {card.shows}.", "", notes, ""]
     lines += ["| holds | setting | claim | predicted | measured |", "|---|---|---|---|---|"]
     for claim in result.claims:
         mark = "yes" if claim.holds else "**NO**"
-        predicted, measured = number(claim.predicted), number(claim.measured)
-        lines.append(f"| {mark} | {claim.point} | {claim.statement} | {predicted} | {measured} |")
-    for point, outcome in result.outcomes.items():
+        lines.append(
+            f"| {mark} | {claim.point} | {claim.statement} | {claim.expected} | {claim.measured_text} |"
+        )
+    lines += ["", "Assumptions:", ""]
+    lines += list(
+        dict.fromkeys(f"- {c.point}: {a.text}; {_said(a)}" for c in result.claims for a in c.assumptions)
+    )
+    for point, stems in pictures.items():
         lines += ["", f"## {point}", ""]
-        lines += [f"![{stem}]({stem}.png)" for stem in outcome.figures]
+        lines += [f"![{stem}]({stem}.png)" for stem in stems]
     return "\n".join(lines) + "\n"
 
 
-def number(value: float | str) -> str:
-    """A number for people."""
-    return value if isinstance(value, str) else f"{value:.4g}"
+def _said(assumption: Assumption) -> str:
+    return f"{assumption.state} ({assumption.evidence})"
+
+
+def _foreign(folder: Path, name: str) -> list[str]:
+    """Return the names in a folder that an earlier result of this study did not write."""
+    inside = sorted(path.name for path in folder.iterdir())
+    try:
+        content = read_content(folder)
+    except InputError:
+        return inside
+    if content["study"] != name:
+        return inside
+    files = content.get("files")
+    allowed = [str(file) for file in files] if isinstance(files, list) else None
+    if allowed is None:
+        return [item for item in inside if not any(fnmatch(item, pattern) for pattern in _EARLIER)]
+    return [item for item in inside if item not in allowed]
+
+
+def _as_json(result: StudyResult, files: list[str]) -> dict[str, Any]:
+    return {
+        "study": result.card.name,
+        "paper": result.card.paper,
+        "points": list(result.datasets),
+        "files": files,
+        "all_hold": result.ok,
+        "claims": [claim.to_dict() for claim in result.claims],
+    }

@@ -1,23 +1,21 @@
 """The study of arXiv 2304.00488: diagonal networks of vanishing initialisation jump from saddle to saddle."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.claim import Claim
 from implicitbias._core.progress import Progress
-from implicitbias.limits import SaddlePath, saddle_path
-from implicitbias.plotting import path_over_simulation, plot, rate_figure
 from implicitbias.problems import LeastSquares
-from implicitbias.studies._claim import Claim
-from implicitbias.studies._data import diabetes
-from implicitbias.studies._flow_claims import Simulations, flow_claims, limit_claims
-from implicitbias.studies._path_claims import departure_claim, lasso_claims, path_claims
-from implicitbias.studies._study import Outcome, Study
+from implicitbias.studies._saddle_claims import saddle_claims
+from implicitbias.studies._study import Study
 
 EXPONENTS = (3, 10, 30, 100, 300, 1000)
 """Initialisation scales: alpha = 10^-3 ... 10^-1000."""
+_DRAWN = (3, 30, 1000)
+_TIME_LABEL = r"slow time  $t \,/\, \ln(1/\alpha)$"
 
 
 class Setting(NamedTuple):
@@ -45,6 +43,8 @@ def _diabetes() -> LeastSquares:
     """n = 442, d = 10, columns and target standardised."""
     import pandas
 
+    from implicitbias.studies._data import diabetes
+
     X, y, names = diabetes()
     return LeastSquares(pandas.DataFrame(_standardised(X), columns=list(names)), _standardised(y))
 
@@ -55,6 +55,8 @@ def _diabetes_products() -> LeastSquares:
     sex takes two values, so that sex and sex * sex are the same column once standardised: a tie in real data.
     """
     import pandas
+
+    from implicitbias.studies._data import diabetes
 
     X, y, names = diabetes()
     Z = _standardised(X)
@@ -79,30 +81,48 @@ SETTINGS = {
 
 
 class SaddleToSaddle(Study):
-    """Predict the path, certify it, simulate the flow from ever smaller scales, and hold the two together."""
+    """Predict the path, certify it, simulate the flow from ever smaller scales, and compare the two."""
 
     def points(self) -> tuple[str, ...]:
-        """Two synthetic settings and two of real data."""
+        """Return two synthetic settings and two of real data."""
         return tuple(SETTINGS)
 
-    def run(self, point: str, progress: Progress) -> Outcome:
-        """Predict, simulate, compare."""
+    def compute(self, point: str, progress: Progress) -> Any:
+        """Predict the path, simulate the flow, and store what is measured of both."""
+        # What is judged again later needs neither numba nor JAX.
+        from implicitbias.limits import saddle_path
+        from implicitbias.studies._path_evidence import lasso_dataset, path_dataset
+        from implicitbias.studies._saddle_evidence import simulated
+        from implicitbias.studies._sweep_evidence import sweep_variables
+
         setting = SETTINGS[point]
         path = saddle_path(setting.problem())
         progress(0.05, f"{path.n_jumps} jumps predicted")
-        simulations = Simulations(path, setting.exponents, progress)
-        claims: list[Claim] = [*path_claims(point, path), *lasso_claims(point, path)]
-        if setting.forgets:
-            claims.append(departure_claim(point, path))
-        claims += flow_claims(point, simulations) if setting.rates else limit_claims(point, simulations)
-        return Outcome(
-            tuple(claims),
-            {f"{point}-path": path.to_dataset(), f"{point}-simulations": simulations.to_dataset()},
-            _figures(point, path, simulations),
-        )
+        sweep = simulated(path, setting.exponents, progress)
+        shown = {f"alpha = 1e-{e}": i for i, e in enumerate(setting.exponents) if e in _DRAWN}
+        data = path_dataset(path, _TIME_LABEL)
+        return data.assign(lasso_dataset(path) | sweep_variables(sweep, setting.exponents, shown))
+
+    def claims(self, point: str, dataset: Any) -> list[Claim]:
+        """Return the claims about the path, its link with the Lasso, and the simulations."""
+        setting = SETTINGS[point]
+        return saddle_claims(point, dataset, rates=setting.rates, forgets=setting.forgets)
+
+    def figures(self, point: str, dataset: Any) -> dict[str, Any]:
+        """Return the path, the path over simulations, and the rates of jump times."""
+        from implicitbias.plotting import rate_figure
+        from implicitbias.studies._stored_figures import path_figures
+
+        figures = path_figures(point, dataset)
+        if SETTINGS[point].rates:
+            small = 1.0 / dataset["unit"].values
+            errors = {f"jump {k}": e for k, e in enumerate(dataset["jump_error"].values.T[:8], start=1)}
+            labels = r"$1 / \ln(1/\alpha)$", "distance of jump times from their limit"
+            figures[f"{point}-rates"] = rate_figure(small, errors, *labels, 1.0)
+        return figures
 
     def notes(self) -> str:
-        """Which settings are whose."""
+        """Return which settings are the paper's and which are ours."""
         return (
             "Settings: Gaussian designs with sparse or Gaussian targets are in the setting of the paper, whose exact "
             "numbers are not known here; seeds and sizes were chosen. The diabetes set is scikit-learn's, "
@@ -110,23 +130,6 @@ class SaddleToSaddle(Study):
             "variables; alpha goes down to 1e-1000. Slow time is flow time divided by ln(1/alpha). Every number below "
             "was computed in this run."
         )
-
-
-def _figures(point: str, path: SaddlePath, simulations: Simulations) -> dict[str, object]:
-    shown = [
-        run for run in simulations.runs if run.label in ("alpha = 1e-3", "alpha = 1e-30", "alpha = 1e-1000")
-    ]
-    figures: dict[str, object] = {
-        f"{point}-path": plot(path),
-        f"{point}-simulations": path_over_simulation(path, shown),
-    }
-    if SETTINGS[point].rates:
-        small = 1.0 / simulations.log_inverse_alphas
-        errors = {f"jump {k}": e for k, e in enumerate(simulations.jump_errors.T[:8], start=1)}
-        figures[f"{point}-rates"] = rate_figure(
-            small, errors, r"$1 / \ln(1/\alpha)$", "distance of jump times from their limit", 1.0
-        )
-    return figures
 
 
 STUDY = SaddleToSaddle()

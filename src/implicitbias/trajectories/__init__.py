@@ -1,5 +1,5 @@
 """Trajectories: the one result type of every flow."""
 
-from implicitbias.trajectories._trajectory import DenseOutput as DenseOutput
-from implicitbias.trajectories._trajectory import Stats as Stats
+from implicitbias.trajectories._dense_output import DenseOutput as DenseOutput
+from implicitbias.trajectories._dense_output import Stats as Stats
 from implicitbias.trajectories._trajectory import Trajectory as Trajectory

@@ -1,9 +1,5 @@
-"""Trajectories as files: arrays and one line of JSON in an NPZ archive, nothing that runs."""
+"""Trajectories as files: arrays and a header of JSON in an NPZ archive. No pickled code."""
 
-import json
-import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,26 +8,26 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias._core.archive import FileKind, damage_told, read_archive, write_archive
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
-from implicitbias.trajectories._trajectory import DenseOutput, StateShape, Stats, Trajectory
+from implicitbias.trajectories._dense_output import DenseOutput, StateShape, Stats
 
-_KIND, _VERSION = "implicitbias.Trajectory", 1
+_KIND = FileKind("implicitbias.Trajectory", 1, "trajectory")
 _OBSERVABLE = "observable:"
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
 class SavedShape:
-    """Names and shapes of leaves, and the containers that held them as far as they are plain."""
+    """Names and shapes of leaves, and their containers where these are tuples, lists and dicts only."""
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     layout: Any
 
     def numpy_tree(self, flat: ndarray) -> Any:
-        """The pytree; {name: leaf} where the containers were of other types."""
+        """Return the pytree; {name: leaf} where the containers were of other types."""
         edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
         leaves = [
             frozen(flat[..., a:b].reshape((*flat.shape[:-1], *shape)))
@@ -57,12 +53,10 @@ class KeptStates(DenseOutput):
         return None if self.duals is None else self.duals[np.searchsorted(self.times, times)]
 
 
-def write(trajectory: Trajectory, path: Path) -> None:
-    """One NPZ file beside its final name first, then moved there."""
+def write(trajectory: Any, path: Path) -> None:
+    """Write a `Trajectory` to one NPZ file, whole or not at all."""
     shape = trajectory.shape
     header = {
-        "kind": _KIND,
-        "version": _VERSION,
         "status": trajectory.status.name,
         "stats": list(trajectory.stats),
         "notes": list(trajectory.notes),
@@ -79,51 +73,32 @@ def write(trajectory: Trajectory, path: Path) -> None:
         if values.dtype == object:
             raise InputError(f"observable {name!r} holds values of changing shape, which a file cannot hold")
         arrays[_OBSERVABLE + name] = values
-    arrays["header"] = np.array(json.dumps(header))
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_archive(path, _KIND, header, arrays)
 
 
-def read(path: Path, like: Any) -> Trajectory:
-    """What `write` wrote."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: frozen(archive[name]) for name in archive.files}
-        header = json.loads(str(arrays.pop("header")))
-        kind = header["kind"]
-        if kind == _KIND and not {"times", "states", "start", "final"} <= arrays.keys():
-            raise ValueError("arrays are missing")
-    except (*_BROKEN, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise InputError(f"{path} is no saved trajectory: {error}") from error
-    if kind != _KIND or header["version"] > _VERSION:
-        raise InputError(
-            f"{path} holds {kind} of version {header['version']}, {_KIND} {_VERSION} is expected"
-        )
-    shape = _shape(header, like)
-    tree = (lambda flat: flat) if shape is None else shape.numpy_tree
-    return Trajectory(
-        times=arrays["times"],
-        start=tree(arrays["start"]),
-        final=tree(arrays["final"]),
-        status=Status[header["status"]],
-        stats=Stats(*header["stats"]),
-        observables={
+def read(path: Path, like: Any) -> dict[str, Any]:
+    """Return the fields of the `Trajectory` that `write` wrote."""
+    header, arrays = read_archive(path, _KIND)
+    with damage_told(path, _KIND):
+        shape = _shape(header, like)
+        tree = (lambda flat: flat) if shape is None else shape.numpy_tree
+        observables = {
             name.removeprefix(_OBSERVABLE): values
             for name, values in arrays.items()
             if name.startswith(_OBSERVABLE)
-        },
-        dense=KeptStates(arrays["times"], arrays["states"], arrays.get("duals")),
-        sampled=True,
-        shape=shape,
-        notes=tuple(header["notes"]),
-    )
+        }
+        return {
+            "times": arrays["times"],
+            "start": tree(arrays["start"]),
+            "final": tree(arrays["final"]),
+            "status": Status[header["status"]],
+            "stats": Stats(*header["stats"]),
+            "observables": observables,
+            "dense": KeptStates(arrays["times"], arrays["states"], arrays.get("duals")),
+            "sampled": True,
+            "shape": shape,
+            "notes": tuple(header["notes"]),
+        }
 
 
 def _shape(header: dict[str, Any], like: Any) -> StateShape | None:
@@ -152,7 +127,7 @@ def _flat(tree: Any) -> ndarray:
 
 
 def _layout(shape: StateShape) -> Any:
-    """Plain containers with the numbers of the leaves in them, None if there are others."""
+    """Return the tuples, lists and dicts with the numbers of leaves in them; None if there are other containers."""
     sizes = [int(np.prod(leaf)) for leaf in shape.shapes]
     places = np.repeat(np.arange(len(sizes)), sizes).astype(np.float64)
     if 0 in sizes:

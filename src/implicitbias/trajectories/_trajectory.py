@@ -1,11 +1,10 @@
-"""What a simulated flow leaves behind: times, states, observables, status, statistics."""
+"""The result of a simulated flow: times, states, observables, status, statistics."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,45 +14,7 @@ from implicitbias._core import labelled
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
-
-
-class Stats(NamedTuple):
-    """What the integration cost; `steps` = accepted + rejected."""
-
-    steps: int
-    accepted: int
-    rejected: int
-    evaluations: int
-    factorizations: int
-    seconds: float
-
-
-class DenseOutput(ABC):
-    """States between steps, as rows of one array."""
-
-    @abstractmethod
-    def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        """States at ascending or unordered times inside the integrated range."""
-
-    @abstractmethod
-    def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
-        """Dual variables there; None where the flow has none."""
-
-
-@runtime_checkable
-class StateShape(Protocol):
-    """What the rows of a `DenseOutput` stand for."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Where the leaves are in the tree."""
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the leaves."""
-
-    def numpy_tree(self, flat: ndarray) -> Any:
-        """The pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
+from implicitbias.trajectories._dense_output import DenseOutput, StateShape, Stats
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +73,7 @@ class Trajectory:
         return self._tree(self.flat_states)
 
     def state(self, t: Any = None, *, log_t: Any = None) -> Any:
-        """The state at t (or at exp(log_t)); for an array of times its shape leads the shape of every leaf.
+        """Return the state at t (or at exp(log_t)); for an array of times its shape leads the shape of every leaf.
 
         Raises:
             InputError: none or both given, a time that is no number or outside the integrated range (or, where only
@@ -121,7 +82,7 @@ class Trajectory:
         return self._tree(self._at(self.dense.state, t, log_t))
 
     def dual(self, t: Any = None, *, log_t: Any = None) -> Float64[ndarray, "..."]:
-        """The dual variable of a flow that has one, shaped as `state`.
+        """Return the dual variable at t (or at exp(log_t)), shaped as `state`.
 
         It is grad phi(w) for a `MirrorFlow`, and minus the integrated gradient in w for a two-layer diagonal network.
 
@@ -156,7 +117,7 @@ class Trajectory:
         return rows.reshape(*times.shape, rows.shape[-1])
 
     def _kept(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
-        """The kept times that these are, up to the rounding of a logarithm."""
+        """Return the kept times that equal these up to the rounding of a logarithm."""
         right = np.clip(np.searchsorted(self.times, times), 1, max(1, len(self.times) - 1))
         pair = self.times[np.stack([right - 1, np.minimum(right, len(self.times) - 1)])]
         near = np.where(np.abs(times - pair[0]) <= np.abs(times - pair[1]), pair[0], pair[1])
@@ -168,7 +129,7 @@ class Trajectory:
         return near
 
     def to_dataset(self) -> Any:
-        """An `xarray.Dataset` over time: the state's leaves and the observables.
+        """Return an `xarray.Dataset` over time: the state's leaves and the observables.
 
         A state that is one array is called "state" and lies over (time, coordinate) if it is a vector; the leaves of a
         pytree are called "state" and their place in it, for instance "state[0]" or "state.layers[0].weight".
@@ -192,7 +153,7 @@ class Trajectory:
     def save(self, path: str | Path) -> None:
         """Write times, states there, observables, status and statistics to one NPZ file, whole or not at all.
 
-        No pickle: functions in the state are left out. What was dense is kept at `times` only.
+        There is no pickled code: functions in the state are left out. States are kept at `times` only.
         """
         from implicitbias.trajectories._files import write
 
@@ -200,7 +161,7 @@ class Trajectory:
 
     @staticmethod
     def load(path: str | Path, like: Any = None) -> "Trajectory":
-        """A saved trajectory, with states at its kept times.
+        """Return a saved trajectory, with states at its kept times.
 
         Args:
             path: a file written by `save`.
@@ -212,7 +173,7 @@ class Trajectory:
         """
         from implicitbias.trajectories._files import read
 
-        return read(Path(path), like)
+        return Trajectory(**read(Path(path), like))
 
     def __repr__(self) -> str:
         reached = f"{len(self.times)} times" + (f" to t={self.times[-1]:g}" if len(self.times) else "")

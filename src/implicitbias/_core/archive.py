@@ -1,0 +1,105 @@
+"""Results as files: arrays and a header of JSON in one NPZ archive. No pickled code."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.errors import InputError
+
+_HEADER = "header"
+# What NumPy, zipfile and json raise about damaged files.
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # zipfile: compressed or encrypted in a way that it does not know
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+)
+
+
+class FileKind(NamedTuple):
+    """What a file holds: a name that is written into it, the version of its layout, and a noun for messages."""
+
+    name: str
+    version: int
+    noun: str
+
+
+def write_archive(
+    path: Path, kind: FileKind, header: Mapping[str, Any], arrays: Mapping[str, ndarray]
+) -> None:
+    """Write one file, whole or not at all: under a temporary name of its own first, then moved into place.
+
+    Args:
+        path: the file; an earlier one is replaced.
+        kind: what it holds.
+        header: plain values that JSON has.
+        arrays: no array of Python objects.
+
+    Raises:
+        InputError: the disk or the rights are at fault, or an array holds Python objects.
+    """
+    text = json.dumps({"kind": kind.name, "version": kind.version, **header}, allow_nan=False)
+    objects = [name for name, array in arrays.items() if array.dtype == object]
+    if objects:
+        raise InputError(
+            f"{objects[0]!r} holds Python objects, which a file cannot hold; numbers are expected"
+        )
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with part.open("xb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **{**arrays, _HEADER: np.array(text)})
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another file") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_archive(path: Path, kind: FileKind) -> tuple[dict[str, Any], dict[str, ndarray]]:
+    """Return the header and the read-only arrays of a file.
+
+    Raises:
+        InputError: there is no such file, it is damaged, of another kind, or of a later version.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    with damage_told(path, kind):
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+                arrays = {name: frozen(archive[name]) for name in archive.files}
+        except OSError as error:  # NumPy says so of what it does not know
+            raise ValueError(str(error)) from error
+        header = dict(json.loads(str(arrays.pop(_HEADER))))
+        found = str(header["kind"]), int(header["version"])
+    if found[0] != kind.name or found[1] > kind.version:
+        raise InputError(
+            f"{path} holds {found[0]} of version {found[1]}, {kind.name} of version {kind.version} is expected"
+        )
+    return header, arrays
+
+
+@contextmanager
+def damage_told(path: Path, kind: FileKind) -> Iterator[None]:
+    """Turn errors inside into an `InputError` that says that the file is damaged."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _DAMAGES as error:
+        raise InputError(
+            f"{path} is no saved {kind.noun}, or is damaged ({type(error).__name__}: {error})"
+        ) from error

@@ -1,0 +1,262 @@
+"""Claims and the assumptions that they rest on: data whose verdict is computed from the numbers that they carry."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.values import Fingerprinted
+
+RELATIONS = ("equals", "at most", "at least")
+
+
+@dataclass(frozen=True)
+class Assumption(Fingerprinted):
+    """An assumption of a claim: a number that was computed and its bound, or the reason why it cannot be checked.
+
+    Args:
+        text: the assumption in words.
+        number: what was computed; None where the assumption is not checkable.
+        relation: "at most" or "at least": how the number must lie to the bound.
+        bound: the bound; None where the assumption is not checkable.
+        reason: why it is not checkable; empty where a number was computed.
+
+    Attributes:
+        state: "checked: holds", "checked: fails" or "not checkable" (derived; a NaN fails).
+
+    Raises:
+        InputError: a verdict in place of a number, a number without a bound, or neither a number nor a reason.
+
+    Examples:
+        >>> from implicitbias.studies import Assumption
+        >>> Assumption.checked("every simulation ended", 0, at_most=0).state
+        'checked: holds'
+        >>> Assumption.not_checkable(
+        ...     "the data are in general position", "it needs all subsets of columns"
+        ... ).state
+        'not checkable'
+    """
+
+    text: str
+    number: float | None = None
+    relation: str = "at most"
+    bound: float | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.number is None) != (self.bound is None):
+            raise InputError(
+                f"the assumption {self.text!r} has number {self.number!r} and bound {self.bound!r}; both are expected "
+                "where it is checked, neither where it is not checkable"
+            )
+        if (self.number is None) != bool(self.reason):
+            raise InputError(
+                f"the assumption {self.text!r} needs either a number with its bound or the reason why it is not "
+                "checkable; type Assumption.checked(text, number, at_most=bound) or "
+                "Assumption.not_checkable(text, reason)"
+            )
+        if self.relation not in RELATIONS[1:]:
+            raise InputError(f"relation is {self.relation!r}, one of {RELATIONS[1:]} is expected")
+        if self.number is not None and self.bound is not None:
+            object.__setattr__(self, "number", _number("number", self.number))
+            object.__setattr__(self, "bound", _number("bound", self.bound))
+
+    @classmethod
+    def checked(
+        cls, text: str, number: Any, *, at_most: float | None = None, at_least: float | None = None
+    ) -> "Assumption":
+        """Return an assumption that holds where the number is at most, or at least, its bound.
+
+        Raises:
+            InputError: not exactly one bound, or a number or a bound that is no number.
+        """
+        if (at_most is None) == (at_least is None):
+            raise InputError(f"give exactly one of at_most and at_least for the assumption {text!r}")
+        if at_most is not None:
+            return cls(text, _number("number", number), "at most", _number("at_most", at_most))
+        return cls(text, _number("number", number), "at least", _number("at_least", at_least))
+
+    @classmethod
+    def not_checkable(cls, text: str, reason: str) -> "Assumption":
+        """Return an assumption that no number can decide, with the reason why."""
+        return cls(text, reason=reason)
+
+    @property
+    def state(self) -> str:
+        """Return "checked: holds", "checked: fails" or "not checkable"."""
+        if self.number is None or self.bound is None:
+            return "not checkable"
+        holds = _related(self.number, self.relation, self.bound, 0.0)
+        return "checked: holds" if holds else "checked: fails"
+
+    @property
+    def evidence(self) -> str:
+        """Return the number and its bound in words, or the reason why there is none."""
+        if self.number is None or self.bound is None:
+            return self.reason
+        return f"{self.number:.4g}, {self.relation} {self.bound:.4g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with the derived state."""
+        return {
+            "text": self.text,
+            "state": self.state,
+            "number": _plain(self.number),
+            "relation": self.relation if self.number is not None else None,
+            "bound": _plain(self.bound),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Claim(Fingerprinted):
+    """A statement of a paper with the number it predicts and the number that was measured.
+
+    Args:
+        point: the setting it was measured in.
+        statement: the claim in words.
+        reference: key of the bibliography and place, or "this library" or a section of docs/theory.md.
+        assumptions: what the claim rests on.
+        predicted: the number that is predicted, or a text where the claim is about something else.
+        measured: the number that was measured, or a text.
+        tolerance: the largest difference that is accepted, in the units of the numbers; 0 for texts.
+        relation: "equals", "at most" or "at least": how the measured number must lie to the predicted one.
+
+    Attributes:
+        holds: whether |measured - predicted| <= tolerance, measured <= predicted + tolerance, or
+            measured >= predicted - tolerance; for texts, whether they are the same (derived; a NaN fails).
+        expected: what was predicted, with relation and tolerance, in words (derived).
+
+    Raises:
+        InputError: a verdict in place of a number, a number beside a text, an unknown relation, a tolerance < 0.
+
+    Examples:
+        >>> from implicitbias.studies import Claim
+        >>> claim = Claim("setting", "the slope is 1", "pesme2023saddle", (), 1.0, 1.04, 0.1)
+        >>> claim.holds, claim.expected
+        (True, '1 ± 0.1')
+        >>> Claim("setting", "the gap is small", "pesme2023saddle", (), 1e-9, 1e-3, 0.0, "at most").holds
+        False
+    """
+
+    point: str
+    statement: str
+    reference: str
+    assumptions: tuple[Assumption, ...]
+    predicted: float | str
+    measured: float | str
+    tolerance: float = 0.0
+    relation: str = "equals"
+
+    def __post_init__(self) -> None:
+        keep = object.__setattr__
+        keep(self, "tolerance", _number("tolerance", self.tolerance))
+        if self.tolerance < 0.0:
+            raise InputError(
+                f"tolerance is {self.tolerance:g}, a number >= 0 is expected ({self.statement!r})"
+            )
+        if self.relation not in RELATIONS:
+            raise InputError(f"relation is {self.relation!r}, one of {RELATIONS} is expected")
+        texts = [isinstance(value, str) for value in (self.predicted, self.measured)]
+        if any(texts):
+            if not all(texts) or self.relation != "equals" or self.tolerance != 0.0:
+                raise InputError(
+                    f"predicted is {self.predicted!r}, measured {self.measured!r}, with the relation "
+                    f"{self.relation!r} and the tolerance {self.tolerance:g}; a text can only equal another text, "
+                    "with tolerance 0"
+                )
+            return
+        keep(self, "predicted", _number("predicted", self.predicted))
+        keep(self, "measured", _number("measured", self.measured))
+
+    @property
+    def holds(self) -> bool:
+        """Return whether measured and predicted stand in their relation, within the tolerance."""
+        if isinstance(self.predicted, str) or isinstance(self.measured, str):
+            return self.predicted == self.measured
+        return _related(self.measured, self.relation, self.predicted, self.tolerance)
+
+    @property
+    def expected(self) -> str:
+        """Return the prediction in words: "1 ± 0.1", "at most 1e-09"."""
+        if isinstance(self.predicted, str):
+            return self.predicted
+        number = f"{self.predicted:.4g}"
+        if self.tolerance != 0.0:
+            number += f" ± {self.tolerance:.4g}"
+        return number if self.relation == "equals" else f"{self.relation} {number}"
+
+    @property
+    def measured_text(self) -> str:
+        """Return the measured number with four digits, or the text."""
+        return self.measured if isinstance(self.measured, str) else f"{self.measured:.4g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with the derived verdict. NaN and infinity become texts."""
+        return {
+            "point": self.point,
+            "statement": self.statement,
+            "reference": self.reference,
+            "assumptions": [assumption.to_dict() for assumption in self.assumptions],
+            "relation": self.relation,
+            "predicted": _plain(self.predicted),
+            "measured": _plain(self.measured),
+            "tolerance": _plain(self.tolerance),
+            "holds": self.holds,
+        }
+
+
+def close(
+    point: str, statement: str, reference: str, values: tuple[Any, Any, Any], *assumptions: Assumption
+) -> Claim:
+    """Return a claim that a number has a value: values = (predicted, measured, absolute tolerance)."""
+    predicted, measured, tolerance = _numbers(values)
+    return Claim(point, statement, reference, assumptions, predicted, measured, tolerance)
+
+
+def at_most(
+    point: str, statement: str, reference: str, values: tuple[Any, Any], *assumptions: Assumption
+) -> Claim:
+    """Return a claim that a number is at most a bound: values = (measured, bound)."""
+    measured, bound = _numbers(values)
+    return Claim(point, statement, reference, assumptions, bound, measured, 0.0, "at most")
+
+
+def at_least(
+    point: str, statement: str, reference: str, values: tuple[Any, Any], *assumptions: Assumption
+) -> Claim:
+    """Return a claim that a number is at least a bound: values = (measured, bound)."""
+    measured, bound = _numbers(values)
+    return Claim(point, statement, reference, assumptions, bound, measured, 0.0, "at least")
+
+
+def _related(measured: float, relation: str, predicted: float, tolerance: float) -> bool:
+    if relation == "at most":
+        return measured <= predicted + tolerance
+    if relation == "at least":
+        return measured >= predicted - tolerance
+    # Infinite numbers differ by NaN, which fails.
+    return abs(measured - predicted) <= tolerance
+
+
+def _numbers(values: tuple[Any, ...]) -> tuple[float, ...]:
+    return tuple(_number("a value of a claim", value) for value in values)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == np.bool_:
+        raise InputError(
+            f"{name} is {value!r}; a verdict is computed from numbers: pass the number that decides, such as a "
+            "residual or a count of failures"
+        )
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {value!r}, a number is expected") from error
+
+
+def _plain(value: float | str | None) -> float | str | None:
+    """Return a number that JSON has, else its text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,43 @@
+"""Linear maps as named arrays, for files."""
+
+from collections.abc import Mapping
+
+from numpy import ndarray
+from scipy import sparse
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.linear_maps import DenseMap, LinearMap, ShiftedMap, SparseMap
+
+_SPARSE = ("data", "indices", "indptr")
+
+
+def stored_map_arrays(linear_map: LinearMap) -> dict[str, ndarray]:
+    """Return the arrays that a linear map consists of, without a copy.
+
+    Raises:
+        InputError: a map of another type than dense, sparse or shifted.
+    """
+    if isinstance(linear_map, DenseMap):
+        return {"X": linear_map.X}
+    if isinstance(linear_map, SparseMap):
+        return {name: getattr(linear_map.X, name) for name in _SPARSE}
+    if isinstance(linear_map, ShiftedMap):
+        shift = {"rows": linear_map.rows, "shift": linear_map.shift}
+        return stored_map_arrays(linear_map.plain) | shift
+    raise InputError(
+        f"X is a {type(linear_map).__name__}, which files cannot hold; a dense or sparse X is expected"
+    )
+
+
+def stored_map(kind: str, arrays: Mapping[str, ndarray], shape: tuple[int, ...]) -> LinearMap:
+    """Return the linear map of a type with these arrays.
+
+    Raises:
+        ValueError: an unknown type.
+    """
+    if kind == DenseMap.__name__:
+        return DenseMap(arrays["X"])
+    if kind not in (SparseMap.__name__, ShiftedMap.__name__):
+        raise ValueError(f"{kind} is no linear map that files hold")
+    X = sparse.csc_array(tuple(arrays[name] for name in _SPARSE), shape=shape)
+    return SparseMap(X) if kind == SparseMap.__name__ else ShiftedMap(X, arrays["rows"], arrays["shift"])

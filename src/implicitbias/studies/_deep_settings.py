@@ -1,0 +1,109 @@
+"""Problems and networks of the study of deep diagonal networks."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias.parametrizations import DeepDiagonal, Diagonal, Featurewise, HadamardProduct
+from implicitbias.problems import LeastSquares
+
+
+class Network(NamedTuple):
+    """A diagonal network with starts scale * direction, scale = 10^-e for each exponent; `order` is that of w at 0."""
+
+    G: Diagonal
+    direction: Any
+    order: int
+    exponents: tuple[float, ...]
+    rtol: float
+
+    @property
+    def time_label(self) -> str:
+        """Return what slow time is, for an axis."""
+        if self.order == 2:
+            return r"slow time  $t \,/\, \ln(1/\mathrm{scale})$"
+        power = "" if self.order == 3 else f"^{self.order - 2}"
+        return rf"slow time  $t \cdot \mathrm{{scale}}{power}$"
+
+    @property
+    def time_unit(self) -> str:
+        """Return what slow time is, in words."""
+        unit = "ln(1/scale)" if self.order == 2 else f"scale^-{self.order - 2}"
+        return f"slow time: flow time / {unit}"
+
+    def units(self) -> Float64[ndarray, " scales"]:
+        """Return the flow time of one unit of slow time at each scale."""
+        exponents = np.array(self.exponents, dtype=float)
+        return exponents * np.log(10.0) if self.order == 2 else 10.0 ** ((self.order - 2) * exponents)
+
+    def scales(self) -> Float64[ndarray, " scales"]:
+        """Return 10^-e for each exponent e."""
+        return 10.0 ** -np.array(self.exponents, dtype=float)
+
+
+class Setting(NamedTuple):
+    """A problem and a network."""
+
+    problem: Callable[[], LeastSquares]
+    network: Network
+
+
+def _four_features() -> LeastSquares:
+    """n = 2, d = 4. Numbers: zhao2026gradient, appendix on the figure's experiment."""
+    return LeastSquares([[1.0, 0.5, 0.7, 0.0], [0.5, 1.0, 0.1, 0.7]], [1.0, 0.0])
+
+
+def _generic() -> LeastSquares:
+    """n = 4, d = 6, Gaussian design and targets."""
+    rng = np.random.default_rng(9)
+    return LeastSquares(rng.standard_normal((4, 6)), rng.standard_normal(4))
+
+
+def _product(p: jax.Array) -> jax.Array:
+    return 2 * p[0] * p[1]
+
+
+def _squares(p: jax.Array) -> jax.Array:
+    return p[0] ** 2 - p[1] ** 2
+
+
+def _exponentials(p: jax.Array) -> jax.Array:
+    return p[0] * jnp.sinh(p[0]) - p[1] * jnp.sinh(p[1])
+
+
+def _sinh_of_product(p: jax.Array) -> jax.Array:
+    return jnp.sinh(2 * p[0] * p[1])
+
+
+FOUR_MAPS = Featurewise([_product, _squares, _exponentials, _sinh_of_product])
+"""Four analytic maps whose Hessians at 0 have the eigenvalues 2 and -2, as in the paper."""
+
+
+def _generic_layers(depth: int) -> tuple[ndarray, ...]:
+    """Sizes in [1/2, 3/2] with random signs: no ties, and growth times that differ by feature and sign."""
+    rng = np.random.default_rng([depth, 9])
+    return tuple(rng.uniform(0.5, 1.5, (depth, 6)) * rng.choice([-1.0, 1.0], (depth, 6)))
+
+
+def _deep(depth: int, exponents: tuple[float, ...]) -> Network:
+    return Network(DeepDiagonal(depth), _generic_layers(depth), order=depth, exponents=exponents, rtol=1e-8)
+
+
+_TWO_LAYERS = (30.0, 60.0, 100.0, 150.0)
+_FOUR_DIRECTION = np.array([[1.0, 0.5], [0.7, 1.2], [0.6, -0.8], [1.1, 0.3]])
+_PLAIN = Network(HadamardProduct(), _generic_layers(2), order=2, exponents=_TWO_LAYERS, rtol=1e-6)
+
+SETTINGS = {
+    "four-features": Setting(
+        _four_features, Network(FOUR_MAPS, _FOUR_DIRECTION, order=2, exponents=_TWO_LAYERS, rtol=1e-6)
+    ),
+    "depth-2": Setting(_generic, _PLAIN),
+    "depth-3": Setting(_generic, _deep(3, (2.0, 2.5, 3.0, 3.5, 4.0))),
+    "depth-4": Setting(_generic, _deep(4, (1.0, 1.5, 2.0, 2.5))),
+    "depth-5": Setting(_generic, _deep(5, (1.0, 1.25, 1.5, 1.75))),
+}
