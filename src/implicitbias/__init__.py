@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations import Coordinatewise as Coordinatewise
     from implicitbias.parametrizations import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations import Featurewise as Featurewise
+    from implicitbias.parametrizations import Growth as Growth
     from implicitbias.parametrizations import HadamardProduct as HadamardProduct
     from implicitbias.parametrizations import MatrixDifference as MatrixDifference
     from implicitbias.parametrizations import MatrixProduct as MatrixProduct
@@ -56,6 +57,7 @@ _ROOMS = {
         "Coordinatewise",
         "DeepDiagonal",
         "Featurewise",
+        "Growth",
         "HadamardProduct",
         "MatrixDifference",
         "MatrixProduct",
@@ -78,6 +80,7 @@ __all__ = [
     "GaussNewtonRosenbrock",
     "GradientDescent",
     "GradientFlow",
+    "Growth",
     "HadamardProduct",
     "HyperbolicEntropy",
     "ImplicitBiasError",

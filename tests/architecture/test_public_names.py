@@ -16,6 +16,7 @@ PUBLIC_NAMES = [
     "GaussNewtonRosenbrock",
     "GradientDescent",
     "GradientFlow",
+    "Growth",
     "HadamardProduct",
     "HyperbolicEntropy",
     "ImplicitBiasError",

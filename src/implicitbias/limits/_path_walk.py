@@ -17,11 +17,11 @@ from implicitbias._core.arrays import as_float
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.status import Status
 from implicitbias.limits import _walk_kernels as kernels
+from implicitbias.limits._canonical_split import Split, canonical_split
 from implicitbias.limits._column_kernels import storage
-from implicitbias.limits._entropy_split import Split, entropy_split
-from implicitbias.limits._growth_times import GrowthTimes, unit_times
 from implicitbias.limits._hit_kernels import Watch
 from implicitbias.limits._qr_kernels import Factors, Pool
+from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -44,13 +44,10 @@ class Saddle:
 class Walk:
     """The walk in progress: `saddles` grows by one row a jump until `status` is set."""
 
-    def __init__(
-        self, problem: LeastSquares, start: Float64[ndarray, " d"], growth: GrowthTimes | None = None
-    ) -> None:
+    def __init__(self, problem: LeastSquares, start: Float64[ndarray, " d"], growth: Growth) -> None:
         n, d = problem.shape
         self.problem, self.start, self.growth = problem, start, growth
-        times = growth or unit_times(d)
-        self.q = times.at_signs(start)
+        self.q = growth.at_signs(start)
         self.saddles: list[Saddle] = []
         self.status: Status | None = None
         self._basic: Int64[ndarray, " k"] | None = None
@@ -60,7 +57,7 @@ class Walk:
         rounding = 16 * EPSILON * np.sqrt(n)
         y = np.ascontiguousarray(problem.y)
         self._data = kernels.Data(
-            storage(problem.columns), y, norms, -times.minus, times.plus, rounding, words
+            storage(problem.columns), y, norms, -growth.t_minus, growth.t_plus, rounding, words
         )
         self._state = kernels.State(
             r=y.copy(),
@@ -147,12 +144,12 @@ class Walk:
         return True
 
     def _split(self, support: Int64[ndarray, " k"], values: Float64[ndarray, " k"]) -> Split:
-        """The canonical split; it is known for the symmetric two-layer networks only, whose growth times are 1."""
+        """Return the split that the network takes, where its growth knows it."""
         count = self._state.counts[1]
         signs = np.zeros(self.problem.shape[1])
         signs[self._pool.owner[:count]] = self._pool.signs[:count]
-        return entropy_split(
-            self.problem, self.start, signs, (support, values), self._idle(), known=self.growth is None
+        return canonical_split(
+            self.problem, self.start, signs, (support, values), self._idle(), self.growth.split
         )
 
     def _idle(self) -> Int64[ndarray, " m"]:
