@@ -50,8 +50,8 @@ def test_two_layers_from_unequal_directions(G: Diagonal, direction: Any) -> None
     assert_allclose(found, path.coefficients[-1], rtol=0, atol=1e-5)
 
 
-# Oracle: the simulated flow of the mirror potential with unequal scales a_i = alpha^2 c_i^2 from a pretrained start, which
-# is that of u * v from the direction (sqrt2 c, 0).
+# Oracle: the simulated flow of the mirror potential with unequal scales a_i = alpha^2 c_i^2 from a pretrained start,
+# which is that of u * v from the direction (sqrt2 c, 0).
 @pytest.mark.parametrize("seed", range(6))
 def test_two_layers_from_a_pretrained_start(seed: int) -> None:
     rng = np.random.default_rng([seed, 7])

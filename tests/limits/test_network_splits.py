@@ -51,8 +51,8 @@ def test_the_printed_example_has_one_answer_whatever_the_name() -> None:
         same(ib.saddle_path(PRINTED, growth_times=G.growth_times(direction)), default, speed)
 
 
-# Law: u * v = p^2 - q^2 with p = (u + v) / 2, q = (u - v) / 2, so that directions of either name are those of the other;
-# both clocks run in ln(1/alpha), and the second at twice the speed.
+# Law: u * v = p^2 - q^2 with p = (u + v) / 2, q = (u - v) / 2, so that directions of either name are those of the
+# other; both clocks run in ln(1/alpha), and the second at twice the speed.
 @pytest.mark.parametrize("kind", ["duplicated", "one-hot", "signs"])
 @pytest.mark.parametrize("pretrained", [False, True])
 def test_two_names_of_one_network_give_one_path(kind: str, pretrained: bool) -> None:
