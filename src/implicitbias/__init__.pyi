@@ -26,6 +26,7 @@ from .limits import saddle_path as saddle_path
 from .parametrizations import Coordinatewise as Coordinatewise
 from .parametrizations import DeepDiagonal as DeepDiagonal
 from .parametrizations import Featurewise as Featurewise
+from .parametrizations import Growth as Growth
 from .parametrizations import HadamardProduct as HadamardProduct
 from .parametrizations import MatrixDifference as MatrixDifference
 from .parametrizations import MatrixProduct as MatrixProduct

@@ -17,6 +17,7 @@ PUBLIC_NAMES = [
     "GaussNewtonRosenbrock",
     "GradientDescent",
     "GradientFlow",
+    "Growth",
     "HadamardProduct",
     "HyperbolicEntropy",
     "ImplicitBiasError",

@@ -203,7 +203,7 @@ class TestSparse:
         options = {"fit_intercept": fit_intercept, "standardize": standardize}
         dense = prepare(table, targets, weights, **options)
         thin = prepare(form(table), targets, weights, **options)
-        rows = thin.problem.columns.take(np.arange(8))
+        rows = thin.problem.linear_map.take(np.arange(8))
         np.testing.assert_allclose(rows, dense.problem.X, rtol=1e-9, atol=1e-9)
         np.testing.assert_array_equal(rows[:, 6], 0.0)
         np.testing.assert_array_equal(thin.problem.y, dense.problem.y)
@@ -215,8 +215,8 @@ class TestSparse:
     def test_nothing_is_densified(self) -> None:
         thin = sparse.random_array((1000, 200_000), density=1e-5, rng=np.random.default_rng(0))
         prepared = prepare(thin, np.arange(1000.0), np.arange(1000), standardize=True)
-        assert isinstance(prepared.problem.columns, ShiftedMap)
-        assert prepared.problem.columns.plain.X.nnz <= thin.nnz
+        assert isinstance(prepared.problem.linear_map, ShiftedMap)
+        assert prepared.problem.linear_map.plain.X.nnz <= thin.nnz
         plain = prepare(thin, np.arange(1000.0), fit_intercept=False, standardize=True)
         assert plain.problem.X.nnz == thin.nnz
 
@@ -226,7 +226,7 @@ class TestSparse:
         stored.data[:3], stored.data[3:] = 0.0, [0.0, 0.0, 3.0]
         prepared = prepare(stored, [1.0, 2.0, 3.0], standardize=True)
         expected = [[0, -(0.5**0.5)], [0, -(0.5**0.5)], [0, 2**0.5]]
-        np.testing.assert_allclose(prepared.problem.columns.take(np.arange(2)), expected, rtol=1e-15)
+        np.testing.assert_allclose(prepared.problem.linear_map.take(np.arange(2)), expected, rtol=1e-15)
         assert stored.data.tolist() == [0.0, 0.0, 0.0, 0.0, 0.0, 3.0]
 
     def test_what_is_not_finite_is_refused(self) -> None:

@@ -112,3 +112,35 @@ def interpolant_at(X: ndarray, y: ndarray, start: ndarray, log_alpha: float) -> 
         mu = _minimise(value, slope_and_curvature, mu * growth, unit=1.0 + np.max(np.abs(target)))
         plus, minus = up(mu)
     return plus - minus
+
+
+def split_by_power_cone(
+    X: ndarray, fit: ndarray, s: ndarray, free: list[int], order: int, start: ndarray
+) -> ndarray:
+    """The split of depth D = `order` by Clarabel: maximise sum (D/2) x_i - c_i u_i with x_i <= u_i^(2/D), X w = fit.
+
+    u_i = s_i w_i >= 0, and (u_i, 1, x_i) lies in the power cone of exponent 2/D. c_i = sign(s_i w0_i) |w0_i|^(2/D - 1).
+    """
+    rows, basis = row_space(X[:, free] * s[free])
+    k, exponent = len(free), 2.0 / order
+    blocks, right = [np.hstack([np.zeros((len(rows), k)), rows])], [basis.T @ fit]
+    for i in range(k):
+        block = np.zeros((3, 2 * k))
+        block[0, k + i] = block[2, i] = -1.0
+        blocks.append(block)
+        right.append(np.array([0.0, 1.0, 0.0]))
+    cones = [clarabel.ZeroConeT(len(rows)), *(clarabel.PowerConeT(exponent) for _ in free)]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
+    size = np.where(start[free] == 0.0, 1.0, np.abs(start[free]))
+    shift = np.sign(s[free] * start[free]) * size ** (exponent - 1.0)
+    linear = np.concatenate([np.full(k, -1.0 / exponent), shift])
+    constraints = sparse.csc_matrix(np.vstack(blocks))
+    quadratic = sparse.csc_matrix((2 * k, 2 * k))
+    answer = clarabel.DefaultSolver(
+        quadratic, linear, constraints, np.concatenate(right), cones, settings
+    ).solve()
+    w = np.zeros(X.shape[1])
+    w[free] = s[free] * np.array(answer.x[k:])
+    return w

@@ -79,7 +79,7 @@ class TestDepthFour:
         figures = STUDY.figures("depth-4", computed(NAME, "depth-4"))
         names = ("path", "simulations", "rates", "off-support")
         assert set(figures) == {f"depth-4-{name}" for name in names}
-        assert figures["depth-4-path"].axes[-1].get_xlabel() == SETTINGS["depth-4"].network.time_label
+        assert figures["depth-4-path"].axes[-1].get_xlabel() == SETTINGS["depth-4"].network.growth.label
 
 
 class TestTheClaimsCanFail:
@@ -208,9 +208,9 @@ def test_units_of_slow_time() -> None:
         by_name["depth-2"].units(), np.log(1 / by_name["depth-2"].scales()), rtol=1e-13
     )
     np.testing.assert_allclose(by_name["depth-5"].units(), by_name["depth-5"].scales() ** -3.0, rtol=1e-13)
-    labels = {name: network.time_label for name, network in by_name.items()}
-    assert labels["depth-3"].endswith(r"\mathrm{scale}$")
-    assert labels["depth-5"].endswith(r"\mathrm{scale}^3$")
+    labels = {name: network.growth.label for name, network in by_name.items()}
+    assert labels["depth-3"].endswith(r"\alpha$")
+    assert labels["depth-5"].endswith(r"\alpha^{3}$")
     assert r"\ln(1/" in labels["four-features"]
 
 

@@ -39,7 +39,7 @@ def sweep(path: ib.SaddlePath) -> ScaleSweep:
 
 def stored(path: ib.SaddlePath, sweep: ScaleSweep | None = None) -> Any:
     """What the study stores about a path, and about simulations that are held against it."""
-    data = path_dataset(path, "slow time").assign(lasso_dataset(path))
+    data = path_dataset(path).assign(lasso_dataset(path))
     if sweep is None:
         return data
     return data.assign(sweep_variables(dataclasses.replace(sweep, path=path), EXPONENTS, {"last": 5}))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -15,6 +15,25 @@ from implicitbias._core.values import Value
 
 # Entries that are made dense at a time.
 _BLOCK = 2**20
+
+
+class Storage(NamedTuple):
+    """The arrays behind a linear map, for compiled code: a dense X or a sparse one, less rows times shift.
+
+    Attributes:
+        dense: X as an array, None where it is sparse.
+        sparse: X as a `csc_array`, None where it is dense.
+        rows: (n,) of the part of rank one, empty where there is none.
+        shift: (d,) of that part, empty where there is none.
+    """
+
+    dense: ndarray | None
+    sparse: Any
+    rows: Float64[ndarray, " n"]
+    shift: Float64[ndarray, " d"]
+
+
+_NOTHING = frozen(np.zeros(0))
 
 
 class LinearMap(Value, ABC):
@@ -50,11 +69,9 @@ class LinearMap(Value, ABC):
     def traced(self) -> Any:
         """Return the map as a `TracedMap` for JAX, with arrays in the precision of the caller."""
 
-    def combine(self, w: Any) -> Any:
-        return self.matvec(w)
-
-    def correlate(self, v: Any) -> Any:
-        return self.rmatvec(v)
+    def storage(self) -> Storage:
+        """Return the arrays behind the map; where it has none of its own, a dense copy."""
+        return Storage(self.take(np.arange(self.shape[1])), None, _NOTHING, _NOTHING)
 
     def squares(self) -> Float64[ndarray, " d"]:
         """Return the squared norms of the columns."""
@@ -113,6 +130,9 @@ class DenseMap(LinearMap):
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused with its place
             return np.einsum("ij,ij->j", self.X, self.X, dtype=np.float64)
 
+    def storage(self) -> Storage:
+        return Storage(self.X, None, _NOTHING, _NOTHING)
+
     def traced(self) -> Any:
         import jax.numpy as jnp
 
@@ -147,6 +167,9 @@ class SparseMap(LinearMap):
         with np.errstate(over="ignore", invalid="ignore"):
             sums = np.add.reduceat(np.append(self.X.data**2, 0.0), self.X.indptr[:-1])
         return self._filled(sums)
+
+    def storage(self) -> Storage:
+        return Storage(None, self.X, _NOTHING, _NOTHING)
 
     def traced(self) -> Any:
         from implicitbias._core.traced_maps import sparse_traced
@@ -222,6 +245,9 @@ class ShiftedMap(LinearMap):
             # What rounding leaves of a full column's absent rows is no part of it.
             absent = np.where(np.diff(X.indptr) < self.shape[0], np.maximum(rows @ rows - held, 0.0), 0.0)
             return np.bincount(column, weights=here, minlength=self.shape[1]) + absent * shift**2
+
+    def storage(self) -> Storage:
+        return Storage(None, self.plain.X, self.rows, self.shift)
 
     def traced(self) -> Any:
         import jax.numpy as jnp

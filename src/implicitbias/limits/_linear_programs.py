@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 from scipy.optimize import linprog
 
-from implicitbias.limits._growth_times import GrowthTimes, unit_times
+from implicitbias.parametrizations import Growth
 
 _OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
@@ -37,17 +37,18 @@ def least_l1_dual(
     norms: Float64[ndarray, " d"],
     fit: Float64[ndarray, " n"],
     q: Float64[ndarray, " d"],
-    growth: GrowthTimes | None = None,
+    growth: Growth | None = None,
 ) -> Float64[ndarray, " n"] | None:
-    """nu that maximises <nu, fit> over -t_minus <= q + X^T nu <= t_plus, drawn towards 0 until it is feasible.
+    """Return nu that maximises <nu, fit> over -t_minus <= q + X^T nu <= t_plus, shrunk until it is feasible.
 
-    Growth times are 1 unless given. None where HiGHS finds none: nearly dependent columns, as a rule.
+    The thresholds are 1 unless a growth is given. Returns None where HiGHS finds no answer, as happens with nearly
+    dependent columns.
     """
     kept = norms > 0.0
     if not kept.any():
         return np.zeros(len(fit))
-    times = growth or unit_times(len(q))
-    up, down = times.plus - q, times.minus + q
+    times = Growth.product(len(q)) if growth is None else growth
+    up, down = times.t_plus - q, times.t_minus + q
     columns = X[:, kept] / norms[kept]
     basis, singular, _ = np.linalg.svd(columns, full_matrices=False)
     basis = basis[:, singular > 1e-12 * np.max(singular, initial=0.0)]

@@ -12,8 +12,9 @@ from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._dual_values import exact_dual, plain_dual, two_sum
-from implicitbias.limits._growth_times import GrowthTimes, checked_growth_times, refuse_barred, unit_times
+from implicitbias.limits._growth_times import refuse_barred
 from implicitbias.limits._linear_programs import least_l1_dual
+from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
 Dual = tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]
@@ -44,7 +45,7 @@ class MinL1(Criterion):
 
     Args:
         start: (d,) the pretrained start, None for zero.
-        growth_times: (t_plus, t_minus), numbers or (d,) arrays; None for 1.
+        growth_times: the `Growth` of a network, or the pair (t_plus, t_minus) of numbers or (d,) arrays; None for 1.
 
     Reference:
         pesme2023saddle; decleves2026statistical for pretrained starts; zhao2026gradient for growth times.
@@ -73,7 +74,7 @@ class MinL1(Criterion):
             )
         w = problem.predictor(point, "point")
         start = np.zeros(len(w)) if self.start is None else problem.predictor(self.start, "start")
-        growth = checked_growth_times(self.growth_times, len(w))
+        growth = Growth.of(self.growth_times, len(w))
         refuse_barred(start, growth)
         end = End(problem, w, start, growth)
         residuals = {"stationarity": relative_gradient(end)}
@@ -81,8 +82,8 @@ class MinL1(Criterion):
         certificate = min_l1_certificate(end, nu, residuals)
         if certificate.holds or problem.shape[0] * problem.shape[1] > _LARGEST_PROGRAM:
             return certificate
-        X = problem.columns.take(np.arange(len(w)))
-        found = least_l1_dual(X, problem.column_norms, problem.columns.combine(w), end.q, growth)
+        X = problem.linear_map.take(np.arange(len(w)))
+        found = least_l1_dual(X, problem.column_norms, problem.linear_map.matvec(w), end.q, growth)
         return certificate if found is None else min_l1_certificate(end, found, residuals)
 
 
@@ -94,14 +95,15 @@ class End:
         problem: LeastSquares,
         w: Float64[ndarray, " d"],
         start: Float64[ndarray, " d"],
-        growth: GrowthTimes | None,
+        growth: Growth,
     ) -> None:
-        self.problem, self.columns, self.w = problem, problem.columns, w
-        self.times = growth or unit_times(len(w))
+        self.problem, self.linear_map, self.w = problem, problem.linear_map, w
+        self.times = growth
         self.q, self.bounds = self.times.at_signs(start), self.times.at_signs(w)
-        self.objective = "||w||_1" if growth is None else "sum t_plus w_+ + t_minus w_-"
+        plain = bool(np.all(growth.t_plus == 1.0) and np.all(growth.t_minus == 1.0))
+        self.objective = "||w||_1" if plain else "sum t_plus w_+ + t_minus w_-"
         if start.any():
-            self.objective += " - <sign(start), w>" if growth is None else " - <q, w>"
+            self.objective += " - <sign(start), w>" if plain else " - <q, w>"
 
     def judge(self, dual: Dual) -> tuple[float, float]:
         """(violation of -t_minus <= s <= t_plus, gap), relative to the times, each s_i taken up to its own rounding.
@@ -109,7 +111,7 @@ class End:
         The gap is summed as t_i |w_i| (1 - s_i / t_i), t_i with the sign of w_i, which cancels nothing.
         """
         (s, rounding), times = dual, self.times
-        above, below = (s - rounding) / times.plus - 1.0, (-s - rounding) / times.minus - 1.0
+        above, below = (s - rounding) / times.t_plus - 1.0, (-s - rounding) / times.t_minus - 1.0
         feasibility = float(np.max([0.0, np.max(above), np.max(below)]))  # NaN stays NaN, and proves nothing
         support = np.flatnonzero(self.w)
         if len(support) == 0:
@@ -123,7 +125,7 @@ class End:
 
     def coarseness(self, dual: Dual) -> Float64[ndarray, " d"]:
         """The rounding of each s_i relative to its nearer threshold."""
-        return dual[1] / np.minimum(self.times.plus, self.times.minus)
+        return dual[1] / np.minimum(self.times.t_plus, self.times.t_minus)
 
     def proves(self, dual: Dual) -> bool:
         """Whether feasible and tight."""
@@ -140,8 +142,8 @@ def relative_gradient(end: End) -> float:
     scale = float(np.sqrt(problem.y @ problem.y) + norms @ np.abs(w))
     if scale == 0.0:
         return 0.0
-    correlation = problem.columns.correlate(problem.residual(w))
-    barred = np.isinf(np.where(correlation > 0.0, end.times.plus, end.times.minus)) & (w == 0.0)
+    correlation = problem.linear_map.rmatvec(problem.residual(w))
+    barred = np.isinf(np.where(correlation > 0.0, end.times.t_plus, end.times.t_minus)) & (w == 0.0)
     counted = np.where(barred, 0.0, np.abs(correlation))
     return float(np.max(counted / np.where(norms > 0.0, norms, 1.0)) / scale)
 
@@ -154,10 +156,10 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
     does not prove the claim, its least correction to the thresholds on the support is judged instead if that does.
     """
     nu = _without_residual(end, nu)
-    dual = plain_dual(end.columns, end.q, nu)
+    dual = plain_dual(end.linear_map, end.q, nu)
     if not end.proves(dual):
         nu = nu + _dual_of_support(end, dual[0])
-        corrected = plain_dual(end.columns, end.q, nu)
+        corrected = plain_dual(end.linear_map, end.q, nu)
         dual = corrected if end.proves(corrected) else dual
     coarse = end.coarseness(dual)
     if np.max(coarse) > TOLERANCE:
@@ -193,9 +195,9 @@ def _refined(end: End, nu: Float64[ndarray, " n"], coarse: Bool[ndarray, " d"]) 
     """The dual of nu carried in two parts and corrected there, with exact products, towards the thresholds."""
     high, low = nu, np.zeros(len(nu))
     for _ in range(3):
-        s, _ = exact_dual(end.columns, end.q, np.stack([high, low]), coarse)
+        s, _ = exact_dual(end.linear_map, end.q, np.stack([high, low]), coarse)
         high, low = two_sum(high, low + _dual_of_support(end, s))
-    return exact_dual(end.columns, end.q, np.stack([high, low]), coarse)
+    return exact_dual(end.linear_map, end.q, np.stack([high, low]), coarse)
 
 
 def _dual_of_support(end: End, s: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
@@ -209,6 +211,6 @@ def _dual_of_support(end: End, s: Float64[ndarray, " d"]) -> Float64[ndarray, " 
     near = (np.abs(np.abs(s) - reach) <= COARSEST * reach) & (norms > 0.0) & (reach > 0.0)
     chosen = np.flatnonzero(support | near)
     wanted = (bounds - s)[chosen] / norms[chosen]
-    columns = end.columns.take(chosen) / norms[chosen]
+    columns = end.linear_map.take(chosen) / norms[chosen]
     nu: ndarray = np.linalg.lstsq(columns.T, wanted, rcond=1e-12)[0]
     return nu

@@ -13,7 +13,7 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
-from implicitbias.limits._growth_times import GrowthTimes
+from implicitbias.parametrizations import Growth, split_of_record, split_record
 from implicitbias.problems import LeastSquares, stored_map, stored_map_arrays
 
 _KIND = FileKind("implicitbias.SaddlePath", 1, "saddle path")
@@ -38,8 +38,11 @@ def write(path: Any, file: Path) -> None:
         "boundary": np.concatenate([np.asarray(places, dtype=np.int64) for places in path.boundary_sets]),
         "boundary_ends": np.cumsum(lengths, dtype=np.int64),
     }
-    if path.growth_times is not None:
-        arrays["t_plus"], arrays["t_minus"] = path.growth_times
+    growth, split = path.growth_times, None
+    if growth is not None:
+        split, fields = split_record(growth.split)
+        arrays |= {"t_plus": growth.t_plus, "t_minus": growth.t_minus}
+        arrays |= {f"split.{name}": field for name, field in fields.items()}
     data = stored_map_arrays(problem.linear_map)
     with_data = sum(array.nbytes for array in data.values()) <= _LARGEST_DATA
     if with_data:
@@ -51,6 +54,7 @@ def write(path: Any, file: Path) -> None:
         "shape": list(problem.shape),
         "fingerprint": problem.fingerprint(),
         "feature_names": None if names is None else list(names),
+        "growth": None if growth is None else {"order": growth.order, "split": split},
         "map": type(problem.linear_map).__name__ if with_data else None,
     }
     write_archive(file, _KIND, header, arrays)
@@ -67,7 +71,6 @@ def read(file: Path, like: LeastSquares | None) -> dict[str, Any]:
         table = tuple(arrays[name] for name in ("data", "indices", "indptr"))
         rows, d = len(arrays["times"]), int(header["shape"][1])
         ends = np.concatenate([[0], arrays["boundary_ends"]])
-        growth = GrowthTimes(arrays["t_plus"], arrays["t_minus"]) if "t_plus" in arrays else None
         return {
             "problem": problem,
             "times": arrays["times"],
@@ -80,8 +83,18 @@ def read(file: Path, like: LeastSquares | None) -> dict[str, Any]:
             "valid_until": float(arrays["valid_until"]),
             "certificate": Certificate.of_record(header["certificate"]),
             "status": Status[header["status"]],
-            "growth_times": growth,
+            "growth_times": _growth(header["growth"], arrays),
         }
+
+
+def _growth(record: dict[str, Any] | None, arrays: dict[str, ndarray]) -> Growth | None:
+    """Return the growth that was given to the path; None for the default."""
+    if record is None:
+        return None
+    prefix = "split."
+    fields = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    split = split_of_record(record["split"], fields)
+    return Growth(arrays["t_plus"], arrays["t_minus"], record["order"], split)
 
 
 def _problem(header: dict[str, Any], arrays: dict[str, ndarray]) -> LeastSquares | None:

@@ -8,6 +8,7 @@ this module gives it room, takes its rows and settles ties.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -16,15 +17,12 @@ from numpy import ndarray
 from implicitbias._core.arrays import as_float
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.status import Status
-from implicitbias.limits import _walk_kernels as kernels
-from implicitbias.limits._column_kernels import storage
-from implicitbias.limits._entropy_split import Split, entropy_split
-from implicitbias.limits._growth_times import GrowthTimes, unit_times
-from implicitbias.limits._hit_kernels import Watch
-from implicitbias.limits._qr_kernels import Factors, Pool
+from implicitbias.limits import _path_kernels as kernels
+from implicitbias.limits._canonical_split import Split, canonical_split
+from implicitbias.limits._path_tables import PathTables
+from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
-EPSILON = float(np.finfo(np.float64).eps)
 _ROWS = 64
 
 
@@ -44,63 +42,42 @@ class Saddle:
 class Walk:
     """The walk in progress: `saddles` grows by one row a jump until `status` is set."""
 
-    def __init__(
-        self, problem: LeastSquares, start: Float64[ndarray, " d"], growth: GrowthTimes | None = None
-    ) -> None:
-        n, d = problem.shape
+    def __init__(self, problem: LeastSquares, start: Float64[ndarray, " d"], growth: Growth) -> None:
         self.problem, self.start, self.growth = problem, start, growth
-        times = growth or unit_times(d)
-        self.q = times.at_signs(start)
+        self.q = growth.at_signs(start)
         self.saddles: list[Saddle] = []
         self.status: Status | None = None
         self._basic: Int64[ndarray, " k"] | None = None
-        # A column of zeros never hits; it is here only where the start has a coefficient on it, which then stays.
-        norms = np.where(problem.column_norms > 0.0, problem.column_norms, 1.0)
-        words = np.random.default_rng(0).integers(1, 2**63, size=d, dtype=np.uint64)
-        rounding = 16 * EPSILON * np.sqrt(n)
-        y = np.ascontiguousarray(problem.y)
-        self._data = kernels.Data(
-            storage(problem.columns), y, norms, -times.minus, times.plus, rounding, words
-        )
-        self._state = kernels.State(
-            r=y.copy(),
-            nu=np.zeros(n),
-            slot=np.full(d, -1),
-            watch=_new_watch(self.q, n),
-            hits=np.empty(d, dtype=np.int64),
-            visited=np.zeros(0, dtype=np.uint64),
-            counts=np.array([0, 0, -1]),
-            clock=np.zeros(2),
-        )
-        self._pool, self._factors = _new_pool(0, n), _new_factors(0, n)
+        self._tables = PathTables(problem, growth, self.q)
 
     @property
     def next_time(self) -> float:
         """When the next jump would be; inf where the path is complete."""
-        return float(self._state.clock[1])
+        return float(self._tables.path.clock[kernels.NEXT])
 
     @property
     def nu(self) -> Float64[ndarray, " n"]:
         """The dual variable at the last jump."""
-        return self._state.nu.copy()
+        return self._tables.vectors.nu.copy()
 
     def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool] | None) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
         step, found = 0.0, self._open()
         latest = np.inf if t_max is None else as_float(t_max)
         most = 1 if on_saddle or max_jumps is not None else _ROWS
-        rows_before_jumps = 0
+        rows_before_jumps, compiled = (
+            0,
+            cast(Callable[..., Any], kernels.walk),
+        )  # numba types it by its Python form
         while self.status is None:
-            rows = self._make_room(found, most)
-            settled, filled, step, found = kernels.walk(
-                self._data, self._state, self._pool, self._factors, rows, step, found, latest
-            )
+            rows = self._tables.rows(found, most)
+            settled, step, found = compiled(*self._tables.all(), rows, step, found, latest)
             if not settled:
                 raise ImplicitBiasError(
                     "signed least squares did not settle: its columns are too close to dependent for float64; "
                     "scale the columns of X to norm 1, or drop near-duplicates"
                 )
-            fresh = [self._record(rows, row) for row in range(filled)]
+            fresh = [self._record(rows, row) for row in range(self._tables.count(kernels.WRITTEN))]
             asked = any(fresh) and on_saddle is not None and on_saddle()
             rows_before_jumps = rows_before_jumps or len(self.saddles)
             if np.isinf(step):
@@ -120,13 +97,19 @@ class Walk:
             loss = float(residual @ residual) / (2 * len(residual))
             point = Split(support, self.start[support], unique=True, resolved=True)
             self.saddles.append(Saddle(0.0, point, support, self.nu, loss, True, np.nan))
-            self._state.hits[: len(support)] = np.where(self.start[support] > 0.0, support, -1 - support)
+            self._tables.path.places[kernels.HITS, : len(support)] = np.where(
+                self.start[support] > 0.0, support, -1 - support
+            )
         return len(support)
 
     def _record(self, rows: kernels.Rows, row: int) -> bool:
         """Append a saddle; False where only rounding separates it from the last one."""
-        k, count, idle_count = rows.sizes[row].tolist()
-        time, squares, worst = rows.numbers[row].tolist()
+        k, count, idle_count = (
+            int(rows.sizes[row, what]) for what in (kernels.SUPPORT, kernels.BOUNDARY, kernels.IDLE)
+        )
+        time, squares, worst = (
+            float(rows.numbers[row, what]) for what in (kernels.TIME, kernels.SQUARES, kernels.WORST)
+        )
         order = np.argsort(rows.support[row, :k])
         support, values = rows.support[row, :k][order], rows.values[row, :k][order]
         if self._basic is not None and np.array_equal(support, self._basic):
@@ -147,71 +130,19 @@ class Walk:
         return True
 
     def _split(self, support: Int64[ndarray, " k"], values: Float64[ndarray, " k"]) -> Split:
-        """The canonical split; it is known for the symmetric two-layer networks only, whose growth times are 1."""
-        count = self._state.counts[1]
+        """Return the split that the network takes, where its growth knows it."""
+        pool, count = self._tables.pool, self._tables.count(kernels.POOLED)
         signs = np.zeros(self.problem.shape[1])
-        signs[self._pool.owner[:count]] = self._pool.signs[:count]
-        return entropy_split(
-            self.problem, self.start, signs, (support, values), self._idle(), known=self.growth is None
+        signs[pool.places[kernels.OWNER, :count]] = pool.numbers[kernels.SIGN, :count]
+        return canonical_split(
+            self.problem, self.start, signs, (support, values), self._idle(), self.growth.split
         )
 
     def _idle(self) -> Int64[ndarray, " m"]:
         """Boundary coordinates with neither coefficient nor gradient at the present saddle."""
-        pool, count = self._pool, self._state.counts[1]
-        return np.sort(pool.owner[:count][(pool.place[:count] < 0) & (pool.speeds[:count] == 0.0)])
-
-    def _make_room(self, arriving: int, count: int) -> kernels.Rows:
-        """Room for the columns that arrive, as many factor columns as can be independent, and `count` jumps."""
-        n, d = self.problem.shape
-        needed, jumps = int(self._state.counts[1]) + arriving, int(self._state.counts[2]) + 1 + count
-        if needed > len(self._pool.owner):
-            fresh = _new_pool(max(16, 2 * needed), n)
-            self._pool = Pool(*(_enlarged(old, new) for old, new in zip(self._pool, fresh, strict=True)))
-        if min(needed, n, d) > len(self._factors.w):
-            self._factors = _grown(self._factors, _new_factors(min(max(16, 2 * needed), n, d), n))
-        if jumps >= len(self._state.visited):
-            visited = _enlarged(self._state.visited, np.zeros(2 * jumps, dtype=np.uint64))
-            self._state = self._state._replace(visited=visited)
-        width, boundary = len(self._factors.w), len(self._pool.owner)
-        return kernels.Rows(
-            numbers=np.empty((count, 3)),
-            sizes=np.empty((count, 3), dtype=np.int64),
-            nu=np.empty((count, n)),
-            support=np.empty((count, width), dtype=np.int64),
-            values=np.empty((count, width)),
-            boundary=np.empty((count, boundary), dtype=np.int64),
-        )
-
-
-def _new_watch(q: Float64[ndarray, " d"], n: int) -> Watch:
-    """As if every column had been recomputed: the first thing is a look at all."""
-    d = len(q)
-    drift, seen = np.zeros(n), np.zeros(n)
-    near, near_s, near_c = np.empty(d, dtype=np.int64), np.empty(d), np.empty(d)
-    return Watch(q.copy(), np.zeros(d), drift, seen, near, near_s, near_c, np.array([d, 0]))
-
-
-def _new_pool(size: int, n: int) -> Pool:
-    whole = np.zeros(size, dtype=np.int64)
-    return Pool(np.empty((size, n)), whole, np.empty(size), np.empty(size), np.empty(size), whole.copy())
-
-
-def _new_factors(size: int, n: int) -> Factors:
-    member = np.zeros(size, dtype=np.int64)
-    return Factors(np.empty((size, n)), np.zeros((size, size)), np.empty(size), member, np.empty(size))
-
-
-def _enlarged(old: ndarray, new: ndarray) -> ndarray:
-    new[: len(old)] = old
-    return new
-
-
-def _grown(old: Factors, new: Factors) -> Factors:
-    size = len(old.w)
-    new.R[:size, :size] = old.R
-    for name in ("Q", "Qy", "member", "w"):
-        _enlarged(getattr(old, name), getattr(new, name))
-    return new
+        pool, count = self._tables.pool, self._tables.count(kernels.POOLED)
+        resting = (pool.places[kernels.FACTOR, :count] < 0) & (pool.numbers[kernels.INWARD, :count] == 0.0)
+        return np.sort(pool.places[kernels.OWNER, :count][resting])
 
 
 def _same_point(first: Split, second: Split) -> bool:

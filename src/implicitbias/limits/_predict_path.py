@@ -14,10 +14,11 @@ from implicitbias._core.arrays import as_float, frozen
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
-from implicitbias.limits._growth_times import checked_growth_times, refuse_barred
+from implicitbias.limits._growth_times import refuse_barred
 from implicitbias.limits._min_l1 import TOLERANCE, End, min_l1_certificate, relative_gradient
 from implicitbias.limits._path_walk import Saddle, Walk
 from implicitbias.limits._saddle_path import SaddlePath
+from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
 # The reciprocal of a start's entries weighs the split of dependent columns.
@@ -79,16 +80,18 @@ def saddle_path(
     Args:
         problem: a `LeastSquares` problem, any n and d, any rank; dense, memory-mapped or sparse.
         start: (d,) pretrained start, None for zero. The first saddle is then the refit on its signs, at t = 0.
-        growth_times: (t_plus, t_minus), numbers or (d,) arrays, inf where a coordinate never takes a sign: the
-            thresholds of s are then t_plus and -t_minus, as in other diagonal networks; `G.growth_times(direction)`
-            of a parametrization computes them, and says what slow time means there. None for 1 and 1, those of
-            w = u * v. Which split dependent columns take is known for None only.
+        growth_times: the `Growth` of another diagonal network, `G.growth_times(direction)`: its thresholds of s, which
+            are t_plus and -t_minus, the split of dependent columns and the unit of slow time. A pair
+            (t_plus, t_minus) of numbers or (d,) arrays (inf where a coordinate never takes a sign) is taken as well;
+            the network is then unknown, and with it the split. None for w = u * v from u = sqrt(2) alpha, v = 0,
+            whose thresholds are 1.
         max_jumps: stop after so many jumps; the refit of a start is not counted.
         t_max: stop before the first jump after this slow time.
         on_jump: called with a `Jump` after each one; a true return value stops the walk.
 
     Returns:
-        A `SaddlePath`. Its times are slow times: flow time divided by ln(1/alpha).
+        A `SaddlePath`. Its times are slow times: flow time divided by ln(1/alpha) for w = u * v, and by the unit that
+        `path.growth` names for others.
 
     Raises:
         InputError: a start of the wrong length or with NaN, growth times that are not positive or bar the start, a
@@ -120,11 +123,11 @@ def saddle_path(
     _refuse_negative("t_max", t_max)
     if on_jump is not None and not callable(on_jump):
         raise InputError(f"on_jump is a {type(on_jump).__name__}, a function of a Jump is expected")
-    growth = checked_growth_times(growth_times, len(w0))
+    growth = Growth.of(growth_times, len(w0))
     refuse_barred(w0, growth)
     walk = Walk(problem, w0, growth)
     walk.run(max_jumps, t_max, None if on_jump is None else lambda: _tell(walk.saddles, on_jump))
-    return _as_path(walk)
+    return _as_path(walk, None if growth_times is None else growth)
 
 
 def _refuse_negative(name: str, value: Any, whole: bool = False) -> None:
@@ -145,7 +148,7 @@ def _tell(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:
     return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.point.indices))))
 
 
-def _as_path(walk: Walk) -> SaddlePath:
+def _as_path(walk: Walk, growth: Growth | None) -> SaddlePath:
     rows, complete = walk.saddles, walk.status is Status.CONVERGED
     table = _table(rows, walk.problem.shape[1])
     certificate = _certificate(walk, table[[-1]].toarray()[0], complete)
@@ -160,7 +163,7 @@ def _as_path(walk: Walk) -> SaddlePath:
     end = np.inf if complete else walk.next_time
     return SaddlePath(
         problem=walk.problem,
-        growth_times=walk.growth,
+        growth_times=growth,
         times=frozen(np.array([row.time for row in rows])),
         coefficients_sparse=table,
         nu=frozen(np.array([row.nu for row in rows])),

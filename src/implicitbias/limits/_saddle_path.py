@@ -14,8 +14,8 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import ImplicitBiasError, InputError
 from implicitbias._core.status import Status
-from implicitbias.limits._growth_times import GrowthTimes, unit_times
 from implicitbias.limits._limit import Limit
+from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
 
@@ -23,7 +23,8 @@ from implicitbias.problems import LeastSquares
 class SaddlePath:
     r"""The piecewise-constant limit $\tilde w(t) = \lim_{\alpha \to 0} w^\alpha(t \ln(1/\alpha))$, saddle by saddle.
 
-    `t` is slow time throughout: flow time divided by $\ln(1/\alpha)$. Row k of every array is the saddle that is
+    `t` is slow time throughout; `path.growth` names its unit, which is $\ln(1/\alpha)$ for networks of two layers, and
+    converts it to flow time. Row k of every array is the saddle that is
     reached at `times[k]` and left at `times[k + 1]`; row 0 is the start.
 
     Attributes:
@@ -35,14 +36,16 @@ class SaddlePath:
         losses: (k+1,) L at each saddle.
         boundary_sets: k+1 arrays of coordinates with |s_i| = 1 at the jump time (they may have w_i = 0).
         unique: (k+1,) whether the saddle's coefficients are unique; where not, they are the canonical split:
-            of all sign-feasible w with that fit, the flow tends to the one of least sum |w_i| ln |w_i|.
+            of all sign-feasible w with that fit, the one that the flow tends to (least sum |w_i| ln |w_i| for the
+            default network; `growth.split` in general).
         strictly_complementary: (k+1,) no i with |s_i| = 1 and w_i = grad_i = 0: there the flow approaches the
             saddle exponentially fast in ln(1/alpha), elsewhere like its inverse. (Row 0 of a pretrained start is the
             start itself, no saddle; its flags are true.)
         valid_until: the path is known on [0, valid_until): inf for a complete path.
         certificate: optimality of every saddle, and of the last point as the least l1 norm.
         status: how the walk ended.
-        growth_times: (t_plus, t_minus), each (d,), the thresholds of s; None where they are 1.
+        growth_times: the `Growth` of the network that was given; None for the default, $w = u \odot v$ from
+            $u_0 = \sqrt2 \alpha$, $v_0 = 0$, whose thresholds are 1. `growth` is the same, and never None.
         feature_names: column names of a DataFrame, else None.
 
     Reference:
@@ -70,7 +73,12 @@ class SaddlePath:
     valid_until: float
     certificate: Certificate
     status: Status
-    growth_times: GrowthTimes | None = None
+    growth_times: Growth | None = None
+
+    @property
+    def growth(self) -> Growth:
+        """The growth of the network: thresholds, split, and the unit and name of slow time."""
+        return Growth.product(self.problem.shape[1]) if self.growth_times is None else self.growth_times
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
@@ -90,11 +98,11 @@ class SaddlePath:
     @cached_property
     def dual(self) -> Float64[ndarray, "k d"]:
         """(k+1, d) s at the jump times, in [-1, 1] or [-t_minus, t_plus]; exactly there on the boundary sets."""
-        times = self.growth_times or unit_times(self.problem.shape[1])
-        s = times.at_signs(self.coefficients[0]) + self.problem.columns.correlate(self.nu)
+        times = self.growth
+        s = times.at_signs(self.coefficients[0]) + self.problem.linear_map.rmatvec(self.nu)
         for row, boundary in zip(s, self.boundary_sets, strict=True):
             row[boundary] = times.at_signs(row)[boundary]
-        return frozen(np.clip(s, -times.minus, times.plus))
+        return frozen(np.clip(s, -times.t_minus, times.t_plus))
 
     @cached_property
     def limit(self) -> Limit:
@@ -188,9 +196,7 @@ class SaddlePath:
                 "status": self.status.name,
                 "certificate_holds": int(self.certificate.holds),
                 "certificate_gap": np.nan if self.certificate.gap is None else self.certificate.gap,
-                "time_unit": "slow time: flow time / ln(1/alpha)"
-                if self.growth_times is None
-                else "slow time, in the unit of the growth times",
+                "time_unit": self.growth.time_unit,
             },
         )
 

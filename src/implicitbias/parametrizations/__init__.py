@@ -1,19 +1,52 @@
-"""Parametrizations: maps theta -> w and the geometry that they make.
+"""Parametrizations: maps theta -> w and the geometry that they make. What needs JAX is loaded late.
 
 To add one, write `_name.py` with a subclass of `Parametrization` (of `Diagonal` where w_i depends on the i-th entries
 of theta only, of `FactoredMatrix` for products of matrices) and list it here, in the public names and in
 `tests/laws/registry.py`.
 """
 
-from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
-from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
-from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
-from implicitbias.parametrizations._diagonal import TwoLayerDiagonal as TwoLayerDiagonal
-from implicitbias.parametrizations._exponential_chart import ExponentialChart as ExponentialChart
-from implicitbias.parametrizations._factored_matrix import FactoredMatrix as FactoredMatrix
-from implicitbias.parametrizations._featurewise import Featurewise as Featurewise
-from implicitbias.parametrizations._hadamard import HadamardProduct as HadamardProduct
-from implicitbias.parametrizations._matrix_difference import MatrixDifference as MatrixDifference
-from implicitbias.parametrizations._matrix_product import MatrixProduct as MatrixProduct
-from implicitbias.parametrizations._parametrization import Parametrization as Parametrization
-from implicitbias.parametrizations._square_difference import SquareDifference as SquareDifference
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from implicitbias.parametrizations._growth import Growth as Growth
+from implicitbias.parametrizations._split_rules import EntropySplit as EntropySplit
+from implicitbias.parametrizations._split_rules import PowerSplit as PowerSplit
+from implicitbias.parametrizations._split_rules import SplitObjective as SplitObjective
+from implicitbias.parametrizations._split_rules import SplitRule as SplitRule
+from implicitbias.parametrizations._split_rules import split_of_record as split_of_record
+from implicitbias.parametrizations._split_rules import split_record as split_record
+
+if TYPE_CHECKING:
+    from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
+    from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
+    from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
+    from implicitbias.parametrizations._diagonal import TwoLayerDiagonal as TwoLayerDiagonal
+    from implicitbias.parametrizations._exponential_chart import ExponentialChart as ExponentialChart
+    from implicitbias.parametrizations._factored_matrix import FactoredMatrix as FactoredMatrix
+    from implicitbias.parametrizations._featurewise import Featurewise as Featurewise
+    from implicitbias.parametrizations._hadamard import HadamardProduct as HadamardProduct
+    from implicitbias.parametrizations._matrix_difference import MatrixDifference as MatrixDifference
+    from implicitbias.parametrizations._matrix_product import MatrixProduct as MatrixProduct
+    from implicitbias.parametrizations._parametrization import Parametrization as Parametrization
+    from implicitbias.parametrizations._square_difference import SquareDifference as SquareDifference
+
+_LATE = {
+    "_coordinatewise": ("Coordinatewise",),
+    "_deep_diagonal": ("DeepDiagonal",),
+    "_diagonal": ("Diagonal", "TwoLayerDiagonal"),
+    "_exponential_chart": ("ExponentialChart",),
+    "_factored_matrix": ("FactoredMatrix",),
+    "_featurewise": ("Featurewise",),
+    "_hadamard": ("HadamardProduct",),
+    "_matrix_difference": ("MatrixDifference",),
+    "_matrix_product": ("MatrixProduct",),
+    "_parametrization": ("Parametrization",),
+    "_square_difference": ("SquareDifference",),
+}
+_HOME = {name: module for module, names in _LATE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -11,8 +11,9 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._diagonal import Diagonal
-from implicitbias.parametrizations._growth_times import GrowthTimes, product_times
-from implicitbias.parametrizations._hadamard import product_entropy, product_growth
+from implicitbias.parametrizations._growth import Growth
+from implicitbias.parametrizations._growth_times import deep_growth, product_growth
+from implicitbias.parametrizations._hadamard import product_entropy
 from implicitbias.parametrizations._leaves import equal_leaves
 from implicitbias.potentials import Potential
 
@@ -74,12 +75,14 @@ class DeepDiagonal(Diagonal):
             return product_entropy(*layers)
         return super().potential(theta0)
 
-    def growth_times(self, direction: Any) -> GrowthTimes:
-        r"""At depth 2 those of `HadamardProduct`, in units of ln(1/scale); deeper in units of $\mathrm{scale}^{2-D}$.
+    def growth_times(self, direction: Any) -> Growth:
+        r"""Return the thresholds: at depth 2 those of `HadamardProduct`, deeper in units of $\mathrm{scale}^{2-D}$.
 
         Let c be the smallest $|a_j|$ with the sign of the product of the layers, $\mu_j^2 = a_j^2 - c^2$ for the other
         layers: $t^\pm = \int_{\pm c}^\infty \prod_j (x^2 + \mu_j^2)^{-1/2} dx$. Where two layers tie for the smallest
         the coordinate never changes sign, and the time to the other one is inf.
+
+        The split among dependent columns is `EntropySplit` at depth 2 and `PowerSplit` for deeper networks.
 
         Raises:
             InputError: two layers vanish in some coordinate, or sizes whose times leave float64.
@@ -91,7 +94,7 @@ class DeepDiagonal(Diagonal):
             ([1.570796, inf], [1.570796, 1.0])
         """
         layers = self.checked(direction, "direction")
-        return product_growth(*layers) if self.depth == 2 else product_times(np.stack(layers))
+        return product_growth(*layers) if self.depth == 2 else deep_growth(np.stack(layers))
 
 
 def _product(layers: Any) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 from implicitbias._core.errors import InputError
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias.parametrizations._exponential_chart import ExponentialChart
-from implicitbias.parametrizations._growth_times import GrowthTimes
+from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._parametrization import Parametrization
 
 
@@ -29,8 +29,8 @@ class Diagonal(Parametrization):
         """Return $X \\operatorname{diag}(m) Z^\\top$ (n, m) with the `metric` m, on JAX arrays."""
         return linear.gram(self.metric(theta), other)
 
-    def growth_times(self, direction: Any) -> GrowthTimes:
-        r"""How long each coordinate takes to grow from theta0 = scale * direction as scale -> 0.
+    def growth_times(self, direction: Any) -> Growth:
+        r"""Return how the coordinates grow from theta0 = scale * direction as scale -> 0.
 
         Under a constant force $-\partial_i L = f$ the coordinate $w_i$ becomes visible at the slow time $t_i^+ / f$, as
         a positive number, where f > 0, and at $t_i^- / |f|$, as a negative one, where f < 0. With these thresholds
@@ -40,9 +40,10 @@ class Diagonal(Parametrization):
             direction: shaped as theta.
 
         Returns:
-            (t_plus, t_minus): two read-only arrays shaped as w, in slow time: $t / \ln(1/\mathrm{scale})$ for maps of
-            second order at 0, $t \cdot \mathrm{scale}^{D-2}$ for those of order D >= 3; inf where w_i can never take
-            that sign.
+            A `Growth`: the thresholds t_plus and t_minus, shaped as w, in slow time, which is
+            $t / \ln(1/\mathrm{scale})$ for maps of second order at 0 and $t \cdot \mathrm{scale}^{D-2}$ for those of
+            order D >= 3 (inf where w_i can never take that sign); the split among dependent columns, where it is known;
+            and the conversion of slow time to flow time. It unpacks as `t_plus, t_minus`.
 
         Raises:
             InputError: no growth times are known for this map, or a coordinate that never moves from this direction.

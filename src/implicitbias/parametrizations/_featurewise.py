@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._diagonal import Diagonal
-from implicitbias.parametrizations._growth_times import GrowthTimes
+from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._leaves import leaf
 
 Row = Callable[[jax.Array], Any]
@@ -98,11 +97,12 @@ class Featurewise(Diagonal):
         """$\\lVert \\nabla k_i(\\theta_i) \\rVert^2$, the diagonal of $J J^\\top$, on a JAX array."""
         return self._by_function(theta, lambda k: lambda row: jnp.sum(jax.grad(k)(row) ** 2))
 
-    def growth_times(self, direction: Any) -> GrowthTimes:
-        r"""$t_i^\pm = \pm 1/\lambda_i^\pm$, $\lambda_i^\pm$ the extreme eigenvalues of the Hessian of k_i at 0.
+    def growth_times(self, direction: Any) -> Growth:
+        r"""Return $t_i^\pm = \pm 1/\lambda_i^\pm$, $\lambda_i^\pm$ the extreme eigenvalues of the Hessian of k_i at 0.
 
-        In units of ln(1/scale). That k_i is analytic, that 0 is its only critical point and that it is unbounded along
-        the two trajectories that leave 0 is assumed, not checked.
+        In units of ln(1/scale). Which split dependent columns take is not known: it depends on how k_i grows along the
+        whole trajectory that leaves 0, not on its Hessian alone. That k_i is analytic, that 0 is its only critical
+        point and that it is unbounded along the two trajectories that leave 0 is assumed, not checked.
 
         Raises:
             InputError: k_i or its gradient does not vanish at 0, an extreme eigenvalue is not simple or has the wrong
@@ -114,7 +114,7 @@ class Featurewise(Diagonal):
             growth = _growth_at_zero(k, theta.shape[1], feature)
             _refuse_orthogonal(growth, theta, rows)
             plus[rows], minus[rows] = 1.0 / growth.rates[-1], -1.0 / growth.rates[0]
-        return frozen(plus), frozen(minus)
+        return Growth(plus, minus, order=2)
 
     @property
     def _d(self) -> int:

@@ -1,17 +1,15 @@
 r"""Growth times: how long a coordinate takes to grow from nothing under a force of 1, to either sign.
 
-`Diagonal.growth_times` says what they are; here are the forms that several maps share.
+`Diagonal.growth_times` says what they are. This file has the formulas that several maps share, on NumPy arrays.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
-
-GrowthTimes = tuple[Float64[ndarray, "..."], Float64[ndarray, "..."]]
-"""(t_plus, t_minus), shaped as w."""
+from implicitbias.parametrizations._growth import Growth
+from implicitbias.parametrizations._split_rules import EntropySplit, PowerSplit
 
 # The trapezoidal rule in ln t: the integrand is analytic for |Im ln t| < pi, so that the error of a spacing h is about
 # exp(-2 pi^2 / h) = 4e-22, and 1e-16 at depth 20, from which on it shrinks with the depth; each tail stops where it has
@@ -23,16 +21,37 @@ _CHUNK = 4096
 _WIDEST = 280.0
 
 
-def two_sided(
-    time: float, upwards: Bool[ndarray, "..."], downwards: Bool[ndarray, "..."], reason: str
-) -> GrowthTimes:
-    """`time` to the signs that a coordinate can take, inf to the others; refused where it can take neither."""
-    refuse_rest(~(upwards | downwards), reason)
-    return frozen(np.where(upwards, time, np.inf)), frozen(np.where(downwards, time, np.inf))
+def two_layer_growth(p: Float64[ndarray, "..."], q: Float64[ndarray, "..."], rate: int, rest: str) -> Growth:
+    r"""Return the growth of $w = \kappa (p^2 - q^2)$ where $p = p_0 e^{c z}$, $q = q_0 e^{-c z}$, $z = -\int \nabla L$.
+
+    From $(p_0, q_0) = \alpha (p, q)$ a positive coordinate is $\kappa p^2 e^{2 c z - 2 \ln(1/\alpha)}$: visible at
+    $z = \ln(1/\alpha) / c$, with $m^+ = \kappa p^2$; a negative one has $m^- = \kappa q^2$.
+
+    Args:
+        p: what grows under a positive force, in the direction of the start; 0 where w never becomes positive.
+        q: the same for negative values.
+        rate: the number c, which is $2 \kappa$.
+        rest: what it means for the parameters that p = q = 0.
+
+    Raises:
+        InputError: p = q = 0 in some coordinate.
+    """
+    upwards, downwards = p != 0.0, q != 0.0
+    refuse_rest(~(upwards | downwards), rest)
+    plus, minus = np.where(upwards, 1.0 / rate, np.inf), np.where(downwards, 1.0 / rate, np.inf)
+    with np.errstate(divide="ignore"):  # ln 0 = -inf is the weight of a sign that is never taken
+        weights = [np.log(rate / 2) + 2.0 * np.log(np.abs(size)) for size in (p, q)]
+    return Growth(plus, minus, 2, EntropySplit(*weights))
+
+
+def product_growth(u: Float64[ndarray, "..."], v: Float64[ndarray, "..."]) -> Growth:
+    """Return the growth of u * v: (u + v) / sqrt2 grows under a positive force and (u - v) / sqrt2 under a negative."""
+    root = np.sqrt(2.0)
+    return two_layer_growth((u + v) / root, (u - v) / root, 1, "u = v = 0")
 
 
 def refuse_rest(resting: Bool[ndarray, "..."], reason: str) -> None:
-    """Coordinates at a critical point of the map never move, whatever the loss."""
+    """Raise an `InputError` for coordinates at a critical point of the map, which never move, whatever the loss."""
     places = np.argwhere(resting)
     if len(places):
         raise InputError(
@@ -42,8 +61,8 @@ def refuse_rest(resting: Bool[ndarray, "..."], reason: str) -> None:
         )
 
 
-def product_times(layers: Float64[ndarray, "..."]) -> GrowthTimes:
-    r"""Growth times of $\prod_j a_j$ for three layers or more, the rows of `layers`.
+def deep_growth(layers: Float64[ndarray, "..."]) -> Growth:
+    r"""Return the growth of $\prod_j a_j$ for three layers or more, the rows of `layers`.
 
     Let $c$ be the smallest size with the sign of the product, $\mu_j^2 = a_j^2 - c^2$ for the other layers. Then
     $t^\pm = T(\pm c)$ with $T(c) = \int_c^\infty \prod_j (x^2 + \mu_j^2)^{-1/2} dx$, where $x$ is the layer that
@@ -67,7 +86,7 @@ def product_times(layers: Float64[ndarray, "..."]) -> GrowthTimes:
     _refuse_range(np.append(same, other[apart]))
     positive = np.prod(np.sign(layers), axis=0).ravel() >= 0.0
     plus, minus = np.where(positive, same, other), np.where(positive, other, same)
-    return frozen(plus.reshape(shape)), frozen(minus.reshape(shape))
+    return Growth(plus.reshape(shape), minus.reshape(shape), len(layers), PowerSplit(len(layers)))
 
 
 def _integral(logs: Float64[ndarray, "d depth"]) -> Float64[ndarray, " d"]:

@@ -11,7 +11,8 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._diagonal import TwoLayerDiagonal
 from implicitbias.parametrizations._exponential_chart import ExponentialChart, chart_of_rotation
-from implicitbias.parametrizations._growth_times import GrowthTimes, two_sided
+from implicitbias.parametrizations._growth import Growth
+from implicitbias.parametrizations._growth_times import product_growth
 from implicitbias.parametrizations._leaves import equal_leaves
 from implicitbias.potentials import HyperbolicEntropy
 
@@ -65,18 +66,15 @@ class HadamardProduct(TwoLayerDiagonal):
         """The gradient flow with weight decay in closed form, from $-\\int \\nabla L$ and $\\lambda t$."""
         return chart_of_rotation(*self.checked(theta0, "theta0"))
 
-    def growth_times(self, direction: Any) -> GrowthTimes:
-        """1 and 1, in units of ln(1/scale); inf to the sign that u = v or u = -v excludes.
+    def growth_times(self, direction: Any) -> Growth:
+        """Return the thresholds 1 and 1, in units of ln(1/scale); inf for the sign that u = v or u = -v excludes.
+
+        The split among dependent columns is `EntropySplit` with $m^\\pm = (u \\pm v)^2 / 4$.
 
         Raises:
             InputError: u = v = 0 in some coordinate.
         """
         return product_growth(*self.checked(direction, "direction"))
-
-
-def product_growth(u: ndarray, v: ndarray) -> GrowthTimes:
-    """Growth times of u * v from (u, v): (u + v) grows under a positive force, (u - v) under a negative one."""
-    return two_sided(1.0, u != -v, u != v, "u = v = 0")
 
 
 def product_entropy(u: ndarray, v: ndarray) -> HyperbolicEntropy:

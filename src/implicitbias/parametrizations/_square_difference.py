@@ -9,7 +9,8 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._diagonal import TwoLayerDiagonal
 from implicitbias.parametrizations._exponential_chart import ExponentialChart, chart_of_sizes
-from implicitbias.parametrizations._growth_times import GrowthTimes, two_sided
+from implicitbias.parametrizations._growth import Growth
+from implicitbias.parametrizations._growth_times import two_layer_growth
 from implicitbias.parametrizations._leaves import equal_leaves
 from implicitbias.potentials import HyperbolicEntropy, Potential
 
@@ -67,11 +68,13 @@ class SquareDifference(TwoLayerDiagonal):
         """The gradient flow with weight decay in closed form, from $-\\int \\nabla L$ and $\\lambda t$."""
         return chart_of_sizes(*self.checked(theta0, "theta0"))
 
-    def growth_times(self, direction: Any) -> GrowthTimes:
-        """1/2 and 1/2, in units of ln(1/scale); inf to the positive side where u = 0, to the negative where v = 0.
+    def growth_times(self, direction: Any) -> Growth:
+        """Return the thresholds 1/2 and 1/2, in units of ln(1/scale); t_plus is inf where u = 0, t_minus where v = 0.
+
+        The split among dependent columns is `EntropySplit` with $m^+ = u^2$ and $m^- = v^2$.
 
         Raises:
             InputError: u = v = 0 in some coordinate.
         """
         u, v = self.checked(direction, "direction")
-        return two_sided(0.5, u != 0.0, v != 0.0, "u = v = 0")
+        return two_layer_growth(u, v, 2, "u = v = 0")

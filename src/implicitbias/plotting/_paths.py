@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from implicitbias.limits import SaddlePath
-from implicitbias.plotting._style import COLOURS, QUIET, SLOW_TIME, label_lines, new_figure, plain
+from implicitbias.plotting._style import COLOURS, QUIET, label_lines, new_figure, plain
 
 _NAMED = 8
 
@@ -38,10 +38,8 @@ class PathPicture(NamedTuple):
     def of_path(cls, path: SaddlePath) -> "PathPicture":
         """Return the picture of a path."""
         title = _title(path.problem.shape[0], path.coefficients, path.certificate.holds)
-        # The unit of growth times depends on the map.
-        label = SLOW_TIME if path.growth_times is None else "slow time"
         numbers = (path.times, path.coefficients, path.losses)
-        return cls(*numbers, path.feature_names, path.valid_until, title, label)
+        return cls(*numbers, path.feature_names, path.valid_until, title, path.growth.label)
 
     @classmethod
     def of_dataset(cls, data: Any) -> "PathPicture":

@@ -10,7 +10,6 @@ from implicitbias.plotting._text import middle
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#5F6B6D")
 QUIET = "#B8BEC2"
 _LETTERS = 28
-SLOW_TIME = r"slow time  $t \,/\, \ln(1/\alpha)$"
 
 
 def new_figure(rows: int, columns: int = 1, height: float = 3.0, width: float = 8.0) -> tuple[Figure, Any]:

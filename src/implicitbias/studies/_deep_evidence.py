@@ -83,7 +83,7 @@ def simulated(path: SaddlePath, network: Network, progress: Progress) -> Growths
 def predicted(setting: Setting) -> SaddlePath:
     """Return the path of a setting, from the growth times of its direction."""
     network = setting.network
-    return saddle_path(setting.problem(), growth_times=network.G.growth_times(network.direction))
+    return saddle_path(setting.problem(), growth_times=network.growth)
 
 
 def deep_dataset(path: SaddlePath, network: Network, growths: Growths) -> Any:
@@ -106,14 +106,14 @@ def deep_dataset(path: SaddlePath, network: Network, growths: Growths) -> Any:
         "end_l1_norm": float(np.sum(np.abs(path.coefficients[-1]))),
         "least_l1_norm": least_norm(path, plain=True),
     }
-    data = path_dataset(path, network.time_label).assign(
+    data = path_dataset(path).assign(
         t_plus=("feature", plus),
         t_minus=("feature", minus),
         force=(("jump", "feature"), np.array([path.problem.residual(w) @ path.problem.X for w in path.coefficients])),
     )  # fmt: skip
     data = data.assign(sweep_variables(growths.sweep, exponents, shown)).assign(numbers)
     statuses = {"coarse_status": growths.coarse.statuses[0]}
-    return data.assign_attrs(statuses | {"time_unit": network.time_unit})
+    return data.assign_attrs(statuses | {"time_unit": path.growth.time_unit})
 
 
 def _loss(path: SaddlePath) -> Any:

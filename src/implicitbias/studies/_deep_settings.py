@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.parametrizations import DeepDiagonal, Diagonal, Featurewise, HadamardProduct
+from implicitbias.parametrizations import DeepDiagonal, Diagonal, Featurewise, Growth, HadamardProduct
 from implicitbias.problems import LeastSquares
 
 
@@ -23,23 +23,14 @@ class Network(NamedTuple):
     rtol: float
 
     @property
-    def time_label(self) -> str:
-        """Return what slow time is, for an axis."""
-        if self.order == 2:
-            return r"slow time  $t \,/\, \ln(1/\mathrm{scale})$"
-        power = "" if self.order == 3 else f"^{self.order - 2}"
-        return rf"slow time  $t \cdot \mathrm{{scale}}{power}$"
-
-    @property
-    def time_unit(self) -> str:
-        """Return what slow time is, in words."""
-        unit = "ln(1/scale)" if self.order == 2 else f"scale^-{self.order - 2}"
-        return f"slow time: flow time / {unit}"
+    def growth(self) -> Growth:
+        """The growth of the coordinates from the direction, which names the unit of slow time."""
+        return self.G.growth_times(self.direction)
 
     def units(self) -> Float64[ndarray, " scales"]:
         """Return the flow time of one unit of slow time at each scale."""
-        exponents = np.array(self.exponents, dtype=float)
-        return exponents * np.log(10.0) if self.order == 2 else 10.0 ** ((self.order - 2) * exponents)
+        growth, logs = self.growth, -np.array(self.exponents, dtype=float) * np.log(10.0)
+        return np.array([growth.flow_time(1.0, log_scale=log) for log in logs])
 
     def scales(self) -> Float64[ndarray, " scales"]:
         """Return 10^-e for each exponent e."""

@@ -12,7 +12,7 @@ from implicitbias.studies._data import lasso
 _INTERVALS = 12
 
 
-def path_dataset(path: SaddlePath, time_label: str) -> Any:
+def path_dataset(path: SaddlePath) -> Any:
     """Return the path as a dataset, with what was measured of it.
 
     Beside the variables of `SaddlePath.to_dataset`: `boundary` (1 where the dual is at its threshold), `kkt_residual`,
@@ -35,7 +35,7 @@ def path_dataset(path: SaddlePath, time_label: str) -> Any:
         complementarity=("jump", complementarity(path)),
         rank_excess=("jump", rank_excess(path)),
     )
-    return data.assign(numbers).assign_attrs(time_label=time_label)
+    return data.assign(numbers).assign_attrs(time_label=path.growth.label)
 
 
 def modified_norm(path: SaddlePath, w: Float64[ndarray, " d"]) -> float:

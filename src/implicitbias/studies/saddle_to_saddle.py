@@ -15,7 +15,6 @@ from implicitbias.studies._study import Study
 EXPONENTS = (3, 10, 30, 100, 300, 1000)
 """Initialisation scales: alpha = 10^-3 ... 10^-1000."""
 _DRAWN = (3, 30, 1000)
-_TIME_LABEL = r"slow time  $t \,/\, \ln(1/\alpha)$"
 
 
 class Setting(NamedTuple):
@@ -100,7 +99,7 @@ class SaddleToSaddle(Study):
         progress(0.05, f"{path.n_jumps} jumps predicted")
         sweep = simulated(path, setting.exponents, progress)
         shown = {f"alpha = 1e-{e}": i for i, e in enumerate(setting.exponents) if e in _DRAWN}
-        data = path_dataset(path, _TIME_LABEL)
+        data = path_dataset(path)
         return data.assign(lasso_dataset(path) | sweep_variables(sweep, setting.exponents, shown))
 
     def claims(self, point: str, dataset: Any) -> list[Claim]:

@@ -1,10 +1,8 @@
 """The canonical split of a fit among dependent columns: the one that the true flow takes.
 
-Where several sign-feasible w share the fit, the flow from scale alpha tends to the one that minimises
-sum |w_i| ln(|w_i| / m_i) - |w_i|. From w = 0 all m_i are equal. A coordinate that starts at w0_i != 0 has m_i = |w0_i|
-while it keeps its sign and m_i = 1 / (4 |w0_i|) once it has changed it, against m_i = 1/2 elsewhere: with
-a = alpha^2, arcsinh(w_i / a) = arcsinh(w0_i / a) + 2 x_i^T nu, and nu = nu_0 ln(1/alpha) + nu_1 + o(1). This takes
-a = alpha^2 in every coordinate, also where w0_i != 0; other scales there change the split, not the fit or the times.
+Where several sign-feasible w share the fit, the flow of vanishing initialisation tends to the minimiser of a strictly
+convex sum of functions of |w_i|, which depends on the network: `parametrizations._split_rules` derives them. This file
+finds that minimiser.
 """
 
 from typing import NamedTuple
@@ -15,15 +13,18 @@ from numpy import ndarray
 from scipy import linalg
 
 from implicitbias.limits._linear_programs import maximal_support
+from implicitbias.parametrizations import SplitObjective, SplitRule
 from implicitbias.problems import LeastSquares
 
 _RANK = 1e-12
 _STEPS = 200
+# A Newton step is never cut to less than this share of itself.
+_SHORTEST = 1e-6
 
 
 class Split(NamedTuple):
-    """Ascending indices and their values; whether the coefficients were unique, and if not, whether this is the
-    canonical choice: float64 cannot always tell which one that is.
+    """Coefficients: ascending indices, their values, whether these are unique, and if not, whether they are known to be
+    the canonical choice (the network may be unknown, and float64 cannot always tell).
     """
 
     indices: Int64[ndarray, " p"]
@@ -32,37 +33,41 @@ class Split(NamedTuple):
     resolved: bool
 
 
-def entropy_split(
+def canonical_split(
     problem: LeastSquares,
     start: Float64[ndarray, " d"],
     s: Float64[ndarray, " d"],
     basic: tuple[Int64[ndarray, " k"], Float64[ndarray, " k"]],
     idle: Int64[ndarray, " m"],
-    *,
-    known: bool = True,
+    rule: SplitRule | None,
 ) -> Split:
-    """The canonical split; the coefficients themselves where they are unique.
+    """Return the canonical split; the coefficients themselves where they are unique.
 
-    `basic` holds one minimiser; `idle` the boundary coordinates that it leaves at 0 and whose gradient vanishes. Where
-    the network is not one whose split is `known`, coefficients that are not unique come back unresolved.
+    Args:
+        problem: the problem.
+        start: (d,) the start of the path.
+        s: (d,) signs of the boundary coordinates.
+        basic: indices and values of one minimiser.
+        idle: the boundary coordinates that it leaves at 0 and whose gradient vanishes.
+        rule: which split the network takes; without one, coefficients that are not unique come back unresolved.
     """
     candidates, values = np.concatenate([basic[0], idle]), np.concatenate([basic[1], np.zeros(len(idle))])
     norms = problem.column_norms[candidates]
     norms = np.where(norms > 0.0, norms, 1.0)
-    columns = problem.columns.take(candidates) * (s[candidates] / norms)
+    columns = problem.linear_map.take(candidates) * (s[candidates] / norms)
     null = _row_and_null_space(columns)[1]
     tied = np.flatnonzero(np.max(np.abs(null), axis=1, initial=0.0) > _RANK)
     if len(tied) == 0:
         return Split(*basic, unique=True, resolved=True)
     index = candidates[tied]
-    if not known:
-        # A column of zeros keeps its start in any network; of others no more is known.
+    if rule is None:
+        # A column of zeros keeps its start in any network; nothing is known of the other columns.
         stays = problem.column_norms[candidates] == 0.0
         values[stays] = start[candidates[stays]]
         return _as_split(candidates, values, resolved=bool(np.all(stays[tied])))
     u = np.abs(values[tied]) * norms[tied]
     try:
-        share = _split_shares(columns[:, tied], u, norms[tied], _weights(start[index], s[index]))
+        share = _split_shares(columns[:, tied], u, norms[tied], (rule, index, s[index], start[index]))
     except _UnresolvedError:
         return Split(*basic, unique=False, resolved=False)
     if share is None:
@@ -85,9 +90,12 @@ def _split_shares(
     columns: Float64[ndarray, "n m"],
     u: Float64[ndarray, " m"],
     norms: Float64[ndarray, " m"],
-    weights: Float64[ndarray, " m"],
+    taken: tuple[SplitRule, ndarray, ndarray, ndarray],
 ) -> Float64[ndarray, " m"] | None:
-    """The u >= 0 of least entropy with the same fit; None where there is only one."""
+    """Return the u >= 0 with the same fit that the rule takes; None where there is only one.
+
+    `taken` holds the rule with the indices, the signs and the starts of the coordinates.
+    """
     found = maximal_support(_row_and_null_space(columns)[0], u)
     if found is None:
         raise _UnresolvedError
@@ -101,7 +109,9 @@ def _split_shares(
         return None  # within rounding of a face: nothing to split
     scale = norms[free]
     shares = np.zeros(len(u))
-    shares[free] = scale * _least_entropy(inside / scale, null / scale[:, None], weights[free])
+    rule, index, signs, start = taken
+    objective = rule.objective(index[free], signs[free], start[free])
+    shares[free] = scale * _minimiser(inside / scale, null / scale[:, None], objective)
     # Columns on the edge of dependence can carry huge coefficients, whose null space is not one of the fit's.
     fit, change = columns @ u, columns @ (shares - u)
     if np.max(np.abs(change)) > 1e-10 * np.max(np.abs(fit)) + 1e-14 * np.sum(shares):
@@ -121,24 +131,25 @@ def _row_and_null_space(
     return right[:rank], right[rank:].T
 
 
-def _weights(start: Float64[ndarray, " m"], s: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
-    size = np.abs(start)
-    with np.errstate(divide="ignore"):
-        flipped = 1.0 / (4.0 * size)
-    return np.where(size == 0.0, 0.5, np.where(start * s > 0.0, size, flipped))
-
-
-def _least_entropy(
-    w: Float64[ndarray, " m"], null: Float64[ndarray, "m k"], weights: Float64[ndarray, " m"]
+def _minimiser(
+    w: Float64[ndarray, " m"], null: Float64[ndarray, "m k"], objective: SplitObjective
 ) -> Float64[ndarray, " m"]:
-    """Newton in the null space from w > 0 for min sum w ln(w / m) - w; the fit never changes."""
+    """Return the minimiser of the objective over w + range(null), w > 0, by Newton's method; the fit never changes.
+
+    A step ends before the first coordinate vanishes, and where the slope along it has grown to the size that it had at
+    its beginning: there a convex function is no larger than it was.
+    """
     for _ in range(_STEPS):
-        # The Newton system as least squares: sqrt(w) may span many orders of magnitude, w twice as many.
-        root = np.sqrt(w)
-        step = -null @ np.linalg.lstsq(null / root[:, None], root * np.log(w / weights), rcond=None)[0]
+        # The Newton system as least squares: its scale spans half as many orders of magnitude as the curvature.
+        slope, spread = objective.slope(w), objective.spread(w)
+        step = -null @ np.linalg.lstsq(null / spread[:, None], spread * slope, rcond=None)[0]
         shrink = np.max(-step / w, initial=0.0)
         size = min(1.0, 0.9 / shrink) if shrink > 0.0 else 1.0
+        descent = abs(float(slope @ step))
+        while size > _SHORTEST and float(objective.slope(w + size * step) @ step) > descent:
+            size /= 2
         w = w + size * step
-        if np.max(np.abs(step) / w) < 1e-13 or (size == 1.0 and np.max(np.abs(step) / w) < 1e-9):
+        change = float(np.max(np.abs(step) / w))
+        if change < 1e-13 or (size == 1.0 and change < 1e-9):
             return w
     raise _UnresolvedError
