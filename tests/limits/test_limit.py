@@ -1,6 +1,7 @@
 """`SaddlePath.limit` is a `Limit`: point, value, dual, certificate, predictions."""
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,52 @@ def test_a_limit_is_a_frozen_value() -> None:
     twin = pickle.loads(pickle.dumps(limit))
     assert twin.fingerprint() == limit.fingerprint()
     assert "CONVERGED" in repr(limit)
+
+
+def _same(one: ib.Limit, other: ib.Limit) -> None:
+    assert one.fingerprint() == other.fingerprint()
+    assert str(one.certificate) == str(other.certificate)
+    assert not other.point.flags.writeable
+    assert repr(one) == repr(other)
+
+
+def test_a_saved_limit_is_the_same(tmp_path: Path) -> None:
+    problem = _problem()
+    limit = ib.saddle_path(problem).limit
+    limit.save(tmp_path / "limit.npz")
+    loaded = ib.Limit.load(tmp_path / "limit.npz")
+    _same(limit, loaded)
+    np.testing.assert_array_equal(loaded.predict(problem.X), limit.predict(problem.X))
+    assert ib.certify(loaded.problem, loaded.point, ib.MinL1()).holds
+    assert ib.Limit.load(tmp_path / "limit.npz", like=problem).problem is problem
+    proof, status = limit.certificate, limit.status
+    bare = ib.Limit(problem, limit.point, limit.value, proof, status, margin=0.1, bias=-2.0)
+    bare.save(tmp_path / "bare.npz")
+    _same(bare, ib.Limit.load(tmp_path / "bare.npz"))
+
+
+def test_a_problem_that_is_not_written_along(tmp_path: Path) -> None:
+    problem = ib.LeastSquares.entries([0], [0], [1.0], (2, 2))
+    proof = ib.certify(problem, np.diag([1.0, 0.0]), ib.MinNorm(ib.gauges.Nuclear()))
+    limit = ib.Limit(problem, np.diag([1.0, 0.0]), 1.0, proof, ib.Status.CONVERGED)
+    file = tmp_path / "limit.npz"
+    limit.save(file)
+    _same(limit, ib.Limit.load(file, like=problem))
+    with pytest.raises(ib.InputError, match=r"refers to its problem.*ib\.Limit\.load\(.*like=problem\)"):
+        ib.Limit.load(file)
+    with pytest.raises(ib.InputError, match=r"other data or feature names.*the limit was computed"):
+        ib.Limit.load(file, like=_problem())
+    with pytest.raises(ib.InputError, match="like is a str, the problem of the limit is expected"):
+        ib.Limit.load(file, like="problem")
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = ib.saddle_path(_problem())
+    path.save(tmp_path / "path.npz")
+    with pytest.raises(ib.InputError, match=r"holds implicitbias\.SaddlePath"):
+        ib.Limit.load(tmp_path / "path.npz")
+    with pytest.raises(ib.InputError, match="there is no file"):
+        ib.Limit.load(tmp_path / "nothing.npz")
+    (tmp_path / "text.npz").write_text("text")
+    with pytest.raises(ib.InputError, match="is no saved limit, or is damaged"):
+        ib.Limit.load(tmp_path / "text.npz")

@@ -252,7 +252,7 @@ def test_ties(seed: int) -> None:
 
 
 # Oracle: the same numbers in another unit.
-@pytest.mark.parametrize("unit", [1e-100, 1e-12, 1e12, 1e100])
+@pytest.mark.parametrize("unit", [1e-130, 1e-12, 1e12, 1e130])
 def test_units_do_not_matter(unit: float) -> None:
     X, y = _data(6, 15, 2)
     for gauge, w in ((g.L1(), least_l1(X, y)[1]), (g.L2(), np.linalg.pinv(X) @ y)):

@@ -10,7 +10,7 @@ from scipy import sparse
 
 import implicitbias as ib
 from implicitbias._core.linear_maps import ShiftedMap
-from implicitbias.limits import _path_files
+from implicitbias.limits import _problem_files
 
 
 def _numbers(seed: int = 0, n: int = 6, d: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -85,12 +85,12 @@ def test_the_problem_at_hand_is_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dense", "sparse", "shifted"])
 def test_a_large_problem_is_referred_to(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_path_files, "_LARGEST_DATA", 100)
+    monkeypatch.setattr(_problem_files, "LARGEST_DATA", 100)
     before, file = PATHS[name], tmp_path / "path.npz"
     before.save(file)
     with np.load(file) as archive:
         assert not [entry for entry in archive.files if entry.startswith("X.") or entry == "y"]
-    with pytest.raises(ib.InputError, match=r"n=6 and d=9, whose X was too large.*like=problem"):
+    with pytest.raises(ib.InputError, match=r"LeastSquares\(n=6, d=9\), which was too large.*like=problem"):
         ib.SaddlePath.load(file)
     same(ib.SaddlePath.load(file, like=before.problem), before)
 

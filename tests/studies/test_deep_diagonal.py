@@ -72,7 +72,7 @@ class TestDepthFour:
         path, data = predicted(SETTINGS["depth-4"]), computed(NAME, "depth-4")
         np.testing.assert_array_equal(data["time"], path.times)
         np.testing.assert_array_equal((data["t_plus"], data["t_minus"]), path.growth_times)
-        assert data.attrs["time_unit"] == "slow time: flow time / scale^-2"
+        assert data.attrs["time_unit"] == "slow time: flow time / alpha^-2"
         assert np.all(np.isfinite(data["jump_error"]))
 
     def test_its_figures(self) -> None:

@@ -1,6 +1,7 @@
 """The end of a flow as a value: where it is, what it minimises, and the proof."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,15 @@ from jaxtyping import Float64
 from numpy import ndarray
 from scipy import sparse
 
+from implicitbias._core.archive import FileKind, damage_told, read_archive, write_archive
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias._core.values import Fingerprinted
+from implicitbias.limits._problem_files import problem_record, stored_problem
+
+_KIND = FileKind("implicitbias.Limit", 1, "limit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,51 @@ class Limit(Fingerprinted):
                 f"X_new has {X.shape[1]} columns, {len(self.point)} are expected, those of the problem's X"
             )
         return frozen(X @ self.point + (0.0 if self.bias is None else self.bias))
+
+    def save(self, path: str | Path) -> None:
+        """Write the limit, its certificate and a problem of rows to one NPZ file, whole or not at all. No pickled code.
+
+        Of other problems than `LeastSquares(X, y)`, and where X takes more than 64 MiB, the file holds the fingerprint,
+        and `load` needs `like`.
+
+        Raises:
+            InputError: the disk or the rights are at fault.
+        """
+        statement, data = problem_record(self.problem)
+        header = {
+            "status": self.status.name,
+            "certificate": self.certificate.record(),
+            "numbers": {name: getattr(self, name) for name in ("value", "margin", "bias")},
+            **statement,
+        }
+        parts = {"point": self.point, "dual": self.dual}
+        arrays = {name: array for name, array in parts.items() if array is not None}
+        write_archive(Path(path), _KIND, header, arrays | data)
+
+    @staticmethod
+    def load(path: str | Path, like: Any = None) -> "Limit":
+        """Return a saved limit.
+
+        Args:
+            path: a file written by `save`.
+            like: the problem of the limit, where it is at hand: it is used in place of the one in the file, after a
+                comparison of fingerprints.
+
+        Raises:
+            InputError: no such file, one that is damaged or of another kind, a problem that is not in the file, or a
+                `like` with other data.
+        """
+        file = Path(path)
+        header, arrays = read_archive(file, _KIND)
+        with damage_told(file, _KIND):
+            return Limit(
+                problem=stored_problem(file, _KIND, header, arrays, like),
+                point=arrays["point"],
+                certificate=Certificate.of_record(header["certificate"]),
+                status=Status[header["status"]],
+                dual=arrays.get("dual"),
+                **{name: header["numbers"][name] for name in ("value", "margin", "bias")},
+            )
 
     def __repr__(self) -> str:
         held = f"certified={self.certificate.holds}"

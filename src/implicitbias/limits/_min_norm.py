@@ -124,7 +124,8 @@ class GaugeAt:
         """Return the certificate that the dual nu gives."""
         linear_map = self.at.linear_map
         z = linear_map.rmatvec(nu)
-        length = float(np.linalg.norm(nu))
+        size = float(np.max(np.abs(nu), initial=0.0)) or 1.0
+        length = size * float(np.linalg.norm(nu / size))  # its square may leave float64
         inside = self.polar.to_domain(z, np.zeros_like(z))
         terms = (linear_map.norms * length).reshape(z.shape)
         outside = np.abs(z - inside) / np.where(terms > 0.0, terms, 1.0)

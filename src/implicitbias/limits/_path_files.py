@@ -11,14 +11,12 @@ from scipy import sparse
 from implicitbias._core.archive import FileKind, damage_told, read_archive, write_archive
 from implicitbias._core.arrays import frozen
 from implicitbias._core.certificate import Certificate
-from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
+from implicitbias.limits._problem_files import problem_record, stored_problem
 from implicitbias.parametrizations import Growth, split_of_record, split_record
-from implicitbias.problems import LeastSquares, stored_map, stored_map_arrays
+from implicitbias.problems import LeastSquares
 
 _KIND = FileKind("implicitbias.SaddlePath", 1, "saddle path")
-# The problem is written along with its path where X takes at most so many bytes.
-_LARGEST_DATA = 2**26
 
 
 def write(path: Any, file: Path) -> None:
@@ -43,31 +41,17 @@ def write(path: Any, file: Path) -> None:
         split, fields = split_record(growth.split)
         arrays |= {"t_plus": growth.t_plus, "t_minus": growth.t_minus}
         arrays |= {f"split.{name}": field for name, field in fields.items()}
-    data = stored_map_arrays(problem.linear_map)
-    with_data = sum(array.nbytes for array in data.values()) <= _LARGEST_DATA
-    if with_data:
-        arrays |= {f"X.{name}": array for name, array in data.items()} | {"y": problem.y}
-    names = problem.feature_names
-    header = {
-        "status": path.status.name,
-        "certificate": path.certificate.record(),
-        "shape": list(problem.shape),
-        "fingerprint": problem.fingerprint(),
-        "feature_names": None if names is None else list(names),
-        "growth": None if growth is None else {"order": growth.order, "split": split},
-        "map": type(problem.linear_map).__name__ if with_data else None,
-    }
-    write_archive(file, _KIND, header, arrays)
+    statement, data = problem_record(problem)
+    header = {"status": path.status.name, "certificate": path.certificate.record(), **statement}
+    header["growth"] = None if growth is None else {"order": growth.order, "split": split}
+    write_archive(file, _KIND, header, arrays | data)
 
 
 def read(file: Path, like: LeastSquares | None) -> dict[str, Any]:
     """Return the fields of the `SaddlePath` that `write` wrote."""
     header, arrays = read_archive(file, _KIND)
     with damage_told(file, _KIND):
-        problem = _problem(header, arrays) if like is None else like
-        if like is not None or problem is None:
-            _refuse_another(file, header, like)
-        assert problem is not None  # refused above
+        problem = stored_problem(file, _KIND, header, arrays, like)
         table = tuple(arrays[name] for name in ("data", "indices", "indptr"))
         rows, d = len(arrays["times"]), int(header["shape"][1])
         ends = np.concatenate([[0], arrays["boundary_ends"]])
@@ -95,28 +79,3 @@ def _growth(record: dict[str, Any] | None, arrays: dict[str, ndarray]) -> Growth
     fields = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     split = split_of_record(record["split"], fields)
     return Growth(arrays["t_plus"], arrays["t_minus"], record["order"], split)
-
-
-def _problem(header: dict[str, Any], arrays: dict[str, ndarray]) -> LeastSquares | None:
-    """Return the problem that was written along; None where X was too large."""
-    if header["map"] is None:
-        return None
-    parts = {name.removeprefix("X."): array for name, array in arrays.items() if name.startswith("X.")}
-    X = stored_map(header["map"], parts, tuple(header["shape"]))
-    return LeastSquares(X, arrays["y"], feature_names=header["feature_names"])
-
-
-def _refuse_another(file: Path, header: dict[str, Any], like: LeastSquares | None) -> None:
-    n, d = header["shape"]
-    if like is None:
-        raise InputError(
-            f"{file} refers to its problem, n={n} and d={d}, whose X was too large to be written along; "
-            f"type ib.SaddlePath.load({str(file)!r}, like=problem)"
-        )
-    if not isinstance(like, LeastSquares):
-        raise InputError(f"like is a {type(like).__name__}, the LeastSquares problem of the path is expected")
-    if like.fingerprint() != header["fingerprint"]:
-        raise InputError(
-            f"like is {like!r} with other data or feature names than the problem of {file}, n={n} and d={d}; "
-            "pass the problem from which the path was computed"
-        )

@@ -108,8 +108,9 @@ class SaddlePath:
     def limit(self) -> Limit:
         r"""The end of a complete path: the minimiser of $\lVert w \rVert_1 - \langle q, w \rangle$ on argmin L.
 
-        `value` is that objective, q being the signs of the start (with growth times: sum t_plus w_+ + t_minus w_-
-        less <q, w>, q their thresholds); `dual` is the last row of the path's.
+        `value` is that objective, q being the signs of the start. With growth times it is
+        $\sum_i t_i^+ w_i^+ + t_i^- w_i^- - \langle q, w \rangle$ with the thresholds q of the start. `dual` is the last
+        row of the path's `dual`.
 
         Raises:
             ImplicitBiasError: the path was cut before its end.

@@ -51,7 +51,7 @@ class Growth(Value):
         >>> import implicitbias as ib
         >>> growth = ib.DeepDiagonal(3).growth_times(([1.0], [1.0], [1.0]))
         >>> t_plus, t_minus = growth
-        >>> t_plus.tolist(), t_minus.tolist()
+        >>> t_plus.round(6).tolist(), t_minus.tolist()
         ([1.0], [inf])
         >>> growth.time_unit
         'slow time: flow time / alpha^-1'
