@@ -44,7 +44,7 @@ FORMULA = re.compile(r"(?<![\\$`])\$([^$\n]+(?:\n[^$\n]+)?)\$(?!\$)")
 
 
 def to_roles(text: str) -> str:
-    """Return the text with formulas and bibliography keys as roles, and with bars escaped: |s_i| is an absolute value."""
+    """Return the text with formulas and bibliography keys as roles; escape bars, as |s_i| is an absolute value."""
     pieces = FORMULA.split(text)  # text, formula, text, formula, ...
     pieces[::2] = [KEY.sub(r":cite:t:`\1`", piece.replace("|", r"\|")) for piece in pieces[::2]]
     pieces[1::2] = [f":math:`{' '.join(formula.split())}`" for formula in pieces[1::2]]
