@@ -1,4 +1,4 @@
-"""Print the two set-up commands of the README, one a line; fail loudly if they are not exactly two."""
+"""Print the two set-up commands of the README, one on each line; exit with an error if there are not exactly two."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def setup_commands(text: str) -> list[str]:
-    """The two commands under the heading "## Set up": two fenced bash blocks, each with a single line."""
+    """Return the two commands under the heading "## Set up": two fenced bash blocks, each with a single line."""
     section = re.search(
         rf"^{re.escape(HEADING)}[ \t]*\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL
     )

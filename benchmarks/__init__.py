@@ -1,1 +1,1 @@
-"""Side by side with peers, in one run. `python -m benchmarks` runs them all."""
+"""Benchmarks against peers. `python -m benchmarks` runs all of them in one process."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: everything, ours and the peers in one process, ratios printed and kept as JSON."""
+"""Run every benchmark: our code and the peers in one process; print the ratios and keep them as JSON."""
 
 from benchmarks import (
     cross_validation,

@@ -1,4 +1,4 @@
-"""Timing side by side: alternating runs in one process, medians, ratios, and the machine they were taken on."""
+"""Timing of several functions in turn, in one process: medians, ratios, and the machine on which they were measured."""
 
 import json
 import os
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Row(NamedTuple):
-    """One comparison: medians of seconds, the ratio peer / ours, and how wrong each answer is."""
+    """One comparison: medians of seconds, the ratio peer / ours, and the error of each answer."""
 
     work: str
     peer: str
@@ -25,12 +25,12 @@ class Row(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times faster ours is."""
+        """The time of the peer divided by our time."""
         return self.peer_seconds / self.ours_seconds
 
 
 def alternate(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
-    """Median seconds of each function, run in turn so that noise falls on all alike; one warm-up each."""
+    """Return median seconds after one warm-up; the functions run in turn, so that noise affects all of them alike."""
     seconds: list[list[float]] = [[] for _ in functions]
     for function in functions:
         function()
@@ -43,13 +43,13 @@ def alternate(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
 
 
 def machine() -> str:
-    """Processor, cores and interpreter, without naming the host."""
+    """Return the processor, the number of cores and the interpreter, without the name of the host."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        pass  # not Linux: the short name will do
+        pass  # not Linux: the short name is enough
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 

@@ -1,4 +1,4 @@
-"""Cross-validated regressors on wide designs: time, test error and support, against scikit-learn's."""
+"""Cross-validated regressors on wide designs: time, test error and support, compared with scikit-learn."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class Design(NamedTuple):
 
 
 def gaussian(n: int = 200, d: int = 2000) -> Design:
-    """Independent columns, ten coefficients of size 1 to 3, noise of a tenth of the variance."""
+    """Return independent columns, with ten coefficients of size 1 to 3 and noise of a tenth of the variance."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n + TEST_ROWS, d))
     signal = X[:, rng.choice(d, 10, replace=False)] @ (rng.uniform(1, 3, 10) * rng.choice([-1, 1], 10))
@@ -34,7 +34,7 @@ def gaussian(n: int = 200, d: int = 2000) -> Design:
 
 
 def microarray(n: int = 80, d: int = 3000) -> Design:
-    """Columns in groups of 30 with correlation 0.7, of different levels; y needs two columns in each of five groups."""
+    """Return groups of 30 columns with correlation 0.7 and different means; y needs two columns of five groups each."""
     rng = np.random.default_rng(1)
     rows, groups = n + TEST_ROWS, d // 30
     shared = np.repeat(rng.standard_normal((rows, groups)), 30, axis=1)
@@ -46,7 +46,7 @@ def microarray(n: int = 80, d: int = 3000) -> Design:
 
 
 def test_error(model: Any, design: Design) -> float:
-    """Mean squared error on rows that were never seen, as a share of their variance."""
+    """Return the mean squared error on new rows, as a share of their variance."""
     return 1.0 - float(model.score(design.X_test, design.y_test))
 
 
@@ -58,7 +58,7 @@ def compare(design: Design) -> list[Row]:
         "LassoCV": LassoCV(cv=FOLDS),
     }
     with warnings.catch_warnings():
-        # The peers warn of early stops and of steps that they drop; they are judged by what they return.
+        # The peers warn about early stops and dropped steps; only their answers are judged.
         warnings.simplefilter("ignore", ConvergenceWarning)
         seconds = alternate([lambda m=m: m.fit(design.X, design.y) for m in models.values()], REPEATS)
     errors = [test_error(model, design) for model in models.values()]

@@ -1,4 +1,4 @@
-"""The saddle path against scikit-learn's `lars_path(method="lasso")`: Gaussian designs and wide correlated tables."""
+"""The saddle path and scikit-learn's `lars_path(method="lasso")` on Gaussian designs and wide correlated tables."""
 
 import numpy as np
 from numpy import ndarray
@@ -9,7 +9,7 @@ from benchmarks._measure import Row, alternate, report
 
 GAUSSIAN = ((200, 2000), (100, 20_000), (200, 100_000), (50, 200), (1000, 50))
 TABLES = ((60, 1000), (72, 7000), (100, 4000))
-# The largest takes seconds and gigabytes a run.
+# Each run of the largest takes seconds and gigabytes.
 REPEATS, FEW, LARGE = 9, 3, 10**7
 
 
@@ -19,7 +19,7 @@ def gaussian(n: int, d: int) -> tuple[ndarray, ndarray]:
 
 
 def table(n: int, d: int) -> tuple[ndarray, ndarray]:
-    """Like a microarray: eight common factors behind all columns, standardised; five columns matter."""
+    """Return a table like a microarray: eight common factors in all columns, which are standardised; five matter."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, 8)) @ rng.standard_normal((8, d)) + rng.standard_normal((n, d))
     X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -28,7 +28,7 @@ def table(n: int, d: int) -> tuple[ndarray, ndarray]:
 
 
 def errors(problem: ib.LeastSquares, path: ib.SaddlePath, peer: ndarray) -> tuple[float, float]:
-    """Worse of: relative gradient of the loss, and how far ||w||_1 is above the dual bound, for both ends.
+    """Return for both ends the larger of the relative gradient and the excess of ||w||_1 over the dual bound.
 
     The bound <nu, X w> <= ||w'||_1 of the path's own nu holds for any w' with the same fit, once nu is feasible, which
     is checked here from X alone.

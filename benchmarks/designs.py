@@ -1,4 +1,4 @@
-"""The thousand designs of the tests: how often the path is certified, and scikit-learn's `lars_path` beside it."""
+"""The thousand designs of the tests: how often the path is certified, compared with scikit-learn's `lars_path`."""
 
 import json
 import warnings
@@ -13,7 +13,7 @@ from tests.oracles.designs import designs
 
 
 def right(problem: ib.LeastSquares, w: np.ndarray) -> bool:
-    """Whether w is certified to have the least l1 norm among the minimisers of the loss."""
+    """Return whether w is certified to have the least l1 norm among the minimisers of the loss."""
     return bool(np.all(np.isfinite(w))) and ib.certify(problem, w, ib.MinL1()).holds
 
 

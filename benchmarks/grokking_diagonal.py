@@ -1,4 +1,4 @@
-"""The sparse classification recipe of grokking (diagonal network, logistic loss): the flow against gradient descent."""
+"""Grokking in sparse classification (diagonal network, logistic loss): the flow compared with gradient descent."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ DESCENT_STEPS = 20_000
 
 
 def data() -> tuple[ib.Classification, np.ndarray, np.ndarray, np.ndarray]:
-    """Signs, a 3-sparse rule, and test points."""
+    """Return random signs with labels that depend on three of them, and test points."""
     rng = np.random.default_rng(0)
     X = rng.choice([-1.0, 1.0], (ROWS, INPUTS))
     X_test = rng.choice([-1.0, 1.0], (10_000, INPUTS))
@@ -35,7 +35,7 @@ def compare(weight_decay: float) -> Row:
     error = max(
         np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(trajectory.final, reference, strict=True)
     )
-    # Gradient descent for a part of the way, where it can be run: its answer there, and its cost.
+    # Gradient descent is run for a part of the time only: it gives its answer there and the cost of a step.
     descent = ib.GradientDescent(diagonal, RATE, weight_decay)
     part = DESCENT_STEPS * RATE
     ours, theirs = alternate(

@@ -1,4 +1,4 @@
-"""How time and memory of a step grow with the number of rows and of parameters; each point in a process of its own."""
+"""Growth of the time and memory of a step with the numbers of rows and parameters; each point in its own process."""
 
 import json
 import resource
@@ -23,7 +23,7 @@ def model(params: Any, X: Any) -> Any:
 
 
 def point(n: int, p: int) -> dict[str, float]:
-    """Seconds a step, and the peak of memory above that of the imports."""
+    """Return the seconds per step, and the peak of memory above that of compiling."""
     rng = np.random.default_rng(0)
     width = p // (INPUTS + 2)
     X = rng.standard_normal((n, INPUTS))
@@ -36,9 +36,9 @@ def point(n: int, p: int) -> dict[str, float]:
     small = ib.Problem(model, X[:3], np.ones(3))
     ib.simulate(
         ib.GradientFlow(small), tuple(leaf[..., :2] for leaf in start), t1=1.0
-    )  # what compiling takes
+    )  # the memory that compiling takes
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    times = np.array([1e3])  # sampled: the dense output is not what is measured
+    times = np.array([1e3])  # samples only: the memory of dense output is not measured
     ib.simulate(flow, start, t1=1e3, times=times, max_steps=1)
     tick = time.perf_counter()
     trajectory = ib.simulate(flow, start, t1=1e3, times=times, max_steps=STEPS)
@@ -64,7 +64,7 @@ def measured() -> list[dict[str, float]]:
 
 
 def exponents(points: list[dict[str, float]], quantity: str) -> tuple[float, float]:
-    """Least-squares slopes of ln quantity in ln n and ln p, over the larger half of the points."""
+    """Return the least-squares slopes of ln quantity in ln n and ln p, over the larger half of the points."""
     large = [q for q in points if q["n"] * q["p"] >= 1e6]
     A = np.array([[1.0, np.log(q["n"]), np.log(q["p"])] for q in large])
     slopes = np.linalg.lstsq(A, np.log([q[quantity] for q in large]))[0]

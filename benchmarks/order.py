@@ -1,4 +1,4 @@
-"""The order of `GaussNewtonRosenbrock` against h lam: constant steps along the slow phase of a small network."""
+"""The order of `GaussNewtonRosenbrock` as a function of h lam: constant steps in the slow phase of a small network."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ def flat(params: Any) -> np.ndarray:
 
 
 def errors(weight_decay: float) -> list[float]:
-    """Relative errors at tau = 3 of 5 ... 80 equal steps from tau = 1, where the fast phase is over."""
+    """Return the relative errors at tau = 3 of 5 ... 80 equal steps from tau = 1, when the fast phase is over."""
     problem, start = problem_and_start()
     flow = ib.GradientFlow(problem, weight_decay)
     begin, end = 1 / weight_decay, 3 / weight_decay

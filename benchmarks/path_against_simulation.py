@@ -1,4 +1,4 @@
-"""The saddle path against simulating the flow to its last jump, in the same dual coordinates."""
+"""The saddle path, compared with a simulation of the flow to its last jump in the same dual coordinates."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ EXPONENTS = (10, 100, 1000)
 
 
 def tsit5(problem: ib.LeastSquares, end: float, log_scale: float) -> Callable[[], np.ndarray]:
-    """A compiled solve of nu' = (y - X w(X^T nu)) / n by diffrax's Tsit5 that returns w at `end`."""
+    """Return a compiled solve of nu' = (y - X w(X^T nu)) / n by diffrax's Tsit5, which returns w at `end`."""
     X, y = jnp.asarray(problem.X), jnp.asarray(problem.y)
 
     def state(nu: jax.Array) -> jax.Array:
@@ -34,7 +34,7 @@ def tsit5(problem: ib.LeastSquares, end: float, log_scale: float) -> Callable[[]
             nu,
             stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=RTOL),
             saveat=diffrax.SaveAt(t1=True),
-            adjoint=diffrax.ForwardMode(),  # the cheapest loop: nothing is kept for gradients
+            adjoint=diffrax.ForwardMode(),  # the cheapest loop: it keeps nothing for gradients
             max_steps=10**8,
         )
         return state(solution.ys[-1])
@@ -44,7 +44,7 @@ def tsit5(problem: ib.LeastSquares, end: float, log_scale: float) -> Callable[[]
 
 
 def compare(problem: ib.LeastSquares, exponent: int) -> list[Row]:
-    """Medians for one alpha; the simulations are held against ours at a tight tolerance."""
+    """Return the medians for one alpha; the errors are relative to `ib.simulate` at a tight tolerance."""
     path = ib.saddle_path(problem)
     log_inverse_alpha = exponent * np.log(10.0)
     end = float(path.times[-1]) * log_inverse_alpha

@@ -1,4 +1,4 @@
-"""Cross-validated regressors on real data that installed packages bundle: error, support, time over many splits."""
+"""Cross-validated regressors on real data that installed packages bundle: error, support and time over many splits."""
 
 import time
 import warnings
@@ -26,7 +26,7 @@ SPLITS = 10
 
 
 class Table(NamedTuple):
-    """Rows, target, and how many rows are fitted in each split; the others (2000 at most) are scored."""
+    """Columns, target, and the number of rows that each split fits; at most 2000 of the others are scored."""
 
     name: str
     X: ndarray
@@ -37,7 +37,7 @@ class Table(NamedTuple):
 def tables() -> list[Table]:
     X, y = load_diabetes(return_X_y=True)
     expand = PolynomialFeatures(2, include_bias=False).fit(X)
-    # The square of sex, which has two values, is sex again: 64 columns, as in the paper on least angle regression.
+    # Sex has two values, so that its square is the same column: 64 columns, as in the paper on least angle regression.
     products = expand.transform(X)[:, expand.get_feature_names_out() != "x1^2"]
     wine, cancer, digits, linnerud = load_wine(), load_breast_cancer(), load_digits().data, load_linnerud()
     patches, pixel = image_patches()
@@ -55,12 +55,12 @@ def tables() -> list[Table]:
 
 
 def one_of(table: ndarray, column: int) -> tuple[ndarray, ndarray]:
-    """One column from all others."""
+    """Return the table in which one column is the target and all others are features."""
     return np.delete(table, column, axis=1), table[:, column]
 
 
 def image_patches(outer: int = 15, inner: int = 3, count: int = 2100) -> tuple[ndarray, ndarray]:
-    """The grey value in the middle of a patch, from those of the patch without its inner square: 216 columns."""
+    """Return patches of a photograph without their inner squares, and the grey values in their middles as targets."""
     grey = load_sample_image("china.jpg").mean(axis=2)
     rng = np.random.default_rng(0)
     ring = np.ones((outer, outer), dtype=bool)
@@ -77,13 +77,13 @@ def models(n: int, d: int) -> dict[str, Any]:
         'ours, rule="1se"': ib.SaddlePathRegressorCV(cv=FOLDS, rule="1se"),
         "LassoCV": LassoCV(cv=FOLDS),
         "LassoLarsCV": LassoLarsCV(cv=FOLDS),
-        # Its default stops after d / 10 columns.
+        # Its default limit is d / 10 columns.
         "OrthogonalMatchingPursuitCV": OrthogonalMatchingPursuitCV(cv=FOLDS, max_iter=min(d, n // 2)),
     }
 
 
 class Scores(NamedTuple):
-    """One model: (splits,) relative test errors, supports and seconds."""
+    """The scores of one model: relative test errors, supports and seconds, each (splits,)."""
 
     errors: ndarray
     supports: ndarray
@@ -91,7 +91,7 @@ class Scores(NamedTuple):
 
 
 def scores(table: Table) -> dict[str, Scores]:
-    """Every model on the same splits, columns standardised by the rows that are fitted."""
+    """Return the scores of every model on the same splits; columns are standardised by the rows that are fitted."""
     found = {name: np.empty((SPLITS, 3)) for name in models(*table.X.shape)}
     test_rows = min(2000, len(table.y) - table.rows)
     splitter = ShuffleSplit(SPLITS, train_size=table.rows, test_size=test_rows, random_state=0)
@@ -110,14 +110,14 @@ def scores(table: Table) -> dict[str, Scores]:
 
 
 def fit_quietly(model: Any, X: ndarray, y: ndarray) -> None:
-    """Peers warn of early stops and of columns that they drop; all are judged by what they return."""
+    """Fit without warnings: peers warn about early stops and dropped columns, but only their answers are judged."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X, y)
 
 
 def compare(table: Table) -> list[Row]:
-    """Medians; the note says in how many splits our error was the smaller one, and the supports."""
+    """Return the medians; the note has the number of splits in which our error was smaller, and the supports."""
     found = scores(table)
     ours = found["ours"]
     rows = []

@@ -1,4 +1,4 @@
-"""A two-layer softplus network through `ib.simulate`, against diffrax, SciPy and gradient descent at equal accuracy."""
+"""The flow of a two-layer softplus network: `ib.simulate`, diffrax, SciPy and gradient descent at equal accuracy."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ PEER_STEPS = 100_000
 
 
 class Work(NamedTuple):
-    """One integration: weight decay and end time; the reference is filled in."""
+    """One integration: weight decay, end time, and the reference solution."""
 
     name: str
     weight_decay: float
@@ -52,7 +52,7 @@ def unflat(u: Any) -> tuple[Any, ...]:
 
 
 class Attempt(NamedTuple):
-    """How a method did at the loosest tolerance that reached the target."""
+    """The result of a method at the loosest tolerance that reached the target."""
 
     setting: str
     error: float
@@ -64,7 +64,7 @@ class Attempt(NamedTuple):
 def loosest(
     solve: Callable[[float], tuple[np.ndarray, int]], reference: np.ndarray, budget: float
 ) -> Attempt:
-    """Tighten the tolerance until the target is met or the budget of seconds is spent."""
+    """Return the first attempt that meets the target, from loose to tight tolerances within a budget of seconds."""
     begin = time.perf_counter()
     attempt = Attempt("none", np.inf, np.inf, np.inf, 0)
     for rtol in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6):
@@ -79,7 +79,7 @@ def loosest(
                 return attempt
             continue
         if error <= TARGET:
-            seconds = [first] if first > 20 else []  # compiling is then a small part of it
+            seconds = [first] if first > 20 else []  # compiling is then a small part of the time
             for _ in range(0 if seconds else 3):
                 tick = time.perf_counter()
                 solve(rtol)
@@ -165,7 +165,7 @@ def by_scipy(
 
 
 def by_descent(problem: ib.Problem, start: Any, work: Work) -> tuple[float, float, float]:
-    """Gradient descent at the largest stable step of a few: rate, cost of a step, seconds to the end."""
+    """Return for gradient descent the largest stable rate of a few, the cost of a step, and the seconds to the end."""
     for rate in (0.3, 0.1, 0.03, 0.01):
         descent = ib.GradientDescent(problem, rate, work.weight_decay)
         if ib.simulate(descent, start, t1=2000 * rate).status.ok:

@@ -1,6 +1,6 @@
-"""Sparse X: the saddle path against `lars_path` on the dense copy and celer's Lasso path on the sparse matrix itself.
+"""Sparse X: the saddle path, `lars_path` on a dense copy, and celer's Lasso path on the sparse matrix.
 
-celer is needed for this one: `pip install -c constraints.txt -e ".[bench]"`.
+This benchmark needs celer: `pip install -c constraints.txt -e ".[bench]"`.
 """
 
 import tracemalloc
@@ -15,11 +15,11 @@ import implicitbias as ib
 from benchmarks._measure import Row, alternate, report
 
 N, D, SHARE, JUMPS, REPEATS = 2000, 50_000, 0.005, 200, 3
-GRID = 100  # penalties of celer, scikit-learn's usual number
+GRID = 100  # penalties of celer; the default of scikit-learn
 
 
 def data(n: int, d: int, share: float) -> tuple[sparse.csc_array, ndarray]:
-    """Gaussian entries at random places; fifty columns matter, and noise of a tenth of the signal."""
+    """Return Gaussian entries at random places; fifty columns matter, and the noise is a tenth of the signal."""
     rng = np.random.default_rng(0)
     X = sparse.random_array((n, d), density=share, format="csc", rng=rng, data_sampler=rng.standard_normal)
     w = np.zeros(d)
@@ -29,7 +29,7 @@ def data(n: int, d: int, share: float) -> tuple[sparse.csc_array, ndarray]:
 
 
 def kkt(X: sparse.csc_array, y: ndarray, w: ndarray, penalty: float) -> float:
-    """Worst violation of the Lasso's conditions at this penalty, relative to the largest correlation of the data."""
+    """Return the largest violation of the Lasso's conditions at this penalty, relative to the largest correlation."""
     c = X.T @ (y - X @ w) / len(y)
     on = w != 0.0
     outside = np.max(np.abs(c[~on]) - penalty, initial=0.0)
@@ -38,7 +38,7 @@ def kkt(X: sparse.csc_array, y: ndarray, w: ndarray, penalty: float) -> float:
 
 
 def saddle_error(X: sparse.csc_array, y: ndarray, path: ib.SaddlePath) -> float:
-    """Worst gradient of the loss on the active set of any saddle, relative likewise, and excess of |s_i| over 1."""
+    """Return the largest gradient on the active set of any saddle, relative as in `kkt`, or excess of |s_i| over 1."""
     worst = max(0.0, float(np.max(np.abs(path.nu[-1] @ X)) - 1.0))
     for active, row in zip(path.active_sets, path.coefficients_sparse, strict=True):
         residual = y - X[:, active] @ row.data
@@ -57,7 +57,7 @@ def peak_bytes(work: object) -> int:
 
 
 def large() -> Row:
-    """A million columns: the yardstick is one product X^T y with SciPy."""
+    """Return the row for a million columns, compared with one product X^T y in SciPy."""
     X, y = data(10_000, 1_000_000, 0.001)
     size = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     ours = lambda: ib.saddle_path(ib.LeastSquares(X, y), max_jumps=100)  # noqa: E731
@@ -75,7 +75,7 @@ def main() -> None:
     path = ours()
     last = 1.0 / path.times[-1]
     penalties = np.geomspace(1.0 / path.times[1], last, GRID)
-    matrix = sparse.csc_matrix(X)  # celer knows the older class only
+    matrix = sparse.csc_matrix(X)  # celer accepts only the older class
     lars = lambda: lars_path(X.toarray(), y, method="lasso", max_iter=JUMPS, alpha_min=last)  # noqa: E731
     celer = lambda: celer_path(matrix, y, "lasso", alphas=penalties, tol=1e-6)  # noqa: E731
     alphas, _, steps = lars()

@@ -1,4 +1,4 @@
-"""Mirror flow from alpha = 1e-10 to 1e-1000, against Tsit5 in the same variables and LSODA in those of the network."""
+"""Mirror flow from alpha = 1e-10 to 1e-1000: `ib.simulate`, Tsit5 in the same variables, LSODA in u and v."""
 
 import time
 from typing import Any
@@ -13,11 +13,11 @@ from benchmarks.path_against_simulation import tsit5
 
 SIZES = ((20, 50), (100, 1000))
 EXPONENTS = (10, 100, 1000)
-LONGEST = 40.0  # seconds for a peer
+LONGEST = 40.0  # the most seconds that a peer gets
 
 
 def raw_lsoda(problem: ib.LeastSquares, exponent: int, end: float) -> Any:
-    """The network's own u, v from u0 = sqrt2 alpha, v0 = 0; alpha underflows below 1e-308."""
+    """Integrate u and v of the network from u0 = sqrt2 alpha, v0 = 0; alpha underflows below 1e-308."""
     X, y, (n, d) = problem.X, problem.y, problem.shape
     begin = time.perf_counter()
 
@@ -52,7 +52,7 @@ def compare(n: int, d: int, exponent: int) -> list[Row]:
         tick = time.perf_counter()
         answer = peer()
         theirs = time.perf_counter() - tick
-        if theirs > 10:  # compiling is then a small part of it
+        if theirs > 10:  # compiling is then a small part of the time
             (warm,) = alternate([ours], 3)
         else:
             warm, theirs = alternate([ours, peer], 3)

@@ -44,7 +44,7 @@ FORMULA = re.compile(r"(?<![\\$`])\$([^$\n]+(?:\n[^$\n]+)?)\$(?!\$)")
 
 
 def to_roles(text: str) -> str:
-    """Formulas and bibliography keys as roles; a bar is a bar: |s_i| is an absolute value, not a substitution."""
+    """Return the text with formulas and bibliography keys as roles; escape bars, as |s_i| is an absolute value."""
     pieces = FORMULA.split(text)  # text, formula, text, formula, ...
     pieces[::2] = [KEY.sub(r":cite:t:`\1`", piece.replace("|", r"\|")) for piece in pieces[::2]]
     pieces[1::2] = [f":math:`{' '.join(formula.split())}`" for formula in pieces[1::2]]
@@ -54,7 +54,7 @@ def to_roles(text: str) -> str:
 def to_restructured_text(
     _app: Sphinx, _what: str, _name: str, _obj: object, _opts: object, lines: list[str]
 ) -> None:
-    """Docstrings stay readable in a terminal; paragraphs with doctests are left as they are."""
+    """Convert the formulas and keys of a docstring; paragraphs with doctests stay as they are."""
     paragraphs = re.split(r"(\n\s*\n)", "\n".join(lines))
     lines[:] = "".join(text if ">>> " in text else to_roles(text) for text in paragraphs).split("\n")
 

@@ -1,12 +1,12 @@
-"""Grok your own MLP: an equinox network memorises, waits for a hundred thousand units of time, then generalises.
+"""Grokking of an equinox MLP: it fits its training data early and generalises much later, at t = 5e5.
 
 Usage: python examples/grok_your_mlp.py [--out DIR]
 
-The labels are the product of two of many signs, the network is `eqx.nn.MLP` with its weights multiplied by 6. It fits
-the training rows at once with its random features, and is at chance on new rows. Weight decay then shrinks the
-parameters along the networks that fit; at times of the order of 1 / weight_decay the features change, and the test
-accuracy follows. The flow takes some hundred steps to get there. Gradient descent, which diverges at a learning rate
-of 0.05, would take a hundred million at 0.01.
+The labels are the product of two of many signs. The network is `eqx.nn.MLP` with its weights multiplied by 6. It fits
+the training rows early with its random features, and its accuracy on new rows is then that of a random guess. Weight
+decay shrinks the parameters along the set of networks that fit. At times of the order of 1 / weight_decay the features
+change, and the test accuracy rises. The flow takes fewer than two hundred steps for this. Gradient descent, which
+diverges at a learning rate of 0.05, would take a hundred million steps at 0.01.
 """
 
 import argparse
@@ -25,7 +25,7 @@ BLUE, RED, GREY = "#0072B2", "#D55E00", "#8A9499"
 
 
 class Setting(NamedTuple):
-    """What is trained, on what, and for how long."""
+    """The data, the network, and the length of the training."""
 
     rows: int = 100
     inputs: int = 30
@@ -50,12 +50,12 @@ class Result(NamedTuple):
 
 
 def model(net: Any, X: Any) -> Any:
-    """Predictions of a network for one row, for all rows."""
+    """Return the predictions of a network for all rows."""
     return jax.vmap(net)(X)
 
 
 def problems(setting: Setting) -> tuple[ib.Problem, ib.Problem]:
-    """Training and test problem: the product of the first two of many random signs."""
+    """Return the training and the test problem: the label is the product of the first two of many random signs."""
     rng = np.random.default_rng(setting.seed)
     X = rng.choice([-1.0, 1.0], (setting.rows + setting.test_rows, setting.inputs))
     y = X[:, 0] * X[:, 1]
@@ -64,19 +64,19 @@ def problems(setting: Setting) -> tuple[ib.Problem, ib.Problem]:
 
 
 def network(setting: Setting) -> Any:
-    """A network with one hidden layer, its weights larger than the usual ones."""
+    """Return a network with one hidden layer, whose weights are larger than usual."""
     key = jax.random.key(setting.seed)
     net = eqx.nn.MLP(setting.inputs, "scalar", setting.width, 1, activation=jax.nn.softplus, key=key)
     return jax.tree.map(lambda leaf: setting.scale * leaf if eqx.is_array(leaf) else leaf, net)
 
 
 def accuracy(problem: ib.Problem, net: Any) -> float:
-    """The fraction of rows whose sign is right."""
+    """Return the fraction of rows whose sign is right."""
     return float(np.mean(problem.predict(net) * problem.y > 0))
 
 
 def norm(net: Any) -> float:
-    """The Euclidean norm of all parameters."""
+    """Return the Euclidean norm of all parameters."""
     return float(np.sqrt(sum(np.sum(leaf**2) for leaf in jax.tree.leaves(eqx.filter(net, eqx.is_array)))))
 
 
@@ -101,13 +101,13 @@ def run(setting: Setting) -> Result:
 
 
 def apart(result: Result) -> float:
-    """How far gradient descent ends from the flow at the same time, in parameters, relative to how far they went."""
+    """Return the distance of gradient descent from the flow at one time, relative to the distance from the start."""
     here, there = result.descent.flat_states[-1], result.flow.dense.state(result.descent.times[-1:])[0]
     return float(np.linalg.norm(here - there) / np.linalg.norm(there - result.flow.flat_states[0]))
 
 
 def table(result: Result) -> str:
-    """The observables at log-spaced times."""
+    """Return a table of the observables at log-spaced times."""
     setting, flow = result.setting, result.flow
     lines = ["       t    lam t  descent steps   train acc.  test acc.   train loss  test loss    norm"]
     for t in np.geomspace(1.0, flow.times[-1], 2 * round(np.log10(flow.times[-1])) + 1):
@@ -122,19 +122,19 @@ def table(result: Result) -> str:
 
 
 def summary(result: Result) -> str:
-    """What it took, and what gradient descent would take."""
+    """Return the cost of the flow, and the cost of gradient descent to the same time."""
     setting, flow, descent = result.setting, result.flow, result.descent
     steps = flow.times[-1] / setting.learning_rate
     return (
         f"flow: {flow.stats.steps} steps to t = {flow.times[-1]:.3g}, {flow.stats.seconds:.1f} s with compilation\n"
-        f"gradient descent with learning rate {setting.learning_rate:g} needs {steps:.2g} steps for it\n"
+        f"gradient descent with learning rate {setting.learning_rate:g} needs {steps:.2g} steps for this time\n"
         f"its first {descent.stats.steps} steps, to t = {descent.times[-1]:g}, end {100 * apart(result):.2g} % "
-        "away from the flow, relative to the way they went"
+        "away from the flow, relative to their distance from the start"
     )
 
 
 def picture(result: Result) -> Figure:
-    """Accuracy, loss and norm over log time; lines are the flow, dots gradient descent."""
+    """Return a figure of accuracy, loss and norm over log time; lines are the flow, dots are gradient descent."""
     setting, figure = result.setting, Figure(figsize=(8.0, 8.4), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True)
     for axis in axes:
@@ -174,17 +174,17 @@ def picture(result: Result) -> Figure:
 
 
 def main(setting: Setting, out: Path) -> Result:
-    """Run, print the table, save the picture."""
+    """Run, print the table, save the figure."""
     result = run(setting)
     print(table(result), summary(result), sep="\n\n")
     out.mkdir(parents=True, exist_ok=True)
     file = out / "grok_your_mlp.png"
     picture(result).savefig(file, dpi=150)
-    print(f"picture: {file}")
+    print(f"figure: {file}")
     return result
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path(), help="folder of the picture (default: this one)")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder of the figure (default: this one)")
     main(Setting(), parser.parse_args().out)

@@ -1,1 +1,1 @@
-"""What holds of the code itself: walls, lazy imports, public names, habits, documentation."""
+"""Tests of the code itself: import rules, lazy imports, public names, habits, documentation."""

@@ -1,4 +1,4 @@
-"""Where the source lies, and its syntax trees: shared by the tests of this folder."""
+"""The files of the source and their syntax trees, shared by the tests of this folder."""
 
 import ast
 from functools import cache
@@ -11,16 +11,16 @@ DOCS = ROOT / "docs"
 
 
 def python_files(*folders: Path) -> list[Path]:
-    """Every Python file under the folders, sorted."""
+    """Return every Python file under the folders, sorted."""
     return sorted(file for folder in folders for file in folder.rglob("*.py"))
 
 
 def label(file: Path) -> str:
-    """The path from the root of the repository, for test ids and messages."""
+    """Return the path from the root of the repository, for test ids and messages."""
     return file.relative_to(ROOT).as_posix()
 
 
 @cache
 def tree(file: Path) -> ast.Module:
-    """The syntax tree of a file."""
+    """Return the syntax tree of a file."""
     return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))

@@ -1,4 +1,4 @@
-"""The README and the pages of docs/ are true: their `python` blocks run, and the set-up commands are two.
+"""Test that the `python` blocks of the README and of docs/ run, and that the README has two set-up commands.
 
 The blocks of a page run one after the other in one interpreter, as a reader would type them. A fragment that cannot
 run on its own is a `text` block.

@@ -1,4 +1,4 @@
-"""Every public name explains itself: what it is, an example that runs, the paper it comes from."""
+"""Test that every public name has a docstring, an example that runs, and a reference to its paper."""
 
 import doctest
 import inspect
@@ -11,20 +11,20 @@ import pytest
 import implicitbias
 from tests.architecture._source import DOCS
 
-# Infrastructure that no paper stands behind. Everything else names a key of docs/references.bib.
+# Infrastructure without a paper. Everything else names a key of docs/references.bib.
 WITHOUT_REFERENCE = frozenset(
     {
-        "Certificate",  # numbers and a sentence; each criterion names its own paper
+        "Certificate",  # each criterion names its own paper
         "ImplicitBiasError",  # errors
         "InfeasibleError",
         "InputError",
         "Status",  # how a computation ended
         "Trajectory",  # what any flow returns
-        "plot",  # draws what it is given
-        "studies",  # a room; each study names its own paper
+        "plot",  # draws any result
+        "studies",  # a module; each study names its own paper
     }
 )
-# Errors are shown by the examples of what raises them: an example of their own would only repeat the constructor.
+# Errors appear in the examples of what raises them. An example of their own would only repeat the constructor.
 WITHOUT_EXAMPLE = frozenset({"ImplicitBiasError", "InfeasibleError", "InputError"})
 
 PUBLIC_NAMES = sorted(implicitbias.__all__)
@@ -33,7 +33,7 @@ DOCTEST_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def section(docstring: str, title: str) -> str:
-    """The text under "Title:" (or a Title underlined) up to the next unindented heading; empty if there is none."""
+    """Return the text under "Title:" (or an underlined one) up to the next unindented heading; "" if there is none."""
     for found in SECTION.finditer(docstring):
         if found[1].rstrip("s") == title:
             following = docstring[found.end() :].lstrip("\n")
@@ -47,7 +47,7 @@ def bibliography_keys() -> set[str]:
 
 
 def public_members(name: str) -> Iterator[tuple[str, object]]:
-    """The object itself and, for a class, the public methods and properties that it defines."""
+    """Yield the object itself and, for a class, the public methods and properties that it defines."""
     thing = getattr(implicitbias, name)
     yield name, thing
     if inspect.isclass(thing):

@@ -1,4 +1,4 @@
-"""The command line enters other rooms through their doors: it imports what a room's `__init__` lists, nothing else."""
+"""Test that the command line imports only what the `__init__` of other rooms lists."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.architecture._source import SOURCE, label, python_files, tree
 
 
 def private_imports(module: ast.Module) -> Iterator[str]:
-    """Modules and names of other rooms that are private. `_core` is the ground that all rooms stand on."""
+    """Yield the private modules and names of other rooms that a module imports. Modules of `_core` are allowed."""
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]

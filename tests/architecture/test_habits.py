@@ -1,4 +1,4 @@
-"""The habits of CONTRIBUTING.md that a program can see."""
+"""Test the habits of CONTRIBUTING.md that a program can check."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def classes(file: Path) -> Iterator[ast.ClassDef]:
 
 
 def body_lines(function: Function) -> int:
-    """Lines from `def` to the end, less those of the docstring."""
+    """Return the number of lines from `def` to the end, without those of the docstring."""
     docstring = 0
     if ast.get_docstring(function, clean=False) is not None:
         docstring = function.body[0].end_lineno - function.body[0].lineno + 1
@@ -49,13 +49,13 @@ def body_lines(function: Function) -> int:
 
 
 def decorator_names(node: Function | ast.ClassDef) -> set[str]:
-    """The last parts of the decorators' names: `dataclass` for `@dataclasses.dataclass(frozen=True)`."""
+    """Return the last parts of the decorators' names: `dataclass` for `@dataclasses.dataclass(frozen=True)`."""
     called = (item.func if isinstance(item, ast.Call) else item for item in node.decorator_list)
     return {ast.unparse(item).rpartition(".")[2] for item in called}
 
 
 def constructor_arguments(node: ast.ClassDef) -> int:
-    """Arguments of the `__init__` that a class writes itself."""
+    """Return the number of arguments of the `__init__` that a class defines itself."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             arguments = item.args
@@ -64,7 +64,7 @@ def constructor_arguments(node: ast.ClassDef) -> int:
 
 
 def record_fields(node: ast.ClassDef) -> int:
-    """Fields of a dataclass, an equinox module or a named tuple that has no `__init__` of its own."""
+    """Return the number of fields of a dataclass, equinox module or named tuple without an `__init__` of its own."""
     if any(isinstance(item, ast.FunctionDef) and item.name == "__init__" for item in node.body):
         return 0
     bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
@@ -79,7 +79,7 @@ def is_constructor_field(item: ast.AnnAssign) -> bool:
 
 
 def upstream_private_names(file: Path) -> Iterator[str]:
-    """Private names of other packages that a file imports, or reaches for through a module it imported."""
+    """Yield private names of other packages that a file imports, or that it reads from a module that it imports."""
     modules = set()
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
@@ -109,9 +109,9 @@ def is_private(name: str) -> bool:
 
 
 def forbidden_in_source(node: ast.AST) -> str | None:
-    """What a node does that library code must not do, in words; None if nothing."""
-    # No stub here: this is the rule against stubs. It looks for the name in the library's source and raises nothing.
-    stub = "NotImplementedError"  # what the rule looks for
+    """Return in words what a node does that library code must not do; None if it does no such thing."""
+    # This is the rule against stubs. It looks for this name in the source of the library and raises nothing.
+    stub = "NotImplementedError"
     if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).endswith(stub):
         return f"{stub}: a class that can be built must work"
     if isinstance(node, ast.ExceptHandler) and node.type is not None:
@@ -161,7 +161,7 @@ def test_no_private_name_of_another_package(file: Path) -> None:
     assert list(upstream_private_names(file)) == []
 
 
-# Puts back what it changes when its scope ends; tests/core/test_compile_cache.py holds it to that.
+# This file restores the flags that it changes when its scope ends; tests/core/test_compile_cache.py checks this.
 RESTORES_FLAGS = SOURCE / "_core" / "compile_cache.py"
 
 

@@ -1,4 +1,4 @@
-"""The walls of docs/design.md stand: import-linter's contracts, checked in the test run."""
+"""Test the import rules of docs/design.md with import-linter's contracts."""
 
 import os
 import subprocess

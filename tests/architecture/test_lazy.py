@@ -1,4 +1,4 @@
-"""A bare import and `implicitbias --help` load nothing heavy: each is watched in its own interpreter."""
+"""Test that a bare import and `implicitbias --help` load no heavy package, each in its own interpreter."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ NOT_ON_IMPORT = (
     "typer",
     "xarray",
 )
-# The command line may load what draws its help, and nothing that computes.
+# The command line may load the packages that draw its help, and none that computes.
 NOT_ON_HELP = tuple(name for name in NOT_ON_IMPORT if name not in ("typer", "rich"))
 
 IMPORT = "import implicitbias"
@@ -43,7 +43,7 @@ except SystemExit as stop:
 
 
 def loaded_by(code: str) -> set[str]:
-    """Top-level modules in `sys.modules` after `code`, in a fresh interpreter."""
+    """Return the top-level modules in `sys.modules` after `code`, in a fresh interpreter."""
     report = "\nimport sys; print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code + report], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The public names: a snapshot, so that none appears or disappears unnoticed."""
+"""Compare the public names with a snapshot, so that none appears or disappears unnoticed."""
 
 import ast
 
@@ -55,7 +55,7 @@ PUBLIC_NAMES = [
 
 
 def listed_for_type_checkers() -> set[str]:
-    """Names that a type checker sees: the stub if there is one, else the TYPE_CHECKING block of the package."""
+    """Return the names that a type checker sees: those of the stub, else of the TYPE_CHECKING block of the package."""
     stub = SOURCE / "__init__.pyi"
     if stub.is_file():
         body = tree(stub).body
