@@ -131,7 +131,7 @@ class EntriesTraced(TracedMap):
             or rows.shape != cols.shape
             or any(part.dtype.kind not in "iu" for part, _ in sizes)
         ):
-            raise InputError("X2 must hold two integer arrays of equal length: (rows, cols)")
+            raise InputError("X2 must hold two arrays of integers of equal length: (rows, cols)")
         if any(part.size and (part.min() < 0 or part.max() >= size) for part, size in sizes):
             raise InputError(f"X2 holds indices outside a matrix of shape {self.domain}")
         return EntriesTraced(jnp.asarray(rows), jnp.asarray(cols), self.domain)
