@@ -82,7 +82,7 @@ class TestSampled:
 
     @pytest.mark.parametrize("time", [0.25, 1e-4, 1.999999, 5.0])
     def test_other_times_are_refused(self, time: float) -> None:
-        with pytest.raises(ib.InputError, match="leave times out for dense output"):
+        with pytest.raises(ib.InputError, match="without times for dense output"):
             trajectory(sampled=True).state(time)
 
     def test_a_single_time(self) -> None:
