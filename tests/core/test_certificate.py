@@ -1,4 +1,4 @@
-"""Certificates are values: the verdict follows from the numbers; frozen, picklable, readable."""
+"""Tests of certificates: the verdict is derived from the numbers, and certificates are frozen and can be pickled."""
 
 import dataclasses
 import pickle

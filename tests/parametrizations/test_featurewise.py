@@ -1,4 +1,4 @@
-"""General two-layer diagonal networks: values, Hessians and refusals by hand."""
+"""Tests of general two-layer diagonal networks: values and Hessians computed by hand, and rejected input."""
 
 from typing import Any
 

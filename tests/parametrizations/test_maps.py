@@ -1,4 +1,4 @@
-"""The maps by hand, and what they refuse."""
+"""Tests of the parametrizations against values computed by hand, and of their errors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Trajectories of pytrees: access, labelled copies, and files that hold them whole or not at all."""
+"""Tests of trajectories of pytrees: access, labelled copies, and files, which are complete or not written."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ TIMES = np.array([0.0, 0.5, 2.0])
 
 
 class Growing(DenseOutput):
-    """Every entry of the start times 1 + t; no integration."""
+    """Dense output that is the start times 1 + t, without an integration."""
 
     def __init__(self, start: np.ndarray, dual: bool) -> None:
         self.start, self.has_dual = start, dual
