@@ -1,4 +1,4 @@
-"""Arrays at the border: layout kept, values copied, results read-only."""
+"""Tests of the array checks: inputs are copied, their memory layout is kept, and results are read-only."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Certificates are values: the verdict follows from the numbers; frozen, picklable, readable."""
+"""Tests of certificates: the verdict is derived from the numbers, and certificates are frozen and can be pickled."""
 
 import dataclasses
 import pickle
@@ -54,7 +54,7 @@ def test_no_verdict_can_be_passed_in() -> None:
 
 
 def test_a_bound_belongs_to_a_residual() -> None:
-    with pytest.raises(ib.InputError, match="'b', which is no residual; there are a"):
+    with pytest.raises(ib.InputError, match="'b', which is not a residual; the residuals are a"):
         ib.Certificate("it is so", 0.0, {"a": 0.0}, 1e-9, {"b": 1.0})
 
 

@@ -1,4 +1,4 @@
-"""Compiled programs are kept for the next process, and the caller's settings of JAX are left as they were."""
+"""Tests of the compile cache: programs are kept for later processes, and the caller's JAX settings are restored."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ print(events["/jax/compilation_cache/cache_misses"], [float(x).hex() for x in en
 
 
 def answer(folder: str, **settings: str) -> tuple[int, str]:
-    """How many programs were compiled for the cache, and the bits of the result."""
+    """Return the number of programs that were compiled for the cache, and the bits of the result."""
     environment = {**os.environ, compile_cache.VARIABLE: folder, **settings}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],

@@ -1,4 +1,4 @@
-"""Pytrees as flat vectors: there and back, names, and what is no parameter."""
+"""Tests of pytrees as flat vectors: both conversions, the names of leaves, and rejected leaves."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def test_a_bare_array_has_one_name_whatever_it_is_called() -> None:
 
 
 class Net(eqx.Module):
-    """Everything a module may hold."""
+    """A module with a field of each accepted kind."""
 
     weight: Any
     mask: Any

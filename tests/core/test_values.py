@@ -1,4 +1,4 @@
-"""Frozen values: set once, never changed, pickled with their fields alone."""
+"""Tests of frozen values: their fields are set once, never change, and are the only attributes that are pickled."""
 
 import dataclasses
 import pickle

@@ -248,7 +248,7 @@ def test_a_weight_too_small_to_count_is_none() -> None:
     ("arguments", "words"),
     [
         ({"fit_intercept": "no"}, "fit_intercept is 'no'"),
-        ({"feature_names": ("a",)}, "1 names, X has 3 columns"),
+        ({"feature_names": ("a",)}, "1 names, but X has 3 columns"),
     ],
 )
 def test_bad_settings_are_refused(arguments: dict[str, object], words: str) -> None:

@@ -31,14 +31,14 @@ def tanh_net(params: Any, X: Any) -> Any:
 
 
 class Cauchy(ib.Loss):
-    """Not convex."""
+    """A loss that is not convex."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         return jnp.sum(jnp.log1p((prediction - target) ** 2))
 
 
 class LogCosh(ib.Loss):
-    """Convex."""
+    """A convex loss."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         return jnp.sum(jnp.log(jnp.cosh(prediction - target)))
@@ -87,7 +87,7 @@ CASES = {
 
 
 def flat_rows(states: Any, count: int) -> ndarray:
-    """(count, size): the leaves of states with a leading axis, in JAX's order."""
+    """Return the leaves of states with a leading axis as rows (count, size), in JAX's order."""
     return np.concatenate([np.reshape(leaf, (count, -1)) for leaf in jax.tree.leaves(states)], axis=1)
 
 
@@ -99,7 +99,7 @@ def reference(
     times: ndarray,
     inputs: ndarray = X,
 ) -> ndarray:
-    """(m, size) flat parameters at the times by SciPy's DOP853 at rtol 1e-12."""
+    """Return the flat parameters (m, size) at the times, computed by SciPy's DOP853 with rtol 1e-12."""
     with jax.enable_x64(True):
         flat, unravel = ravel_pytree(jax.tree.map(jnp.asarray, start))
         slope = jax.jit(jax.grad(lambda point: jnp.mean(losses(model(unravel(point), inputs)))))

@@ -33,7 +33,7 @@ def problem(loss: str) -> Any:
 
 
 def explicit(name: str, loss: str, theta: tuple[ndarray, ndarray], lam: float) -> ndarray:
-    """(m, 3, 7) rows (u, v, -int grad L) by DOP853 on the raw network."""
+    """Return the rows (u, v, -int grad L), (m, 3, 7), computed by DOP853 from the equation of the network."""
 
     def field(_: float, all_: ndarray) -> ndarray:
         u, v = all_[:7], all_[7:14]
@@ -89,7 +89,7 @@ def test_the_difference_of_squares_of_a_product(lam: float, rtol: float) -> None
 
 
 def _errors(flow: ib.GradientFlow, start: Any, invariant: Any, rate: float) -> list[float]:
-    """How far the invariant is from e^{-rate t} times its start, for falling rtol."""
+    """Return the deviations of the invariant from e^{-rate t} times its initial value, for decreasing rtol."""
     found = []
     for rtol in TOLERANCES:
         states = ib.simulate(flow, start, t1=3.0, rtol=float(rtol)).state(3.0)

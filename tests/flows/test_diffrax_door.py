@@ -1,4 +1,4 @@
-"""`flow.term()` and `GaussNewtonRosenbrock` in the hands of diffrax."""
+"""Tests of `flow.term()` and `GaussNewtonRosenbrock` with diffrax."""
 
 from typing import Any
 

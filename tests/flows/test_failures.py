@@ -1,4 +1,4 @@
-"""What cannot be integrated to its end says so: statuses, notes, and what was reached until then."""
+"""Tests of integrations that stop early: their status, their notes, and the part of the trajectory that is kept."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def linear(w: Any, X: Any) -> Any:
 
 
 class Quartic(ib.Loss):
-    """-f^4, unbounded below."""
+    """The loss -f^4, which is unbounded below."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         return -jnp.sum(prediction**4)
 
 
-# Oracle: by hand. w' = 4 w^3 from 1: w = (1 - 8 t)^(-1/2), gone at t = 1/8; each step is off by rtol.
+# Oracle: by hand. w' = 4 w^3 from 1 gives w = (1 - 8 t)^(-1/2), which is infinite at t = 1/8. Each step has error rtol.
 def test_a_blow_up_in_finite_time() -> None:
     flow = ib.GradientFlow(ib.Problem(linear, ONES, np.zeros(2), Quartic()))
     trajectory = ib.simulate(flow, np.ones(1), t1=10.0, rtol=1e-6)
@@ -42,7 +42,7 @@ def root(params: Any, X: Any) -> Any:
 
 
 # Oracle: by hand. s = sqrt(w): s' = -(s + 1) / (4 s^2) from 1, at 0 when t = 4 (ln 2 - 1/2).
-def test_a_root_that_is_driven_to_its_border() -> None:
+def test_a_root_at_the_edge_of_its_domain() -> None:
     flow = ib.GradientFlow(ib.Problem(root, ONES, -np.ones(2)))
     start = {"inside": np.ones(1), "beside": np.asarray(1.0)}
     trajectory = ib.simulate(flow, start, t1=10.0, rtol=1e-6)
@@ -53,7 +53,7 @@ def test_a_root_that_is_driven_to_its_border() -> None:
 
 
 # Oracle: by hand. w w' = -1000 - ln w from 1: at 0 near t = 5e-4, where the logarithm ends, its derivative does not.
-def test_a_logarithm_that_is_driven_to_its_border() -> None:
+def test_a_logarithm_at_the_edge_of_its_domain() -> None:
     problem = ib.Problem(lambda w, X: jnp.log(X @ w), ONES, np.full(2, -1000.0))
     trajectory = ib.simulate(ib.GradientFlow(problem), np.ones(1), t1=1.0)
     assert trajectory.status is ib.Status.NOT_FINITE
@@ -67,7 +67,7 @@ def cut_off(w: Any, X: Any) -> Any:
 
 # Oracle: by hand. w' = -(w + 1) from 1 is at 1/2 when t = ln(4/3). The gradient of the branch beyond is 0: a flow
 # that looked at gradients only would rest there.
-def test_predictions_that_cease_to_be_numbers() -> None:
+def test_predictions_that_become_nan() -> None:
     flow = ib.GradientFlow(ib.Problem(cut_off, ONES, -np.ones(2)))
     trajectory = ib.simulate(flow, np.ones(1), t1=10.0, rtol=1e-6)
     assert trajectory.status is ib.Status.NOT_FINITE
@@ -131,7 +131,7 @@ def test_an_equinox_module() -> None:
 
 
 # Oracle: by hand: at 0 the gradient of this problem vanishes, and so does every right-hand side of a step.
-def test_conjugate_gradients_on_nothing() -> None:
+def test_conjugate_gradients_with_a_zero_right_hand_side() -> None:
     problem = ib.Problem(lambda p, X: jnp.tanh(X @ p), np.eye(2), np.zeros(2))
     frugal = ib.GaussNewtonRosenbrock(max_bytes=1)
     trajectory = ib.simulate(ib.GradientFlow(problem), np.zeros(2), t1=1.0, solver=frugal)
@@ -147,7 +147,7 @@ def test_an_end_below_resolution() -> None:
 
 # Oracle: linear regression in closed form, w = y (1 - exp(-t / n)), for models that want all of their rows at once.
 @pytest.mark.parametrize("kind", ["reshapes", "weighs"])
-def test_models_that_want_all_their_rows(kind: str) -> None:
+def test_models_that_need_all_rows(kind: str) -> None:
     weights = np.ones(2)
 
     def reshapes(p: Any, X: Any) -> Any:

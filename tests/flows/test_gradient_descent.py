@@ -1,4 +1,4 @@
-"""Gradient descent against a loop of NumPy, and what becomes of a learning rate that is too large."""
+"""Tests of gradient descent against a NumPy loop, and with a learning rate that is too large."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ RATE, LAM = 0.03, 0.1
 
 
 def loop(steps: int, rate: float = RATE) -> ndarray:
-    """(steps + 1, d) iterates."""
+    """Return the iterates (steps + 1, d)."""
     w, all_ = START.copy(), [START]
     for _ in range(steps):
         w = w - rate * (X.T @ (X @ w - Y) / 6 + LAM * w)
@@ -51,7 +51,7 @@ def test_the_steps_nearest_to_asked_times_are_kept() -> None:
     np.testing.assert_allclose(trajectory.times, steps * RATE, rtol=1e-14)
     np.testing.assert_allclose(trajectory.states, loop(1000)[steps], rtol=0, atol=1e-12)
     np.testing.assert_array_equal(trajectory.observables["t"], trajectory.times)
-    with pytest.raises(ib.InputError, match="kept times only"):
+    with pytest.raises(ib.InputError, match="only at the kept times"):
         trajectory.state(5.0)
 
 

@@ -1,4 +1,4 @@
-"""Gradient flows and descents of wrong things: an InputError that names what was got and what to type."""
+"""Tests of wrong input to gradient flow and gradient descent: the InputError says what was got and what to type."""
 
 import inspect
 from typing import Any
@@ -24,7 +24,7 @@ simulate: Any = inspect.unwrap(ib.simulate)
 
 
 def build(kind: type, *arguments: Any) -> Any:
-    """A flow past the run-time type checks, which would speak first."""
+    """Return a flow without run-time type checks, which would raise their own error first."""
     flow = object.__new__(kind)
     inspect.unwrap(kind.__init__)(flow, *arguments)  # type: ignore[misc]
     return flow

@@ -1,4 +1,4 @@
-"""Gradient flow of small networks, for every loss, against explicit integrations of high precision."""
+"""Tests of the gradient flow of small networks with each loss against explicit integrations of high precision."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Linear regression with weight decay against its closed form (theory 3.8), and the laws that it obeys."""
+"""Tests of linear regression with weight decay against its closed form (theory 3.8) and the laws of this flow."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def linear(w: Any, X: Any) -> Any:
 
 
 def closed_form(X: ndarray, y: ndarray, start: ndarray, lam: float, t: ndarray) -> ndarray:
-    """(m, d) rows of theory 3.8, by the eigenvectors of X^T X / n; e^{-h t} - 1 = expm1(-h t) for every h."""
+    """Return the rows (m, d) of theory 3.8, computed with the eigenvectors of X^T X / n and expm1(-h t)."""
     values, vectors = np.linalg.eigh(X.T @ X / len(y))
     values = np.where(values > 1e-12 * values[-1], values, 0.0) + lam
     pull = vectors.T @ (X.T @ y / len(y))
@@ -127,7 +127,7 @@ LIMIT = closed_form(X, Y, START, 0.3, np.array([1e3]))[0]
 
 
 def _crossing() -> float:
-    """When the closed form comes within DISTANCE of its limit, by bisection."""
+    """Return the time at which the closed form is within DISTANCE of its limit, computed by bisection."""
     low, high = 0.0, 1e3
     while high - low > 1e-13 * high:
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""The mirror flow against closed forms and against reference integrations that share no code with it."""
+"""Tests of the mirror flow against closed forms and against reference integrations that share no code with it."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ TIMES = np.array([0.01, 0.3, 1.0, 3.0, 10.0, 40.0])
 
 
 def design(kind: str) -> tuple[ndarray, ndarray]:
-    """Designs of few shapes: (5, 7) compiles once for three of them."""
+    """Return designs of few shapes, so that the three designs of shape (5, 7) share a compiled program."""
     rng = np.random.default_rng(5)
     if kind == "tall":
         return rng.standard_normal((9, 5)), rng.standard_normal(9)
@@ -32,7 +32,7 @@ START = np.array([0.5, -1.0, 0.0, 2.0, 0.1, 0.0, -0.3])
 
 
 def gradient_flow(X: ndarray, y: ndarray, start: ndarray, t: float) -> ndarray:
-    """w(t) of w' = X^T (y - X w) / n by the singular values of X; what lies in the null space never moves."""
+    """Return w(t) of w' = X^T (y - X w) / n, computed with singular values of X; the null space part is constant."""
     U, singular, V = np.linalg.svd(X, full_matrices=False)
     kept = singular > 1e-12 * singular[0]
     U, singular, V = U[:, kept], singular[kept], V[kept]
@@ -65,7 +65,7 @@ def test_a_long_run_resolves_its_beginning() -> None:
 
 
 def dual_reference(X: ndarray, y: ndarray, start: ndarray, a: ndarray, times: ndarray) -> ndarray:
-    """w(t) from nu' = (y - X w) / n, w = a sinh(arcsinh(start / a) + 2 X^T nu), by SciPy's Radau."""
+    """Return w(t) from nu' = (y - X w) / n, w = a sinh(arcsinh(start / a) + 2 X^T nu), computed by SciPy's Radau."""
 
     def w(nu: ndarray) -> ndarray:
         return a * np.sinh(np.arcsinh(start / a) + 2 * X.T @ nu)
@@ -83,7 +83,7 @@ def dual_reference(X: ndarray, y: ndarray, start: ndarray, a: ndarray, times: nd
 
 
 def network_reference(X: ndarray, y: ndarray, theta: tuple[ndarray, ndarray], times: ndarray) -> ndarray:
-    """(2, d) rows (u, v)(t) of the gradient flow of w = u * v by SciPy's DOP853, through `pullback`."""
+    """Return (u, v)(t) as rows (2, d) of the gradient flow of w = u * v, computed by SciPy's DOP853 and `pullback`."""
     problem, network = ib.LeastSquares(X, y), ib.HadamardProduct()
     d = X.shape[1]
 

@@ -1,4 +1,4 @@
-"""The tableau of ROS34PW2 and the step that is made of it."""
+"""Tests of the coefficients of ROS34PW2 and of its step."""
 
 import equinox as eqx
 import jax
@@ -94,7 +94,7 @@ def test_dense_output_has_order_3_everywhere() -> None:
 
 
 class _Pendulum(System):
-    """u'' = -sin u - friction u', with a Jacobian that may be wrong."""
+    """The system u'' = -sin u - friction u' with an exact or a wrong Jacobian."""
 
     friction: jax.Array
     wrong: jax.Array
@@ -115,7 +115,7 @@ class _Pendulum(System):
 
 @eqx.filter_jit
 def _ends(system: System, count: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """u(2) by `count` equal steps; and the embedded and the half-way values of a single step of that size from 0."""
+    """Return u(2) after `count` equal steps, and the embedded and midpoint values of one step of this size from 0."""
     h, start = 2.0 / count, jnp.array([1.0, 0.5])
     first = step(system, start, h)
     middle = start + jnp.asarray(_MIDDLE) @ first.stages

@@ -1,4 +1,4 @@
-"""What `simulate` keeps, when it stops, and what it says meanwhile."""
+"""Tests of `simulate`: the kept times and states, the stopping conditions, and the progress reports."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ END = 400.0
 
 
 def _problem() -> ib.LeastSquares:
-    """The example of theory 1.10."""
+    """Return the example of theory 1.10."""
     X = np.random.default_rng(0).standard_normal((5, 7))
     return ib.LeastSquares(X, X @ np.array([1.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
 

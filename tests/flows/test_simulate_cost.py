@@ -1,4 +1,4 @@
-"""What a simulation costs and that it misses nothing: precision scope, compilations, steps, jumps."""
+"""Tests of the cost of a simulation: precision scope, compilations and steps; and that no jump is missed."""
 
 import logging
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def gaussian(seed: int) -> ib.LeastSquares:
 def simulated(
     problem: ib.LeastSquares, exponent: float, slow_time: float, rtol: float = 1e-4
 ) -> tuple[float, ib.Trajectory]:
-    """ln(1/alpha) and the flow from alpha = 10^-exponent to that slow time."""
+    """Return ln(1/alpha) and the trajectory of the flow from alpha = 10^-exponent to the given slow time."""
     size = exponent * np.log(10.0)
     flow = ib.MirrorFlow(problem, ib.HyperbolicEntropy(log_scale=-2 * size))
     return size, ib.simulate(flow, np.zeros(problem.shape[1]), t1=slow_time * size, rtol=rtol)
@@ -32,7 +32,7 @@ def simulated(
 
 @contextmanager
 def compilations() -> Iterator[list[str]]:
-    """Messages of JAX's own log of what it compiles."""
+    """Return the messages of JAX's log of compilations."""
     found: list[str] = []
 
     class Handler(logging.Handler):
@@ -78,7 +78,7 @@ def _net(params: tuple[ndarray, ...], X: ndarray) -> jax.Array:
 
 
 def _uses(kind: str, seed: int, scale: float, lam: float, t1: float, rtol: float) -> None:
-    """A flow in every way, with data, scale, weight decay, end and tolerance of its own."""
+    """Simulate each kind of flow, with its own data, scale, weight decay, end time and tolerance."""
     rng = np.random.default_rng(seed)
     X, y, signs = rng.standard_normal((6, 3)), rng.standard_normal(6), np.array([1, -1, 1, -1, 1, -1])
     start = (scale * rng.standard_normal((3, 4)), scale * rng.standard_normal(4))
@@ -151,7 +151,7 @@ def test_steps_are_flat_in_alpha(seed: int) -> None:
 
 
 def missed_jumps(problem: ib.LeastSquares, exponents: tuple[int, ...]) -> list[tuple[int, int]]:
-    """(exponent, jump) whose distance from the path is no O(1 / ln(1/alpha)).
+    """Return each (exponent, jump) whose distance from the path is not O(1 / ln(1/alpha)).
 
     In flow time a jump comes early or late by an amount that tends to a constant. A run 100 times as exact at
     alpha = 1e-3000 measures it; a jump that is not yet told apart from its neighbour has up to that one's.
@@ -198,7 +198,7 @@ def test_the_unit_of_y_is_only_a_unit(unit: float) -> None:
     )
     trajectory = ib.simulate(flow, ZERO, t1=5.0 * size / unit)
     assert trajectory.status.ok
-    # Rounding of c y and of ln(a) moves steps near the border of acceptance: a few more or less.
+    # Rounding of c y and of ln(a) may change whether a step is accepted, so the number of steps may differ slightly.
     assert trajectory.stats.steps == pytest.approx(expected.stats.steps, rel=0.1)
     times = np.array([0.5, 2.0, 4.0]) * size
     # Rounding again: |ln a| eps = 3e-13 in the exponent, times the growth during jumps, and rtol where steps differ.

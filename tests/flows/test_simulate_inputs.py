@@ -1,4 +1,4 @@
-"""Bad input never yields a number: an InputError that names what was got and what to type."""
+"""Tests of wrong input to `simulate`: the InputError says what was got and what to type."""
 
 import inspect
 from typing import Any

@@ -125,7 +125,7 @@ def test_the_metric_is_that_of_the_potential(G: ib.Parametrization, theta: Any) 
 @over([name for name in PARAMETRIZATIONS if name not in MIRRORED and "matri" not in name])
 def test_the_others_say_that_there_is_no_potential(G: ib.Parametrization, theta: Any) -> None:
     with pytest.raises(
-        ib.InputError, match=r"no potential .*ib\.GradientFlow\(problem\.reparametrize\(G\)\)"
+        ib.InputError, match=r"no potential: .*ib\.GradientFlow\(problem\.reparametrize\(G\)\)"
     ):
         G.potential(theta)
 

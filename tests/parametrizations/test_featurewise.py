@@ -1,4 +1,4 @@
-"""General two-layer diagonal networks: values, Hessians and refusals by hand."""
+"""Tests of general two-layer diagonal networks: values and Hessians computed by hand, and rejected input."""
 
 from typing import Any
 
@@ -129,7 +129,7 @@ def test_bad_parameters_are_refused(maps: Any, theta: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("k", "direction", "words"),
     [
-        (lambda p: p[0] * p[1] + 0.5, [1.0, 0.0], "feature 1 has the value 0.5 at 0, it must vanish"),
+        (lambda p: p[0] * p[1] + 0.5, [1.0, 0.0], "feature 1 has the value 0.5 at 0, but it must be 0"),
         (lambda p: p[0] * p[1] + p[1], [1.0, 0.0], r"feature 1 has the gradient \[0.0, 1.0\] at 0"),
         (lambda p: p[0] ** 2 + 3 * p[1] ** 2, [1.0, 1.0], "extreme eigenvalues 2 and 6, a negative and a positive"),
         (lambda p: p[0] ** 3 - p[1] ** 4, [1.0, 1.0], "extreme eigenvalues 0 and 0"),

@@ -1,4 +1,4 @@
-"""w = u * v."""
+"""Tests of the map w = u * v."""
 
 import numpy as np
 import pytest

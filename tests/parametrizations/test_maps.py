@@ -1,4 +1,4 @@
-"""The maps by hand, and what they refuse."""
+"""Tests of the parametrizations against values computed by hand, and of their errors."""
 
 from typing import Any
 
@@ -187,8 +187,8 @@ def test_functions_with_singularities_are_welcome() -> None:
     [
         (SQUARES, ([1.0, 0.0], [1.0, 1.0]), "u0 = 0 or v0 = 0 .*start from u0 = v0 = alpha"),
         (ib.DeepDiagonal(2), ([1.0, 1.0], [1.0, 0.0]), "never changes sign"),
-        (DEEP, (ONE, ONE, ONE), "DeepDiagonal has no potential to give: no closed form"),
-        (PRODUCT, (U, V), "MatrixProduct has no potential to give: .*do not commute"),
+        (DEEP, (ONE, ONE, ONE), "DeepDiagonal has no potential: no closed form"),
+        (PRODUCT, (U, V), "MatrixProduct has no potential: .*do not commute"),
     ],
 )
 def test_starts_without_a_potential_are_refused(G: ib.Parametrization, theta: Any, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Formulas of potentials, called in NumPy."""
+"""Formulas of potentials, called with NumPy arrays."""
 
 from typing import Any
 
@@ -10,6 +10,6 @@ from implicitbias._core.precision import double_precision
 
 
 def slope(phi: ib.SeparablePotential, z: Any) -> np.ndarray:
-    """The slope dw / dz of the inverse mirror map at z."""
+    """Return the slope dw / dz of the inverse mirror map at z."""
     with double_precision():
         return np.asarray(phi.inverse_mirror_slope_formula(jnp.asarray(z, dtype=float)))

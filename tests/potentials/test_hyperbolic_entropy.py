@@ -29,7 +29,7 @@ def _value(w: float, log_scale: float) -> mpmath.mpf:
 
 
 def _resolution(log_scale: float) -> float:
-    """Relative error that the rounding of ln a alone makes: exp carries |ln a| 2^-53 into a."""
+    """Return the relative error of a that is caused only by the rounding of ln a, which is |ln a| 2^-53."""
     return CLOSE + abs(log_scale) * 2.0**-52
 
 

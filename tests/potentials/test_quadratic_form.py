@@ -35,7 +35,7 @@ def test_an_ill_conditioned_form() -> None:
     [
         (np.ones((2, 3)), "square matrix"),
         ([[1.0, 2.0], [0.0, 1.0]], r"not symmetric.*type A = \(A \+ A\.T\) / 2"),
-        ([[1.0, 2.0], [2.0, 1.0]], "eigenvalues -1 to 3, positive ones"),
+        ([[1.0, 2.0], [2.0, 1.0]], "eigenvalues from -1 to 3, positive ones"),
         (np.zeros((2, 2)), "positive ones"),
         ([[np.nan, 0.0], [0.0, 1.0]], "NaN"),
         ([1.0, 2.0], "2 dimension"),
@@ -86,5 +86,5 @@ def test_a_diagonal_form_is_a_scaled_squared_norm() -> None:
 
 
 def test_a_form_for_another_number_of_columns_is_refused() -> None:
-    with pytest.raises(ib.InputError, match="A has 3 entries, one for each of the 2 columns"):
+    with pytest.raises(ib.InputError, match="A has 3 entries, but X has 2 columns"):
         ib.MirrorFlow(ib.LeastSquares(np.eye(2), [1.0, 2.0]), ib.QuadraticForm(A))

@@ -204,7 +204,9 @@ def test_budgets() -> None:
 def test_a_vector_of_another_length_is_refused() -> None:
     problem, params, _, _, _ = CASES["linear"]
     J = predictors.of(problem).jacobian(params)
-    with pytest.raises(ib.InputError, match=r"v has 3 entries, the Jacobian is \(5, 4\): 4 are expected"):
+    with pytest.raises(
+        ib.InputError, match=r"v has 3 entries, 4 are expected for a Jacobian of shape \(5, 4\)"
+    ):
         J.matvec(np.ones(3))
     with pytest.raises(ib.InputError, match="r has 4 entries"):
         J.rmatvec(np.ones(4))

@@ -1,4 +1,4 @@
-"""`Classification`: margins, losses, labels of any two values, and what it refuses."""
+"""Tests of `Classification`: margins, losses, labels with any two values, and rejected input."""
 
 import pickle
 
@@ -98,7 +98,7 @@ BAD = {
     "many classes": (X, list("abcdef"), "logistic", r"6 different.*\.\.\."),
     "NaN label": (X, [1, -1, np.nan, 1, -1, 1], "logistic", r"y holds 1 NaN.*\[2\].*drop"),
     "infinite label": (X, [1, -1, np.inf, 1, -1, 1], "logistic", r"y holds 1 NaN or infinite"),
-    "None": (X, [1, -1, None, 1, -1, 1], "logistic", r"objects of type NoneType, int.*none missing"),
+    "None": (X, [1, -1, None, 1, -1, 1], "logistic", r"objects of type NoneType, int.*without missing"),
     "missing text": (X, pd.Series(["a", None, "b", "a", "b", "a"]), "logistic", r"y holds"),
     "mixed": (X, np.array(["a", 1, "a", 1, "a", 1], dtype=object), "logistic", r"type int, str"),
     "objects": (X, [object()] * 6, "logistic", r"objects of type object"),

@@ -1,4 +1,4 @@
-"""Sparse, shifted and memory-mapped X: the same numbers as dense ones, and never made dense."""
+"""Tests of sparse, shifted and memory-mapped X: the same numbers as for a dense X, without conversion to dense."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`LeastSquares`: what it computes, what it takes, what it refuses and in which words."""
+"""Tests of `LeastSquares`: its values, its accepted input, and the error messages for other input."""
 
 import pickle
 

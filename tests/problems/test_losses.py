@@ -1,4 +1,4 @@
-"""The losses of one row: value, derivative and root of the curvature, at margins where naive formulas fail."""
+"""Tests of the losses of one row at margins where simple formulas lose all digits."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ MARGINS = [-800.0, -700.0, -37.5, -1.0, -1e-9, 0.0, 1e-9, 0.3, 1.0, 20.0, 36.7, 
 
 
 def evaluated(loss: ib.Loss, prediction: object, target: object) -> tuple[float, np.ndarray, np.ndarray]:
-    """Value, derivative and R R^T in float64."""
+    """Return the value, the derivative and R R^T in float64."""
     with double_precision():
         f, y = jnp.asarray(prediction, dtype=float), jnp.asarray(target)
         root = np.asarray(loss.root(f, y))
@@ -99,7 +99,7 @@ def test_the_derivatives_are_slopes(name: str, target: object) -> None:
 
 
 class Own(ib.Loss):
-    """A loss from a function."""
+    """A loss that is given by a function."""
 
     formula: Callable[[jax.Array, jax.Array], jax.Array]
 

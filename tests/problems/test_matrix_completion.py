@@ -1,4 +1,4 @@
-"""`LeastSquares.entries`: the observed entries of a matrix."""
+"""Tests of `LeastSquares.entries`, the matrix completion problem."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What is seen in a model: less than float64, and jumps of its derivative. What is smooth is left alone."""
+"""Tests of the checks of a model: lower precision than float64, jumps of its derivative, and no false findings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -77,8 +77,8 @@ def test_what_has_kinks_is_flagged(name: str, scale: float) -> None:
     seen = flags(network(KINKED[name]), weights(scale))
     assert seen.not_smooth
     assert not seen.single_precision
-    (sentence,) = seen.sentences
-    assert "not smooth" in sentence
+    (note,) = seen.notes
+    assert "not smooth" in note
 
 
 NARROW = {
@@ -99,8 +99,8 @@ def test_narrow_types_are_flagged(name: str) -> None:
     seen = flags(network(NARROW[name]), weights())
     assert seen.single_precision
     assert not seen.not_smooth
-    (sentence,) = seen.sentences
-    assert f"computes in {name.partition(',')[0]}" in sentence
+    (note,) = seen.notes
+    assert f"computes in {name.partition(',')[0]}" in note
 
 
 CONSTANT = jnp.asarray([0.5], dtype=jnp.float32)
@@ -116,7 +116,7 @@ CONSTANT = jnp.asarray([0.5], dtype=jnp.float32)
     ],
     ids=["array", "number", "mask", "computed constant"],
 )
-def test_constants_in_less_are_data(activation: Callable[[Any], Any]) -> None:
+def test_constants_of_lower_precision_are_data(activation: Callable[[Any], Any]) -> None:
     assert flags(network(activation), weights()) == (False, False, ())
 
 
@@ -129,7 +129,7 @@ def test_both_at_once() -> None:
     seen = flags(network(lambda h: jax.nn.relu(h.astype(jnp.float32))), weights())
     assert seen.single_precision
     assert seen.not_smooth
-    assert len(seen.sentences) == 2
+    assert len(seen.notes) == 2
 
 
 @pytest.mark.parametrize(("activation", "kinked"), [(jnp.tanh, False), (jax.nn.relu, True)])

@@ -1,4 +1,4 @@
-"""`Problem`: any model, any pytree, the same numbers as NumPy."""
+"""Tests of `Problem` with different models and pytrees against NumPy."""
 
 import pickle
 import subprocess
@@ -133,7 +133,7 @@ def test_an_equinox_module_with_its_functions() -> None:
 
 
 class Masked(eqx.Module):
-    """A weight with a mask that is not trained, and a number that is a constant."""
+    """A module with a weight, a mask that is not trained, and a number that is a constant."""
 
     weight: Any
     mask: Any

@@ -1,4 +1,4 @@
-"""`Problem`: what it refuses, when it is stated and when parameters are first seen, and in which words."""
+"""Tests of wrong input to `Problem`: error messages of the constructor and of methods that take parameters."""
 
 from typing import Any
 
@@ -21,28 +21,28 @@ def linear(w: Any, X: Any) -> Any:
 
 
 class Own(ib.Loss):
-    """A loss of its own."""
+    """A valid loss."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         return jnp.sum((prediction - target) ** 4)
 
 
 class PerOutput(ib.Loss):
-    """Forgets to sum."""
+    """A loss without the sum over outputs."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         return (prediction - target) ** 2
 
 
 class WrongSlope(Own):
-    """A derivative of the wrong shape."""
+    """A loss whose derivative has a wrong shape."""
 
     def derivative(self, prediction: Any, target: Any) -> Any:
         return jnp.sum(prediction)
 
 
 class Fails(ib.Loss):
-    """Raises."""
+    """A loss that raises an error."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         raise KeyError("tail")
@@ -131,7 +131,7 @@ SEEN = {
         W,
         r"predictions of shape \(2,\) for X of shape \(4, 3\)",
     ),
-    "flat logits": (linear, CLASSES, "cross_entropy", W, r"\(4, k\), a column for each class"),
+    "flat logits": (linear, CLASSES, "cross_entropy", W, r"\(4, k\) with one column for each class"),
     "one logit": (lambda w, X: (X @ w)[:, None], CLASSES, "cross_entropy", W, r"one output.*loss='logistic'"),
     "too few logits": (
         lambda w, X: X[:, :2] * w[:2],
@@ -275,7 +275,7 @@ def test_derivatives_that_are_not_finite_name_their_leaf() -> None:
 
 
 class ThreeHalves(ib.Loss):
-    """|f - y|^1.5: its second derivative is infinite at 0."""
+    """The loss |f - y|^1.5, whose second derivative is infinite at 0."""
 
     def value(self, prediction: Any, target: Any) -> Any:
         return jnp.sum(jnp.abs(prediction - target) ** 1.5)

@@ -1,4 +1,4 @@
-"""`problem.reparametrize(G)`: the chain rule, shapes that fit, and what is refused."""
+"""Tests of `problem.reparametrize(G)`: the chain rule, the shapes, and rejected input."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +65,7 @@ def test_what_is_not_a_parametrization_is_refused(G: object, words: str) -> None
 @pytest.mark.parametrize(
     ("theta", "words"),
     [
-        ((np.ones(4), np.ones(4)), r"params gives w of shape \(4,\), the problem has w of shape \(3,\)"),
+        ((np.ones(4), np.ones(4)), r"params gives w of shape \(4,\), but the problem has w of shape \(3,\)"),
         ((np.ones((3, 1)), np.ones((3, 1))), r"shape \(3, 1\)"),
         ((np.ones(3), np.ones(4)), r"agree"),
         (np.ones(3), r"pair"),

@@ -1,4 +1,4 @@
-"""Trajectories of pytrees: access, labelled copies, and files that hold them whole or not at all."""
+"""Tests of trajectories of pytrees: access, labelled copies, and files, which are complete or not written."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ TIMES = np.array([0.0, 0.5, 2.0])
 
 
 class Growing(DenseOutput):
-    """Every entry of the start times 1 + t; no integration."""
+    """Dense output that is the start times 1 + t, without an integration."""
 
     def __init__(self, start: np.ndarray, dual: bool) -> None:
         self.start, self.has_dual = start, dual
@@ -74,7 +74,7 @@ def test_a_round_trip(name: str, dual: bool, tmp_path: Path) -> None:
         np.testing.assert_array_equal(after.observables[key], values)
     if dual:
         np.testing.assert_array_equal(after.dual(0.5), before.dual(0.5))
-    with pytest.raises(ib.InputError, match="kept times only"):
+    with pytest.raises(ib.InputError, match="only at the kept times"):
         after.state(0.25)
     after.save(path)  # over itself
     same(ib.Trajectory.load(str(path)), before)
@@ -113,7 +113,7 @@ def test_a_module_needs_its_like(tmp_path: Path) -> None:
 )
 def test_another_like_is_refused(like: Any, tmp_path: Path) -> None:
     trajectory(TREES["tuple"]).save(tmp_path / "run.npz")
-    with pytest.raises(ib.InputError, match=r"like has leaves .* the file holds"):
+    with pytest.raises(ib.InputError, match=r"like has the leaves .* but the file holds"):
         ib.Trajectory.load(tmp_path / "run.npz", like=like)
 
 
@@ -124,13 +124,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     bad = {"empty": b"", "text": b"hello", "short": content[: len(content) // 2], "head": content[:10]}
     for name, data in bad.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(ib.InputError, match="no saved trajectory"):
+        with pytest.raises(ib.InputError, match="not a saved trajectory"):
             ib.Trajectory.load(tmp_path / name)
     np.savez(tmp_path / "other.npz", a=np.ones(3))
-    with pytest.raises(ib.InputError, match="no saved trajectory"):
+    with pytest.raises(ib.InputError, match="not a saved trajectory"):
         ib.Trajectory.load(tmp_path / "other.npz")
     np.save(tmp_path / "plain.npy", np.ones(3))
-    with pytest.raises(ib.InputError, match="no saved trajectory"):
+    with pytest.raises(ib.InputError, match="not a saved trajectory"):
         ib.Trajectory.load(tmp_path / "plain.npy")
     for name in ("missing.npz", "."):
         with pytest.raises(ib.InputError, match="no file"):
@@ -150,7 +150,7 @@ def test_a_file_that_lacks_an_array(missing: str, tmp_path: Path) -> None:
     with np.load(tmp_path / "run.npz") as archive:
         arrays = {name: archive[name] for name in archive.files if name != missing}
     np.savez(tmp_path / "part.npz", **arrays)
-    with pytest.raises(ib.InputError, match="no saved trajectory"):
+    with pytest.raises(ib.InputError, match="not a saved trajectory"):
         ib.Trajectory.load(tmp_path / "part.npz")
 
 
@@ -159,7 +159,7 @@ def test_one_flipped_byte_is_seen(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "run.npz").read_bytes())
     content[content.index(b"states.npy") + 60] ^= 0xFF
     (tmp_path / "run.npz").write_bytes(bytes(content))
-    with pytest.raises(ib.InputError, match="no saved trajectory"):
+    with pytest.raises(ib.InputError, match="not a saved trajectory"):
         ib.Trajectory.load(tmp_path / "run.npz")
 
 

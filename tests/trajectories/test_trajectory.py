@@ -1,4 +1,4 @@
-"""The result of a simulation as a value: access by time, its logarithm, labelled copies."""
+"""Tests of the result of a simulation: access by time and by log time, and labelled copies."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from implicitbias.trajectories import DenseOutput, Stats
 
 
 class Powers(DenseOutput):
-    """State (t, t^2), dual (-t, 1): known everywhere, without an integration."""
+    """Dense output with the state (t, t^2) and the dual variable (-t, 1), without an integration."""
 
     def state(self, times: ndarray) -> ndarray:
         return np.stack([times, times**2], axis=1)
@@ -82,7 +82,7 @@ class TestSampled:
 
     @pytest.mark.parametrize("time", [0.25, 1e-4, 1.999999, 5.0])
     def test_other_times_are_refused(self, time: float) -> None:
-        with pytest.raises(ib.InputError, match="leave times out for dense output"):
+        with pytest.raises(ib.InputError, match="without times for dense output"):
             trajectory(sampled=True).state(time)
 
     def test_a_single_time(self) -> None:

@@ -1,4 +1,4 @@
-"""What every room shares: errors, statuses, certificates, arrays, precision, progress, labelled arrays.
+"""Tools that all packages share: errors, statuses, certificates, arrays, precision, progress, labelled arrays.
 
-No word of the field appears here; anything that knows what a flow or a limit is lives further up.
+Nothing here depends on the subject of the library: whatever knows what a flow or a limit is belongs to another package.
 """

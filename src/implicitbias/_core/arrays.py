@@ -1,4 +1,4 @@
-"""Arrays at the border: what comes in is checked and made float64, what goes out is read-only."""
+"""Checks of the arrays that users pass in, and read-only arrays for results."""
 
 from typing import Any, Literal
 
@@ -10,24 +10,24 @@ from implicitbias._core.errors import InputError
 
 
 def frozen(array: Any) -> ndarray:
-    """A read-only view of the array: results are values."""
+    """Return a read-only view of an array."""
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
 
 
 def kept(value: Any) -> Any:
-    """A read-only copy of an array or a list, for values that are checked later; anything else as it is."""
+    """Return a read-only copy of an array or a list, and any other object unchanged; the content is not checked."""
     if isinstance(value, (ndarray, list)):
         try:
             return frozen(np.array(value))
-        except ValueError:  # rows of unequal lengths: refused where it is checked
+        except ValueError:  # The rows have unequal lengths; the later check reports this.
             return value
     return value
 
 
 def as_float(value: Any) -> float:
-    """A real number as a float; inf for a whole number beyond float64."""
+    """Return a real number as a float, or plus or minus infinity for an integer that is too large for float64."""
     try:
         return float(value)
     except OverflowError:
@@ -35,7 +35,17 @@ def as_float(value: Any) -> float:
 
 
 def real_array(value: Any, name: str, ndim: int, order: Literal["K", "F"] = "K") -> Float64[ndarray, "..."]:
-    """A finite float64 copy of `value` with `ndim` dimensions, or an `InputError` that says what was got."""
+    """Return a finite float64 copy of `value` with `ndim` dimensions.
+
+    Args:
+        value: an array, a list or a DataFrame of numbers.
+        name: the name of the argument, for error messages.
+        ndim: the expected number of dimensions.
+        order: the memory order of the copy.
+
+    Raises:
+        InputError: `value` is sparse, masked, complex, not numeric, of another dimension, or holds NaN or infinity.
+    """
     if type(value).__module__.startswith("scipy.sparse"):
         raise InputError(
             f"{name} is a scipy.sparse matrix, a dense array is expected here; type {name} = {name}.toarray()"
@@ -44,7 +54,7 @@ def real_array(value: Any, name: str, ndim: int, order: Literal["K", "F"] = "K")
         _refuse_text_columns(value, name)
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(
-            f"{name} is a masked array, whose mask would be lost; drop or impute the masked entries"
+            f"{name} is a masked array, and its mask would be lost; drop or impute the masked entries"
         )
     try:
         array = np.asarray(value)
@@ -60,7 +70,7 @@ def real_array(value: Any, name: str, ndim: int, order: Literal["K", "F"] = "K")
         raise InputError(
             f"{name} has shape {array.shape}, {ndim} dimension(s) are expected{_reshape_hint(name, array, ndim)}"
         )
-    with np.errstate(over="ignore"):  # a long double may become inf, which is refused next
+    with np.errstate(over="ignore"):  # A long double may become inf; the next check rejects it.
         array = array.astype(np.float64, order=order, copy=True)
     refuse_non_finite(array, name)
     return array
@@ -90,7 +100,7 @@ def _is_number(kind: Any) -> bool:
 
 
 def _objects_to_float(array: ndarray, name: str) -> ndarray:
-    # NumPy would read "1.5" as a number, and a date as days since 1970.
+    # Text is rejected explicitly, because NumPy would convert "1.5" to a number and a date to days since 1970.
     if array.dtype != object or any(isinstance(item, (str, bytes)) for item in array.ravel()):
         raise InputError(
             f"{name} holds values that are not numbers ({array.dtype}); encode or drop them first"
@@ -104,9 +114,10 @@ def _objects_to_float(array: ndarray, name: str) -> ndarray:
 
 
 def refuse_non_finite(array: ndarray, name: str) -> None:
-    """An `InputError` that says how many entries are NaN or infinite, and where the first one is."""
+    """Raise an `InputError` if entries are NaN or infinite; it gives their number and the index of the first one."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(array)):  # one pass and no copy; a sum that overflows is looked at below
+        # The sum needs one pass and no copy. If the sum itself overflows, the entries are checked below.
+        if np.isfinite(np.sum(array)):
             return
     bad = ~np.isfinite(array)
     if bad.any():

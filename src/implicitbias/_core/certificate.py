@@ -1,4 +1,4 @@
-"""A certificate: numbers that prove, or refute, that a point is what it is said to be."""
+"""Certificates: numbers that prove or refute a statement about a point."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ from implicitbias._core.values import Fingerprinted
 
 @dataclass(frozen=True, eq=False)
 class Certificate(Fingerprinted):
-    """Numbers that prove, or refute, that a point is what it is said to be; the verdict is computed from them.
+    """Numbers that prove or refute a statement about a point; the verdict is computed from these numbers.
 
     Attributes:
-        statement: what is claimed of the point, for instance "the point minimises ||w||_1 over the minimisers of the
+        statement: the claim about the point, for instance "the point minimises ||w||_1 over the minimisers of the
             loss".
-        gap: the relative duality gap, 0 at an optimum; None where the statement has none.
-        residuals: named non-negative numbers; each is relative, so that 1e-9 means nine digits.
-        tolerance: the bound of the gap and of every residual without a bound of its own.
-        tolerances: bounds of the residuals that are held to another one.
-        remark: a further sentence for the reader.
-        holds: whether the gap and every residual are at most their bounds (derived; a NaN fails).
-        sentence: the verdict in words (derived).
+        gap: the relative duality gap, which is 0 at an optimum; None if the statement has no duality gap.
+        residuals: named non-negative numbers. They are relative, so that 1e-9 means nine correct digits.
+        tolerance: the largest accepted gap, and the largest accepted value of the residuals not in `tolerances`.
+        tolerances: the largest accepted values of the residuals that have a bound of their own.
+        remark: one more sentence for the reader.
+        holds: whether the gap and all residuals are within their bounds. It is derived, and a NaN fails.
+        sentence: the verdict in words. It is derived.
 
     Raises:
-        InputError: a residual or a bound that is not a number, or a bound of a residual that is not there.
+        InputError: a residual or a bound is not a number, or `tolerances` names a residual that does not exist.
 
     Examples:
         >>> import implicitbias as ib
@@ -54,18 +54,18 @@ class Certificate(Fingerprinted):
         unknown = [name for name in self.tolerances if name not in self.residuals]
         if unknown:
             raise InputError(
-                f"tolerances has a bound for {unknown[0]!r}, which is no residual; there are "
+                f"tolerances has a bound for {unknown[0]!r}, which is not a residual; the residuals are "
                 f"{', '.join(self.residuals)}"
             )
 
     @property
     def holds(self) -> bool:
-        """Whether the gap and every residual are at most their bounds."""
+        """Whether the gap and all residuals are within their bounds."""
         return not self._failures()
 
     @property
     def sentence(self) -> str:
-        """The verdict in words: what is proved, or what is not proved and which number stands in the way."""
+        """The verdict in words: what is proved, or what is not proved and which number is too large."""
         failures = self._failures()
         if not failures:
             text = f"Proved: {self.statement}."
@@ -121,7 +121,7 @@ class Certificate(Fingerprinted):
             return cls.of_record(header["certificate"])
 
     def _failures(self) -> list[tuple[str, float, float]]:
-        """The (name, value, bound) of every number that is larger than its bound, or NaN."""
+        """Return (name, value, bound) for every number that is NaN or larger than its bound."""
         numbers = [] if self.gap is None else [("gap", self.gap, self.tolerance)]
         numbers += [
             (name, value, self.tolerances.get(name, self.tolerance)) for name, value in self.residuals.items()
@@ -137,7 +137,7 @@ class Certificate(Fingerprinted):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy does not pickle; rebuild from plain dictionaries.
+        # A mapping proxy cannot be pickled, so the mappings are pickled as plain dictionaries.
         numbers = (self.gap, dict(self.residuals), self.tolerance, dict(self.tolerances))
         return (type(self), (self.statement, *numbers, self.remark))
 
@@ -151,7 +151,7 @@ def _kind() -> Any:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool):
         raise InputError(
-            f"{name} is {value!r}; a verdict is computed from numbers: pass the number that decides, such as a residual"
+            f"{name} is {value!r}, a number is expected; the verdict is computed from numbers such as residuals"
         )
     try:
         return float(value)

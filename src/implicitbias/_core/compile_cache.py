@@ -1,8 +1,9 @@
-"""What JAX compiled for this library, kept in the user's cache folder, so that the next process need not compile it.
+"""A persistent cache of the programs that JAX compiles for this library, so that later processes start faster.
 
-JAX's persistent cache is switched on while the library computes and back to the caller's setting afterwards. Nothing
-is changed where the caller has chosen a cache folder (JAX_COMPILATION_CACHE_DIR). Set IMPLICITBIAS_COMPILE_CACHE to a
-folder to keep it elsewhere, or to "off" to switch it off.
+The programs are kept in the user's cache folder. JAX's persistent cache is switched on while the library computes, and
+the caller's setting is restored afterwards. Nothing is changed if the caller has chosen a cache folder
+(JAX_COMPILATION_CACHE_DIR). Set IMPLICITBIAS_COMPILE_CACHE to a folder to use that folder, or to "off" to switch the
+cache off.
 """
 
 import hashlib
@@ -17,10 +18,10 @@ from threading import Lock
 from typing import Any
 
 VARIABLE = "IMPLICITBIAS_COMPILE_CACHE"
-# When the folder has grown beyond this, the files that were used longest ago are deleted.
+# If the folder is larger than this, the least recently used files are deleted.
 LARGEST_BYTES = 256 * 2**20
 
-# Every program is kept, however fast it compiled and however small it is.
+# By default JAX does not keep small programs and programs that compile fast. These settings keep every program.
 _SETTINGS: dict[str, Any] = {
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
@@ -29,7 +30,7 @@ _DIRECTORY = "jax_compilation_cache_dir"
 
 
 class _Scopes:
-    """How many scopes are open, and the settings of JAX from before the first of them."""
+    """The number of open scopes, and the settings that JAX had before the first one was opened."""
 
     def __init__(self) -> None:
         self.lock, self.count = Lock(), 0
@@ -61,7 +62,7 @@ _SCOPES = _Scopes()
 
 @contextmanager
 def compile_cache() -> Iterator[None]:
-    """Keep what is compiled inside, and use what was kept; scopes may be nested and entered from several threads."""
+    """Use the persistent cache inside this scope; scopes may be nested and may be entered from several threads."""
     _SCOPES.enter()
     try:
         yield
@@ -70,30 +71,30 @@ def compile_cache() -> Iterator[None]:
 
 
 def _change(settings: dict[str, Any]) -> None:
-    """Change settings of JAX's cache, and let JAX look at them again."""
+    """Change settings of JAX's cache and make JAX read them again."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
     for name, value in settings.items():
         jax.config.update(name, value)
-    # JAX decides at its first compilation whether there is a cache, and keeps to that until it is reset.
+    # JAX reads these settings only once, at its first compilation after a reset.
     compilation_cache.reset_cache()
 
 
 @cache
 def _folder() -> Path | None:
-    """The folder of this machine's programs; None where the cache is off or its folder cannot be written."""
+    """Return the cache folder for this kind of machine, or None if the cache is off or the folder is not writable."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen.strip().lower() in ("off", "0", "false", "no"):
         return None
     folder = (Path(chosen) if chosen.strip() else _user_cache() / "implicitbias") / f"jax-{_machine()}"
     try:
-        # Programs are loaded as machine code: nobody else may write them.
+        # The files are loaded as machine code, so no other user may write them.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             return None
         _prune(folder)
-    except OSError:  # a cache that cannot be kept is a slower start, no reason to stop
+    except OSError:  # Without a cache the library still works, it only starts more slowly.
         return None
     return folder
 
@@ -107,18 +108,18 @@ def _user_cache() -> Path:
 
 
 def _machine() -> str:
-    """Some digits that differ between processors: a home folder may be shared by machines of several kinds."""
+    """Return some digits that depend on the processor, because different machines may share one home folder."""
     about = [platform.machine(), platform.processor()]
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         about += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
-    except OSError:  # not Linux
+    except OSError:  # This system is not Linux.
         pass
     return hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
 
 
 def _prune(folder: Path) -> None:
-    """Delete the files that were used longest ago until the folder is no larger than it may be."""
+    """Delete the least recently used files until the folder is at most `LARGEST_BYTES` large."""
     files = [(entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file()]
     total = sum(status.st_size for status, _ in files)
     for status, path in sorted(files, key=lambda item: max(item[0].st_atime, item[0].st_mtime)):

@@ -1,18 +1,18 @@
-"""The errors of the library: what was got, what was expected, the likely cause, the line to type."""
+"""The errors of the library. A message says what was got, what was expected, the likely cause and what to type."""
 
 from typing import Any
 
 
 class ImplicitBiasError(Exception):
-    """Base of every error that the library raises on purpose."""
+    """The base class of all errors that the library raises on purpose."""
 
 
 class InputError(ImplicitBiasError, ValueError):
-    """The input is at fault; the message names what was got, what was expected and what to type."""
+    """An error in the input; the message says what was got, what was expected and what to type."""
 
 
 class InfeasibleError(ImplicitBiasError, ValueError):
-    """No point satisfies the constraints; `certificate` proves it.
+    """An error that says that no point satisfies the constraints; `certificate` proves this.
 
     Attributes:
         certificate: a `Certificate` whose residuals measure the proof of infeasibility.
@@ -23,5 +23,5 @@ class InfeasibleError(ImplicitBiasError, ValueError):
         self.certificate = certificate
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions pickle their `args` only, and worker processes send them home pickled.
+        # Worker processes return exceptions by pickling, and by default only `args` is pickled.
         return (type(self), (str(self), self.certificate))

@@ -1,8 +1,8 @@
 """Content hashes of values: equal content gives equal hashes, in every process and on every machine.
 
-Every object is written to the hash as a tag, a length and its bytes, so that no two different contents are written
-alike. Nothing depends on addresses, on the order of sets, on the byte order of the machine or on the memory layout of
-arrays.
+Each object is written to the hash as a tag, a length and its bytes, so that different contents are always written
+differently. The hash does not depend on memory addresses, on the order of sets, on the byte order of the machine or on
+the memory layout of arrays.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.settled import Settled
 
-# Entries of an array that are copied at a time.
+# The number of array entries that are copied at a time.
 _BLOCK = 2**20
-# Packages whose functions and classes are known by their name and the version of the package.
+# The functions and classes of these packages are identified by their name and the version of the package.
 _PACKAGES = frozenset(
     {
         "numpy",
@@ -42,16 +42,16 @@ _PACKAGES = frozenset(
     }
 )
 _PACKAGES |= {"einops", "jaxtyping", "pandas", "sklearn", "torch", "numba"}
-# How many functions `shared_function` remembers.
+# The number of functions that `shared_function` remembers.
 _REMEMBERED = 64
 _SHARED: OrderedDict[str, Any] = OrderedDict()
 
 
 def fingerprint(value: Any) -> str:
-    """Return 64 hexadecimal digits that depend on the content of `value` alone.
+    """Return 64 hexadecimal digits that depend only on the content of `value`.
 
     Raises:
-        InputError: an object whose content is unknown; the message says which and where.
+        InputError: the content of an object is unknown; the message says which object and where it is.
     """
     writer = _Writer()
     writer.write(value, type(value).__name__)
@@ -59,15 +59,15 @@ def fingerprint(value: Any) -> str:
 
 
 def shared_function(function: Any) -> Any:
-    """Return the function of equal content that was seen first, or `function` itself.
+    """Return the first function with equal content that was passed to this function, or `function` itself.
 
-    JAX compiles for each function object. A function that is defined again, as when a cell of a notebook is run again,
-    then uses the program that was compiled for the first one.
+    JAX compiles once for each function object. If a function is defined again, for instance when a notebook cell is run
+    again, it can then use the program that was compiled for the first one.
     """
     try:
         key = fingerprint(function)
         first = _SHARED.get(key, function)
-        # What the first one closes over may have been changed in place since then.
+        # A variable that the first function closes over may have been changed in place since then.
         if first is not function and fingerprint(first) != key:
             first = function
     except InputError:
@@ -80,7 +80,7 @@ def shared_function(function: Any) -> Any:
 
 
 class _Writer:
-    """Writes objects to a hash. `open` holds the objects that are being written, for references in circles."""
+    """A writer of objects to a hash; `open` lists the objects that are being written, to detect cyclic references."""
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
@@ -92,7 +92,7 @@ class _Writer:
         self.hash.update(content)
 
     def write(self, value: Any, where: str) -> None:
-        """Write an object; `where` is its place, for messages."""
+        """Write an object; `where` describes its position for error messages."""
         for place, other in enumerate(self.open):
             if other is value:
                 self.put("seen", str(place).encode())
@@ -111,7 +111,7 @@ class _Writer:
             self.open.pop()
 
     def write_all(self, tag: str, items: Iterable[tuple[str, Any]], where: str) -> None:
-        """Write named parts in their order."""
+        """Write named parts in the given order."""
         pairs = list(items)
         self.put(tag, str(len(pairs)).encode())
         for name, item in pairs:
@@ -120,7 +120,7 @@ class _Writer:
 
 
 def _write_plain(writer: _Writer, value: Any) -> bool:
-    """Numbers, texts and the like, which hold nothing else."""
+    """Write a number, a string or another object without parts; return False for other objects."""
     if value is None or isinstance(value, (bool, np.bool_)) or value is Ellipsis:
         writer.put("constant", repr(value).encode())
     elif isinstance(value, Enum):
@@ -143,13 +143,13 @@ def _write_plain(writer: _Writer, value: Any) -> bool:
 
 
 def _write_array(writer: _Writer, value: Any, where: str) -> bool:
-    """NumPy and JAX arrays: type, shape, and the entries in row order, little-endian."""
+    """Write the type and shape of an array, and its entries in row order as little-endian bytes."""
     if not isinstance(value, ndarray):
         if not (hasattr(value, "__array__") and hasattr(value, "dtype") and hasattr(value, "shape")):
             return False
         try:
             value = np.asarray(value)
-        except TypeError:  # keys of jax.random
+        except TypeError:  # Keys of jax.random cannot be converted to NumPy arrays.
             return False
     if value.dtype.kind == "O":
         writer.put("objects", repr(value.shape).encode())
@@ -166,7 +166,7 @@ def _write_array(writer: _Writer, value: Any, where: str) -> bool:
 
 
 def _write_sparse(writer: _Writer, value: Any, where: str) -> bool:
-    """Matrices of scipy.sparse in canonical compressed form."""
+    """Write a matrix of scipy.sparse in canonical compressed form."""
     if not type(value).__module__.startswith("scipy.sparse"):
         return False
     copy = value.tocsc(copy=True)
@@ -178,6 +178,7 @@ def _write_sparse(writer: _Writer, value: Any, where: str) -> bool:
 
 
 def _write_container(writer: _Writer, value: Any, where: str) -> bool:
+    """Write a mapping, a set, a list, a tuple, a named tuple or a slice."""
     if isinstance(value, Mapping):
         pairs = sorted(
             ((fingerprint(key), key, item) for key, item in value.items()), key=lambda pair: pair[0]
@@ -203,7 +204,7 @@ def _write_container(writer: _Writer, value: Any, where: str) -> bool:
 
 
 def _write_instance(writer: _Writer, value: Any, where: str) -> bool:
-    """Frozen values and dataclasses, equinox modules among them: their class and their fields."""
+    """Write the class and the fields of a frozen value or a dataclass; equinox modules are dataclasses."""
     if isinstance(value, Settled):
         fields: Iterable[tuple[str, Any]] = value._fields().items()
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -217,7 +218,7 @@ def _write_instance(writer: _Writer, value: Any, where: str) -> bool:
 
 
 def _write_function(writer: _Writer, value: Any, where: str) -> bool:
-    """Functions by name and version where a known package offers them, else by their code."""
+    """Write a function of a known package by its name and version, and any other function by its code."""
     if isinstance(value, types.ModuleType):
         writer.put("module", f"{value.__name__} {_version(value.__name__)}".encode())
     elif isinstance(value, type):
@@ -237,7 +238,9 @@ def _write_function(writer: _Writer, value: Any, where: str) -> bool:
         _write_code_of(writer, value, where)
     elif isinstance(value, types.BuiltinMethodType):
         writer.write_all("builtin method", (("self", value.__self__), ("name", value.__name__)), where)
-    elif callable(getattr(value, "__wrapped__", None)):  # jax.jit and other decorators
+    elif callable(
+        getattr(value, "__wrapped__", None)
+    ):  # The function was decorated, for instance by jax.jit.
         writer.put("wrapped", type(value).__qualname__.encode())
         writer.write(value.__wrapped__, where)
     else:
@@ -246,13 +249,13 @@ def _write_function(writer: _Writer, value: Any, where: str) -> bool:
 
 
 def _is_known(module: Any) -> bool:
-    """Whether a module belongs to Python or to a package that is known by its version."""
+    """Return whether a module belongs to Python's standard library or to a package of `_PACKAGES`."""
     top = module.partition(".")[0] if isinstance(module, str) else ""
     return top in _PACKAGES or top in sys.stdlib_module_names
 
 
 def _is_offered(value: Any) -> bool:
-    """Whether a known package offers this very object under its own name."""
+    """Return whether a known package contains this very object under the name that the object has."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not _is_known(module) or not isinstance(name, str) or "<" in name:
         return False
@@ -263,16 +266,16 @@ def _is_offered(value: Any) -> bool:
 
 
 def _write_code_of(writer: _Writer, function: types.FunctionType, where: str) -> None:
-    """Code, defaults, closure, and the globals that the code looks up."""
+    """Write the code, the defaults and the closure of a function, and the global variables that its code uses."""
     code, home = function.__code__, function.__globals__.get("__name__")
     filled = [
         (name, cell.cell_contents)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
-        if name != "__class__" and _is_filled(cell)  # the class stands beside its methods already
+        if name != "__class__" and _is_filled(cell)  # The class of a method is written elsewhere.
     ]
-    if _is_known(home):  # made by a known package, as the function that jax.vmap returns
+    if _is_known(home):  # A known package made the function; for example, jax.vmap returned it.
         writer.put("made by", f"{home}.{code.co_qualname} {_version(str(home))}".encode())
-        # Packages mark an argument that was not given by a bare object.
+        # Packages use a bare object() as the default of an argument that was not given.
         filled = [(name, None if type(item) is object else item) for name, item in filled]
     else:
         _write_code(writer, code, where)
@@ -283,7 +286,7 @@ def _write_code_of(writer: _Writer, function: types.FunctionType, where: str) ->
 
 
 def _write_code(writer: _Writer, code: types.CodeType, where: str) -> None:
-    """What a code object does, without its file and line numbers."""
+    """Write the instructions, names and constants of a code object, but not its file and line numbers."""
     writer.put("code", code.co_code)
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     writer.write((counts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars), where)
@@ -295,7 +298,7 @@ def _write_code(writer: _Writer, code: types.CodeType, where: str) -> None:
 
 
 def _global_names(code: types.CodeType) -> set[str]:
-    """Names that the code, or code inside it, looks up among globals."""
+    """Return the names of the global variables that the code, or code nested in it, uses."""
     names = {
         instruction.argval
         for instruction in dis.get_instructions(code)
@@ -306,20 +309,20 @@ def _global_names(code: types.CodeType) -> set[str]:
 
 
 def _is_filled(cell: Any) -> bool:
+    """Return whether the variable of a closure cell has been assigned."""
     try:
         cell.cell_contents  # noqa: B018
-    except ValueError:  # a function that is not defined yet
+    except ValueError:  # The variable is not assigned yet.
         return False
     return True
 
 
 def _write_class(writer: _Writer, kind: type, where: str) -> None:
-    """A class by its name, and by the code of its methods where it is the user's own."""
+    """Write the name of a class, and also the code of its methods if it is defined by the user."""
     name = f"{kind.__module__}.{kind.__qualname__}"
     if kind.__module__.partition(".")[0] == "implicitbias":
-        writer.put(
-            "class", name.encode()
-        )  # whoever stores results keeps the version of the library beside them
+        # The version of this library is left out; code that stores results keeps it next to them.
+        writer.put("class", name.encode())
         return
     if _is_known(kind.__module__) and kind.__module__ != "__main__":
         writer.put("class", f"{name} {_version(kind.__module__)}".encode())
@@ -328,7 +331,7 @@ def _write_class(writer: _Writer, kind: type, where: str) -> None:
     for base in kind.__bases__:
         _write_class(writer, base, where)
     own = [(key, _undecorated(item)) for key, item in sorted(vars(kind).items())]
-    # equinox and dataclasses write methods of their own, whose names begin with two underscores.
+    # equinox and dataclasses add generated methods, whose names begin with two underscores.
     methods = [
         (key, item)
         for key, item in own
@@ -338,7 +341,7 @@ def _write_class(writer: _Writer, kind: type, where: str) -> None:
 
 
 def _undecorated(item: Any) -> Any:
-    """The function inside a static method, class method, property or another decorator."""
+    """Return the function inside a static method, a class method, a property or another decorator."""
     for name in ("__func__", "fget", "__wrapped__"):
         if isinstance(getattr(item, name, None), types.FunctionType):
             return getattr(item, name)
@@ -347,7 +350,7 @@ def _undecorated(item: Any) -> Any:
 
 @functools.cache
 def _version(package: str) -> str:
-    """The version of the package that a module belongs to; that of Python for its own modules, else empty."""
+    """Return the version of the package of a module: Python's for the standard library, "" if it is unknown."""
     top = package.partition(".")[0]
     if top in sys.stdlib_module_names:
         return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,4 +1,4 @@
-"""The one door to xarray: labelled copies of results, and NetCDF files."""
+"""The only module that imports xarray: labelled copies of results, and NetCDF files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ def dataset(
     coordinates: Mapping[str, Any],
     attributes: Mapping[str, Any],
 ) -> Any:
-    """Return an `xarray.Dataset` from {name: (dimensions, values)}."""
+    """Return an `xarray.Dataset` made from {name: (dimensions, values)}."""
     import xarray
 
     return xarray.Dataset(

@@ -1,4 +1,4 @@
-"""Linear maps w -> X w, however X is stored: dense, mapped from a file, sparse, sparse less rank one, entries of w."""
+"""Linear maps w -> X w for dense, memory-mapped and sparse X, for sparse X minus a rank-one matrix, and for entries."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -13,7 +13,7 @@ from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.values import Value
 
-# Entries that are made dense at a time.
+# The number of entries that are converted to a dense block at a time.
 _BLOCK = 2**20
 
 
@@ -37,9 +37,9 @@ _NOTHING = frozen(np.zeros(0))
 
 
 class LinearMap(Value, ABC):
-    """A linear map X from arrays w of the shape `domain` to n numbers; X is never made dense.
+    """A linear map X from arrays w of the shape `domain` to n numbers; X is never converted to a dense matrix.
 
-    As a matrix X is (n, d), d the number of entries of w in row order.
+    As a matrix, X has the shape (n, d), where d is the number of entries of w, taken in row order.
 
     Attributes:
         shape: (n, d).
@@ -50,7 +50,7 @@ class LinearMap(Value, ABC):
 
     @property
     def domain(self) -> tuple[int, ...]:
-        """The shape of w: (d,) unless a map says otherwise."""
+        """The shape of w, which is (d,) by default."""
         return self.shape[1:]
 
     @abstractmethod
@@ -59,7 +59,7 @@ class LinearMap(Value, ABC):
 
     @abstractmethod
     def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
-        """Return X^T v, shaped as w, for one v or for each row of several."""
+        """Return X^T v in the shape of w; if v is a matrix, return one result for each of its rows."""
 
     @abstractmethod
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
@@ -78,7 +78,7 @@ class LinearMap(Value, ABC):
         return np.concatenate([np.einsum("ij,ij->j", columns, columns) for _, columns in self.blocks()])
 
     def sizes(self) -> Float64[ndarray, " d"]:
-        """Return the largest magnitudes of the columns, or their norms where those show NaN and inf as well."""
+        """Return the largest magnitude or the norm of each column; either is NaN or inf if an entry is."""
         return self.norms
 
     @cached_property
@@ -87,7 +87,7 @@ class LinearMap(Value, ABC):
         return frozen(np.sqrt(self.squares()))
 
     def blocks(self) -> Any:
-        """Yield (slice, dense columns) over all columns, a block at a time."""
+        """Yield (slice, dense columns) for consecutive blocks of columns."""
         n, d = self.shape
         width = max(1, _BLOCK // n)
         for first in range(0, d, width):
@@ -96,7 +96,7 @@ class LinearMap(Value, ABC):
 
 
 class DenseMap(LinearMap):
-    """An array in memory, or one in a file that is mapped into memory."""
+    """A dense matrix in memory or in a memory-mapped file."""
 
     X: ndarray
 
@@ -107,7 +107,7 @@ class DenseMap(LinearMap):
     def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
         if self.X.dtype == np.float64 and np.count_nonzero(w) >= len(w) // 8:
             return self.X @ w
-        # A sparse w reads its own columns only, and X of another type is not converted as a whole.
+        # For a sparse w only the columns with a nonzero entry are read. An X of another type is converted in blocks.
         out, support = np.zeros(self.shape[0]), np.flatnonzero(w)
         width = max(1, _BLOCK // self.shape[0])
         for first in range(0, len(support), width):
@@ -127,7 +127,8 @@ class DenseMap(LinearMap):
         return _double(self.X[:, indices])
 
     def squares(self) -> Float64[ndarray, " d"]:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused with its place
+        # Values that are not finite are reported later, with their position.
+        with np.errstate(over="ignore", invalid="ignore"):
             return np.einsum("ij,ij->j", self.X, self.X, dtype=np.float64)
 
     def storage(self) -> Storage:
@@ -157,7 +158,7 @@ class SparseMap(LinearMap):
         return self.X @ w
 
     def rmatvec(self, v: Float64[ndarray, "*m n"]) -> Float64[ndarray, "..."]:
-        # A transpose of CSC is CSR: rows times dense vectors, nothing is converted.
+        # The transpose of a CSC matrix is a CSR matrix with the same data, so nothing is copied.
         return (self.X.T @ v.T).T
 
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
@@ -180,20 +181,20 @@ class SparseMap(LinearMap):
         return self._filled(np.maximum.reduceat(np.append(np.abs(self.X.data), 0.0), self.X.indptr[:-1]))
 
     def _filled(self, values: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
-        """Zeros where a column is empty: `reduceat` gives the next entry there."""
+        """Return the values with 0 for empty columns, for which `reduceat` gives the next entry instead."""
         return np.where(np.diff(self.X.indptr) > 0, values, 0.0)
 
 
 class ShiftedMap(LinearMap):
-    r"""$X - r m^\top$ for a sparse X, never formed: sparse data with their means taken off.
+    r"""The map $X - r m^\top$ for a sparse X, for instance centred sparse data; the difference is never formed.
 
     Args:
         X: (n, d) `scipy.sparse` matrix.
-        rows: (n,) r; ones where columns are centred, square roots of the weights where rows are weighted.
-        shift: (d,) m; the means.
+        rows: (n,) the vector r: ones for centred columns, square roots of the weights for weighted rows.
+        shift: (d,) the vector m of means.
 
     Raises:
-        InputError: X is not sparse, or lengths that disagree.
+        InputError: X is not sparse, or the lengths disagree.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -214,7 +215,7 @@ class ShiftedMap(LinearMap):
     def __init__(self, X: Any, rows: Any, shift: Any) -> None:
         if not sparse.issparse(X):
             raise InputError(
-                f"X is a {type(X).__name__}, a scipy.sparse matrix is expected; of a dense one subtract the means: "
+                f"X is a {type(X).__name__}, a scipy.sparse matrix is expected; for a dense X type "
                 "X - numpy.outer(rows, shift)"
             )
         plain = SparseMap(canonical(X))
@@ -236,13 +237,16 @@ class ShiftedMap(LinearMap):
         return self.plain.take(indices) - np.outer(self.rows, self.shift[indices])
 
     def squares(self) -> Float64[ndarray, " d"]:
-        """Of stored and absent entries apart: ||x||^2 - 2 m r^T x + m^2 ||r||^2 would cancel."""
+        """Return the squared norms of the columns.
+
+        Stored and absent entries are summed separately, because ||x||^2 - 2 m r^T x + m^2 ||r||^2 would lose digits.
+        """
         X, rows, shift = self.plain.X, self.rows, self.shift
         column = np.repeat(np.arange(self.shape[1]), np.diff(X.indptr))
         with np.errstate(over="ignore", invalid="ignore"):
             here = (X.data - rows[X.indices] * shift[column]) ** 2
             held = np.bincount(column, weights=rows[X.indices] ** 2, minlength=self.shape[1])
-            # What rounding leaves of a full column's absent rows is no part of it.
+            # A column without absent entries gets exactly 0 here, not the rounding error of the difference.
             absent = np.where(np.diff(X.indptr) < self.shape[0], np.maximum(rows @ rows - held, 0.0), 0.0)
             return np.bincount(column, weights=here, minlength=self.shape[1]) + absent * shift**2
 
@@ -261,11 +265,11 @@ class ShiftedMap(LinearMap):
 
 
 class EntriesMap(LinearMap):
-    """W to its entries W[rows, cols]: a matrix W of the shape `domain`, seen at n places.
+    """The map from a matrix W of the shape `domain` to n of its entries, W[rows, cols].
 
     Args:
-        rows: (n,) row of each entry.
-        cols: (n,) its column.
+        rows: (n,) the row of each entry.
+        cols: (n,) the column of each entry.
         domain: the shape of W.
     """
 
@@ -286,7 +290,7 @@ class EntriesMap(LinearMap):
 
     @property
     def places(self) -> Int64[ndarray, " n"]:
-        """The place of each entry among those of W, in row order."""
+        """The index of each entry in W flattened in row order."""
         return self.rows * self.matrix_shape[1] + self.cols
 
     def matvec(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, " n"]:
@@ -312,7 +316,7 @@ class EntriesMap(LinearMap):
 
 
 def canonical(X: Any) -> Any:
-    """A copy of a sparse matrix as a `csc_array` of float64 without duplicate or unsorted entries."""
+    """Return a float64 copy of a sparse matrix as a `csc_array` with sorted entries and without duplicates."""
     if np.dtype(X.dtype).kind not in "fiub":
         raise InputError(f"X is a sparse matrix of {X.dtype}, real numbers are expected")
     if X.ndim != 2:
@@ -320,7 +324,7 @@ def canonical(X: Any) -> Any:
     copy = sparse.csc_array(X, dtype=np.float64, copy=True)
     copy.sum_duplicates()
     copy.eliminate_zeros()
-    # The smallest index type that holds them: half the memory, and one compiled loop for all but the largest.
+    # The smallest sufficient index type halves the memory, and nearly all matrices then share one compiled loop.
     kind = sparse.get_index_dtype(maxval=max(copy.nnz, *copy.shape))
     copy = sparse.csc_array(
         (copy.data, copy.indices.astype(kind, copy=False), copy.indptr.astype(kind, copy=False)), copy.shape

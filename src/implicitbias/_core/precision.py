@@ -1,4 +1,4 @@
-"""float64 through a scope: the caller's JAX configuration is as it was once the scope ends."""
+"""A scope for computations in float64; the caller's JAX configuration is restored when the scope ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from implicitbias._core.compile_cache import compile_cache
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Compute in float64 inside; leave with NumPy arrays, because JAX demotes its own arrays outside."""
+    """Compute in float64 inside this scope; results must be converted to NumPy, because JAX demotes arrays outside."""
     import jax
 
     with jax.enable_x64(True), compile_cache():

@@ -1,10 +1,10 @@
-"""Progress of long work: the library reports, the caller draws."""
+"""Progress reports of long computations; the caller decides how to show them."""
 
 from collections.abc import Callable
 
 Progress = Callable[[float, str], None]
-"""Called with the fraction done in [0, 1] and a short text. Nothing in the library prints."""
+"""A function that is called with the finished fraction in [0, 1] and a short text. The library itself never prints."""
 
 
 def silent(fraction: float, text: str) -> None:
-    """Ignore the progress."""
+    """Ignore a progress report."""

@@ -1,4 +1,7 @@
-"""How a problem tells a predictor what its predictions are made of, without knowing predictors."""
+"""Readouts: functions from parameters to predictions that describe their structure to a listener.
+
+Problems make readouts and predictors listen to them, so that problems need not import predictors.
+"""
 
 from abc import abstractmethod
 from typing import Any, Protocol, runtime_checkable
@@ -8,7 +11,7 @@ import jax
 
 
 class Readout(eqx.Module):
-    """Parameters to predictions (n, k), traced by JAX."""
+    """A function from parameters to predictions (n, k), traced by JAX."""
 
     @abstractmethod
     def __call__(self, params: Any) -> jax.Array:
@@ -19,23 +22,23 @@ class Readout(eqx.Module):
         """Return the same readout at other inputs."""
 
     def first_rows(self, count: int) -> "Readout":
-        """Return the readout at its first inputs alone, or itself where that would spare nothing."""
+        """Return the readout at the first `count` inputs, or the readout itself if that would save nothing."""
         return self
 
     @abstractmethod
     def described_to(self, listener: "ReadoutListener") -> Any:
-        """Call the method of the listener that fits this readout, and return its answer."""
+        """Call the method of the listener for this kind of readout, and return its result."""
 
 
 @runtime_checkable
 class ReadoutListener(Protocol):
-    """Whoever wants to know what a readout is made of: one method for each kind."""
+    """An object with one method for each kind of readout; each method receives the parts of the readout."""
 
     def linear(self, linear: Any) -> Any:
-        """The parameters are w, and the predictions the `TracedMap` `linear` of w."""
+        """Receive a readout whose parameters are w and whose predictions are `linear`, a `TracedMap`, of w."""
 
     def reparametrized(self, linear: Any, G: Any) -> Any:
-        """The predictions are the `TracedMap` `linear` of w = G(theta)."""
+        """Receive a readout whose parameters are theta and whose predictions are `linear` of w = G(theta)."""
 
     def model(self, readout: Any) -> Any:
-        """The predictions are those of a function of parameters and inputs; `readout.row` gives those of one row."""
+        """Receive a readout that is any model; `readout.row` predicts a single row."""

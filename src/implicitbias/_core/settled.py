@@ -1,4 +1,4 @@
-"""Objects whose fields are set once, in the constructor."""
+"""Objects whose fields are set once, in the constructor, and never change."""
 
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
@@ -12,15 +12,15 @@ _SETTLED = "_settled"
 
 
 class Settled:
-    """An object whose constructor calls `_settle` once with every field; whatever else it keeps is a cache."""
+    """An object whose constructor calls `_settle` once with all fields; other attributes are caches."""
 
     def _settle(self, fields: Mapping[str, Any]) -> None:
-        """Set the fields. They are what counts for equality of content, for pickling and for the fingerprint."""
+        """Set the fields. Pickling and the fingerprint use these fields and no other attributes."""
         vars(self).update(fields)
         vars(self)[_SETTLED] = tuple(fields)
 
     def _fields(self) -> dict[str, Any]:
-        """Return the settled fields by name."""
+        """Return the fields and their values by name."""
         return {name: vars(self)[name] for name in vars(self)[_SETTLED]}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -37,7 +37,7 @@ class Settled:
 
 
 def sealed(item: Any) -> Any:
-    """Return the item with its arrays read-only: an array, a sparse matrix, or a tuple of them."""
+    """Return an array, a sparse matrix or a tuple of them with read-only arrays, and other items unchanged."""
     if isinstance(item, ndarray):
         return frozen(item)
     if type(item) is tuple:

@@ -1,4 +1,4 @@
-"""Linear maps as JAX traces them: products, and X diag(weights) Z^T without forming X where it is structured."""
+"""Linear maps that JAX can trace: products X w, and kernels X diag(weights) Z^T."""
 
 from abc import abstractmethod
 from typing import Any
@@ -21,35 +21,38 @@ class TracedMap(eqx.Module):
 
     @abstractmethod
     def at(self, inputs: Any) -> "TracedMap":
-        """Return the map of other inputs, or raise an `InputError`."""
+        """Return the same map for other inputs, or raise an `InputError`."""
 
     @abstractmethod
     def matrix(self) -> jax.Array:
-        """Return X as a dense (n, d) array, d the entries of w in row order."""
+        """Return X as a dense (n, d) array, where d counts the entries of w in row order."""
 
     @property
     def entries(self) -> tuple[jax.Array, jax.Array] | None:
-        """The rows and columns (n,) of the entries that the map reads, None where it is no reading of entries."""
+        """The rows and columns (n,) if the map returns entries of a matrix, else None."""
         return None
 
     @property
     def stored(self) -> jax.Array | None:
-        """The dense X (n, d) that the map holds, None where it holds none."""
+        """The dense matrix X (n, d) if the map stores it, else None."""
         return None
 
     @property
     def has_gram(self) -> bool:
-        """Whether `gram` costs no dense copy of X."""
+        """Whether `gram` needs no dense copy of X."""
         return False
 
     def gram(self, weights: jax.Array, other: Any = None) -> jax.Array:
-        """Return X diag(weights) Z^T, (n, m): weights shaped as w, Z the matrix of `other` (None: X itself)."""
+        """Return X diag(weights) Z^T, (n, m), where Z is the matrix of `other`, or X itself if `other` is None.
+
+        The weights have the shape of w.
+        """
         right = self if other is None else other
         return (self.matrix() * weights.ravel()) @ right.matrix().T
 
 
 class DenseTraced(TracedMap):
-    """A dense X (n, d)."""
+    """The map of a dense X (n, d)."""
 
     X: jax.Array
 
@@ -72,7 +75,7 @@ class DenseTraced(TracedMap):
 
 
 class SparseTraced(TracedMap):
-    """A sparse X as the places and values of its entries."""
+    """The map of a sparse X, stored as the rows, columns and values of its entries."""
 
     rows: jax.Array
     cols: jax.Array
@@ -90,7 +93,7 @@ class SparseTraced(TracedMap):
 
 
 class ShiftedTraced(TracedMap):
-    """X - rows shift^T, never formed."""
+    """The map X - rows shift^T; the difference is never formed."""
 
     plain: TracedMap
     rows: jax.Array
@@ -107,7 +110,7 @@ class ShiftedTraced(TracedMap):
 
 
 class EntriesTraced(TracedMap):
-    """W -> W[rows, cols]."""
+    """The map W -> W[rows, cols] from a matrix to some of its entries."""
 
     rows: jax.Array
     cols: jax.Array
@@ -128,7 +131,7 @@ class EntriesTraced(TracedMap):
             or rows.shape != cols.shape
             or any(part.dtype.kind not in "iu" for part, _ in sizes)
         ):
-            raise InputError("X2 must hold two arrays of integers of one length: (rows, cols)")
+            raise InputError("X2 must hold two arrays of integers of equal length: (rows, cols)")
         if any(part.size and (part.min() < 0 or part.max() >= size) for part, size in sizes):
             raise InputError(f"X2 holds indices outside a matrix of shape {self.domain}")
         return EntriesTraced(jnp.asarray(rows), jnp.asarray(cols), self.domain)
@@ -152,7 +155,7 @@ class EntriesTraced(TracedMap):
 
 
 def rows_traced(X: Any, d: int) -> DenseTraced:
-    """Return the map of dense rows (m, d)."""
+    """Return the map of a dense matrix (m, d)."""
     rows = real_array(X, "X2", ndim=2)
     if rows.shape[1] != d:
         raise InputError(f"X2 has {rows.shape[1]} columns, {d} are expected")
@@ -160,7 +163,7 @@ def rows_traced(X: Any, d: int) -> DenseTraced:
 
 
 def sparse_traced(X: Any) -> SparseTraced:
-    """Return the traced form of a `scipy.sparse.csc_array`."""
+    """Return the map of a `scipy.sparse.csc_array`."""
     cols = np.repeat(np.arange(X.shape[1]), np.diff(X.indptr))
     n, d = (int(size) for size in X.shape)
     return SparseTraced(jnp.asarray(X.indices), jnp.asarray(cols), jnp.asarray(X.data, dtype=float), (n, d))

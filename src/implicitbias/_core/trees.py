@@ -1,4 +1,4 @@
-"""Pytrees of float arrays as flat vectors, and back."""
+"""Conversion between pytrees of floating-point arrays and flat vectors."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from implicitbias._core.errors import InputError
 
 
 class TreeShape(eqx.Module):
-    """How the floating-point leaves of a pytree lie in one vector of `size` entries.
+    """The layout of the floating-point leaves of a pytree in one vector of `size` entries.
 
-    Everything else in the tree (functions, numbers, flags) is kept in `rest` and put back. Traced by JAX as a pytree
-    whose structure is static: two trees of the same shape share a compilation.
+    Everything else in the tree (functions, numbers, flags) is stored in `rest` and put back by `unflatten`. For JAX the
+    layout is a pytree with static structure, so that two trees of the same shape share a compiled program.
     """
 
     rest: Any
@@ -27,17 +27,17 @@ class TreeShape(eqx.Module):
 
     @property
     def sizes(self) -> list[int]:
-        """Entries of each leaf."""
+        """The number of entries of each leaf."""
         return [int(np.prod(shape)) for shape in self.shapes]
 
     @property
     def size(self) -> int:
-        """Entries of all leaves."""
+        """The number of entries of all leaves."""
         return sum(self.sizes)
 
     @property
     def key(self) -> Any:
-        """Hashable; equal for trees of the same structure, shapes and functions."""
+        """A hashable key that is equal for trees with the same structure, shapes and functions."""
         leaves, structure = jax.tree.flatten(self)
         return structure, tuple(
             (leaf.shape, str(leaf.dtype)) if eqx.is_array_like(leaf) and hasattr(leaf, "shape") else leaf
@@ -45,25 +45,25 @@ class TreeShape(eqx.Module):
         )
 
     def flatten(self, tree: Any) -> jax.Array:
-        """The leaves of a tree of this shape, one after another."""
+        """Return the entries of a tree of this shape as one vector, leaf after leaf."""
         leaves = jax.tree.leaves(eqx.filter(tree, _is_float))
         return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
 
     def unflatten(self, flat: jax.Array) -> Any:
-        """The tree whose leaves are these entries; JAX arrays."""
+        """Return the tree with these entries; its leaves are JAX arrays."""
         return self._tree(self.pieces(flat))
 
     def numpy_tree(self, flat: Float64[ndarray, "*rows size"]) -> Any:
-        """The tree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
+        """Return the tree with read-only NumPy leaves; leading axes of `flat` become leading axes of each leaf."""
         return self._tree([frozen(piece) for piece in self.pieces(flat)])
 
     def leaf_of(self, index: int) -> str:
-        """The name of the leaf in which an entry of the flat vector lies."""
+        """Return the name of the leaf that contains this entry of the flat vector."""
         ends = np.cumsum(self.sizes)
         return self.names[int(np.searchsorted(ends, index, side="right"))]
 
     def pieces(self, flat: Any) -> list[Any]:
-        """The leaves in a flat vector, in their shapes; leading axes are kept."""
+        """Return the leaves of a flat vector in their shapes; leading axes are kept."""
         ends = np.cumsum([0, *self.sizes])
         leading = flat.shape[:-1]
         return [
@@ -76,12 +76,14 @@ class TreeShape(eqx.Module):
 
 
 def tree_shape(tree: Any, name: str = "params") -> tuple[TreeShape, Float64[ndarray, " size"]]:
-    """The shape of a pytree of parameters, and its entries as one checked float64 vector.
+    """Return the layout of a pytree of parameters, and its entries as one checked float64 vector.
 
-    Functions, flags and boolean arrays stay as they are, and so do the numbers of equinox modules (a dropout rate).
+    Functions, flags and boolean arrays are not parameters, and neither are numbers of equinox modules such as a dropout
+    rate.
 
     Raises:
-        InputError: no floating-point array, arrays of another type, bare Python numbers, NaN or infinite entries.
+        InputError: the tree has no floating-point array, or it holds arrays of another type, Python numbers outside
+            equinox modules, or NaN or infinite entries.
     """
     _refuse_numbers(tree, name)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -94,9 +96,9 @@ def tree_shape(tree: Any, name: str = "params") -> tuple[TreeShape, Float64[ndar
             f"{name} is a {type(tree).__name__} {got}; a pytree of arrays is expected, "
             "for instance an equinox module, a dict or a tuple of numpy arrays"
         )
-    # The names are part of the compiled program: they must not depend on what the caller names the tree.
+    # The names are part of the key of the compiled program, so they must not depend on the argument `name`.
     names = tuple(jax.tree_util.keystr(path) or "params" for path, _ in leaves)
-    with np.errstate(over="ignore"):  # a long double may become inf, which is refused next
+    with np.errstate(over="ignore"):  # A long double may become inf; the next check rejects it.
         values = [np.asarray(leaf, dtype=np.float64) for _, leaf in leaves]
     for (path, _), value in zip(leaves, values, strict=True):
         bad = np.argwhere(~np.isfinite(value))
@@ -119,10 +121,10 @@ def _is_float(leaf: Any) -> bool:
 
 
 def _refuse_kind(leaf: Any, label: str) -> None:
-    """Leaves that could be neither trained nor left alone without a word."""
+    """Raise an `InputError` for a leaf that is neither a valid parameter nor a valid constant."""
     if isinstance(leaf, np.ma.MaskedArray):
         raise InputError(
-            f"{label} is a masked array, whose mask would be lost; type {label} = {label}.filled(0.0)"
+            f"{label} is a masked array, and its mask would be lost; type {label} = {label}.filled(0.0)"
         )
     if _is_array(leaf):
         allowed = (jnp.floating, np.bool_, jax.dtypes.prng_key)
@@ -141,19 +143,22 @@ def _refuse_kind(leaf: Any, label: str) -> None:
             hash(leaf)
         except TypeError as error:
             raise InputError(
-                f"{label} is a {type(leaf).__name__}, which cannot be hashed, so that JAX cannot compile with it; "
+                f"{label} is a {type(leaf).__name__}, which cannot be hashed, and JAX needs hashable constants; "
                 "keep it out of the parameters"
             ) from error
 
 
 def _refuse_numbers(tree: Any, name: str) -> None:
-    """Bare numbers in plain containers: constants to equinox, parameters to most readers."""
+    """Raise an `InputError` for a Python number outside equinox modules.
+
+    equinox would treat the number as a constant, but most users would expect it to be trained.
+    """
     outside = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda node: isinstance(node, eqx.Module))
     for path, leaf in outside:
         if isinstance(leaf, (int, float, complex)) and not isinstance(leaf, (bool, np.generic)):
             label = name + jax.tree_util.keystr(path)
             raise InputError(
-                f"{label} is the Python number {leaf!r}, which could be a parameter or a constant; "
+                f"{label} is the Python number {leaf!r}, which may be a parameter or a constant; "
                 f"type numpy.asarray({leaf!r}) to train it (numpy.asarray(...) of the whole list, if it is one array), "
                 "or keep it out of the parameters"
             )

@@ -1,4 +1,4 @@
-"""Frozen values with a content hash: what users construct is set once, in the constructor, and never changes."""
+"""Frozen values with a content hash: their fields are set once, in the constructor, and never change."""
 
 from typing import Any
 
@@ -10,24 +10,24 @@ class Fingerprinted:
     """A value with a content hash."""
 
     def fingerprint(self) -> str:
-        """Return a hash of the content: equal for equal values, in every process and on every machine.
+        """Return a hash of the content, which is equal for equal values in all processes and on all machines.
 
-        It covers the class, the settings, and the type, shape and bytes of arrays. A function counts by its byte code,
-        its constants, its defaults, what it closes over and the global names that it uses; another minor version of
-        Python may give such a value another fingerprint.
+        The hash covers the class, the settings, and the type, shape and bytes of arrays. For a function it covers the
+        byte code, the constants, the defaults, the variables that it closes over and the global variables that it uses.
+        The fingerprint of a value with a function may therefore change with the minor version of Python.
 
         Returns:
             64 hexadecimal digits (SHA-256).
 
         Raises:
-            InputError: the value holds an object whose content is unknown; the message says which and where.
+            InputError: the value holds an object of unknown content; the message says which object and where it is.
         """
         return fingerprint(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Pickling drops the read-only flag of arrays.
+        # Pickling loses the read-only flag of arrays, so it is set again.
         vars(self).update({name: sealed(item) for name, item in state.items()})
 
 
 class Value(Settled, Fingerprinted):
-    """A frozen value: `_settle` sets its fields once, and they are what its fingerprint covers."""
+    """A frozen value whose fields are set once by `_settle`; the fingerprint covers these fields."""

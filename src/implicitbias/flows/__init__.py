@@ -1,7 +1,7 @@
-"""Flows: the dynamics of training as vector fields, and the solver that uses their structure.
+"""Flows: the dynamics of training as vector fields, and a solver that uses their structure.
 
-To add one, derive it from `Flow` (see `_flow.py`): a checked start, and an engine that drives it, most often a
-`RosenbrockEngine` with a `System` of its own (see `_system.py`). Nothing here may import `limits`.
+To add a flow, derive a class from `Flow` (see `_flow.py`) that checks the start and returns an engine. In most cases
+the engine is a `RosenbrockEngine` with a new `System` (see `_system.py`). No module here may import `limits`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "GaussNewtonRosenbrock":  # its module loads diffrax, which `simulate` does not need
+    if name == "GaussNewtonRosenbrock":  # This module loads diffrax, which `simulate` does not need.
         from implicitbias.flows._solver import GaussNewtonRosenbrock
 
         return GaussNewtonRosenbrock

@@ -1,4 +1,4 @@
-"""Output of pieces of an integration: dense from the stages of steps, or samples."""
+"""The output of parts of an integration: dense output from the stages of steps, or sampled states."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from implicitbias.trajectories import DenseOutput
 
 
 class Output(DenseOutput):
-    """A piece of an integration."""
+    """The output of a part of an integration."""
 
     @property
     @abstractmethod
     def ends(self) -> Float64[ndarray, " k"]:
-        """Ends of its steps, ascending."""
+        """The ends of the steps, ascending."""
 
     @property
     @abstractmethod
     def nbytes(self) -> int:
-        """Memory held."""
+        """The memory of the arrays in bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class StageOutput(Output):
-    """States from the third-order interpolant of the inner variable."""
+    """Dense output: states computed from the interpolant of order 3 of the inner variable."""
 
     system: System
     begins: Float64[ndarray, " k"]
@@ -40,7 +40,7 @@ class StageOutput(Output):
 
     @property
     def nbytes(self) -> int:
-        """Memory held."""
+        """The memory of the arrays in bytes."""
         return self.begins.nbytes + self.sizes.nbytes + self.starts.nbytes + self.stages.nbytes
 
     @property
@@ -55,11 +55,12 @@ class StageOutput(Output):
         return self.system.duals(self._inner(times))
 
     def _inner(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m n"]:
-        # Ends of steps belong to the step before: the same number from a chunk as from all of them.
+        # The end of a step belongs to this step and not to the next one, so that one chunk and the joined output of
+        # all chunks give the same number.
         rows = np.clip(np.searchsorted(self.begins, times) - 1, 0, None)
         theta = np.clip((times - self.begins[rows]) / self.sizes[rows], 0.0, 1.0)
         weights = dense_weights(theta)
-        # One query after another: all their stages at once may be far larger than what is asked for.
+        # The times are treated one after another, because the stages of all their steps may need too much memory.
         inner = self.starts[rows]
         for i, row in enumerate(rows):
             inner[i] += weights[i] @ self.stages[row]
@@ -67,26 +68,26 @@ class StageOutput(Output):
 
 
 def filled(system: System, chunk: Chunk) -> StageOutput:
-    """The rows of a chunk that hold accepted steps."""
+    """Return the output of the accepted steps in a chunk."""
     count = int(chunk.filled)
     return StageOutput(system, *(np.asarray(field)[:count] for field in chunk[1:]))
 
 
-def resting(system: System, u: Any) -> StageOutput:
-    """The state at one inner variable, as an output at t = 0."""
+def constant_output(system: System, u: Any) -> StageOutput:
+    """Return an output that has the state of the inner variable u at t = 0."""
     row = np.asarray(u)[None]
     return StageOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
 
 
 def joined(pieces: list[StageOutput]) -> StageOutput:
-    """One output from consecutive ones."""
+    """Return one output made of consecutive outputs."""
     fields = ("begins", "sizes", "starts", "stages")
     return StageOutput(pieces[0].system, *(np.concatenate([getattr(p, f) for p in pieces]) for f in fields))
 
 
 @dataclass(frozen=True, eq=False)
 class SampledOutput(Output):
-    """States at some times only."""
+    """Sampled output: states at some times only."""
 
     times: Float64[ndarray, " m"]
     states: Float64[ndarray, "m d"]

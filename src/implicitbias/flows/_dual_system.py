@@ -1,4 +1,4 @@
-"""Flows that are linear in dual variables: n unknowns, whatever d."""
+"""The system of flows in dual variables, which has n unknowns for any dimension d."""
 
 from typing import Any
 
@@ -9,20 +9,21 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.traced_maps import TracedMap
-from implicitbias.flows._charts import Chart, Rows
+from implicitbias.flows._primal_maps import PrimalMap, Rows
 from implicitbias.flows._system import Solve, System, mapped
 from implicitbias.problems import Loss, MeanLoss
 
-# Roots of the curvature below this are as good as none; their inverses stay finite.
+# Square roots of the second derivative of the loss are raised to this value, so that their inverses are finite.
 _LEAST_ROOT = 1e-150
 
 
 class DualSystem(System):
-    r"""$z = z_0 + X^\top \nu$, $\nu_i' = -\ell'(f_i) / n$, $f = X w(z, \lambda t)$; inner variable $(\nu, t)$.
+    r"""The system $\nu_i' = -\ell'(f_i) / n$ with $z = z_0 + X^\top \nu$ and the constraint $f = X w(z, \lambda t)$.
 
-    The Jacobian in nu is -S K with $K = X \operatorname{diag}(dw/dz) X^\top$ and S = diag(R^2) the loss's curvature:
-    one Cholesky factor of $I + \gamma h R K R$ a step. For least squares with n > d, X is replaced by the triangular
-    factor of X = QR and y by Q^T y: the same z, in d unknowns.
+    The inner variable is $(\nu, f, t)$. The Jacobian in $\nu$ is $-S K$, where $K = X \frac{dw}{dz} X^\top$ and
+    $S = \operatorname{diag}(R^2)$ is the second derivative of the mean loss in the predictions. Each step needs one
+    Cholesky factorisation of $I + \gamma h R K R$. For least squares with n > d, X = QR is replaced by its triangular
+    factor and y by $Q^\top y$, which gives the same z with d instead of n unknowns.
     """
 
     rows: Rows
@@ -32,13 +33,13 @@ class DualSystem(System):
     z0: jax.Array
     floor: jax.Array
     weight_decay: jax.Array
-    chart: Chart
+    primal_map: PrimalMap
 
     def start(self) -> jax.Array:
-        """The inner variable at t = 0."""
+        """Return the inner variable at t = 0."""
         n = len(self.targets)
         return jnp.concatenate(
-            [jnp.zeros(n), self.rows.X @ self.chart.predictor(self.z0, jnp.zeros(())), jnp.zeros(1)]
+            [jnp.zeros(n), self.rows.X @ self.primal_map.predictor(self.z0, jnp.zeros(())), jnp.zeros(1)]
         )
 
     def mass(self, size: int) -> jax.Array:
@@ -46,21 +47,21 @@ class DualSystem(System):
         return 1.0 * ((index < n) | (index == 2 * n))
 
     def dual(self, u: jax.Array) -> jax.Array:
-        """z."""
+        """Return the dual variable z."""
         return self.z0 + u[: len(self.targets)] @ self.rows.X
 
     def predictor(self, u: jax.Array) -> jax.Array:
-        """w."""
-        return self.chart.predictor(self.dual(u), self.weight_decay * u[-1])
+        """Return w."""
+        return self.primal_map.predictor(self.dual(u), self.weight_decay * u[-1])
 
     def duals(self, rows: ndarray) -> ndarray | None:
         return mapped(_dual, self, rows)
 
     def state(self, u: jax.Array) -> jax.Array:
-        return self.chart.state(self.dual(u), self.weight_decay * u[-1])
+        return self.primal_map.state(self.dual(u), self.weight_decay * u[-1])
 
     def speed(self, u: jax.Array) -> jax.Array:
-        """nu'."""
+        """Return the derivative of nu in time."""
         f = u[len(self.targets) : -1]
         return -jax.vmap(self.loss.derivative)(f[:, None], self.targets)[:, 0] / self.count
 
@@ -73,12 +74,13 @@ class DualSystem(System):
         z, s, f = self.dual(u), self.weight_decay * u[-1], u[n:-1]
         roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.count)
         roots = jnp.maximum(roots, _LEAST_ROOT)
-        kernel = self.chart.kernel(self.rows, z, s)
+        kernel = self.primal_map.kernel(self.rows, z, s)
         factor = jax.scipy.linalg.cho_factor(jnp.eye(n) + gamma_step * roots[:, None] * kernel * roots)
-        drift = self.rows.X @ (self.weight_decay * self.chart.decay_slope(z, s))
+        drift = self.rows.X @ (self.weight_decay * self.primal_map.decay_slope(z, s))
 
         def solve(b: jax.Array) -> jax.Array:
-            # f = K nu + gap by the constraint; what remains is I + gamma_step S K, symmetric between the roots.
+            # The constraint gives f = K nu + gap. The matrix of the remaining system in nu is I + gamma_step S K,
+            # which becomes symmetric after scaling by the roots.
             gap = b[n:-1] / gamma_step + drift * b[-1]
             right = b[:n] - gamma_step * roots**2 * gap
             nu = roots * jax.scipy.linalg.cho_solve(factor, right / roots)
@@ -90,7 +92,8 @@ class DualSystem(System):
         z = [self.dual(point) for point in (u, end, embedded)]
         w = [self.predictor(point) for point in (u, end, embedded)]
         seen = jnp.abs(w[1] - w[2]) / (jnp.maximum(jnp.abs(w[0]), jnp.abs(w[1])) + self.floor)
-        # In w alone, two ends that both threw a growing coordinate far back would agree. In z they do not.
+        # The error in w is not sufficient: two ends of a step in which a growing coordinate became much too small
+        # agree in w, but they differ in z.
         size = jnp.maximum(jnp.max(jnp.abs(z[0])), jnp.max(jnp.abs(z[1])))
         unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, 1e-300)
         return jnp.maximum(jnp.max(seen), unseen)
@@ -99,15 +102,16 @@ class DualSystem(System):
         z, s = self.dual(u), self.weight_decay * u[-1]
         speed = self.speed(u) @ self.rows.X
         small = rtol * self.floor
-        # Half of what is seen: a coordinate brought just below the border by this very bound may then cross it.
-        unseen = jnp.abs(self.chart.predictor(z, s)) < small / 2
-        low, high = self.chart.reach(small, s)
+        # The limit is half of `small`. A step that ends at the quiet time leaves a coordinate at almost `small`; it
+        # then counts as visible, so that the next step may let it grow beyond `small`.
+        unseen = jnp.abs(self.primal_map.predictor(z, s)) < small / 2
+        low, high = self.primal_map.reach(small, s)
         times = jnp.where(speed > 0.0, high - z, low - z) / jnp.where(speed == 0.0, 1.0, speed)
         return jnp.min(jnp.where(unseen & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
 
-def dual_map(linear: TracedMap | None, loss: Loss) -> TracedMap | None:
-    """Return the linear map where dual variables exist for it and are not many more than the parameters, else None."""
+def map_for_duals(linear: TracedMap | None, loss: Loss) -> TracedMap | None:
+    """Return the linear map if it has dual variables and these are not many more than the parameters, else None."""
     if linear is None or linear.stored is None:
         return None
     n, d = linear.stored.shape
@@ -115,13 +119,13 @@ def dual_map(linear: TracedMap | None, loss: Loss) -> TracedMap | None:
 
 
 def dual_system(
-    linear: TracedMap | None, mean_loss: MeanLoss, chart: Chart, z0: Any = 0.0, weight_decay: float = 0.0
+    linear: TracedMap | None, mean_loss: MeanLoss, primal: PrimalMap, z0: Any = 0.0, weight_decay: float = 0.0
 ) -> tuple[DualSystem, jax.Array]:
-    """The system with z = z0 at t = 0, and its inner start; called under double precision."""
+    """Return the system with z = z0 at t = 0, and its inner variable there; call it inside `double_precision`."""
     if linear is None or linear.stored is None:
         raise InputError(
-            "mirror flows are simulated on dense X only, this one is sparse; if it fits into memory, type "
-            "ib.LeastSquares(X.toarray(), y), or X.toarray() in ib.Classification"
+            "X is sparse, but mirror flows can be simulated only with a dense X; if it fits into memory, type "
+            "ib.LeastSquares(X.toarray(), y) or ib.Classification(X.toarray(), y)"
         )
     given, targets = np.asarray(linear.stored), np.asarray(mean_loss.targets)
     n, d = given.shape
@@ -130,7 +134,7 @@ def dual_system(
         Q, X = np.linalg.qr(given)
         targets = Q.T @ targets
     norms = np.sqrt(np.einsum("ij,ij->j", given, given))
-    # What one coordinate contributes where all share the fit evenly.
+    # The size of w_i if all coordinates contribute equally to the fit; w_i is not resolved far below this size.
     floor = size / (np.where(norms > 0.0, norms, np.inf) * np.sqrt(d))
     floor = np.where(norms > 0.0, floor, 1.0)
     system = DualSystem(
@@ -141,7 +145,7 @@ def dual_system(
         z0=jnp.broadcast_to(jnp.asarray(z0), (d,)),
         floor=jnp.asarray(floor),
         weight_decay=jnp.asarray(float(weight_decay)),
-        chart=jax.tree.map(jnp.asarray, chart),
+        primal_map=jax.tree.map(jnp.asarray, primal),
     )
     return system, system.start()
 

@@ -1,4 +1,4 @@
-"""What drives a flow forward: pieces of output, one after another, and how it ended."""
+"""Engines: they integrate a flow part by part and report how the integration ended."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -11,22 +11,24 @@ from numpy import ndarray
 
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._dense import Output, filled, resting
+from implicitbias.flows._dense import Output, constant_output, filled
 from implicitbias.flows._stepper import Cursor, advance, first_cursor, stuck
 from implicitbias.flows._system import System
 from implicitbias.trajectories import Stats
 
-# Dense Jacobians and kernels, unless a solver says otherwise.
+# The default byte budget of dense Jacobians and kernels.
 MATRIX_BYTES = 2 * 2**30
-# An end this much larger than the start, reached at a speed that the clock cannot resolve, is a blow-up.
+# The integration counts as a blow-up if the norm of the state is more than _BLOWN_UP times that of the start, and the
+# speed times the elapsed time is more than _FAST times the norm of the state.
 _BLOWN_UP, _FAST = 10.0, 1e3
-# How far ahead to look for numbers that are not finite, in parts of the time passed.
+# The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
+# elapsed time, in at most _LOOKS steps.
 _AHEAD, _LOOKS = 1e-2, 200
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Where an integration ends, at time `end` or after `max_steps`, and the times that will be asked for."""
+    """The end time, the tolerance and the largest number of steps of an integration, and the requested times."""
 
     end: float
     rtol: float
@@ -35,36 +37,42 @@ class Limits:
 
 
 class Engine(ABC):
-    """One integration in progress; `first` is the state at t = 0, `detail` says more of how it ended."""
+    """An integration in progress.
+
+    Attributes:
+        first: the output at t = 0.
+        t: the time that has been reached.
+        ending_note: a note for the reader on why the integration stopped early; empty if it did not.
+    """
 
     first: Output
     t: float = 0.0
-    detail: str = ""
+    ending_note: str = ""
 
     @abstractmethod
     def advance(self) -> Output | None:
-        """The next piece of output; None if nothing was accepted."""
+        """Integrate the next part and return its output, or None if no step was accepted."""
 
     @abstractmethod
     def status(self) -> Status | None:
-        """Why it ended, None to go on."""
+        """Return why the integration has ended, or None if it has not."""
 
     @abstractmethod
     def state(self) -> Float64[ndarray, " size"]:
-        """The state at `t`."""
+        """Return the state at time `t`."""
 
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader of the result should know of the integration, once it is over."""
+    def notes(self) -> tuple[str, ...]:
+        """Return notes for the reader of the result; call it after the integration."""
         return ()
 
     @abstractmethod
     def stats(self, seconds: float) -> Stats:
-        """What it cost so far."""
+        """Return the cost of the integration so far."""
 
 
 @dataclass
 class RosenbrockEngine(Engine):
-    """Adaptive steps of ROS34PW2."""
+    """An engine that takes adaptive steps of ROS34PW2."""
 
     system: System
     start: jax.Array | ndarray
@@ -75,25 +83,26 @@ class RosenbrockEngine(Engine):
     cursor: Cursor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.first = resting(self.system, self.start)
+        self.first = constant_output(self.system, self.start)
         self.cursor = first_cursor(np.asarray(self.start), self.limits.end)
 
     @property
     def attempts(self) -> int:
-        """Accepted and rejected steps."""
+        """The number of accepted and rejected steps."""
         return self.accepted + self.rejected
 
     def state(self) -> Float64[ndarray, " size"]:
-        return resting(self.system, self.cursor.u).state(np.zeros(1))[0]
+        return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
-        # NumPy numbers: making JAX arrays of them takes longer than a step.
+        # NumPy arrays are passed, because making JAX arrays here takes longer than a step.
         t1, rtol = np.asarray(self.limits.end), np.asarray(self.limits.rtol)
         budget = np.asarray(self.limits.max_steps - self.attempts)
         cursor, chunk = advance(self.system, self.cursor, t1, rtol, budget)
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None
-        # Only now: an interrupt is raised where the compiled loop returns, and must not leave a gap.
+        # A keyboard interrupt is raised when the compiled loop returns. The attributes are updated only after the
+        # output is made, so that an interrupt leaves no gap between the recorded output and the position.
         self.cursor, self.t = cursor, float(cursor.t)
         self.accepted, self.rejected = self.accepted + count, int(cursor.rejected)
         return output
@@ -107,44 +116,48 @@ class RosenbrockEngine(Engine):
 
     def stats(self, seconds: float) -> Stats:
         n = self.attempts
-        # Four stages and one speed for the quiet time an attempt; one factorisation.
+        # An attempt needs four stages, one evaluation for the quiet time, and one factorisation.
         return Stats(n, self.accepted, n - self.accepted, 5 * n, n, seconds)
 
     def _cause(self) -> Status:
-        """Why steps became too small: numbers that are not finite ahead, a blow-up, or neither."""
+        """Return why the steps became too small: values that are not finite, a blow-up, or another reason."""
         u = jnp.asarray(self.cursor.u)
         speed = np.asarray(self.system.field(u))
         state = np.asarray(self.system.state(u))
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):
-            self.detail = f"at t = {self.t:.6g}, {self._border(speed) or 'just ahead'}"
+            reason = self._not_finite_ahead(speed) or "values just after this time are not finite"
+            self.ending_note = f"The integration stopped at t = {self.t:.6g}: {reason}."
             return Status.NOT_FINITE
-        # A root or logarithm at its border: the speed grows, then there is nothing.
-        border = self._border(speed)
+        # Near the edge of the domain of a root or a logarithm the speed grows, and beyond it values are not finite.
+        reason = self._not_finite_ahead(speed)
         size, rate = float(np.linalg.norm(state)), float(np.linalg.norm(speed))
-        if not border and size > _BLOWN_UP * self._size_at_start() and rate * self.t > _FAST * size:
-            self.detail = f"|state| = {size:.3g} at t = {self.t:.10g}, |state'| = {rate:.3g}"
+        if not reason and size > _BLOWN_UP * self._size_at_start() and rate * self.t > _FAST * size:
+            sizes = f"|state| = {size:.3g} and |state'| = {rate:.3g}"
+            self.ending_note = f"The integration stopped at t = {self.t:.10g}, where {sizes}."
             return Status.BLEW_UP
-        self.detail = f"at t = {self.t:.10g}" + (f", {border}" if border else "")
-        return Status.NOT_FINITE if border else Status.STEP_UNDERFLOW
+        self.ending_note = f"The integration stopped at t = {self.t:.10g}" + (
+            f": {reason}." if reason else "."
+        )
+        return Status.NOT_FINITE if reason else Status.STEP_UNDERFLOW
 
-    def remarks(self) -> tuple[str, ...]:
-        return self.system.remarks(np.asarray(self.start), np.asarray(self.cursor.u), self.limits.rtol)
+    def notes(self) -> tuple[str, ...]:
+        return self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u), self.limits.rtol)
 
     def _size_at_start(self) -> float:
         size = np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start))))
         return max(float(size), 1e-300)
 
-    def _border(self, speed: Float64[ndarray, " m"]) -> str:
-        """Where numbers cease to be finite a little ahead; empty where they do not."""
+    def _not_finite_ahead(self, speed: Float64[ndarray, " m"]) -> str:
+        """Return which values become infinite or NaN just after the last state, or "" if none do."""
         u = np.asarray(self.cursor.u)
         step, direction = 0.0, np.where(np.isfinite(speed), speed, 0.0)
         for _ in range(_LOOKS):
             ahead = u + step * direction
             step = max(2 * step, float(self.cursor.h), 1e-300)
             bad = np.flatnonzero(~np.isfinite(np.asarray(self.system.field(jnp.asarray(ahead)))))
-            place = self.system.place(int(bad[0])) if len(bad) else ""
-            if place:
-                return f"{place} not finite just ahead"
+            entry = self.system.entry_name(int(bad[0])) if len(bad) else ""
+            if entry:
+                return f"{entry} not finite just after this time"
             if step > _AHEAD * self.t or step * np.linalg.norm(direction) > 2 * np.linalg.norm(u):
                 break
         return ""

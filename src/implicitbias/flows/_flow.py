@@ -1,4 +1,4 @@
-"""What `simulate` needs to know of a flow."""
+"""The base class of flows, which `simulate` integrates."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -13,22 +13,25 @@ from implicitbias.problems import ModelFlags
 
 
 class Flow(Value, ABC):
-    """A flow of training, a frozen value: its equation from a given start, and the engine that drives it."""
+    """A flow of training as a frozen value; from a start it makes the engine that integrates it."""
 
     @abstractmethod
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
-        """The shape of the state and the start as one vector, or an `InputError`."""
+        """Return the layout of the state and the start as one vector, or raise an `InputError`."""
 
     @abstractmethod
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
-        """The integration from the start, with matrices up to `max_bytes`; called under double precision."""
+        """Return the engine of the flow from this start; call it inside `double_precision`.
+
+        A dense matrix may use at most `max_bytes`.
+        """
 
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
-        """What a reader of the result should know of the model."""
-        return ModelFlags(single_precision=False, not_smooth=False, sentences=())
+        """Return findings about the model that the result reports; there are none by default."""
+        return ModelFlags(single_precision=False, not_smooth=False, notes=())
 
     def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
-        """The nearest times at which the flow has a state."""
+        """Return the nearest times at which the flow has a state."""
         return times

@@ -1,4 +1,4 @@
-"""The gradient flow of any objective, with the Gauss-Newton matrix in place of the Jacobian."""
+"""The gradient flow of any objective, whose steps use the Gauss-Newton matrix instead of the exact Jacobian."""
 
 from typing import Any
 
@@ -20,21 +20,27 @@ from implicitbias.flows._system import Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
-# A leaf far smaller than the rest is held to this fraction of the rest's size.
+# The smallest error scale of a leaf, relative to the root mean square of all parameters.
 _LEAF_FLOOR = 1e-3
-# In least normal numbers: the compiler multiplies this by rtol, which must not make it 0.
+# The smallest error scale, in multiples of the smallest normal number. It is larger than 1 because the compiled program
+# multiplies the scale by rtol, and the product must not underflow to 0.
 _TINY = 1e12
 
 
 class GaussNewtonSystem(System):
-    r"""$\theta' = -J(\theta)^\top g(f) - \lambda\theta$, $0 = f(\theta) - f$: predictions f are unknowns of their own.
+    r"""The system $\theta' = -J(\theta)^\top g(f) - \lambda\theta$ with the constraint $0 = f(\theta) - f$.
 
-    J (n k, p) is the Jacobian of the predictions, g the derivative of the loss in them, $S = R R^\top$ its curvature.
-    Along the slow phase g(f) is of the size of lam. Were it computed from the predictions at a stage, the curvature of
-    the model would make it of the size h^2 there, in directions that the matrix of the step does not damp, and steps
-    would shrink like lam^(1/4). As unknowns the predictions move with the linearised model, and steps do not depend on
-    lam. `algebra` is the way to solve: "kernel" factorises the n k x n k matrix of Woodbury's identity, "normal" the
-    p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, "free" runs conjugate gradients and stores neither.
+    The predictions f are additional unknowns. J (n k, p) is the Jacobian of the predictions, g is the derivative of the
+    loss in the predictions, and $S = R R^\top$ is its second derivative.
+
+    In the slow phase of a flow with weight decay, g(f) has the size of lam. If g were evaluated at the predictions of a
+    stage, the second derivative of the model would add an error of size h^2, in directions that the matrix of the step
+    does not damp, and the step size would shrink like lam^(1/4). As unknowns, the predictions follow the linearised
+    model, and the step size does not depend on lam.
+
+    `algebra` selects how linear systems are solved: "kernel" factorises the n k x n k matrix of Woodbury's identity,
+    "normal" factorises the p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, and "free" uses conjugate gradients
+    and stores neither matrix.
     """
 
     predictor: TracedPredictor
@@ -68,7 +74,8 @@ class GaussNewtonSystem(System):
         )
 
         def eliminate(b: jax.Array) -> jax.Array:
-            # The constraint gives f = J theta + gap; what remains is the Gauss-Newton matrix in theta.
+            # The constraint gives f = J theta + gap. The matrix of the remaining system in theta is the Gauss-Newton
+            # matrix.
             gap = b[p:].reshape(f.shape) / gamma_step
             change, predicted = solve(b[:p], gap)
             return jnp.concatenate([change, (predicted + gap).reshape(-1)])
@@ -82,18 +89,19 @@ class GaussNewtonSystem(System):
     def states(self, rows: ndarray) -> ndarray:
         return rows[:, : self.shape.size]
 
-    def remarks(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
+    def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
         growth = sizes[1] / max(sizes[0], 1e-300)
         if self.predictor.entrywise or growth * rtol < 0.1:
             return ()
         return (
-            f"The parameters grew {growth:.2g} times from a small start. Errors are held relative to whole arrays: "
-            f"what grows in an array from less than rtol = {rtol:g} of its size may come too early or late. "
-            "Tighten rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact from any start.",
+            f"The parameters grew {growth:.2g} times from a small start. The errors are bounded relative to whole "
+            f"arrays, so an entry that grows from less than rtol = {rtol:g} of the size of its array may grow too "
+            "early or too late. Decrease rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact "
+            "from any start.",
         )
 
-    def place(self, index: int) -> str:
+    def entry_name(self, index: int) -> str:
         if index < self.shape.size:
             return f"the gradient in leaf {self.shape.leaf_of(index)} is"
         return f"the predictions (not the gradient in {', '.join(self.shape.names)}) are"
@@ -108,7 +116,7 @@ class GaussNewtonSystem(System):
         return jnp.max(jnp.stack([_rms(leaf) / jnp.maximum(_rms(scale), floor) for leaf, scale in leaves]))
 
     def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Parameters (p,) and predictions (n, k)."""
+        """Return the parameters (p,) and the predictions (n, k)."""
         p, n = self.shape.size, self.mean_loss.targets.shape[0]
         return u[:p], u[p:].reshape(n, -1)
 
@@ -121,12 +129,12 @@ def gauss_newton_system(
     weight_decay: float,
     max_bytes: int,
 ) -> tuple[GaussNewtonSystem, ndarray]:
-    """The system with the algebra that its sizes ask for, and its inner start; called under double precision."""
+    """Return the system and its inner variable at the start; call it inside `double_precision`."""
     u = np.concatenate([theta, np.asarray(_predictions(predictor, shape, theta)).ravel()])
-    return assumed_system(predictor, mean_loss, shape, u, np.asarray(weight_decay), max_bytes), u
+    return system_at(predictor, mean_loss, shape, u, np.asarray(weight_decay), max_bytes), u
 
 
-def assumed_system(
+def system_at(
     predictor: TracedPredictor,
     mean_loss: MeanLoss,
     shape: TreeShape,
@@ -134,9 +142,9 @@ def assumed_system(
     weight_decay: ArrayLike,
     max_bytes: int,
 ) -> GaussNewtonSystem:
-    """The system from an inner start that may be traced."""
+    """Return the system for an inner variable at the start, which JAX may trace."""
     theta = u[: shape.size]
-    # Errors of single entries are held where entries grow by themselves from however small a start.
+    # If entries evolve independently, the error of each entry is bounded relative to this entry.
     numerics: Any = np if isinstance(u, ndarray) else jnp
     smallest = _LEAF_FLOOR * numerics.sqrt(numerics.mean(theta**2)) if predictor.entrywise else 0.0
     return GaussNewtonSystem(
@@ -157,7 +165,7 @@ def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> ja
 
 
 def _algebra(predictor: TracedPredictor, rows: int, p: int, max_bytes: int) -> str:
-    """The smallest factorisation within the byte budget."""
+    """Return the algebra with the smallest factorisation that fits into the byte budget."""
     if predictor.products_only:
         return "free"
     dense, fits = 8 * rows * p <= max_bytes, 8 * min(rows, p) ** 2 <= max_bytes

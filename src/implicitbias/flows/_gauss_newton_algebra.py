@@ -1,4 +1,4 @@
-"""Solves with the Gauss-Newton matrix of one step: by a kernel, by normal equations, by products alone."""
+"""Linear solves with the Gauss-Newton matrix of a step: with a kernel, normal equations, or products only."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from implicitbias.predictors import TracedJacobian
 
 _CG_TOLERANCE, _CG_STEPS = 1e-10, 1000
 
-# (right (p,), gap (n, k)) -> (x, J x) with (shift + gamma_step J^T S J) x = right - gamma_step J^T S gap.
+# A function (right (p,), gap (n, k)) -> (x, J x) with (shift I + gamma_step J^T S J) x = right - gamma_step J^T S gap.
 Elimination = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class GaussNewtonMatrix(NamedTuple):
-    """shift I + gamma_step J^T S J, S made of blocks R R^T."""
+    """The matrix shift I + gamma_step J^T S J, where S is block diagonal with the blocks R R^T."""
 
     J: TracedJacobian
     roots: jax.Array
@@ -24,20 +24,20 @@ class GaussNewtonMatrix(NamedTuple):
     shift: jax.Array
 
     def curve(self, f: jax.Array) -> jax.Array:
-        """S f."""
+        """Return S f."""
         return self.spread(self.collect(f))
 
     def collect(self, f: jax.Array) -> jax.Array:
-        """R^T f."""
+        """Return R^T f."""
         return jnp.einsum("nkl,nk->nl", self.roots, f)
 
     def spread(self, r: jax.Array) -> jax.Array:
-        """R r."""
+        """Return R r."""
         return jnp.einsum("nkl,nl->nk", self.roots, r)
 
 
 def by_normal_equations(matrix: GaussNewtonMatrix) -> Elimination:
-    """With a p x p Cholesky factor."""
+    """Return the solve that uses a p x p Cholesky factorisation."""
     J = matrix.J
     values = J.matrix()
     rows = jnp.einsum("nkl,nkp->nlp", matrix.roots, values).reshape(-1, values.shape[-1])
@@ -52,7 +52,10 @@ def by_normal_equations(matrix: GaussNewtonMatrix) -> Elimination:
 
 
 def by_kernel(matrix: GaussNewtonMatrix) -> Elimination:
-    """With an n k x n k Cholesky factor (Woodbury): one product with J and one with J^T for each right-hand side."""
+    """Return the solve that uses an n k x n k Cholesky factorisation and Woodbury's identity.
+
+    Each right-hand side needs one product with J and one with J^T.
+    """
     J, roots, shift = matrix.J, matrix.roots, matrix.shift
     n, k = roots.shape[:2]
     gram = J.gram()
@@ -74,7 +77,7 @@ def by_kernel(matrix: GaussNewtonMatrix) -> Elimination:
 
 
 def by_products(matrix: GaussNewtonMatrix) -> Elimination:
-    """The same by conjugate gradients: nothing of the size of J or of the kernel is stored."""
+    """Return the solve that uses conjugate gradients and stores neither J nor the kernel."""
     J, shift = matrix.J, matrix.shift
     ratio = matrix.gamma_step / shift
 
@@ -104,8 +107,10 @@ def _conjugate_gradients(apply: Any, like: jax.Array) -> Callable[[jax.Array], j
 
     def solve(b: jax.Array) -> jax.Array:
         found = lx.linear_solve(operator, b, solver, throw=False)
-        # Not done within its steps: the stepper rejects what is not finite, and a shorter step is solved sooner.
+        # If conjugate gradients do not converge, NaN makes the stepper reject the step. A shorter step gives a
+        # better-conditioned system.
         value = jnp.where(found.result == lx.RESULTS.successful, found.value, jnp.nan)
-        return jnp.where(jnp.any(b != 0.0), value, 0.0)  # a relative tolerance knows no end at 0
+        # For b = 0 the relative tolerance cannot be reached, so the solution 0 is returned directly.
+        return jnp.where(jnp.any(b != 0.0), value, 0.0)
 
     return solve

@@ -1,4 +1,4 @@
-"""Gradient descent: what the flow is an idealisation of, on the same axes."""
+"""Gradient descent, with the time axis of the gradient flow that approximates it."""
 
 import time
 from dataclasses import dataclass
@@ -22,24 +22,25 @@ from implicitbias.flows._gradient_flow import checked_problem, checked_start, ch
 from implicitbias.problems import ModelFlags, Objective, TrainingProblem, model_flags
 from implicitbias.trajectories import Stats
 
+# The number of saved steps for each factor of 10 in time.
 _PER_DECADE = 20
-# Seconds between two looks from the host: progress, interrupts.
-_LOOK = 0.2
+# The time in seconds between two returns to Python, which reports progress and handles interrupts.
+_SECONDS = 0.2
 
 
 class GradientDescent(Flow):
-    r"""Full-batch gradient descent $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$, t = eta k.
+    r"""Full-batch gradient descent $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$.
 
-    For `simulate`: the end time is steps times learning_rate (rounded to whole steps, one at least), states are kept at
-    log-spaced steps or at the steps nearest to `times`, and `rtol` and `max_steps` play no part.
+    The time after k steps is t = eta k. `simulate` rounds the end time to whole steps, at least one. It keeps the
+    states at log-spaced steps or at the steps nearest to `times`, and it does not use `rtol` and `max_steps`.
 
     Args:
-        problem: as for `GradientFlow`.
-        learning_rate: eta > 0.
-        weight_decay: lam >= 0.
+        problem: a problem, as for `GradientFlow`.
+        learning_rate: the step size eta > 0.
+        weight_decay: the weight decay lam >= 0.
 
     Raises:
-        InputError: an argument of another type or out of range.
+        InputError: an argument has another type or is out of range.
 
     Reference:
         lyu2024dichotomy.
@@ -106,7 +107,7 @@ def _checked_rate(learning_rate: Any) -> float:
 
 
 class _Settings(eqx.Module):
-    """What one step needs."""
+    """The arguments of a gradient descent step."""
 
     objective: Objective
     shape: TreeShape
@@ -116,7 +117,7 @@ class _Settings(eqx.Module):
 
 @eqx.filter_jit
 def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
-    """`count` steps from u."""
+    """Return the parameters after `count` steps from u."""
 
     def model(point: jax.Array) -> jax.Array:
         return settings.objective.readout(settings.shape.unflatten(point))
@@ -131,7 +132,7 @@ def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
 
 @dataclass
 class DescentEngine(Engine):
-    """Steps of gradient descent, kept at the steps in `saves`."""
+    """An engine that takes steps of gradient descent and keeps the states at the steps in `saves`."""
 
     settings: _Settings
     u: jax.Array
@@ -144,18 +145,23 @@ class DescentEngine(Engine):
         self.first = SampledOutput(np.zeros(1), np.asarray(self.u)[None])
 
     def advance(self) -> Output | None:
-        """Steps to the next one that is kept, or for as long as nobody has looked."""
+        """Take steps up to the next saved one, but not for much longer than `_SECONDS`.
+
+        Return the output at the saved step, or None if it has not been reached.
+        """
         target = int(self.saves[np.searchsorted(self.saves, self.steps, side="right")])
         count = min(self.pace, target - self.steps)
         begin = time.perf_counter()
         ahead = _descend(self.settings, self.u, jnp.asarray(count)).block_until_ready()
-        if count == self.pace:  # the first call compiles, and then counts for slower than it is
-            self.pace = max(1, min(8 * self.pace, int(count * _LOOK / (time.perf_counter() - begin)) or 1))
+        # The pace is the number of steps in about `_SECONDS`. The first call also compiles, so it underestimates the
+        # pace, and later calls correct it.
+        if count == self.pace:
+            self.pace = max(1, min(8 * self.pace, int(count * _SECONDS / (time.perf_counter() - begin)) or 1))
         if not np.all(np.isfinite(np.asarray(ahead))):
             self.broken = True
-            self.detail = (
-                f"between steps {self.steps} and {self.steps + count}; a learning rate of "
-                f"{float(self.settings.learning_rate):g} may be too large"
+            self.ending_note = (
+                f"The parameters became NaN or infinite between steps {self.steps} and {self.steps + count}; "
+                f"a learning rate of {float(self.settings.learning_rate):g} may be too large."
             )
             return None
         self.u, self.steps = ahead, self.steps + count

@@ -1,4 +1,4 @@
-"""Gradient flow with weight decay: d theta = -(grad F + lam theta) dt."""
+"""The gradient flow with weight decay, d theta = -(grad F + lam theta) dt."""
 
 from numbers import Real
 from typing import Any
@@ -10,11 +10,11 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._charts import DiagonalChart
-from implicitbias.flows._dual_system import dual_map, dual_system
+from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
+from implicitbias.flows._primal_maps import DiagonalNetworkMap
 from implicitbias.predictors import traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
 
@@ -22,16 +22,17 @@ from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
 class GradientFlow(Flow):
     r"""The flow $\dot\theta = -\nabla F(\theta) - \lambda \theta$ of full-batch training with an infinitesimal step.
 
-    Integrated with the Gauss-Newton matrix of the loss: an n k x n k factorisation a step, however many parameters.
-    `problem.reparametrize(ib.HadamardProduct())` and `SquareDifference()` are integrated in n dual variables, in
-    which the flow is exact for any scale of the start. The state is theta, a pytree like the start; time is t.
+    It is integrated with the Gauss-Newton matrix of the loss. With more parameters than predictions, each step needs
+    one factorisation of an n k x n k matrix. With `problem.reparametrize(ib.HadamardProduct())` or
+    `SquareDifference()`, the flow is integrated in n dual variables, in which it is exact for starts of any scale. The
+    state is theta, a pytree like the start, and time is t.
 
     Args:
-        problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised one.
-        weight_decay: lam >= 0, for the penalty lam/2 ||theta||^2.
+        problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.
+        weight_decay: lam >= 0 of the penalty lam/2 ||theta||^2.
 
     Raises:
-        InputError: an argument of another type, or a negative weight decay.
+        InputError: an argument has another type, or the weight decay is negative.
 
     Reference:
         boursier2025grokking; lyu2024dichotomy.
@@ -42,7 +43,7 @@ class GradientFlow(Flow):
         >>> flow = ib.GradientFlow(problem, weight_decay=1e-2)
         >>> theta0 = (np.full(2, 1e-3), np.full(2, 1e-3))
         >>> u, v = ib.simulate(flow, theta0, t1=2e3).final
-        >>> (u**2 - v**2).round(4).tolist()  # the Lasso at penalty lam / 2: y - n lam / 2
+        >>> (u**2 - v**2).round(4).tolist()  # the Lasso solution at penalty lam / 2, which is y - n lam / 2
         [1.99, 0.99]
     """
 
@@ -64,11 +65,11 @@ class GradientFlow(Flow):
     ) -> Engine:
         objective = self.problem.double_objective
         predictor = traced(objective.readout)
-        linear = dual_map(predictor.linear, objective.mean_loss.loss)
+        linear = map_for_duals(predictor.linear, objective.mean_loss.loss)
         closed_form = None if linear is None else predictor.closed_form_flow(shape.numpy_tree(start))
         if closed_form is not None:
-            chart, decay = DiagonalChart(closed_form), self.weight_decay
-            dual = dual_system(linear, objective.mean_loss, chart, weight_decay=decay)
+            primal, decay = DiagonalNetworkMap(closed_form), self.weight_decay
+            dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
         system, u = gauss_newton_system(
@@ -77,11 +78,11 @@ class GradientFlow(Flow):
         return RosenbrockEngine(system, u, shape, limits)
 
     def term(self, params: Any = None) -> Any:
-        """The flow as a term of diffrax, for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
+        """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
 
-        y is the pytree of parameters; every leaf must be a floating-point array, in the precision to compute in. For an
-        `ib.Problem` pass parameters, at which to see whether the model treats its rows one by one: its Jacobian then
-        costs n times less.
+        The variable y is the pytree of parameters. Each leaf must be a floating-point array, and its type is the
+        precision of the computation. For an `ib.Problem`, pass some parameters: the model is then tested for whether it
+        treats its rows independently, and if so, its Jacobian costs n times less.
         """
         from implicitbias.flows._solver import gradient_term
 
@@ -99,7 +100,7 @@ class GradientFlow(Flow):
 
 
 def checked_problem(problem: Any) -> TrainingProblem:
-    """The problem, or an `InputError`."""
+    """Return the problem, or raise an `InputError` for another object."""
     if not isinstance(problem, TrainingProblem):
         raise InputError(
             f"problem is a {type(problem).__name__}, a problem is expected, for instance "
@@ -109,14 +110,18 @@ def checked_problem(problem: Any) -> TrainingProblem:
 
 
 def checked_weight_decay(weight_decay: Any) -> float:
-    """lam >= 0, or an `InputError`."""
+    """Return the weight decay as a float, or raise an `InputError` unless it is a finite number >= 0."""
     if not isinstance(weight_decay, Real) or not 0.0 <= float(weight_decay) < np.inf:
         raise InputError(f"weight_decay is {weight_decay!r}, a finite number >= 0 is expected")
     return float(weight_decay)
 
 
 def checked_start(problem: TrainingProblem, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
-    """The start as one vector at which predictions and gradient are finite, or an `InputError`."""
+    """Return the layout of the parameters and the start as one vector.
+
+    Raises:
+        InputError: the start is invalid, or predictions or derivatives at the start are not finite.
+    """
     shape, flat = problem.checked_params(start, "start")
     problem.refuse_non_finite(shape, flat)
     return shape, flat

@@ -1,4 +1,4 @@
-"""Mirror flow: d grad phi(w) = -grad L(w) dt."""
+"""The mirror flow, d grad phi(w) = -grad L(w) dt."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape, tree_shape
-from implicitbias.flows._charts import MirrorChart, SeparableMirrorChart
 from implicitbias.flows._dual_system import DualSystem, dual_system
 from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
 from implicitbias.flows._flow import Flow
+from implicitbias.flows._primal_maps import InverseMirrorMap, SeparableInverseMirrorMap
 from implicitbias.potentials import Potential
 from implicitbias.predictors import traced
 from implicitbias.problems import Classification, LeastSquares
@@ -22,16 +22,15 @@ class MirrorFlow(Flow):
     r"""The flow $\frac{d}{dt} \nabla\phi(w_t) = -\nabla L(w_t)$, integrated in dual variables.
 
     With $\phi$ = `HyperbolicEntropy(log_scale=2 * ln(alpha))` it is the gradient flow of $w = u \odot v$ from
-    u0 = sqrt(2) alpha, v0 = 0, at any alpha: the number of steps does not grow with 1/alpha. The state is w, time is t
-    (not slow time).
+    u0 = sqrt(2) alpha and v0 = 0. The number of steps does not grow with 1/alpha. The state is w, and time is t, not
+    slow time.
 
     Args:
         problem: a `LeastSquares` or `Classification` problem.
-        potential: a `Potential`, separable or not; the kernel of a step costs n products with the inverse Hessian of
-            one that is not.
+        potential: a `Potential`. If it is not separable, each step needs n products with its inverse Hessian.
 
     Raises:
-        InputError: an argument of another type, or a potential whose parameters are not for d coordinates.
+        InputError: an argument has another type, or the parameters of the potential do not have d entries.
 
     Reference:
         pesme2024mirror; woodworth2020kernel for diagonal networks.
@@ -62,7 +61,8 @@ class MirrorFlow(Flow):
         length, d = potential.length(), problem.shape[1]
         if length is not None and length[1] != d:
             raise InputError(
-                f"the potential's {length[0]} has {length[1]} entries, one for each of the {d} columns of X is expected"
+                f"the potential's {length[0]} has {length[1]} entries, but X has {d} columns; one entry for each "
+                "column is expected"
             )
         self._settle({"problem": problem, "potential": potential})
 
@@ -75,10 +75,10 @@ class MirrorFlow(Flow):
         return RosenbrockEngine(*self._dual(start), shape, limits)
 
     def term(self, start: Any = None) -> Any:
-        """The flow from `start` (default 0) as a term of diffrax, in dual variables.
+        """Return the flow from `start` (default 0) as a diffrax term in dual variables.
 
-        What diffrax integrates is y = (nu, X w, t), from `term.initial`; `term.state(y)` is w. Call it and
-        diffrax under `jax.enable_x64(True)`: tiny scales do not fit in float32.
+        diffrax integrates y = (nu, X w, t) from `term.initial`, and `term.state(y)` is w. Call this method and diffrax
+        inside `jax.enable_x64(True)`, because tiny scales underflow in float32.
         """
         from implicitbias.flows._solver import system_term
 
@@ -89,8 +89,10 @@ class MirrorFlow(Flow):
         objective = self.problem.double_objective
         z0 = np.asarray(self.potential.mirror_formula(jnp.asarray(start)))
         separable = self.potential.separable
-        chart = MirrorChart(self.potential) if separable is None else SeparableMirrorChart(separable)
-        return dual_system(traced(objective.readout).linear, objective.mean_loss, chart, z0)
+        primal = (
+            InverseMirrorMap(self.potential) if separable is None else SeparableInverseMirrorMap(separable)
+        )
+        return dual_system(traced(objective.readout).linear, objective.mean_loss, primal, z0)
 
     def __repr__(self) -> str:
         return f"MirrorFlow({self.problem!r}, {type(self.potential).__name__})"

@@ -1,4 +1,4 @@
-"""What of an integration is kept: dense output within a byte budget, or samples at chosen times."""
+"""The recorder of an integration: it keeps dense output within a byte budget, or states at chosen times."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _HALVINGS = 40
 
 
 class Recorder:
-    """Takes the pieces of output as they come; `stopped` is where `until` became true, once it has."""
+    """A recorder of consecutive outputs; `stopped` is the time at which `until` became true, or None."""
 
     def __init__(
         self, shape: TreeShape, grid: Float64[ndarray, " m"] | None, observe: Observe, until: Until | None
@@ -34,19 +34,19 @@ class Recorder:
         self._bytes = self._taken = 0
 
     def begin(self, output: Output) -> None:
-        """The state at t = 0."""
+        """Record the output at t = 0."""
         self._first = self._last = output
         self._take(np.zeros(1) if self.grid is None else self.grid[self.grid == 0.0], output)
         if self.until is not None and self.until(0.0, self._tree(output, 0.0)):
             self.stopped = 0.0
 
     def add(self, output: Output) -> None:
-        """Accepted steps."""
+        """Record the output of accepted steps."""
         self._last, ends = output, output.ends
         if self.until is not None:
             self.stopped = self._stop(output, ends)
         if self.grid is not None:
-            # The clock may end a rounding error before the last time that was asked for.
+            # Because of rounding, the last step may end slightly before the last requested time.
             last = ends[-1] * (1 + 1e-15) if self.stopped is None else self.stopped
             reached = np.searchsorted(self.grid, last, side="right")
             self._take(self.grid[self._taken : reached], output)
@@ -54,8 +54,8 @@ class Recorder:
         self._bytes += output.nbytes
         if self._bytes > DENSE_BYTES:
             raise ImplicitBiasError(
-                f"dense output would pass {DENSE_BYTES / 2**30:.0f} GiB; "
-                "keep chosen times only: simulate(..., times=...)"
+                f"dense output needs more than {DENSE_BYTES / 2**30:.0f} GiB; "
+                "keep only chosen times: type simulate(..., times=...)"
             )
         self._pieces.append(output)
         self._take(
@@ -63,12 +63,15 @@ class Recorder:
         )
 
     def last_state(self, t: float) -> Float64[ndarray, " size"]:
-        """The state at a time in the last piece."""
+        """Return the state at a time in the last output."""
         state: ndarray = self._last.state(np.array([t]))[0]
         return state
 
     def _stop(self, output: Output, ends: ndarray) -> float | None:
-        """The time in this piece from which on `until` holds, or None."""
+        """Return the first time in this output at which `until` is found to be true, or None.
+
+        It is located by bisection inside the first step at whose end `until` is true.
+        """
         assert self.until is not None
         for i, end in enumerate(ends):
             if not self.until(float(end), self._tree(output, end)):
@@ -99,12 +102,14 @@ class Recorder:
         kept = 0 if self.observe else len(times)
         try:
             while kept < len(times):
-                tree = self.shape.numpy_tree(states[kept])  # observers look, they do not touch
+                tree = self.shape.numpy_tree(
+                    states[kept]
+                )  # The leaves are read-only for the functions of `observe`.
                 values = [np.asarray(f(float(times[kept]), tree)) for f in self.observe.values()]
                 for column, value in zip(self._values.values(), values, strict=True):
                     column.append(value)
                 kept += 1
-        finally:  # an interrupt in a callback keeps the rows before it
+        finally:  # If a callback is interrupted, the rows before it are kept.
             self._times.append(times[:kept])
             self._taken += kept
             if self.grid is not None:
@@ -114,30 +119,30 @@ class Recorder:
 
     @property
     def times(self) -> Float64[ndarray, " m"]:
-        """The times that were kept."""
+        """The kept times."""
         return frozen(np.concatenate([np.empty(0), *self._times]))
 
     @property
     def observables(self) -> dict[str, ndarray]:
-        """Their observables."""
+        """The values of the observables at the kept times."""
         return {name: frozen(np.array(values)) for name, values in self._values.items()}
 
     @property
     def sampled(self) -> bool:
-        """Whether states are known at the kept times only."""
+        """Whether states are known only at the kept times."""
         return self.grid is not None or isinstance(self._first, SampledOutput)
 
     def output(self) -> DenseOutput:
-        """States at the kept times, or anywhere."""
+        """Return the sampled output at the kept times, or else dense output."""
         if self.grid is not None:
-            return _joined_samples(self._samples or [_nothing(self._first)])
+            return _joined_samples(self._samples or [_empty_output(self._first)])
         if isinstance(self._first, SampledOutput):
             return _joined_samples([self._first, *(p for p in self._pieces if isinstance(p, SampledOutput))])
         pieces = [p for p in self._pieces if isinstance(p, StageOutput)]
         return joined(pieces) if pieces else self._first
 
 
-def _nothing(first: Output) -> SampledOutput:
+def _empty_output(first: Output) -> SampledOutput:
     state, dual = first.state(np.zeros(1)), first.dual(np.zeros(1))
     return SampledOutput(np.empty(0), state[:0], None if dual is None else dual[:0])
 

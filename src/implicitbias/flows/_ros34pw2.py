@@ -1,6 +1,6 @@
-"""ROS34PW2 of Rang and Angermann: a linearly implicit step of order 3 with an error estimate and dense output.
+"""A step of ROS34PW2 by Rang and Angermann: linearly implicit, of order 3, with error estimate and dense output.
 
-L-stable, stiffly accurate, and a W-method: it keeps its order with an inexact Jacobian.
+The method is L-stable and stiffly accurate. It is a W-method, which keeps its order with an inexact Jacobian.
 """
 
 from typing import Any, NamedTuple
@@ -34,14 +34,14 @@ EMBEDDED = np.array([0.37810903145819369, -0.096042292212423178, 0.5, 0.21793326
 ORDER = 3
 
 
-# With U = Gamma K in place of the stages K no product with the Jacobian is left (Hairer & Wanner II, IV.7).
+# The variables U = Gamma K replace the stages K, which avoids products with the Jacobian (Hairer & Wanner II, IV.7).
 _INVERSE = np.linalg.inv(GAMMAS + GAMMA * np.eye(4))
 _SHIFTS, _PULLS = ALPHA @ _INVERSE, np.eye(4) - GAMMA * _INVERSE
 _WEIGHTS, _EMBEDDED = WEIGHTS @ _INVERSE, EMBEDDED @ _INVERSE
 
 
 class Step(NamedTuple):
-    """One step: its end, the embedded lower-order end, and the stages (4, m) that dense output is made of."""
+    """The result of a step: its end, the end of the embedded method of order 2, and the stages (4, m)."""
 
     end: jax.Array
     embedded: jax.Array
@@ -49,13 +49,14 @@ class Step(NamedTuple):
 
 
 def step(system: System, u: jax.Array, h: jax.Array) -> Step:
-    """One linearly implicit step of size h from u: four solves with one factorisation."""
+    """Return a linearly implicit step of size h from u, which needs one factorisation and four solves."""
     solve, first = system.factorize(u, h * GAMMA)
     mass = jnp.asarray(system.mass(len(u)), u.dtype)
     shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)
 
     def stage(i: jax.Array, stages: jax.Array) -> jax.Array:
-        # Rows from i on are still zero, so that full products give the sums over j < i. One body to compile.
+        # The rows from i on are still zero, so products with all rows give the sums over j < i. The loop body has the
+        # same shape for each stage and is compiled once.
         field = jax.lax.cond(i == 0, lambda: first, lambda: system.field(u + shifts[i] @ stages))
         right = h * GAMMA * field + mass * (pulls[i] @ stages)
         return stages.at[i].set(solve(right))
@@ -66,9 +67,10 @@ def step(system: System, u: jax.Array, h: jax.Array) -> Step:
 
 
 def _dense_matrix() -> np.ndarray:
-    """Maps (theta, theta^2/2, theta^3/3, theta^3/6) to weights b(theta) that meet the four conditions of order 3.
+    """Return the matrix that maps (theta, theta^2/2, theta^3/3, theta^3/6) to the weights b(theta) of dense output.
 
-    They meet those of a W-method of order 2 as well: an inexact Jacobian costs one order between steps, no more.
+    The weights satisfy the four conditions of order 3. They also satisfy the conditions of a W-method of order 2, so
+    that dense output has at least order 2 with an inexact Jacobian.
     """
     beta = ALPHA + GAMMAS + GAMMA * np.eye(4)
     nodes, sums = ALPHA.sum(axis=1), beta.sum(axis=1)
@@ -80,7 +82,10 @@ _DENSE = _INVERSE.T @ _dense_matrix()
 
 
 def dense_weights(theta: Any) -> Any:
-    """(..., 4) stage weights for fractions theta of a step; equal to the step's own at 1. NumPy in, NumPy out."""
+    """Return the stage weights (..., 4) at fractions theta of a step; at theta = 1 they are the weights of the step.
+
+    For a NumPy array the result is a NumPy array, otherwise a JAX array.
+    """
     numerics = np if isinstance(theta, np.ndarray) else jnp
     moments = numerics.stack([theta, theta**2 / 2, theta**3 / 3, theta**3 / 6], axis=-1)
     return moments @ _DENSE.T

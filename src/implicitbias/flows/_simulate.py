@@ -1,4 +1,4 @@
-"""`simulate`: a flow and a start in, a trajectory out."""
+"""The function `simulate`, which integrates a flow from a start and returns a trajectory."""
 
 import time
 from collections.abc import Mapping
@@ -34,38 +34,41 @@ def simulate(
     solver: Any = None,
     progress: Progress | None = None,
 ) -> Trajectory:
-    r"""Integrate a flow of training from `start` to t1 by a linearly implicit method that uses its structure.
+    r"""Integrate a flow of training from `start` to time t1 with a linearly implicit method that uses its structure.
 
     Args:
         flow: `GradientFlow(problem, weight_decay)`, `MirrorFlow(problem, potential)` or
             `GradientDescent(problem, learning_rate, weight_decay)`.
-        start: what the flow moves, at t = 0: the parameters, any pytree of arrays; w for a `MirrorFlow`.
-        t1: end time, in the flow's own time t; steps times learning_rate for a `GradientDescent`.
-        log_t1: its natural logarithm instead.
-        times: (m,) ascending times to keep; without them the steps' ends are kept and output is dense (gradient
-            descent: log-spaced steps).
-        rtol: local relative error allowed in each array of the state, in each entry for diagonal networks. What grows
-            in an array from far below that, after a tiny start, may come too early or late; the notes then say so.
-        observe: {"name": fn(t, state)}, evaluated at the kept times while integrating; state has NumPy leaves.
-        until: until(t, state) -> bool; the integration stops where it becomes true, located between the steps. For
-            instance the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`. Gradient descent
-            looks at the steps that it keeps.
-        max_steps: most accepted and rejected steps together (gradient descent takes t1 / learning_rate).
+        start: the state at t = 0: w for a `MirrorFlow`, and the parameters as a pytree of arrays for other flows.
+        t1: the end time in the time t of the flow. For a `GradientDescent` it is the number of steps times
+            learning_rate.
+        log_t1: the natural logarithm of the end time, instead of t1.
+        times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
+            kept; gradient descent keeps log-spaced steps.
+        rtol: the largest local error of an array of the state relative to its size; for diagonal networks, of an entry.
+            After a tiny start, an entry that grows from far below rtol of its array may grow too early or too late;
+            `Trajectory.notes` then says so.
+        observe: {"name": fn(t, state)}, functions that are evaluated at the kept times; state has NumPy leaves.
+        until: a function until(t, state) -> bool. The integration stops where it becomes true, which is located between
+            the steps. It may be the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`. Gradient
+            descent evaluates it only at the steps that it keeps.
+        max_steps: the largest number of accepted and rejected steps; gradient descent always takes t1 / learning_rate.
         solver: a `GaussNewtonRosenbrock` with other settings than the default ones.
-        progress: called with (fraction of t1, text) now and then.
+        progress: a function that is called from time to time with (fraction of t1, text).
 
     Returns:
-        A `Trajectory`. Where the integration stopped early its `status` says why, and what was reached is there.
-        A keyboard interrupt returns what has been kept until then, if anything has. The first call for a model and its
-        shapes compiles; other data, scales, weight decays, starts, t1 or rtol do not.
+        A `Trajectory`. If the integration stopped early, `status` says why, and the trajectory covers the integrated
+        part. After a keyboard interrupt, the part that was kept is returned, unless nothing was kept. The first call
+        for a model and its shapes compiles; later calls with other data, scales, weight decays, starts, t1 or rtol do
+        not.
 
     Raises:
-        InputError: t1 missing or not positive, unsorted times, rtol outside (0, 0.1], a start of the wrong shape, a
-            model whose predictions at the start are not finite, an `observe` that is no mapping of functions.
-        ImplicitBiasError: dense output over 2 GiB; pass `times`.
+        InputError: t1 is missing or not positive, times are not sorted, rtol is outside (0, 0.1], the start has a
+            wrong shape, predictions at the start are not finite, or `observe` is not a mapping to functions.
+        ImplicitBiasError: dense output needs more than 2 GiB; pass `times` then.
 
     Reference:
-        rang2005rosenbrock (the method).
+        rang2005rosenbrock for the method.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -109,13 +112,13 @@ def simulate(
         dense=recorder.output(),
         sampled=recorder.sampled,
         shape=shape,
-        notes=(*((engine.detail,) if engine.detail else ()), *engine.remarks(), *flags.sentences),
+        notes=(*((engine.ending_note,) if engine.ending_note else ()), *engine.notes(), *flags.notes),
     )
 
 
 def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progress) -> Status:
-    """Advance piece by piece until the end or a reason to stop."""
-    recorder.begin(engine.first)  # an interrupt before anything is kept passes through
+    """Integrate part by part and return the status at the end."""
+    recorder.begin(engine.first)  # An interrupt here is not caught, because nothing has been kept yet.
     try:
         while recorder.stopped is None:
             status = engine.status()
@@ -131,18 +134,18 @@ def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progres
 
 
 def _final(engine: Engine, recorder: Recorder, status: Status) -> Float64[ndarray, " size"]:
-    """The state where the integration ended."""
+    """Return the state at which the integration ended."""
     if status is Status.STOPPED_BY_CALLER and recorder.stopped is not None:
         return recorder.last_state(recorder.stopped)
     if status is Status.INTERRUPTED and len(recorder.times):
-        # In a callback: the recorder may hold a part only of what the engine has passed.
+        # After an interrupt in a callback, the recorder may hold only a part of what the engine has integrated.
         state: ndarray = recorder.output().state(recorder.times[-1:])[0]
         return state
     return engine.state()
 
 
 def _budget(solver: Any) -> int:
-    """The byte budget of a `GaussNewtonRosenbrock`, whose module loads diffrax."""
+    """Return the byte budget of the solver; the module of `GaussNewtonRosenbrock` is imported only if one is given."""
     if solver is None:
         return MATRIX_BYTES
     from implicitbias.flows._solver import GaussNewtonRosenbrock
@@ -183,7 +186,7 @@ def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> f
         if grid is None:
             raise InputError("no end time is given; type simulate(flow, start, t1=...)")
         t1 = float(grid[-1])
-    with np.errstate(over="ignore"):  # refused below
+    with np.errstate(over="ignore"):  # An infinite end time is rejected below.
         end = float(np.exp(log_t1)) if t1 is None and log_t1 is not None else float(t1 or 0.0)
     if not (np.isfinite(end) and end > 0.0):
         raise InputError(f"the end time is {end}, a positive, finite number is expected")
@@ -195,7 +198,7 @@ def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> f
 def _refuse_callbacks(observe: Any, until: Any) -> None:
     if until is not None and not callable(until):
         raise InputError(
-            f"until is {until!r}, a function of (t, state) that returns True where to stop is expected"
+            f"until is {until!r}, a function of (t, state) is expected that returns True to stop the integration"
         )
     if observe is None:
         return
@@ -204,11 +207,11 @@ def _refuse_callbacks(observe: Any, until: Any) -> None:
         and all(isinstance(name, str) and callable(function) for name, function in observe.items())
     ):
         raise InputError(
-            'observe is {"name": function of (t, state)}, for instance '
+            f"observe is {observe!r}, a dict of functions of (t, state) is expected: type "
             'observe={"loss": lambda t, w: problem.loss(w)}'
         )
     taken = sorted({"state", "time", "coordinate"}.intersection(observe))
     if taken:
         raise InputError(
-            f"observe has the name {taken[0]!r}, which the trajectory uses itself; choose another"
+            f"observe has the name {taken[0]!r}, which is reserved for the trajectory; choose another name"
         )

@@ -1,4 +1,4 @@
-"""The structured solver as diffrax sees it: a solver, and the terms that it takes."""
+"""The structured solver as a solver of diffrax, and the diffrax terms of flows."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._engine import MATRIX_BYTES
-from implicitbias.flows._gauss_newton import assumed_system
+from implicitbias.flows._gauss_newton import system_at
 from implicitbias.flows._ros34pw2 import ORDER, dense_weights, step
 from implicitbias.flows._system import System
 from implicitbias.predictors import TracedPredictor
@@ -19,30 +19,30 @@ from implicitbias.problems import MeanLoss
 
 
 class StructuredField(eqx.Module):
-    """A vector field that knows its `System`."""
+    """A vector field that gives the `System` of its flow."""
 
     @abstractmethod
     def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
-        """The system for this inner variable: the flat y, and what `hidden` adds."""
+        """Return the system at the inner variable u, which consists of the flat y and the entries from `hidden`."""
 
     @abstractmethod
     def hidden(self, y: Any) -> jax.Array:
-        """What the inner variable of the system holds beyond y, at y."""
+        """Return the entries of the inner variable that follow the flat y, computed at y."""
 
     @abstractmethod
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
-        """dy / dt."""
+        """Return dy / dt."""
 
 
 class GradientField(StructuredField):
-    """-(grad F + lam y)."""
+    """The vector field -(grad F + lam y) of a gradient flow."""
 
     predictor: TracedPredictor
     mean_loss: MeanLoss
     weight_decay: jax.Array
 
     def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
-        return assumed_system(self.predictor, self.mean_loss, shape, u, self.weight_decay, max_bytes)
+        return system_at(self.predictor, self.mean_loss, shape, u, self.weight_decay, max_bytes)
 
     def hidden(self, y: Any) -> jax.Array:
         return self.predictor(y).reshape(-1)
@@ -53,7 +53,7 @@ class GradientField(StructuredField):
 
 
 class SystemField(StructuredField):
-    """The field of a system whose inner variable is y."""
+    """The vector field of a system whose inner variable is y."""
 
     inner: System
 
@@ -68,11 +68,11 @@ class SystemField(StructuredField):
 
 
 class FlowTerm(diffrax.ODETerm):
-    """A flow as an `ODETerm`: any solver of diffrax takes it, `GaussNewtonRosenbrock` uses its structure.
+    """A flow as an `ODETerm`, which any solver of diffrax accepts; `GaussNewtonRosenbrock` uses its structure.
 
     Attributes:
-        initial: the start, where the flow knows it (mirror flows), else None.
-        state: the state of the flow, from y.
+        initial: the initial y of a mirror flow, and None for other flows.
+        state: the function from y to the state of the flow.
     """
 
     vector_field: StructuredField
@@ -81,26 +81,26 @@ class FlowTerm(diffrax.ODETerm):
 
 
 def gradient_term(predictor: TracedPredictor, mean_loss: MeanLoss, weight_decay: float) -> FlowTerm:
-    """The gradient flow of a mean loss of predictions, in the caller's precision."""
+    """Return the term of the gradient flow of a mean loss, in the caller's precision."""
     return FlowTerm(GradientField(predictor, mean_loss, jnp.asarray(weight_decay)))
 
 
 def system_term(system: System, initial: jax.Array) -> FlowTerm:
-    """A system as a term."""
+    """Return the term of a system."""
     return FlowTerm(SystemField(system), initial, system.state)
 
 
 class StageInterpolation(diffrax.AbstractLocalInterpolation):
-    """The interpolant of order 3 (2 where the Jacobian is inexact) from the stages of a step."""
+    """The interpolant of a step from its stages: of order 3, or of order 2 if the Jacobian is inexact."""
 
-    # diffrax declares both as variables of the class; every one of its own interpolations makes them fields.
+    # diffrax declares t0 and t1 as class variables, but its own interpolations define them as fields too.
     t0: Any  # type: ignore[misc]
     t1: Any  # type: ignore[misc]
     y0: Any
     stages: Any
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> Any:
-        """The value at t0, or its increment from t0 to t1."""
+        """Return the value at t0, or the increment from t0 to t1 if t1 is given."""
         if t1 is not None:
             first, last = self.evaluate(t0), self.evaluate(t1)
             return jax.tree.map(lambda a, b: b - a, first, last)
@@ -112,17 +112,19 @@ class StageInterpolation(diffrax.AbstractLocalInterpolation):
 
 
 class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
-    r"""ROS34PW2 with the Gauss-Newton matrix $-(J^\top S J + \lambda I)$, a solver of diffrax.
+    r"""The method ROS34PW2 with the Gauss-Newton matrix $-(J^\top S J + \lambda I)$ as a solver of diffrax.
 
-    A Rosenbrock-W method of order 3 with an embedded one of order 2: L-stable, stiffly accurate, four gradients and one
-    factorisation a step. J (n k, p) is the Jacobian of the predictions and S the curvature of the loss in prediction
-    space; the linear systems are solved through n k x n k matrices where there are fewer predictions than parameters,
-    through p x p ones otherwise, and by conjugate gradients above the byte budget. Diagonal networks and factored
-    matrices never form J. The predictions are unknowns of their own, tied to the parameters by a constraint: the number
-    of steps through the slow phase of a flow with weight decay does not grow as the decay shrinks.
+    This is a Rosenbrock-W method of order 3 with an embedded method of order 2. It is L-stable and stiffly accurate,
+    and each step needs four gradients and one factorisation. J (n k, p) is the Jacobian of the predictions, and S is
+    the second derivative of the loss in the predictions. The linear systems are solved with n k x n k matrices if there
+    are fewer predictions than parameters, with p x p matrices otherwise, and with conjugate gradients above the byte
+    budget. For diagonal networks and factored matrices, J is never formed.
+
+    The predictions are additional unknowns that a constraint connects to the parameters. Because of this, the number of
+    steps in the slow phase of a flow with weight decay does not grow as the weight decay shrinks.
 
     Args:
-        max_bytes: most memory for a dense Jacobian or kernel.
+        max_bytes: the largest accepted size of a dense Jacobian or kernel in bytes.
 
     Reference:
         rang2005rosenbrock.
@@ -150,21 +152,21 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
     interpolation_cls: ClassVar = StageInterpolation
 
     def order(self, terms: Any) -> int:
-        """3."""
+        """Return the order of the method, which is 3."""
         return ORDER
 
     def error_order(self, terms: Any) -> int:
-        """3: the local order of the embedded method of order 2."""
+        """Return the order of the error estimate, which is 3, the local order of the embedded method of order 2."""
         return ORDER
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> jax.Array:
-        """The unknowns besides y: the predictions at y0."""
+        """Return the unknowns besides y, which are the predictions at y0 for a gradient flow."""
         return _unwrapped(terms)[0].vector_field.hidden(y0)
 
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: jax.Array, made_jump: Any
     ) -> tuple[Any, Any, dict[str, Any], jax.Array, Any]:
-        """One step from t0 to t1; see `diffrax.AbstractSolver.step`."""
+        """Return the result of a step from t0 to t1 in the form that `diffrax.AbstractSolver.step` describes."""
         del args, made_jump
         term, direction = _unwrapped(terms)
         shape = _shape_of(y0)
@@ -182,17 +184,17 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
         )
 
     def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
-        """dy / dt."""
+        """Return dy / dt."""
         return terms.vf(t0, y0, args)
 
 
 def _unwrapped(terms: Any) -> tuple[FlowTerm, Any]:
-    """The term, and the direction of time: diffrax hands terms over in a wrapper of its own."""
+    """Return the term and the direction of time; diffrax passes terms inside a wrapper."""
     return getattr(terms, "term", terms), getattr(terms, "direction", 1)
 
 
 def _shape_of(y: Any) -> TreeShape:
-    """The shape of a pytree of arrays, which may be traced."""
+    """Return the layout of a pytree of arrays, which JAX may trace."""
     leaves, treedef = jax.tree.flatten(y)
     rest = jax.tree.unflatten(treedef, [None] * len(leaves))
     names = tuple(jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(y))

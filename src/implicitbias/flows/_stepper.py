@@ -1,4 +1,4 @@
-"""The compiled loop: adaptive steps in chunks, driven from the host."""
+"""The compiled loop of adaptive steps; Python calls it once for each chunk of steps."""
 
 from typing import Any, NamedTuple
 
@@ -12,13 +12,21 @@ from numpy import ndarray
 from implicitbias.flows._ros34pw2 import ORDER, step
 from implicitbias.flows._system import System
 
-# Steps between two looks from the host, and the buffers that hold them.
+# The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
 
 
 class Cursor(NamedTuple):
-    """Where an integration stands; h is the size to try next, `finite` whether the last attempt gave numbers."""
+    """The position of an integration.
+
+    Attributes:
+        t: the time.
+        u: the inner variable at time t.
+        h: the size of the next attempted step.
+        rejected: the number of rejected steps.
+        finite: whether the last attempted step gave finite values.
+    """
 
     t: Any
     u: Any
@@ -28,7 +36,7 @@ class Cursor(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Accepted steps: their starts, sizes and stages; rows from `filled` on are empty."""
+    """A chunk of accepted steps: their times, sizes, starts and stages; only the first `filled` rows are used."""
 
     filled: jax.Array
     times: jax.Array
@@ -44,14 +52,15 @@ class _Carry(NamedTuple):
 
 
 def first_cursor(u: ndarray, end: float) -> Cursor:
-    """The start. The first step is short; where it may be longer, a few steps find that out."""
-    # NumPy: strong types, as the loop returns them (a weak one would compile it again), and made in no time.
+    """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
+    # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
+    # loop would be compiled again.
     numbers: list[Any] = [np.float64(0.0), u, np.float64(1e-4 * end), np.int64(0), np.bool_(True)]
     return Cursor(*(np.asarray(number) for number in numbers))
 
 
 def chunk_length(m: int) -> int:
-    """Accepted steps in one chunk for m unknowns."""
+    """Return the number of accepted steps in a chunk for m unknowns."""
     return int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
 
 
@@ -59,7 +68,10 @@ def chunk_length(m: int) -> int:
 def advance(
     system: System, cursor: Cursor, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
 ) -> tuple[Cursor, Chunk]:
-    """A chunk of accepted steps, or `budget` attempts, towards t1."""
+    """Take steps until a chunk is full, `budget` steps were attempted, t1 is reached or the step size is too small.
+
+    Return the new position and the chunk of accepted steps.
+    """
     t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
     m = len(cursor.u)
     length = chunk_length(m)
@@ -88,7 +100,7 @@ def advance(
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
         factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, _GROW)
-        # A step cut by the quiet time says nothing against a longer one: keep the longer proposal.
+        # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
             t=jnp.where(accept, jnp.where(last, t1, at.t + h), at.t),
@@ -104,12 +116,12 @@ def advance(
 
 
 def stuck(t: Any, h: Any) -> Any:
-    """Whether a step of size h no longer moves the clock at t."""
+    """Return whether a step of size h is too small to change the time t in float64."""
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
 def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: jax.Array) -> Chunk:
-    """Write the step into the next row; the row counts only if the step was accepted."""
+    """Return the chunk with the step in the next row, which is counted only if the step was accepted."""
     i = chunk.filled
     return Chunk(
         filled=i + accept,

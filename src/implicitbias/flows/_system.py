@@ -1,4 +1,4 @@
-"""The equation of a flow, as the stepper wants it."""
+"""The equation of a flow in the form that the stepper integrates."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,62 +14,67 @@ from implicitbias._core.precision import double_precision
 
 Solve = Callable[[jax.Array], jax.Array]
 
-# Rows that one compiled call takes.
+# The number of rows in one compiled call.
 _BLOCK = 256
 
 
 class System(eqx.Module):
-    """An autonomous equation M u' = field(u) for an inner variable u (m,), seen through a state (D,).
+    """An autonomous equation M u' = field(u) for an inner variable u (m,), from which a state (D,) is computed.
 
-    The engine asks the system for whatever depends on the equation: states, dual variables, remarks, words for entries.
-
-    M is diagonal with entries 1, and 0 in rows that state a constraint. Traced by JAX: every number is a leaf, so that
-    another scale or start compiles nothing anew.
+    M is diagonal with the entries 1, and 0 in rows that are constraints. The system also gives everything else that
+    depends on the equation: states, dual variables, notes, and names of entries. For JAX it is a pytree whose leaves
+    are its numbers, so that other scales or starts do not need another compilation.
     """
 
     @abstractmethod
     def field(self, u: jax.Array) -> jax.Array:
-        """M u'."""
+        """Return M u' at u."""
 
     @abstractmethod
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
-        """b -> (M - gamma_step A)^{-1} b, A the Jacobian of `field` at u: exact in constraints; and `field` at u."""
+        """Return the function b -> (M - gamma_step A)^{-1} b, and `field` at u.
+
+        A approximates the Jacobian of `field` at u; its rows that belong to constraints are exact.
+        """
 
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:
-        """What the flow moves, as one vector (D,)."""
+        """Return the state of the flow as one vector (D,)."""
 
     @abstractmethod
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
-        """How far two ends of one step from u lie apart: a relative size, to be compared with rtol."""
+        """Return the relative difference between the two ends of a step from u, which is compared with rtol."""
 
     def states(self, rows: ndarray) -> ndarray:
         """Return the state of each row of an array of inner variables, in NumPy."""
         return mapped(_state, self, rows)
 
     def duals(self, rows: ndarray) -> ndarray | None:
-        """Return the dual variable of each row of an array of inner variables; None where the flow has none."""
+        """Return the dual variable of each row of an array of inner variables, or None if the flow has none."""
         return None
 
-    def remarks(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
-        """Return what a reader should know of an integration between these inner variables with this tolerance."""
+    def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
+        """Return notes for the reader on an integration from `start` to `end` with this tolerance."""
         return ()
 
-    def place(self, index: int) -> str:
-        """Return an entry of the inner variable in words, as the subject of a sentence; empty where there are none."""
+    def entry_name(self, index: int) -> str:
+        """Return a description of an entry of the inner variable followed by "is" or "are", or "" if it has none."""
         return ""
 
     def mass(self, size: int) -> jax.Array:
-        """The diagonal of M, for an inner variable of this size."""
+        """Return the diagonal of M for an inner variable of this size."""
         return jnp.ones(size)
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
-        """How long coordinates too small to be seen stay so, at the present speed: no step goes further."""
+        """Return how long the coordinates that are too small for the error estimate stay so at the present speed.
+
+        No step is longer than this time.
+        """
         return jnp.asarray(jnp.inf)
 
 
 def mapped(method: Callable[[Any, jax.Array], jax.Array], system: System, rows: Any) -> ndarray:
-    """Return `method(system, row)` for the rows of an array, in blocks of one compiled size."""
+    """Return `method(system, row)` for each row of an array, computed in blocks of a fixed size."""
     count = len(rows)
     if count == 1:
         with double_precision():

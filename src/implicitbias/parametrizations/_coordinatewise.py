@@ -1,4 +1,4 @@
-"""One function applied to every entry."""
+"""The parametrization that applies one function to each entry."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,17 +19,17 @@ _HINT = "write it with jax.numpy, for instance ib.Coordinatewise(jax.numpy.sinh)
 
 
 class Coordinatewise(Diagonal):
-    r"""theta is one array, $w_i = \rho(\theta_i)$: w is shaped as theta.
+    r"""The map $w_i = \rho(\theta_i)$, where theta is one array and w has its shape.
 
-    The metric of w is $\rho'(\theta)^2$, by automatic differentiation. Its gradient flow is a mirror flow with
-    $h''(w) = 1 / \rho'(\rho^{-1}(w))^2$ where $\rho' \ne 0$.
+    The metric of w is $\rho'(\theta)^2$ and is computed by automatic differentiation. Where $\rho' \ne 0$, the gradient
+    flow is a mirror flow with $h''(w) = 1 / \rho'(\rho^{-1}(w))^2$.
 
     Args:
-        rho: a differentiable function of one real variable, written with `jax.numpy`, that acts on arrays entry by
-            entry.
+        rho: a differentiable function of one real variable, written with `jax.numpy`, that acts on each entry of an
+            array separately.
 
     Raises:
-        InputError: rho is not callable, is not traced by JAX, does not return real numbers in the shape of its
+        InputError: rho is not callable, cannot be traced by JAX, does not return real numbers in the shape of its
             argument, or mixes the entries of an array; theta is not one finite array.
 
     Reference:
@@ -53,11 +53,11 @@ class Coordinatewise(Diagonal):
         self.rho = shared_function(rho)
 
     def formula(self, theta: Any) -> jax.Array:
-        """rho(theta), on a JAX array."""
+        """Return rho(theta) for a JAX array theta."""
         return self.rho(theta)
 
     def checked(self, theta: Any, name: str = "theta") -> Float64[ndarray, "..."]:
-        """Theta as one float64 array."""
+        """Return theta as one float64 array."""
         if isinstance(theta, tuple) and any(isinstance(part, (ndarray, list)) for part in theta):
             raise InputError(
                 f"{name} is a tuple of {len(theta)} array(s), one array is expected; type {name} = {name}[0]"
@@ -65,18 +65,18 @@ class Coordinatewise(Diagonal):
         return leaf(theta, name)
 
     def metric(self, theta: Any) -> jax.Array:
-        """$\\rho'(\\theta)^2$, the diagonal of $J J^\\top$, on a JAX array."""
+        """Return $\\rho'(\\theta)^2$, the diagonal of $J J^\\top$, for a JAX array theta."""
         slope = jax.jvp(self.rho, (theta,), (jnp.ones_like(theta),))[1]
         return slope * slope
 
 
 def _refuse_mixing(rho: Callable[..., Any]) -> None:
-    """Trace rho on a tiny array, and compare it with rho of each entry."""
+    """Raise an `InputError` if rho of an array differs from rho of its entries; a small array is tried."""
     probe = np.array([0.3, 0.7])
     with double_precision():
         try:
             got = jax.eval_shape(rho, jax.ShapeDtypeStruct(probe.shape, probe.dtype))
-        except Exception as error:  # whatever the caller's function raises
+        except Exception as error:  # The user's function may raise any exception.
             line = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"rho failed on an array of two numbers ({type(error).__name__}: {line}); {_HINT}"
@@ -91,4 +91,6 @@ def _refuse_mixing(rho: Callable[..., Any]) -> None:
         together = np.asarray(rho(jnp.asarray(probe)))
         apart = np.concatenate([np.asarray(rho(jnp.asarray(probe[i : i + 1]))) for i in range(len(probe))])
     if not np.allclose(together, apart, rtol=1e-9, atol=0.0, equal_nan=True):
-        raise InputError(f"rho mixes the entries of an array, it must act on each alone; {_HINT}")
+        raise InputError(
+            f"rho mixes the entries of an array, but it must act on each entry separately; {_HINT}"
+        )

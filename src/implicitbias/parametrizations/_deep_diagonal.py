@@ -19,12 +19,12 @@ from implicitbias.potentials import Potential
 
 
 class DeepDiagonal(Diagonal):
-    r"""theta = $(a_1, \dots, a_D)$, $w = a_1 \odot \dots \odot a_D$: D arrays of one shape, which is that of w.
+    r"""The map $w = a_1 \odot \dots \odot a_D$, where theta = $(a_1, \dots, a_D)$ are D arrays of the shape of w.
 
-    The metric of w is $\sum_j \prod_{l \ne j} a_l^2$. At depth 2 it is `HadamardProduct`.
+    The metric of w is $\sum_j \prod_{l \ne j} a_l^2$. For depth 2 this map is `HadamardProduct`.
 
     Args:
-        depth: the number D >= 2 of layers.
+        depth: the number of layers D >= 2.
 
     Raises:
         InputError: depth is not an integer of at least 2; theta is not a tuple of D finite arrays of equal shape.
@@ -52,23 +52,23 @@ class DeepDiagonal(Diagonal):
         self.depth = number
 
     def formula(self, theta: Any) -> jax.Array:
-        """The product of the layers, on JAX arrays."""
+        """Return the product of the layers for JAX arrays."""
         return _product(theta)
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
-        """The layers as a tuple of `depth` float64 arrays of equal shape."""
+        """Return the layers as a tuple of `depth` float64 arrays of equal shape."""
         return equal_leaves(theta, name, tuple(f"a_{j}" for j in range(1, self.depth + 1)))
 
     def metric(self, theta: Any) -> jax.Array:
-        """The diagonal of $J J^\\top$, on JAX arrays, without a division: layers may vanish."""
+        """Return the diagonal of $J J^\\top$ for JAX arrays; it uses no division, so layers may be 0."""
         others = [_product([*theta[:j], *theta[j + 1 :]]) for j in range(self.depth)]
         return sum((other * other for other in others), start=jnp.zeros_like(others[0]))
 
     def potential(self, theta0: Any) -> Potential:
-        """At depth 2 the potential of `HadamardProduct`.
+        """Return the potential of a network of depth 2, which is that of `HadamardProduct`.
 
         Raises:
-            InputError: a deeper network, or |a_1| = |a_2| in some coordinate.
+            InputError: the network is deeper, or |a_1| = |a_2| in some coordinate.
         """
         layers = self.checked(theta0, "theta0")
         if self.depth == 2:

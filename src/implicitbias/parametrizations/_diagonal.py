@@ -1,4 +1,4 @@
-"""Maps that act coordinate by coordinate: the metric of w is diagonal."""
+"""Diagonal maps: each coordinate of w has its own parameters, and the metric of w is diagonal."""
 
 from abc import abstractmethod
 from typing import Any
@@ -13,11 +13,11 @@ from implicitbias.parametrizations._parametrization import Parametrization
 
 
 class Diagonal(Parametrization):
-    """w_i depends on the i-th entries of the arrays of theta only, whatever their shape."""
+    """A map whose coordinate w_i depends only on the i-th entries of the arrays of theta."""
 
     @abstractmethod
     def metric(self, theta: Any) -> jax.Array:
-        """The diagonal of J J^T, shaped as w; theta and the result are JAX arrays."""
+        """Return the diagonal of J J^T in the shape of w; theta and the result are JAX arrays."""
 
     def is_entrywise(self) -> bool:
         return True
@@ -26,7 +26,7 @@ class Diagonal(Parametrization):
         return linear.has_gram
 
     def kernel(self, theta: Any, linear: TracedMap, other: TracedMap) -> jax.Array:
-        """Return $X \\operatorname{diag}(m) Z^\\top$ (n, m) with the `metric` m, on JAX arrays."""
+        """Return $X \\operatorname{diag}(g) Z^\\top$ (n, m) for JAX arrays, where g is the `metric`."""
         return linear.gram(self.metric(theta), other)
 
     def growth_times(self, direction: Any) -> Growth:
@@ -59,11 +59,11 @@ class Diagonal(Parametrization):
 
 
 class TwoLayerDiagonal(Diagonal):
-    """Two arrays whose gradient flow, with weight decay or without, is known in closed form from -int grad L."""
+    """A map of two arrays whose gradient flow, with or without weight decay, has a closed form in -int grad L dt."""
 
     @abstractmethod
     def exponential_chart(self, theta0: Any) -> ExponentialChart:
-        """The closed form of the flow from theta0."""
+        """Return the closed-form flow from theta0."""
 
     def closed_form_flow(self, theta0: Any) -> ExponentialChart | None:
         return self.exponential_chart(theta0)

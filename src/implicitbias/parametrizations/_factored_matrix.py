@@ -1,4 +1,4 @@
-"""Matrices made of two factors: the tangent kernel of single entries costs no Jacobian."""
+"""Matrices made of two factors, for which the tangent kernel of entries needs no Jacobian."""
 
 from abc import abstractmethod
 from typing import Any
@@ -14,17 +14,17 @@ from implicitbias.potentials import Potential
 
 
 class FactoredMatrix(Parametrization):
-    """W is a matrix made of two matrices (U, V)."""
+    """A map from two matrices (U, V) to a matrix W."""
 
     @abstractmethod
     def entry_kernel(self, theta: Any, rows: Any, cols: Any, other: Any = None) -> jax.Array:
-        """Return J J^T between the entries (rows[i], cols[i]) of W and those of `other`, (n, m), on JAX arrays.
+        """Return J J^T (n, m) between the entries (rows[i], cols[i]) of W and other entries, as a JAX array.
 
         Args:
-            theta: (U, V).
-            rows: (n,) rows of the entries.
-            cols: (n,) their columns.
-            other: a pair (rows, cols) of m other entries; None for the same ones.
+            theta: the pair (U, V).
+            rows: (n,) the rows of the entries.
+            cols: (n,) the columns of the entries.
+            other: a pair (rows, cols) of m other entries; None means the same entries.
         """
 
     def has_kernel(self, linear: TracedMap) -> bool:
@@ -36,10 +36,10 @@ class FactoredMatrix(Parametrization):
         return self.entry_kernel(theta, *linear.entries, other.entries)
 
     def potential(self, theta0: Any) -> Potential:
-        """There is none: the gradients of the entries of W do not commute.
+        """Raise an `InputError`, because the flow of W is not a mirror flow.
 
         Raises:
-            InputError: always.
+            InputError: always, because the gradients of the entries of W do not commute.
         """
         self.checked(theta0, "theta0")
         raise InputError(
@@ -50,7 +50,7 @@ class FactoredMatrix(Parametrization):
 
 
 def matrix_pair(theta: Any, name: str, axis: int) -> tuple[ndarray, ndarray]:
-    """(U, V) as float64 matrices that agree along an axis."""
+    """Return (U, V) as float64 matrices with equal lengths along an axis."""
     word = ("rows", "columns")[axis]
     parts = leaves(theta, name, ("U", "V"), f"as many {word}")
     U, V = leaf(parts[0], "U", 2), leaf(parts[1], "V", 2)

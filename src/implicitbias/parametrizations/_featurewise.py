@@ -1,4 +1,4 @@
-"""General two-layer diagonal networks: one function of a few parameters for each coordinate."""
+"""General two-layer diagonal networks: each coordinate is a function of a few parameters."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,28 +20,32 @@ from implicitbias.parametrizations._leaves import leaf
 Row = Callable[[jax.Array], Any]
 
 _HINT = "write it with jax.numpy, for instance ib.Featurewise(lambda p: p[0] ** 2 - p[1] ** 2)"
-# What counts as 0 beside the Hessian's largest eigenvalue, and beside the length of a direction.
+# Numbers below this fraction of the largest eigenvalue of the Hessian, or of the length of a direction, count as 0.
 _ROUNDING = 1e-12
-# Eigenvalues closer than this, relatively, are not told apart.
+# Two eigenvalues whose relative difference is below this bound count as equal.
 _SIMPLE = 1e-9
 
 
 class Featurewise(Diagonal):
-    r"""theta is a (d, m) array, $w_i = k_i(\theta_i)$: each coordinate is a function of m parameters of its own.
+    r"""The map $w_i = k_i(\theta_i)$, where theta is a (d, m) array and each coordinate has m parameters of its own.
 
-    The metric of w is $\lVert \nabla k_i(\theta_i) \rVert^2$, by automatic differentiation. $u v$ and $u^2 - v^2$ are
-    `HadamardProduct` and `SquareDifference`, whose flows are integrated exactly from any scale. Here theta itself is
-    integrated: its rounding, a part in $10^{16}$ of its largest entries, is all that is known of a combination of
-    parameters that shrinks while they grow, unless that is an entry of its own, as in $k = g(u) - h(v)$. Nor can the
-    flow leave a tiny start along a gradient that cancels there: write `u * sinh(u)` rather than `expm1(u) - u`, whose
-    derivative rounds to 0 for small u.
+    The metric of w is $\lVert \nabla k_i(\theta_i) \rVert^2$ and is computed by automatic differentiation. For $u v$
+    and $u^2 - v^2$, use `HadamardProduct` and `SquareDifference`, whose flows are integrated exactly from starts of any
+    scale. For `Featurewise`, theta itself is integrated, which has two limits:
+
+    - If a combination of parameters shrinks while the parameters grow, it is known only up to the rounding error of the
+      largest parameters, which is about $10^{-16}$ of their size. This does not happen if the combination is an entry
+      of theta, as in $k = g(u) - h(v)$.
+    - From a tiny start the flow needs accurate gradients. Write `u * sinh(u)` rather than `expm1(u) - u`, because the
+      derivative of the latter rounds to 0 for small u.
 
     Args:
-        maps: one function of an (m,) array that returns a number, written with `jax.numpy`, or a sequence of d of them.
+        maps: one function of an (m,) array that returns a number, written with `jax.numpy`, or a sequence of d
+            functions.
 
     Raises:
-        InputError: maps is neither; theta is not a finite (d, m) array; a function is not traced by JAX, or does not
-            return one real number.
+        InputError: maps is not a function or a sequence of functions, theta is not a finite (d, m) array, or a function
+            cannot be traced by JAX or does not return one real number.
 
     Reference:
         zhao2026gradient.
@@ -66,7 +70,7 @@ class Featurewise(Diagonal):
         if not isinstance(maps, (list, tuple)) or not maps or not all(callable(k) for k in maps):
             raise InputError(f"maps is {_what(maps)}, a function or a list of functions is expected; {_HINT}")
         maps = [shared_function(k) for k in maps]
-        # One function many times is traced once.
+        # A function that is listed several times is traced once.
         places: dict[int, list[int]] = {}
         for i, k in enumerate(maps):
             places.setdefault(id(k), []).append(i)
@@ -74,11 +78,11 @@ class Featurewise(Diagonal):
         self.rows = tuple(tuple(rows) for rows in places.values())
 
     def formula(self, theta: Any) -> jax.Array:
-        """$k_i(\\theta_i)$, on a JAX array."""
+        """Return $k_i(\\theta_i)$ for a JAX array theta."""
         return self._by_function(theta, lambda k: k)
 
     def checked(self, theta: Any, name: str = "theta") -> Float64[ndarray, "d m"]:
-        """Theta as one (d, m) float64 array."""
+        """Return theta as one (d, m) float64 array."""
         if isinstance(theta, tuple) and any(isinstance(part, (ndarray, list)) for part in theta):
             raise InputError(
                 f"{name} is a tuple of {len(theta)} array(s), one array of shape (d, m) is expected; "
@@ -94,7 +98,7 @@ class Featurewise(Diagonal):
         return array
 
     def metric(self, theta: Any) -> jax.Array:
-        """$\\lVert \\nabla k_i(\\theta_i) \\rVert^2$, the diagonal of $J J^\\top$, on a JAX array."""
+        """Return $\\lVert \\nabla k_i(\\theta_i) \\rVert^2$, the diagonal of $J J^\\top$, for a JAX array theta."""
         return self._by_function(theta, lambda k: lambda row: jnp.sum(jax.grad(k)(row) ** 2))
 
     def growth_times(self, direction: Any) -> Growth:
@@ -118,7 +122,7 @@ class Featurewise(Diagonal):
 
     @property
     def _d(self) -> int:
-        """Coordinates, where there is a function for each."""
+        """The number of coordinates if each has its own function, else 0."""
         return sum(map(len, self.rows or ()))
 
     @property
@@ -127,11 +131,11 @@ class Featurewise(Diagonal):
         return [0] if self.rows is None else [rows[0] for rows in self.rows]
 
     def _rows(self, d: int) -> list[ndarray]:
-        """The coordinates of each function."""
+        """Return the coordinates of each function."""
         return [np.arange(d)] if self.rows is None else [np.array(rows) for rows in self.rows]
 
     def _by_function(self, theta: Any, transform: Callable[[Row], Row]) -> jax.Array:
-        """transform(k_i)(theta_i) for all i: vectorised over the rows of one function."""
+        """Return transform(k_i)(theta_i) for all i, vectorised over the coordinates of each function."""
         if self.rows is None:
             return jax.vmap(transform(self.functions[0]))(theta)
         places = self._rows(self._d)
@@ -140,16 +144,20 @@ class Featurewise(Diagonal):
 
 
 class _Growth(NamedTuple):
-    """Eigenvalues, ascending, and eigenvectors of a Hessian at 0."""
+    """The eigenvalues, in ascending order, and the eigenvectors of the Hessian of a map at 0."""
 
     rates: Float64[ndarray, " m"]
     vectors: Float64[ndarray, "m m"]
 
 
 def _growth_at_zero(k: Row, m: int, feature: int) -> _Growth:
-    """The linearisation of grad k at 0, where it decides when k becomes visible."""
+    """Return the eigenvalues and eigenvectors of the Hessian of k at 0, which determine the growth times.
+
+    Raises:
+        InputError: k does not satisfy the assumptions of `Featurewise.growth_times` at 0.
+    """
     who = f"the map of feature {feature}"
-    with double_precision():  # compiled as one: op by op it takes seconds
+    with double_precision():  # One compiled program is used, because separate operations take seconds.
         at_zero = jax.jit(lambda row: (k(row), jax.grad(k)(row), jax.hessian(k)(row)))(jnp.zeros(m))
     value, slope, hessian = (np.asarray(part) for part in at_zero)
     for name, part in (("value", value), ("gradient", slope), ("Hessian", hessian)):
@@ -160,13 +168,13 @@ def _growth_at_zero(k: Row, m: int, feature: int) -> _Growth:
     for name, part in (("value", value), ("gradient", slope)):
         if np.max(np.abs(part)) > _ROUNDING * size:
             raise InputError(
-                f"{who} has the {name} {part.tolist()} at 0, it must vanish there: growth times are those of maps that "
-                "leave a saddle at 0"
+                f"{who} has the {name} {part.tolist()} at 0, but it must be 0 there, because growth times exist only "
+                "for maps with a saddle at 0"
             )
     if not rates[0] < -_ROUNDING * size or not rates[-1] > _ROUNDING * size:
         raise InputError(
             f"{who} has a Hessian at 0 with extreme eigenvalues {rates[0]:g} and {rates[-1]:g}, a negative and a "
-            "positive one are expected: it could not take both signs"
+            "positive one are expected, so that w_i can take both signs"
         )
     for near, name in ((rates[:2], "smallest"), (rates[-2:], "largest")):
         if near[1] - near[0] <= _SIMPLE * size:
@@ -177,7 +185,7 @@ def _growth_at_zero(k: Row, m: int, feature: int) -> _Growth:
 
 
 def _refuse_orthogonal(growth: _Growth, theta: Float64[ndarray, "d m"], rows: ndarray) -> None:
-    """A direction without a part along an eigenvector leaves its growth to higher orders."""
+    """Raise an `InputError` if a direction is orthogonal to an extreme eigenvector, so that its growth is unknown."""
     length = np.sqrt(np.sum(theta[rows] ** 2, axis=1))
     for place, sign in ((-1, "positive"), (0, "negative")):
         part = np.abs(theta[rows] @ growth.vectors[:, place])
@@ -191,11 +199,11 @@ def _refuse_orthogonal(growth: _Growth, theta: Float64[ndarray, "d m"], rows: nd
 
 
 def _refuse_shape(k: Row, m: int, feature: int) -> None:
-    """Trace a map on one row."""
+    """Raise an `InputError` unless k returns one float64 number for an (m,) array; JAX traces k."""
     with double_precision():
         try:
             got = jax.eval_shape(k, jax.ShapeDtypeStruct((m,), np.dtype(np.float64)))
-        except Exception as error:  # whatever the caller's function raises
+        except Exception as error:  # The user's function may raise any exception.
             line = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"the map of feature {feature} failed on an array of {m} number(s) ({type(error).__name__}: {line}); "
@@ -211,6 +219,7 @@ def _refuse_shape(k: Row, m: int, feature: int) -> None:
 
 
 def _what(maps: Any) -> str:
+    """Return a description of a wrong argument `maps` for an error message."""
     if not isinstance(maps, (list, tuple)):
         return repr(maps)
     wrong = [i for i, k in enumerate(maps) if not callable(k)]

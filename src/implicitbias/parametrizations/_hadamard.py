@@ -1,4 +1,4 @@
-"""The diagonal network of two layers."""
+"""The two-layer diagonal network, which is a product of two arrays."""
 
 from typing import Any
 
@@ -18,13 +18,14 @@ from implicitbias.potentials import HyperbolicEntropy
 
 
 class HadamardProduct(TwoLayerDiagonal):
-    r"""theta = (u, v), $w = u \odot v$: two arrays of one shape, which is that of w.
+    r"""The map $w = u \odot v$, where theta = (u, v) are two arrays of the shape of w.
 
-    Its gradient flow is the mirror flow of `HyperbolicEntropy` with $a = |u_0^2 - v_0^2| / 2$; with weight decay
-    $\lambda$ it is that of $a e^{-2\lambda t}$.
+    Its gradient flow is the mirror flow of `HyperbolicEntropy` with $a = |u_0^2 - v_0^2| / 2$. With weight decay
+    $\lambda$, the potential has the time-dependent scale $a e^{-2\lambda t}$.
 
     Raises:
-        InputError: theta is not a pair of finite arrays of equal shape; for `potential` also where $|u_0| = |v_0|$.
+        InputError: theta is not a pair of finite arrays of equal shape; for `potential` also if $|u_0| = |v_0|$ in some
+            coordinate.
 
     Reference:
         woodworth2020kernel; section 'The hyperbolic entropy' of the theory page.
@@ -36,34 +37,34 @@ class HadamardProduct(TwoLayerDiagonal):
     """
 
     def formula(self, theta: Any) -> jax.Array:
-        """$u v$, on JAX arrays."""
+        """Return $u v$ for JAX arrays."""
         u, v = theta
         return u * v
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
-        """(u, v) as float64 arrays of equal shape."""
+        """Return (u, v) as float64 arrays of equal shape."""
         return equal_leaves(theta, name, ("u", "v"))
 
     def __call__(self, theta: Any) -> Float64[ndarray, "..."]:
-        """w = u v."""
+        """Return w = u v."""
         u, v = self.checked(theta)
-        return frozen(u * v)  # in NumPy: XLA would flush subnormal products to zero
+        return frozen(u * v)  # NumPy keeps subnormal products, which XLA would replace by 0.
 
     def metric(self, theta: Any) -> jax.Array:
-        """$u^2 + v^2$, the diagonal of $J J^\\top$, on JAX arrays."""
+        """Return $u^2 + v^2$, the diagonal of $J J^\\top$, for JAX arrays."""
         u, v = theta
         return u * u + v * v
 
     def potential(self, theta0: Any) -> HyperbolicEntropy:
-        """The hyperbolic entropy with a = |u0^2 - v0^2| / 2, for (d,) arrays.
+        """Return the hyperbolic entropy with a = |u0^2 - v0^2| / 2, for (d,) arrays.
 
         Raises:
-            InputError: |u0| = |v0| in some coordinate, which then never changes sign.
+            InputError: |u0| = |v0| in some coordinate, so that this coordinate never changes sign.
         """
         return product_entropy(*self.checked(theta0, "theta0"))
 
     def exponential_chart(self, theta0: Any) -> ExponentialChart:
-        """The gradient flow with weight decay in closed form, from $-\\int \\nabla L$ and $\\lambda t$."""
+        """Return the closed-form gradient flow with weight decay in $-\\int \\nabla L \\, dt$ and $\\lambda t$."""
         return chart_of_rotation(*self.checked(theta0, "theta0"))
 
     def growth_times(self, direction: Any) -> Growth:
@@ -78,10 +79,11 @@ class HadamardProduct(TwoLayerDiagonal):
 
 
 def product_entropy(u: ndarray, v: ndarray) -> HyperbolicEntropy:
-    """The potential of u * v from (u, v)."""
+    """Return the potential of u * v for a start (u, v)."""
     if np.any(np.abs(u) == np.abs(v)):
         raise InputError(
-            "|u0| = |v0| in some coordinate, which then never changes sign; start from u0 = sqrt(2) * alpha, v0 = 0"
+            "|u0| = |v0| in some coordinate, so that this coordinate never changes sign; start from "
+            "u0 = sqrt(2) * alpha, v0 = 0"
         )
-    # |u^2 - v^2| / 2 from its factors' logarithms: the squares of small numbers would underflow.
+    # |u^2 - v^2| / 2 is computed from the logarithms of its factors, because squares of small numbers underflow.
     return HyperbolicEntropy(log_scale=np.log(np.abs(u - v)) + np.log(np.abs(u + v)) - np.log(2.0))

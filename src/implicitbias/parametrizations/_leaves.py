@@ -1,4 +1,4 @@
-"""Parameters at the border: arrays of any number of dimensions, and tuples of them."""
+"""Checks of parameters that are arrays of any dimension, or tuples of such arrays."""
 
 from typing import Any
 
@@ -11,11 +11,15 @@ from implicitbias._core.errors import InputError
 
 
 def leaf(value: Any, name: str, ndim: int | None = None) -> Float64[ndarray, "..."]:
-    """`value` as a finite float64 array of `ndim` dimensions (at least one where None), not empty."""
+    """Return `value` as a finite and not empty float64 array with `ndim` dimensions (None: any number, at least one).
+
+    Raises:
+        InputError: `value` is not such an array.
+    """
     if ndim is None:
         try:
             ndim = max(1, np.ndim(value))
-        except ValueError:  # rows of unequal lengths: `real_array` says so
+        except ValueError:  # The rows have unequal lengths; `real_array` reports this.
             ndim = 1
     array = real_array(value, name, ndim)
     if array.size == 0:
@@ -24,7 +28,7 @@ def leaf(value: Any, name: str, ndim: int | None = None) -> Float64[ndarray, "..
 
 
 def equal_leaves(theta: Any, name: str, labels: tuple[str, ...]) -> tuple[ndarray, ...]:
-    """`theta` as a tuple of float64 arrays of equal shape, one for each label."""
+    """Return `theta` as a tuple of float64 arrays of equal shape, one for each label."""
     parts = leaves(theta, name, labels, "equal length")
     first = leaf(parts[0], labels[0])
     arrays = [
@@ -40,7 +44,7 @@ def equal_leaves(theta: Any, name: str, labels: tuple[str, ...]) -> tuple[ndarra
 
 
 def leaves(theta: Any, name: str, labels: tuple[str, ...], which: str) -> tuple[Any, ...]:
-    """The members of a tuple or list, one for each label, unchecked."""
+    """Return the members of a tuple or list, one for each label; the members are not checked."""
     if isinstance(theta, (tuple, list)) and len(theta) == len(labels):
         return tuple(theta)
     kind = "a pair" if len(labels) == 2 else "a tuple"

@@ -1,4 +1,4 @@
-"""The symmetric factored matrix."""
+"""The symmetric factored matrix, which is a difference of two Gram matrices."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matri
 
 
 class MatrixDifference(FactoredMatrix):
-    r"""theta = (U, V), $W = U U^\top - V V^\top$: U is (m, r), V is (m, r'), and W (m, m) is symmetric.
+    r"""The map $W = U U^\top - V V^\top$, where theta = (U, V), U is (m, r), V is (m, r') and W is symmetric (m, m).
 
-    In general its gradient flow is no mirror flow of W. With weight decay $\lambda$, global minima over $\theta$ of
-    $L + \frac\lambda2 (\lVert U \rVert^2 + \lVert V \rVert^2)$ are minima of $L + \frac\lambda2 \lVert W \rVert_*$ over
-    symmetric W where r and r' are at least m.
+    In general its gradient flow is not a mirror flow of W. With weight decay $\lambda$ and r and r' at least m, global
+    minima over $\theta$ of $L + \frac\lambda2 (\lVert U \rVert^2 + \lVert V \rVert^2)$ are minima of
+    $L + \frac\lambda2 \lVert W \rVert_*$ over symmetric W.
 
     Raises:
-        InputError: theta is not a pair of finite matrices with equally many rows; for `potential` always.
+        InputError: theta is not a pair of finite matrices with equal numbers of rows; `potential` always raises it.
 
     Reference:
         lyu2024dichotomy.
@@ -29,18 +29,18 @@ class MatrixDifference(FactoredMatrix):
     """
 
     def formula(self, theta: Any) -> jax.Array:
-        """$U U^\\top - V V^\\top$, on JAX arrays."""
+        """Return $U U^\\top - V V^\\top$ for JAX arrays."""
         U, V = theta
         return U @ U.T - V @ V.T
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
-        """(U, V) as float64 matrices with equally many rows."""
+        """Return (U, V) as float64 matrices with equal numbers of rows."""
         return matrix_pair(theta, name, axis=0)
 
     def entry_kernel(self, theta: Any, rows: Any, cols: Any, other: Any = None) -> jax.Array:
-        r"""$J J^\top$ between entries: (n, m).
+        r"""Return $J J^\top$ (n, m) between the entries (r, c) and (r', c') of W.
 
-        With $S = U U^\top + V V^\top$,
+        With $S = U U^\top + V V^\top$ it is
         $\delta_{rr'} S_{cc'} + \delta_{rc'} S_{cr'} + \delta_{cr'} S_{rc'} + \delta_{cc'} S_{rr'}$.
         """
         U, V = theta

@@ -1,4 +1,4 @@
-"""The factored matrix of matrix sensing and completion."""
+"""The factored matrix of matrix sensing and matrix completion."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matri
 
 
 class MatrixProduct(FactoredMatrix):
-    r"""theta = (U, V), $W = U V^\top$: U is (m, r), V is (n, r) and W (m, n).
+    r"""The map $W = U V^\top$, where theta = (U, V), U is (m, r), V is (n, r) and W is (m, n).
 
-    In general its gradient flow is no mirror flow of W. With weight decay $\lambda$, global minima over $\theta$ of
-    $L + \frac\lambda2 (\lVert U \rVert^2 + \lVert V \rVert^2)$ are minima of $L + \lambda \lVert W \rVert_*$ where
-    $r \ge \min(m, n)$.
+    In general its gradient flow is not a mirror flow of W. With weight decay $\lambda$ and $r \ge \min(m, n)$, global
+    minima over $\theta$ of $L + \frac\lambda2 (\lVert U \rVert^2 + \lVert V \rVert^2)$ are minima of
+    $L + \lambda \lVert W \rVert_*$.
 
     Raises:
-        InputError: theta is not a pair of finite matrices with equally many columns; for `potential` always.
+        InputError: theta is not a pair of finite matrices with equal numbers of columns; `potential` always raises it.
 
     Reference:
         gunasekar2017implicit.
@@ -29,23 +29,26 @@ class MatrixProduct(FactoredMatrix):
     """
 
     def formula(self, theta: Any) -> jax.Array:
-        """$U V^\\top$, on JAX arrays."""
+        """Return $U V^\\top$ for JAX arrays."""
         U, V = theta
         return U @ V.T
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
-        """(U, V) as float64 matrices with equally many columns."""
+        """Return (U, V) as float64 matrices with equal numbers of columns."""
         return matrix_pair(theta, name, axis=1)
 
     def entry_kernel(self, theta: Any, rows: Any, cols: Any, other: Any = None) -> jax.Array:
-        r"""$J J^\top$ between entries, $\delta_{rr'} (V V^\top)_{cc'} + \delta_{cc'} (U U^\top)_{rr'}$: (n, m)."""
+        r"""Return $J J^\top$ (n, m) between the entries (r, c) and (r', c') of W.
+
+        It is $\delta_{rr'} (V V^\top)_{cc'} + \delta_{cc'} (U U^\top)_{rr'}$.
+        """
         U, V = theta
         rows2, cols2 = (rows, cols) if other is None else other
         same_row, same_col = rows[:, None] == rows2, cols[:, None] == cols2
         return same_row * (V[cols] @ V[cols2].T) + same_col * (U[rows] @ U[rows2].T)
 
     def layer_factors(self, theta: Any, linear: TracedMap) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
-        """Return $(e_r, V_c)$ for U and $(e_c, U_r)$ for V where the predictions are entries (r, c) of W."""
+        """Return $(e_r, V_c)$ for U and $(e_c, U_r)$ for V if the predictions are entries (r, c) of W, else None."""
         if linear.entries is None:
             return None
         U, V = theta

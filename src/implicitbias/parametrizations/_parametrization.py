@@ -1,4 +1,4 @@
-"""What a parametrization is: one formula, traced by JAX; NumPy at the public surface."""
+"""The base class of parametrizations: subclasses give a formula that JAX traces, public methods return NumPy arrays."""
 
 from abc import abstractmethod
 from typing import Any
@@ -21,12 +21,13 @@ from implicitbias.potentials import Potential
 
 
 class Parametrization(Fingerprinted, eqx.Module):
-    r"""A map $w = G(\theta)$ from what is trained to what predicts.
+    r"""A map $w = G(\theta)$ from the trained parameters $\theta$ to the predictor w.
 
-    The gradient flow $\dot\theta = -J(\theta)^\top \nabla L(G(\theta))$, $J = DG$, moves w by
-    $\dot w = -J J^\top \nabla L(w)$; for some maps that is a mirror flow of w, whose potential `potential` returns.
+    Under the gradient flow $\dot\theta = -J(\theta)^\top \nabla L(G(\theta))$ with the Jacobian $J = DG$, the predictor
+    satisfies $\dot w = -J J^\top \nabla L(w)$. For some maps this is a mirror flow of w, and the method `potential`
+    returns its potential.
 
-    Subclasses give `formula`, traced by JAX in float64, and `checked`, which says what theta is.
+    Subclasses define `formula`, which JAX traces in float64, and `checked`, which checks theta.
 
     Reference:
         li2022implicit.
@@ -39,42 +40,45 @@ class Parametrization(Fingerprinted, eqx.Module):
 
     @abstractmethod
     def formula(self, theta: Any) -> jax.Array:
-        """G(theta): JAX arrays in, a JAX array out."""
+        """Return G(theta) as a JAX array, for JAX arrays theta."""
 
     @abstractmethod
     def checked(self, theta: Any, name: str = "theta") -> Any:
-        """`theta` as float64 NumPy arrays, or an `InputError` that says what was got and what is expected."""
+        """Return `theta` as float64 NumPy arrays, or raise an `InputError` if it does not fit the map."""
 
     def __call__(self, theta: Any) -> Float64[ndarray, "..."]:
-        """w = G(theta)."""
+        """Return w = G(theta) as a NumPy array."""
         theta = self.checked(theta)
         with double_precision():
             return frozen(self.formula(jax.tree.map(jnp.asarray, theta)))
 
     def pullback(self, theta: Any, gradient: Any) -> Any:
-        """J(theta)^T gradient: the gradient in theta of a loss with this gradient in w; shaped as theta.
+        """Return J(theta)^T gradient, which is the gradient in theta of a loss with this gradient in w.
 
         Args:
-            theta: the parameters, as in `checked`.
-            gradient: an array of the shape of w.
+            theta: the parameters.
+            gradient: the gradient in w, an array of the shape of w.
+
+        Returns:
+            A pytree like theta.
 
         Raises:
-            InputError: bad parameters, or a gradient of another shape than w.
+            InputError: the parameters are invalid, or the gradient does not have the shape of w.
         """
         theta, gradient = self.checked(theta), leaf(gradient, "gradient")
         with double_precision():
             return jax.tree.map(frozen, _pullback(self, theta, gradient))
 
     def is_entrywise(self) -> bool:
-        """Whether w_i depends on the i-th entries of the arrays of theta only."""
+        """Return whether w_i depends only on the i-th entries of the arrays of theta."""
         return False
 
     def has_kernel(self, linear: TracedMap) -> bool:
-        """Whether `kernel` costs no Jacobian for predictions that are this linear map of w."""
+        """Return whether `kernel` needs no Jacobian if the predictions are this linear map of w."""
         return False
 
     def kernel(self, theta: Any, linear: TracedMap, other: TracedMap) -> jax.Array:
-        """Return $X J J^\\top Z^\\top$ (n, m) on JAX arrays: X = `linear`, Z = `other`, J = dw / dtheta."""
+        """Return $X J J^\\top Z^\\top$ (n, m) for JAX arrays, where X = `linear`, Z = `other` and J = dw / dtheta."""
 
         def rows(of: TracedMap) -> jax.Array:
             leaves = jax.tree.leaves(jax.jacrev(lambda point: of(self.formula(point)))(theta))
@@ -83,32 +87,33 @@ class Parametrization(Fingerprinted, eqx.Module):
         return rows(linear) @ rows(other).T
 
     def layer_factors(self, theta: Any, linear: TracedMap) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
-        """Return factors (A, D) for each leaf with $(X J)_{i, ab} = A_{ia} D_{ib}$, or None where there are none."""
+        """Return factors (A, D) for each leaf with $(X J)_{i, ab} = A_{ia} D_{ib}$, or None if none are known."""
         return None
 
     def closed_form_flow(self, theta0: Any) -> ExponentialChart | None:
-        """Return the flow from theta0 as a function of $-\\int \\nabla L$ and $\\lambda t$, None if unknown."""
+        """Return the closed-form flow from theta0 in $-\\int \\nabla L \\, dt$ and $\\lambda t$, or None if unknown."""
         return None
 
     def potential(self, theta0: Any) -> Potential:
-        """The potential whose mirror flow w follows when theta starts at theta0.
+        """Return the potential whose mirror flow w follows if theta starts at theta0.
 
         Raises:
-            InputError: no closed form is known for this map, or none exists from this start.
+            InputError: the potential is not known in closed form for this map, or does not exist for this start.
         """
         self.checked(theta0, "theta0")
-        raise InputError(self._no_potential("no closed form of one is known here"))
+        raise InputError(self._no_potential("no closed form is known for this map"))
 
     def _no_potential(self, reason: str) -> str:
+        """Return the error message that says why the map has no potential."""
         return (
-            f"{type(self).__name__} has no potential to give: {reason}; "
-            "integrate theta itself: type ib.GradientFlow(problem.reparametrize(G))"
+            f"{type(self).__name__} has no potential: {reason}; "
+            "to integrate theta itself, type ib.GradientFlow(problem.reparametrize(G))"
         )
 
 
 @eqx.filter_jit
 def _pullback(parametrization: Parametrization, theta: Any, gradient: Any) -> Any:
     w, back = jax.vjp(parametrization.formula, jax.tree.map(jnp.asarray, theta))
-    if np.shape(gradient) != w.shape:  # shapes are known while tracing
+    if np.shape(gradient) != w.shape:  # Shapes are known during tracing.
         raise InputError(f"gradient has shape {np.shape(gradient)} and w has {w.shape}, they must agree")
     return back(gradient)[0]

@@ -1,4 +1,4 @@
-"""The diagonal network of two layers with shared sizes: a difference of squares."""
+"""The two-layer diagonal network with shared weights, which is a difference of squares."""
 
 from typing import Any
 
@@ -16,13 +16,14 @@ from implicitbias.potentials import HyperbolicEntropy, Potential
 
 
 class SquareDifference(TwoLayerDiagonal):
-    r"""theta = (u, v), $w = u^2 - v^2$ entry by entry: two arrays of one shape, which is that of w.
+    r"""The map $w = u^2 - v^2$ in each entry, where theta = (u, v) are two arrays of the shape of w.
 
-    Its gradient flow is the mirror flow of $\frac12 \phi_a$, $\phi_a$ the `HyperbolicEntropy` with
-    $a = 2 |u_0 v_0|$; from $u_0 = v_0 = \alpha$, w starts at 0 and $a = 2 \alpha^2$.
+    Its gradient flow is the mirror flow of $\frac12 \phi_a$, where $\phi_a$ is the `HyperbolicEntropy` with
+    $a = 2 |u_0 v_0|$. For $u_0 = v_0 = \alpha$, w starts at 0 and $a = 2 \alpha^2$.
 
     Raises:
-        InputError: theta is not a pair of finite arrays of equal shape; for `potential` also where $u_0 v_0 = 0$.
+        InputError: theta is not a pair of finite arrays of equal shape; for `potential` also if $u_0 v_0 = 0$ in some
+            coordinate.
 
     Reference:
         woodworth2020kernel; li2022implicit for the potential; section 'The hyperbolic entropy' of the theory page.
@@ -37,35 +38,36 @@ class SquareDifference(TwoLayerDiagonal):
     """
 
     def formula(self, theta: Any) -> jax.Array:
-        """$u^2 - v^2$, on JAX arrays."""
+        """Return $u^2 - v^2$ for JAX arrays."""
         u, v = theta
         return (u - v) * (u + v)
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
-        """(u, v) as float64 arrays of equal shape."""
+        """Return (u, v) as float64 arrays of equal shape."""
         return equal_leaves(theta, name, ("u", "v"))
 
     def metric(self, theta: Any) -> jax.Array:
-        """$4 (u^2 + v^2)$, the diagonal of $J J^\\top$, on JAX arrays."""
+        """Return $4 (u^2 + v^2)$, the diagonal of $J J^\\top$, for JAX arrays."""
         u, v = theta
         return 4 * (u * u + v * v)
 
     def potential(self, theta0: Any) -> Potential:
-        """Half the hyperbolic entropy with a = 2 |u0 v0|, for (d,) arrays.
+        """Return half of the hyperbolic entropy with a = 2 |u0 v0|, for (d,) arrays.
 
         Raises:
-            InputError: u0 v0 = 0 in some coordinate, which then never changes sign.
+            InputError: u0 v0 = 0 in some coordinate, so that this coordinate never changes sign.
         """
         u, v = self.checked(theta0, "theta0")
         if np.any((u == 0.0) | (v == 0.0)):
             raise InputError(
-                "u0 = 0 or v0 = 0 in some coordinate, which then never changes sign; start from u0 = v0 = alpha"
+                "u0 = 0 or v0 = 0 in some coordinate, so that this coordinate never changes sign; start from "
+                "u0 = v0 = alpha"
             )
-        # From logarithms: the product of small numbers would underflow.
+        # The scale is computed from logarithms, because the product of small numbers underflows.
         return 0.5 * HyperbolicEntropy(log_scale=np.log(2.0) + np.log(np.abs(u)) + np.log(np.abs(v)))
 
     def exponential_chart(self, theta0: Any) -> ExponentialChart:
-        """The gradient flow with weight decay in closed form, from $-\\int \\nabla L$ and $\\lambda t$."""
+        """Return the closed-form gradient flow with weight decay in $-\\int \\nabla L \\, dt$ and $\\lambda t$."""
         return chart_of_sizes(*self.checked(theta0, "theta0"))
 
     def growth_times(self, direction: Any) -> Growth:

@@ -1,9 +1,9 @@
-"""Potentials: Legendre functions phi that make the geometry of a mirror flow.
+"""Potentials: Legendre functions phi that define the geometry of a mirror flow.
 
-To add one, write `_name.py` with a subclass of `SeparablePotential` (four formulas on single coordinates) or of
-`Potential` (three formulas), list it here, in the public names and in `tests/laws/registry.py`: the laws (the inverse
-mirror map undoes the mirror map, the mirror map is the gradient of the value, divergences are not negative) test it
-from then on.
+To add a potential, write `_name.py` with a subclass of `SeparablePotential` (four formulas for single coordinates) or
+of `Potential` (three formulas). List it here, in the public names and in `tests/laws/registry.py`. The law tests then
+check it: the inverse mirror map inverts the mirror map, the mirror map is the gradient of the value, and Bregman
+divergences are not negative.
 """
 
 from implicitbias.potentials._hyperbolic_entropy import HyperbolicEntropy as HyperbolicEntropy

@@ -13,18 +13,20 @@ from implicitbias.potentials._separable import SeparablePotential
 
 
 class HyperbolicEntropy(SeparablePotential):
-    r"""$\phi_a(w) = \frac12 \sum_i \bigl[ w_i \operatorname{arcsinh}(w_i / a_i) - \sqrt{w_i^2 + a_i^2} + a_i \bigr]$.
+    r"""The hyperbolic entropy, which is the potential of two-layer diagonal networks.
 
-    The potential of $w = u \odot v$ with $a_i = |u_{0,i}^2 - v_{0,i}^2| / 2$; a = alpha^2 for u0 = sqrt(2) alpha and
-    v0 = 0. Its mirror is $\frac12 \operatorname{arcsinh}(w / a)$ and its inverse mirror $a \sinh(2z)$. Everything is
-    computed from ln a, so that a = 1e-2000 is as good as a = 1e-3.
+    $\phi_a(w) = \frac12 \sum_i \bigl[ w_i \operatorname{arcsinh}(w_i / a_i) - \sqrt{w_i^2 + a_i^2} + a_i \bigr]$.
+
+    It is the potential of $w = u \odot v$ with $a_i = |u_{0,i}^2 - v_{0,i}^2| / 2$, so that a = alpha^2 for
+    u0 = sqrt(2) alpha and v0 = 0. Its mirror map is $\frac12 \operatorname{arcsinh}(w / a)$ and its inverse mirror map
+    is $a \sinh(2z)$. All computations start from ln a, so that scales such as a = 1e-2000 do not underflow.
 
     Args:
-        scale: a > 0, a number or (d,).
-        log_scale: ln a (natural), where a itself would underflow; give one of the two.
+        scale: the scale a > 0, a number or a (d,) array.
+        log_scale: the natural logarithm of a, for scales that would underflow. Give exactly one of the two arguments.
 
     Raises:
-        InputError: both or none given, a <= 0, NaN or infinite values.
+        InputError: both or none of the arguments are given, a <= 0, or values are NaN or infinite.
 
     Reference:
         woodworth2020kernel; section 'The hyperbolic entropy' of the theory page.
@@ -62,7 +64,7 @@ class HyperbolicEntropy(SeparablePotential):
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         a = jnp.exp(self.log_scale)
-        # sqrt(w^2 + a^2) - a without cancellation where |w| << a, and without w^2, which may underflow
+        # This form of sqrt(w^2 + a^2) - a does not cancel for |w| << a, and does not form w^2, which may underflow.
         below = jnp.hypot(w, a) + a
         root = w * (w / jnp.where(below == 0.0, 1.0, below))
         return w * self.mirror_formula(w) - root / 2

@@ -1,4 +1,4 @@
-"""What a potential is: formulas traced by JAX; NumPy at the public surface."""
+"""The base class of potentials: subclasses give formulas that JAX traces, and public methods return NumPy arrays."""
 
 from abc import abstractmethod
 from numbers import Real
@@ -19,15 +19,15 @@ from implicitbias.gauges import Gauge
 
 
 class Potential(Fingerprinted, eqx.Module):
-    r"""A Legendre function $\phi$: strictly convex and differentiable, with a gradient that covers the dual space.
+    r"""A Legendre function $\phi$: strictly convex and differentiable, and its gradient is onto the dual space.
 
-    Subclasses give the three formulas `value_formula`, `mirror_formula` and `inverse_mirror_formula`, traced by JAX in
-    float64 on (d,) arrays; products with the Hessian and its inverse follow by differentiation. A potential that is a
-    sum over coordinates derives from `SeparablePotential`. A positive multiple of a potential is a potential:
-    `0.5 * phi`.
+    Subclasses define the three formulas `value_formula`, `mirror_formula` and `inverse_mirror_formula`, which JAX
+    traces in float64 on (d,) arrays. Products with the Hessian and with its inverse use automatic differentiation. A
+    potential that is a sum over coordinates derives from `SeparablePotential`. A positive multiple of a potential, for
+    instance `0.5 * phi`, is a potential too.
 
     Reference:
-        pesme2024mirror: the mirror flow is $d \nabla\phi(w_t) = -\nabla L(w_t) dt$.
+        pesme2024mirror for the mirror flow $d \nabla\phi(w_t) = -\nabla L(w_t) dt$.
 
     Examples:
         >>> import implicitbias as ib
@@ -40,7 +40,7 @@ class Potential(Fingerprinted, eqx.Module):
         [0.5, -1.0]
     """
 
-    # NumPy numbers leave the product 0.5 * phi to the potential.
+    # With None here, a product of a NumPy number and a potential calls `__rmul__` of the potential.
     __array_ufunc__ = None
 
     @abstractmethod
@@ -53,60 +53,60 @@ class Potential(Fingerprinted, eqx.Module):
 
     @abstractmethod
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
-        """Return the w with grad phi(w) = z, (d,)."""
+        """Return the point w with grad phi(w) = z, (d,)."""
 
     def domain_formula(self, w: jax.Array) -> jax.Array:
-        """Return whether w lies in the interior of the domain; everywhere unless a potential says otherwise."""
+        """Return whether w lies in the interior of the domain, which is the whole space by default."""
         return jnp.asarray(True)
 
     def hessian_formula(self, w: jax.Array, v: jax.Array) -> jax.Array:
-        """Return the product of the Hessian at w with v, (d,)."""
+        """Return the product of the Hessian at w and v, (d,)."""
         return jax.jvp(self.mirror_formula, (w,), (v,))[1]
 
     def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
-        """Return the product of the inverse Hessian at the w with grad phi(w) = z with v, (d,)."""
+        """Return the product of the inverse Hessian at w and v, (d,), where grad phi(w) = z."""
         return jax.jvp(self.inverse_mirror_formula, (z,), (v,))[1]
 
     def value(self, w: Any) -> float:
         """Return phi(w).
 
         Raises:
-            InputError: a w that is no finite (d,) array, or that lies outside the domain.
+            InputError: w is not a finite (d,) array, or lies outside the domain.
         """
         return float(self._at(self.value_formula, w))
 
     def mirror(self, w: Any) -> Float64[ndarray, " d"]:
-        """Return the mirror map at w: the dual variable z = grad phi(w).
+        """Return the mirror map at w, which is the dual variable z = grad phi(w).
 
         Raises:
-            InputError: as `value`.
+            InputError: w is not a finite (d,) array, or lies outside the domain.
         """
         return self._at(self.mirror_formula, w)
 
     def inverse_mirror(self, z: Any) -> Float64[ndarray, " d"]:
-        """Return the inverse mirror map at z: the w with grad phi(w) = z.
+        """Return the inverse mirror map at z, which is the point w with grad phi(w) = z.
 
         Raises:
-            InputError: a z that is no finite (d,) array.
+            InputError: z is not a finite (d,) array.
         """
         array = self._checked(z, "z")
         with double_precision():
             return frozen(np.asarray(self.inverse_mirror_formula(jnp.asarray(array))))
 
     def hessian_product(self, w: Any, v: Any) -> Float64[ndarray, " d"]:
-        """Return the Hessian of phi at w times v.
+        """Return the product of the Hessian of phi at w and v.
 
         Raises:
-            InputError: as `value`; a v of another length.
+            InputError: w or v is not a finite (d,) array, the lengths disagree, or w lies outside the domain.
         """
         vector = self._checked(v, "v")
         return self._at(lambda point: self.hessian_formula(point, jnp.asarray(vector)), w, len(vector))
 
     def inverse_hessian_product(self, w: Any, v: Any) -> Float64[ndarray, " d"]:
-        """Return the inverse of the Hessian of phi at w, times v.
+        """Return the product of the inverse Hessian of phi at w and v.
 
         Raises:
-            InputError: as `value`; a v of another length.
+            InputError: w or v is not a finite (d,) array, the lengths disagree, or w lies outside the domain.
         """
         vector = self._checked(v, "v")
 
@@ -116,48 +116,50 @@ class Potential(Fingerprinted, eqx.Module):
         return self._at(product, w, len(vector))
 
     def divergence(self, w: Any, v: Any) -> float:
-        """Return the Bregman divergence phi(w) - phi(v) - <grad phi(v), w - v> >= 0.
+        """Return the Bregman divergence phi(w) - phi(v) - <grad phi(v), w - v>, which is not negative.
 
         Raises:
-            InputError: as `value`; lengths that disagree.
+            InputError: w or v is not a finite (d,) array, the lengths disagree, or a point lies outside the domain.
         """
         a, b = self._checked(w, "w"), self._checked(v, "v")
         if a.shape != b.shape:
             raise InputError(f"w has {len(a)} entries and v has {len(b)}, they must agree")
-        # The divergence is not negative; its rounding may be.
+        # The exact divergence is not negative, but the rounded one may be.
         return max(0.0, self.value(a) - self.value(b) - float(self.mirror(b) @ (a - b)))
 
     def contains(self, w: Any) -> bool:
         """Return whether w lies in the interior of the domain.
 
         Raises:
-            InputError: a w that is no finite (d,) array.
+            InputError: w is not a finite (d,) array.
         """
         array = self._checked(w, "w")
         with double_precision():
             return bool(self.domain_formula(jnp.asarray(array)))
 
     def horizon(self) -> Gauge:
-        r"""Return the gauge to which the sublevel sets of $\phi$ converge in shape, which decides the limit direction.
+        r"""Return the horizon of $\phi$: the gauge that describes the shape of its large sublevel sets.
+
+        On separable data, the mirror flow of the potential converges in direction to the maximum-margin classifier of
+        this gauge.
 
         Returns:
-            A gauge, defined up to a positive factor: the mirror flow of the potential on separable data converges in
-            direction to the classifier of maximal margin in this gauge.
+            A gauge, which is unique up to a positive factor.
 
         Raises:
-            InputError: no horizon of this potential is known in closed form, or it has none.
+            InputError: the horizon of this potential is not known in closed form, or does not exist.
 
         Reference:
             pesme2024mirror.
         """
         raise InputError(
-            f"no horizon of {type(self).__name__} is known in closed form; SquaredNorm, QuadraticForm and "
+            f"the horizon of {type(self).__name__} is not known in closed form; SquaredNorm, QuadraticForm and "
             "HyperbolicEntropy have one: type ib.HyperbolicEntropy(1e-3).horizon()"
         )
 
     @property
     def separable(self) -> Any:
-        """The potential itself where it is a `SeparablePotential`, else None."""
+        """The potential itself if it is a `SeparablePotential`, else None."""
         return None
 
     def multiple(self, factor: float) -> "Potential":
@@ -171,7 +173,7 @@ class Potential(Fingerprinted, eqx.Module):
         return self * factor
 
     def length(self) -> tuple[str, int] | None:
-        """Return a parameter's name and the number of coordinates that it is for; None where any number will do."""
+        """Return the name and the length of an array parameter, or None if the potential accepts any dimension."""
         for path, parameter in jax.tree_util.tree_leaves_with_path(self):
             if np.ndim(parameter):
                 name = jax.tree_util.keystr(path).rpartition(".")[2]
@@ -186,7 +188,7 @@ class Potential(Fingerprinted, eqx.Module):
         return array
 
     def _at(self, formula: Any, w: Any, size: int | None = None) -> Any:
-        """A formula at a checked point of the domain, as NumPy."""
+        """Return a formula at the point w as a NumPy array, after a check that w lies in the domain."""
         array = self._checked(w, "w")
         if size is not None and len(array) != size:
             raise InputError(f"w has {len(array)} entries and v has {size}, they must agree")
@@ -194,13 +196,13 @@ class Potential(Fingerprinted, eqx.Module):
             point = jnp.asarray(array)
             if not bool(self.domain_formula(point)):
                 raise InputError(
-                    f"w lies outside the domain of {type(self).__name__}, or on its border; move it inside"
+                    f"w lies outside the domain of {type(self).__name__} or on its boundary; choose an interior point"
                 )
             return frozen(np.asarray(formula(point)))
 
 
 class Multiple(Potential):
-    """c phi for c > 0."""
+    """The potential c phi for a number c > 0."""
 
     factor: Any
     inner: Potential
@@ -224,7 +226,7 @@ class Multiple(Potential):
         return self.inner.inverse_hessian_formula(z / self.factor, v) / self.factor
 
     def horizon(self) -> Gauge:
-        return self.inner.horizon()  # the sublevel sets of c phi are those of phi
+        return self.inner.horizon()  # The sublevel sets of c phi are those of phi.
 
     def multiple(self, factor: float) -> Potential:
         return self.inner.multiple(checked_factor(factor * float(self.factor)))

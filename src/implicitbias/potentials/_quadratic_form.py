@@ -1,4 +1,4 @@
-"""The full quadratic form."""
+"""The potential that is a full quadratic form."""
 
 from typing import Any
 
@@ -11,19 +11,20 @@ from implicitbias._core.errors import InputError
 from implicitbias.gauges import Ellipsoid, Gauge
 from implicitbias.potentials._potential import Potential
 
-# Entries of A - A^T up to this share of the largest of A are rounding.
+# Entries of A - A^T up to this fraction of the largest entry of A count as rounding errors.
 _SYMMETRIC = 1e-12
-# An eigenvalue below this share of the largest is not told from 0.
+# An eigenvalue below this fraction of the largest one cannot be distinguished from 0.
 _DEFINITE = 1e-14
 
 
 class QuadraticForm(Potential):
-    r"""$\phi(w) = \frac12 w^\top A w$ for a symmetric positive definite A: not separable unless A is diagonal.
+    r"""The quadratic form $\phi(w) = \frac12 w^\top A w$ with a symmetric positive definite matrix A.
 
-    Its mirror map is $A w$, and its mirror flow is gradient flow in w preconditioned by $A^{-1}$.
+    Its mirror map is $A w$, and its mirror flow is the gradient flow in w preconditioned by $A^{-1}$. It is separable
+    only if A is diagonal; this class does not use that.
 
     Args:
-        A: (d, d) symmetric positive definite matrix.
+        A: the symmetric positive definite matrix, (d, d).
 
     Raises:
         InputError: A is not square, not symmetric or not positive definite, or holds NaN or infinite entries.
@@ -51,13 +52,13 @@ class QuadraticForm(Potential):
         apart = float(np.max(np.abs(matrix - matrix.T)))
         if apart > _SYMMETRIC * size:
             raise InputError(
-                f"A is not symmetric: A and A.T differ by up to {apart:g}; type A = (A + A.T) / 2 if that is meant"
+                f"A is not symmetric: A and A.T differ by up to {apart:g}; type A = (A + A.T) / 2 to symmetrise it"
             )
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         if not values[0] > _DEFINITE * values[-1] or not values[-1] > 0.0:
             raise InputError(
-                f"A has the eigenvalues {values[0]:g} to {values[-1]:g}, positive ones are expected: a potential is "
-                "strictly convex"
+                f"A has eigenvalues from {values[0]:g} to {values[-1]:g}, positive ones are expected, because a "
+                "potential is strictly convex"
             )
         self.A = frozen((matrix + matrix.T) / 2)
         self.inverse = frozen((vectors / values) @ vectors.T)
@@ -74,7 +75,7 @@ class QuadraticForm(Potential):
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         rough = self.inverse @ z
-        # One step of iterative refinement brings an ill-conditioned solve to the accuracy of A itself.
+        # One step of iterative refinement reduces the error of the computed inverse if A is ill-conditioned.
         return rough + self.inverse @ (z - self.A @ rough)
 
     def hessian_formula(self, w: jax.Array, v: jax.Array) -> jax.Array:

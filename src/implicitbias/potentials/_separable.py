@@ -12,9 +12,9 @@ from implicitbias.potentials._potential import Potential, checked_factor
 
 
 class SeparablePotential(Potential):
-    r"""A potential $\phi(w) = \sum_i h_i(w_i)$: mirror map and Hessian act coordinate by coordinate.
+    r"""A potential $\phi(w) = \sum_i h_i(w_i)$, whose mirror map and Hessian act on each coordinate separately.
 
-    Subclasses give four formulas, traced by JAX in float64 on (d,) arrays: `terms_formula`, `mirror_formula`,
+    Subclasses define four formulas, which JAX traces in float64 on (d,) arrays: `terms_formula`, `mirror_formula`,
     `inverse_mirror_formula` and `inverse_mirror_slope_formula`.
 
     Reference:
@@ -28,11 +28,11 @@ class SeparablePotential(Potential):
 
     @abstractmethod
     def terms_formula(self, w: jax.Array) -> jax.Array:
-        """Return h_i(w_i), (d,)."""
+        """Return the terms h_i(w_i), (d,)."""
 
     @abstractmethod
     def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
-        """Return d w_i / d z_i = 1 / h_i''(w_i), (d,)."""
+        """Return the derivatives d w_i / d z_i = 1 / h_i''(w_i) of the inverse mirror map, (d,)."""
 
     @property
     def separable(self) -> Any:
@@ -52,7 +52,7 @@ class SeparablePotential(Potential):
 
 
 class SeparableMultiple(SeparablePotential):
-    """c phi for c > 0 and a separable phi."""
+    """The potential c phi for a number c > 0 and a separable potential phi."""
 
     factor: Any
     inner: SeparablePotential

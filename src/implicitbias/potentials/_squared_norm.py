@@ -1,4 +1,4 @@
-"""The Euclidean potential: mirror flow is gradient flow."""
+"""The Euclidean potential."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from implicitbias.potentials._separable import SeparablePotential
 
 
 class SquaredNorm(SeparablePotential):
-    r"""$\phi(w) = \frac12 \lVert w \rVert^2$: its mirror flow is gradient flow in w.
+    r"""The potential $\phi(w) = \frac12 \lVert w \rVert^2$, whose mirror flow is the gradient flow in w.
 
     Reference:
         pesme2024mirror.

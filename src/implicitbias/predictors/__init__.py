@@ -1,7 +1,7 @@
-"""Predictors: a problem seen through its map, with its predictions, their Jacobian and their tangent kernel.
+"""Predictors: the predictions of a problem as a function of its parameters, their Jacobian and their tangent kernel.
 
-`of(problem)` gives the predictor of any problem. To add a kind, give `ReadoutListener` in `_core/readouts.py` one more
-method, and `_traced.py` the class that answers it.
+`of(problem)` returns the predictor of any problem. To add a kind of predictor, add a method to `ReadoutListener` in
+`_core/readouts.py` and a class to `_traced.py` that this method returns.
 """
 
 from implicitbias.predictors._jacobian import Jacobian as Jacobian

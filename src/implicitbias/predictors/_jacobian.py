@@ -16,17 +16,17 @@ from implicitbias._core.trees import TreeShape
 from implicitbias._core.values import Value
 from implicitbias.predictors._traced import TracedPredictor
 
-# The largest dense block, unless the caller says otherwise.
+# The default byte budget of a dense block.
 BYTES = 2 * 2**30
 
 
 class LayerFactors(NamedTuple):
-    """The Jacobian of one leaf as products: the derivative of prediction (i, k) in entry (a, b) is A_ia D_ikb.
+    """The factors of the Jacobian of one leaf: the derivative of prediction (i, k) in entry (a, b) is A_ia D_ikb.
 
     Attributes:
-        leaf: the place of the leaf in the parameters.
-        A: (n, a).
-        D: (n, k, b); b = 1 for a leaf that is a vector.
+        leaf: the name of the leaf in the pytree of parameters.
+        A: the first factor, (n, a).
+        D: the second factor, (n, k, b), with b = 1 if the leaf is a vector.
     """
 
     leaf: str
@@ -35,17 +35,15 @@ class LayerFactors(NamedTuple):
 
 
 class Jacobian(Value):
-    r"""The Jacobian $J = \partial f / \partial \theta$ of the predictions at one point: (n k, p), a linear operator.
+    r"""The Jacobian $J = \partial f / \partial \theta$ of the predictions at one point, as a linear operator (n k, p).
 
-    Rows are the predictions $f_{i,o}$ in row order, columns the entries of the parameters leaf by leaf. Products cost
-    about as much as a prediction, and J is formed only where its entries are asked for.
-    `scipy.sparse.linalg.aslinearoperator` takes it.
-
-    Made by `Predictor.jacobian`.
+    Rows correspond to the predictions $f_{i,o}$ in row order, and columns to the entries of the parameters, leaf after
+    leaf. A product costs about as much as a prediction, and J is formed only if its entries are requested.
+    `scipy.sparse.linalg.aslinearoperator` accepts this object, and `Predictor.jacobian` returns it.
 
     Attributes:
-        predictions: (n, k) at the point.
-        shape: (n k, p).
+        predictions: the predictions at the point, (n, k).
+        shape: the shape (n k, p).
     """
 
     predictor: TracedPredictor
@@ -67,14 +65,14 @@ class Jacobian(Value):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n k, p): predictions and parameters."""
+        """The shape (n k, p): the number of predictions and of parameters."""
         return self.predictions.size, len(self.flat)
 
     def matvec(self, v: Any) -> Float64[ndarray, " nk"]:
         """Return J v for a vector v (p,) of changes of the parameters.
 
         Raises:
-            InputError: a v of another length.
+            InputError: v has another length.
         """
         v = self._checked(v, "v", self.shape[1])
         with double_precision():
@@ -84,7 +82,7 @@ class Jacobian(Value):
         """Return J^T r for a vector r (n k,) of weights of the predictions.
 
         Raises:
-            InputError: an r of another length.
+            InputError: r has another length.
         """
         r = self._checked(r, "r", self.shape[0]).reshape(self.predictions.shape)
         with double_precision():
@@ -94,11 +92,11 @@ class Jacobian(Value):
         """Return a dense block of J.
 
         Args:
-            rows: which of the n k rows; None for all.
-            max_bytes: the most memory that the block may take.
+            rows: the slice of the n k rows; None selects all rows.
+            max_bytes: the largest accepted size of the block in bytes.
 
         Raises:
-            ImplicitBiasError: a larger block.
+            ImplicitBiasError: the block is larger than `max_bytes`.
         """
         chosen = np.arange(self.shape[0])[slice(None) if rows is None else rows]
         needed = 8 * len(chosen) * self.shape[1]
@@ -116,7 +114,7 @@ class Jacobian(Value):
             return frozen(np.asarray(block).reshape(len(chosen), -1))
 
     def layer_factors(self) -> tuple[LayerFactors, ...] | None:
-        """Return the factors of J leaf by leaf, None where the predictions have no such structure that is known."""
+        """Return the factors of J for each leaf, or None if no factors are known for this kind of predictor."""
         with double_precision():
             params = self.tree.unflatten(jnp.asarray(self.flat))
             found = self.predictor.layer_factors(params)
@@ -131,7 +129,7 @@ class Jacobian(Value):
         array = real_array(value, name, ndim=1)
         if len(array) != size:
             raise InputError(
-                f"{name} has {len(array)} entries, the Jacobian is {self.shape}: {size} are expected"
+                f"{name} has {len(array)} entries, {size} are expected for a Jacobian of shape {self.shape}"
             )
         return array
 

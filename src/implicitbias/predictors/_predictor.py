@@ -1,4 +1,4 @@
-"""`of`: a problem in, its predictor out."""
+"""The public class of predictors, and the function `of` that returns the predictor of a problem."""
 
 from functools import cached_property
 from typing import Any
@@ -19,15 +19,15 @@ from implicitbias.predictors._jacobian import BYTES, Jacobian
 from implicitbias.predictors._traced import TracedPredictor, traced
 from implicitbias.problems import TrainingProblem
 
-# Predictions whose rows of the Jacobian are held at a time.
+# The size in bytes of the block of rows of the Jacobian that is held at a time.
 _BLOCK_BYTES = 64 * 2**20
 
 
 class Predictor(Value):
-    """What a problem predicts: predictions, their Jacobian in the parameters and the tangent kernel J J^T.
+    """The predictions of a problem, their Jacobian J in the parameters, and the tangent kernel J J^T.
 
-    Made by `of(problem)`. Structure is used where it is known: linear models, reparametrised linear models (by the
-    metric of a diagonal map, or by the entries of a factored matrix), and models that treat their rows one by one.
+    `of(problem)` returns this object. It uses known structure of linear models, of reparametrised linear models (the
+    metric of a diagonal map or the entries of a factored matrix), and of models that treat their rows independently.
 
     Attributes:
         problem: the problem.
@@ -59,7 +59,7 @@ class Predictor(Value):
 
     @cached_property
     def traced(self) -> TracedPredictor:
-        """The predictor as JAX traces it, in float64."""
+        """The predictor in a form that JAX can trace, in float64."""
         with double_precision():
             return traced(self.problem.double_objective.readout)
 
@@ -68,25 +68,27 @@ class Predictor(Value):
 
         Args:
             params: the parameters, as for `problem.loss`.
-            X2: other inputs: (m, d) rows for a linear model, a pair (rows, cols) for entries of a matrix, inputs like X
-                for a model.
+            X2: other inputs: an (m, d) array for a linear model, a pair (rows, cols) for entries of a matrix, and
+                inputs like X for any other model.
 
         Raises:
-            InputError: bad parameters or inputs, or predictions that are not finite.
+            InputError: the parameters or the inputs are invalid, or predictions are not finite.
         """
         if X2 is None:
             return self.problem.predict(params)
         shape, flat = self.problem.checked_params(params)
         predictions = Jacobian(self._at(X2), shape, flat).predictions
         if not np.all(np.isfinite(predictions)):
-            raise InputError("predictions at X2 are NaN or infinite; look for overflow in the model there")
+            raise InputError(
+                "predictions at X2 are NaN or infinite; the likely cause is an overflow in the model"
+            )
         return frozen(predictions[:, 0] if predictions.shape[1] == 1 else predictions)
 
     def jacobian(self, params: Any) -> Jacobian:
-        """Return the Jacobian at these parameters, a linear operator (n k, p).
+        """Return the Jacobian at these parameters as a linear operator (n k, p).
 
         Raises:
-            InputError: bad parameters.
+            InputError: the parameters are invalid.
         """
         shape, flat = self.problem.checked_params(params)
         with double_precision():
@@ -99,15 +101,15 @@ class Predictor(Value):
 
         Args:
             params: the parameters.
-            X2: other inputs, as in `predict`; None for the problem's own.
-            max_bytes: the most memory that the kernel may take. The Jacobian is held in blocks of rows.
+            X2: other inputs, as in `predict`; None means the inputs of the problem.
+            max_bytes: the largest accepted size of the kernel in bytes. The Jacobian is held in blocks of rows.
 
         Returns:
-            (n, m) for one output, (n, k, m, k) for k.
+            An array (n, m) for one output, and (n, k, m, k) for k outputs.
 
         Raises:
-            InputError: bad parameters or inputs.
-            ImplicitBiasError: a kernel larger than `max_bytes`.
+            InputError: the parameters or the inputs are invalid.
+            ImplicitBiasError: the kernel is larger than `max_bytes`.
         """
         shape, flat = self.problem.checked_params(params)
         with double_precision():
@@ -137,10 +139,10 @@ class Predictor(Value):
 
 
 def of(problem: Any) -> Predictor:
-    """Return the predictor of a problem: `LeastSquares`, `Classification`, `Problem` or a reparametrised one.
+    """Return the predictor of a problem: `LeastSquares`, `Classification`, `Problem` or a reparametrised problem.
 
     Raises:
-        InputError: an argument that is no problem.
+        InputError: the argument is not a problem.
     """
     return Predictor(problem)
 
@@ -151,7 +153,7 @@ def _structured(here: TracedPredictor, there: TracedPredictor, shape: TreeShape,
 
 
 def _by_blocks(left: Jacobian, right: Jacobian) -> ndarray:
-    """J J2^T from blocks of rows of both Jacobians: two blocks are in memory at a time."""
+    """Return J J2^T, computed from blocks of rows of both Jacobians, of which two are in memory at a time."""
     rows, p = left.shape
     width = max(1, _BLOCK_BYTES // (8 * p))
     kernel = np.empty((rows, right.shape[0]))

@@ -1,4 +1,4 @@
-"""Predictors as JAX traces them: one class for each kind of readout."""
+"""Predictors that JAX can trace: one class for each kind of readout."""
 
 from abc import abstractmethod
 from typing import Any
@@ -14,12 +14,12 @@ from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
 from implicitbias.predictors._traced_jacobian import TracedJacobian, by_products, from_matrix, with_value
 
-# Predictions of single rows are those of the batch up to this relative rounding.
+# The largest relative difference between predictions of single rows and of the batch that counts as rounding.
 _ROWS_AGREE = 1e-6
 
 
 class TracedPredictor(eqx.Module):
-    """Predictions (n, k) of parameters, and their derivative by the structure that is known of them."""
+    """Predictions (n, k) as a function of parameters, and their derivatives, which use known structure."""
 
     @abstractmethod
     def __call__(self, params: Any) -> jax.Array:
@@ -30,7 +30,7 @@ class TracedPredictor(eqx.Module):
         """Return the same predictor at other inputs."""
 
     def jacobian(self, shape: TreeShape, u: jax.Array, *, dense: bool) -> TracedJacobian:
-        """Return the Jacobian at the flat parameters u: its entries where `dense`, else products alone."""
+        """Return the Jacobian at the flat parameters u; its entries are computed only if `dense`."""
 
         def predictions(point: jax.Array) -> jax.Array:
             return self(shape.unflatten(point))
@@ -42,51 +42,51 @@ class TracedPredictor(eqx.Module):
 
     @property
     def has_kernel(self) -> bool:
-        """Whether `kernel` follows from the structure, without the Jacobian."""
+        """Whether `kernel` is known from the structure and needs no Jacobian."""
         return False
 
     def kernel(self, params: Any, other: "TracedPredictor") -> jax.Array:
-        """Return J J2^T (n, k, m, k), J2 the Jacobian of `other`, where `has_kernel`."""
-        raise TypeError(f"a {type(self).__name__} has no kernel by structure")
+        """Return J J2^T (n, k, m, k), where J2 is the Jacobian of `other`; it requires `has_kernel`."""
+        raise TypeError(f"a {type(self).__name__} has no structured kernel")
 
     def layer_factors(self, params: Any) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
-        """Return (A (n, a), D (n, k, b)) for each leaf, whose Jacobian is A_ia D_ikb; None where unknown."""
+        """Return factors A (n, a) and D (n, k, b) for each leaf, with the Jacobian A_ia D_ikb, or None if unknown."""
         return None
 
     @property
     def products_only(self) -> bool:
-        """Whether a dense Jacobian would make a sparse matrix dense: products are to be used alone."""
+        """Whether only products should be used, because a dense Jacobian would convert a sparse matrix to dense."""
         return self.linear is not None and not self.linear.has_gram
 
     @property
     def entrywise(self) -> bool:
-        """Whether single entries of the parameters grow by themselves, from however small a start."""
+        """Whether entries of the parameters evolve independently, so that each needs its own relative accuracy."""
         return False
 
     @property
     def linear(self) -> TracedMap | None:
-        """The linear map from w to the predictions, None where the predictions are not linear in a w."""
+        """The linear map from w to the predictions, or None if the predictions are not linear in an array w."""
         return None
 
     def closed_form_flow(self, params: Any) -> Any:
-        """Return the flow of the parameters in closed form from -int grad L and lam t, None where none is known."""
+        """Return the closed-form flow of the parameters in -int grad L dt and lam t, or None if none is known."""
         return None
 
     def rows_agree(self, shape: TreeShape, theta: Any) -> bool:
-        """Return whether predictions of single rows are found to be those of the batch; False where it is no matter."""
+        """Return whether predictions of single rows agree with the batch; False if the predictor does not use this."""
         return False
 
     def with_rows(self, apart: bool) -> "TracedPredictor":
-        """Return the predictor that takes its rows one by one, or not."""
+        """Return the predictor that treats its rows independently if `apart`, or else all rows together."""
         return self
 
     def fitted(self, shape: TreeShape, theta: Any) -> "TracedPredictor":
-        """Return the predictor with what one look at the parameters shows of it; called under double precision."""
+        """Return the predictor with the structure found at these parameters; call it inside `double_precision`."""
         return self.with_rows(self.rows_agree(shape, theta))
 
 
 class LinearPredictor(TracedPredictor):
-    """The parameters are w."""
+    """The predictor of a problem in w: its predictions are a linear map of the parameters w."""
 
     map: TracedMap
 
@@ -118,7 +118,7 @@ class LinearPredictor(TracedPredictor):
 
 
 class ReparametrizedPredictor(TracedPredictor):
-    """Predictions linear in w = G(theta)."""
+    """The predictor of a reparametrised problem: its predictions are a linear map of w = G(theta)."""
 
     map: TracedMap
     G: Map
@@ -153,7 +153,7 @@ class ReparametrizedPredictor(TracedPredictor):
 
 
 class ModelPredictor(TracedPredictor):
-    """Any model; `by_rows` where it is known to treat its rows one by one."""
+    """The predictor of any model; `by_rows` says that the model is known to treat its rows independently."""
 
     readout: Any
     by_rows: bool = eqx.field(static=True, default=False)
@@ -171,7 +171,7 @@ class ModelPredictor(TracedPredictor):
         def row(x: jax.Array) -> tuple[jax.Array, jax.Array]:
             return with_value(lambda point: self.readout.row(shape.unflatten(point), x), u)
 
-        # Each row from its own input: n times less than through the whole batch.
+        # The derivative of one row in its own input costs n times less than a derivative of the whole batch.
         return from_matrix(*jax.vmap(row)(self.readout.X))
 
     def rows_agree(self, shape: TreeShape, theta: Any) -> bool:
@@ -182,7 +182,7 @@ class ModelPredictor(TracedPredictor):
 
 
 class _Listener:
-    """Makes the predictor of a readout."""
+    """A listener that returns the predictor of a readout."""
 
     def linear(self, linear: TracedMap) -> TracedPredictor:
         return LinearPredictor(linear)
@@ -202,9 +202,10 @@ def traced(readout: Readout) -> TracedPredictor:
 
 @eqx.filter_jit
 def _rows_differ(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
-    """Return how far predictions of rows by themselves are from those of the batch, relatively; inf if unknown.
+    """Return the relative difference between predictions of single rows and of the batch, or inf if it is unknown.
 
-    Also compare at a perturbed point: with all-zero parameters, models that mix rows look row-wise.
+    The predictions are also compared at a perturbed point, because with all-zero parameters a model that mixes rows
+    may look row-wise.
     """
     together = jax.eval_shape(lambda point: model(shape.unflatten(point)), theta)
     if not _takes_one_row(model, shape, theta, together.shape[1:]):
@@ -221,9 +222,9 @@ def _rows_differ(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
 
 
 def _takes_one_row(model: Any, shape: TreeShape, theta: Any, outputs: tuple[int, ...]) -> bool:
-    """Whether the model gives (k,) for a single row; seen while tracing."""
+    """Return whether the model accepts a single row and then predicts (k,); JAX traces it and computes nothing."""
     try:
         row = jax.eval_shape(lambda point, x: model.row(shape.unflatten(point), x), theta, model.X[0])
-    except Exception:  # whatever a model raises that wants all of its rows
+    except Exception:  # The user's model may raise any exception if it needs all rows.
         return False
     return row.shape == outputs

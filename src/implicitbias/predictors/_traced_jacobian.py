@@ -1,4 +1,4 @@
-"""The Jacobian of predictions at one point, as JAX traces it: products, transposed products, kernel."""
+"""The Jacobian of predictions at one point in a form that JAX can trace."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,9 +7,14 @@ import jax
 
 
 class TracedJacobian(NamedTuple):
-    """J: (p,) -> (n, k) at one point, where the predictions are these.
+    """The Jacobian J: (p,) -> (n, k) of the predictions at one point.
 
-    `gram` is the tangent kernel J J^T (n, k, n, k), `matrix` J itself (n, k, p).
+    Attributes:
+        predictions: the predictions at the point, (n, k).
+        mv: the product v -> J v.
+        rmv: the product r -> J^T r.
+        gram: a function that returns the tangent kernel J J^T, (n, k, n, k).
+        matrix: a function that returns the entries of J, (n, k, p).
     """
 
     predictions: jax.Array
@@ -22,7 +27,7 @@ class TracedJacobian(NamedTuple):
 def by_products(
     function: Callable[[jax.Array], jax.Array], u: jax.Array, gram: Callable[[], jax.Array] | None
 ) -> TracedJacobian:
-    """Return the Jacobian of a function of a vector as products; `gram` is its kernel where that is known."""
+    """Return the Jacobian of a function at the vector u, given by products; `gram` is its kernel if that is known."""
     at, mv = jax.linearize(function, u)
     transpose = jax.linear_transpose(mv, u)
 
@@ -36,7 +41,7 @@ def by_products(
 
 
 def from_matrix(values: jax.Array, predictions: jax.Array) -> TracedJacobian:
-    """Return the Jacobian whose entries are known, (n, k, p)."""
+    """Return the Jacobian with the given entries, (n, k, p)."""
     n, k, p = values.shape
     flat = values.reshape(n * k, p)
     return TracedJacobian(
@@ -49,7 +54,7 @@ def from_matrix(values: jax.Array, predictions: jax.Array) -> TracedJacobian:
 
 
 def with_value(function: Callable[[jax.Array], jax.Array], u: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the Jacobian of a function at u, and its value there."""
+    """Return the Jacobian and the value of a function at u."""
 
     def twice(point: jax.Array) -> tuple[jax.Array, jax.Array]:
         value = function(point)

@@ -1,4 +1,7 @@
-"""Problems: a loss over w or over the parameters of a model, with its data. What needs JAX is loaded late."""
+"""Problems: a loss with its data, as a function of w or of the parameters of a model.
+
+The modules that import JAX are loaded on first use.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Two classes, a linear predictor, a loss of the margins."""
+"""Linear classification with two classes and a loss of the margins."""
 
 from typing import Any
 
@@ -18,20 +18,20 @@ class Classification(ProblemInW):
 
     Args:
         X: (n, d) dense array, `scipy.sparse` matrix, `numpy.memmap` or DataFrame, as for `LeastSquares`.
-        y: (n,) labels of any two values; the larger (or later in the alphabet) counts as +1.
-        loss: "logistic", log(1 + exp(-m)), or "exponential", exp(-m).
-        feature_names: d names of the columns; those of a DataFrame unless given.
+        y: (n,) labels with two different values; the larger one (or the later one in the alphabet) counts as +1.
+        loss: "logistic" for log(1 + exp(-m)), or "exponential" for exp(-m), where m is the margin.
+        feature_names: the d names of the columns; by default the column names of a DataFrame.
 
     Attributes:
-        linear_map: X as the library uses it.
+        linear_map: X as a `LinearMap`.
         y: (n,) -1.0 or 1.0, read-only.
-        classes: the two labels, that of -1 first.
+        classes: the two labels; the first one counts as -1.
         loss_name: "logistic" or "exponential".
-        feature_names: the names of the columns as strings, None where there are none.
+        feature_names: the names of the columns as strings, or None if they have no names.
 
     Raises:
-        InputError: labels of one value or of more than two, another loss, shapes that disagree, a single row, NaN,
-            infinite or extreme values, text or masked arrays.
+        InputError: the labels do not have exactly two values, the loss is not one of the two, the shapes disagree, X
+            has a single row, or the data hold text, masks, NaN, infinite or extreme values.
 
     Reference:
         pesme2024mirror; lyu2020margin.
@@ -66,12 +66,12 @@ class Classification(ProblemInW):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, d): rows and columns of X."""
+        """The shape (n, d) of X."""
         return self.linear_map.shape
 
     @property
     def X(self) -> Any:
-        """(n, d), read-only: float64 in Fortran order, a memory map as it is, or a `scipy.sparse.csc_array`."""
+        """The data (n, d), read-only: a float64 array in Fortran order, a memory map, or a `scipy.sparse.csc_array`."""
         return getattr(self.linear_map, "X", self.linear_map)
 
     @property
@@ -80,15 +80,15 @@ class Classification(ProblemInW):
         return (self.shape[1],)
 
     def margins(self, w: Any) -> Float64[ndarray, " n"]:
-        """y_i <x_i, w>."""
+        """Return the margins y_i <x_i, w>, (n,)."""
         return frozen(self.y * self.linear_map.matvec(self.predictor(w)))
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
-        """`w` as a checked (d,) float64 array."""
+        """Return `w` as a checked (d,) float64 array."""
         return checked_w(w, name, self.shape[1])
 
     def objective(self) -> Any:
-        """The `Objective` in w, with JAX arrays; called under double precision."""
+        """Return the `Objective` in w with JAX arrays; call it inside `double_precision`."""
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import as_loss

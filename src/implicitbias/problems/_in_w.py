@@ -1,4 +1,4 @@
-"""Problems whose predictions are linear in one array w, as they are and seen through a parametrization w = G(theta)."""
+"""Problems whose predictions are linear in one array w, and their reparametrizations w = G(theta)."""
 
 from abc import abstractmethod
 from typing import Any
@@ -12,7 +12,7 @@ from implicitbias.problems._training import TrainingProblem
 
 
 class ProblemInW(TrainingProblem):
-    """A problem in w itself: its parameters are w, and `reparametrize` puts a parametrization in front."""
+    """A problem whose parameters are w itself; `reparametrize` gives the same problem in theta with w = G(theta)."""
 
     @property
     @abstractmethod
@@ -21,10 +21,10 @@ class ProblemInW(TrainingProblem):
 
     @abstractmethod
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "..."]:
-        """`w` as a checked float64 array."""
+        """Return `w` as a checked float64 array."""
 
     def reparametrize(self, G: Any) -> "ReparametrizedProblem":
-        """The problem in theta, w = G(theta), for instance `problem.reparametrize(ib.HadamardProduct())`.
+        """Return the problem in theta with w = G(theta), for instance `problem.reparametrize(ib.HadamardProduct())`.
 
         Raises:
             InputError: G is not a parametrization.
@@ -32,14 +32,14 @@ class ProblemInW(TrainingProblem):
         return ReparametrizedProblem(self, G)
 
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
-        """The `TreeShape` of w and its entries in one vector, or an `InputError`."""
+        """Return the `TreeShape` of w and its entries as one vector, or raise an `InputError`."""
         from implicitbias._core.trees import tree_shape
 
         return tree_shape(self.predictor(params, name), name)
 
 
 class ReparametrizedProblem(TrainingProblem):
-    """The problem of `problem.reparametrize(G)`: its parameters are theta, its predictions those of w = G(theta).
+    """The problem that `problem.reparametrize(G)` returns: a function of theta with the predictions of w = G(theta).
 
     Attributes:
         problem: the problem in w.
@@ -59,7 +59,7 @@ class ReparametrizedProblem(TrainingProblem):
         self._settle({"problem": problem, "G": G})
 
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
-        """The `TreeShape` of theta and its entries in one vector, or an `InputError`."""
+        """Return the `TreeShape` of theta and its entries as one vector, or raise an `InputError`."""
         import jax
 
         from implicitbias._core.precision import double_precision
@@ -71,13 +71,13 @@ class ReparametrizedProblem(TrainingProblem):
             got = jax.eval_shape(self.G.formula, theta).shape
         if got != expected:
             raise InputError(
-                f"{name} gives w of shape {got}, the problem has w of shape {expected}: "
+                f"{name} gives w of shape {got}, but the problem has w of shape {expected}; "
                 f"make the arrays of {name} for a w of that shape"
             )
         return tree_shape(theta, name)
 
     def objective(self) -> Any:
-        """The `Objective` in theta, with JAX arrays; called under double precision."""
+        """Return the `Objective` in theta with JAX arrays; call it inside `double_precision`."""
         import equinox as eqx
         import jax
         import jax.numpy as jnp
@@ -85,7 +85,7 @@ class ReparametrizedProblem(TrainingProblem):
         from implicitbias.problems._objective import Objective, Reparametrized
 
         inner = self.problem.objective()
-        # The arrays of G are traced; its functions and numbers are part of the program.
+        # JAX traces the arrays of G. Its functions and numbers are constants of the compiled program.
         G = jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, self.G)
         return Objective(Reparametrized(inner.readout.linear, G), inner.mean_loss)
 

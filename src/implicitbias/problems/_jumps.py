@@ -1,4 +1,4 @@
-"""Does a model, or its derivative, jump? A numerical test on random lines through the parameters."""
+"""A numerical test whether a model or its derivative has a jump on random lines through the parameters."""
 
 from time import perf_counter
 from typing import Any
@@ -13,35 +13,41 @@ from implicitbias._core.readouts import Readout
 from implicitbias._core.trees import TreeShape
 
 _LINES = 3
-_PLACES = 8  # looked at on each line, all at a time
+# Each line is divided into this many parts, which are searched simultaneously.
+_PARTS = 8
 _HALVINGS = 24
-_SECONDS = 3.0  # after compiling; a model too slow for the whole test is looked at as far as this goes
-_SCALE = 0.3  # of a weight that counts: training takes small ones there
+# The time limit after compilation. For a slow model only a part of the test is done.
+_SECONDS = 3.0
+# The smallest scale of a parameter in the test, because training moves small parameters to about this size.
+_SCALE = 0.3
 
-# Positions on a line in units of the parameters' scale, denser near them: 0 to 10 each way. Off
-# centre, as small parameters have their jumps near 0, and none is seen where it falls on a point of the search.
-_GRID = np.sinh(np.linspace(-3.0, 3.0, 8 * _PLACES) + 0.0137)
+# Positions on a line in units of the parameters' scale. They reach 10 units in both directions and are denser near 0.
+# The small shift keeps them away from 0, where small parameters have their jumps: a jump at a grid point is not found.
+_GRID = np.sinh(np.linspace(-3.0, 3.0, 8 * _PARTS) + 0.0137)
 
 
 def jump_on_lines(readout: Readout, shape: TreeShape, flat: ndarray, noise: float) -> bool:
-    """Whether predictions f, or their derivative along the line, jump somewhere on random lines; seeded.
+    """Return whether the predictions f or their derivative along a line have a jump on a random line.
 
-    On s -> f(theta + s v) the place of largest second difference of each part of the line is halved 24 times, each
-    time towards the larger second difference: the part of a smooth function shrinks by 4 each time, a jump stays. A
-    model that is continuously differentiable with a kink in f' (elu) passes as smooth.
+    The directions v of the lines are random with a fixed seed. On s -> f(theta + s v), each part of the line is
+    searched by bisection: the interval with the largest second difference is halved 24 times, and the half with the
+    larger second difference is kept. For a smooth function the second difference shrinks by a factor of 4 in each
+    halving, but a jump does not shrink. A continuously differentiable model with a kink in f' (elu) counts as smooth.
 
     Args:
-        readout: parameters to predictions.
-        shape: of the parameters.
-        flat: their entries.
-        noise: the relative rounding of the model.
+        readout: the function from parameters to predictions.
+        shape: the layout of the parameters.
+        flat: the entries of the parameters.
+        noise: the relative rounding error of the model.
     """
     rng = np.random.default_rng(0)
     scales = _scales(shape, flat)
-    _on_line(readout, shape, flat, scales, _GRID[: 2 * _PLACES])  # compiles
+    _on_line(readout, shape, flat, scales, _GRID[: 2 * _PARTS])  # This call compiles the function.
     stop = perf_counter() + _SECONDS
     try:
-        with np.errstate(all="ignore"):  # a model may overflow far out, where nothing is then seen
+        with np.errstate(
+            all="ignore"
+        ):  # A model may overflow far from the parameters; no jump is found there.
             lines = (
                 _Line(readout, shape, flat, scales * rng.standard_normal(len(flat)), stop)
                 for _ in range(_LINES)
@@ -52,28 +58,28 @@ def jump_on_lines(readout: Readout, shape: TreeShape, flat: ndarray, noise: floa
 
 
 class _Line:
-    """f and its derivative along theta + s v."""
+    """The predictions f and their derivative along the line theta + s v."""
 
     def __init__(self, readout: Readout, shape: TreeShape, flat: ndarray, v: ndarray, stop: float) -> None:
         self.arguments, self.stop = (readout, shape, flat, v), stop
 
     def values(self, s: ndarray) -> ndarray:
-        """(len(s), 2, n k): f and f' at the positions."""
+        """Return f and f' at the positions, (len(s), 2, n k)."""
         pieces = []
-        for part in s.reshape(-1, 2 * _PLACES):
+        for part in s.reshape(-1, 2 * _PARTS):
             if perf_counter() > self.stop:
                 raise TimeoutError
             pieces.append(np.asarray(_on_line(*self.arguments, part)))
         return np.concatenate(pieces)
 
     def jumps(self, floor: float) -> bool:
-        """Whether a jump above `floor`, relative to the size of f or f' there, survives all halvings."""
+        """Return whether a jump larger than `floor`, relative to the local size of f or f', remains after bisection."""
         values = self.values(_GRID)
         left, middle, right = values[:-2], values[1:-1], values[2:]
         sizes = _norms(left) + _norms(middle) + _norms(right)
         bends = _relative(left - 2 * middle + right, sizes).max(axis=1)
-        # The worst of each part of the line: where f vanishes a smooth one bends as much as it is large.
-        parts = np.array_split(np.arange(len(bends)), _PLACES)
+        # Take the largest in each part of the line: near a zero of f, a smooth f has large relative differences too.
+        parts = np.array_split(np.arange(len(bends)), _PARTS)
         at = np.array(
             [part[np.argmax(np.where(np.isfinite(bends[part]), bends[part], -1.0))] for part in parts]
         )
@@ -84,11 +90,11 @@ class _Line:
             ends, triples = self.halved(ends, triples, sizes[at])
             changes.append(_relative(triples[2] - triples[0], sizes[at]))
         late, last = changes[-1 - _HALVINGS // 3], changes[-1]
-        # A smooth function has shrunk by 2^8 between the two.
+        # For a smooth function `last` is smaller than `late` by a factor of 2^8.
         return bool(np.any((last > floor) & (last > late / 4)))
 
     def halved(self, ends: ndarray, triples: ndarray, sizes: ndarray) -> tuple[ndarray, ndarray]:
-        """The halves with the larger second difference, and f and f' at their ends and middles."""
+        """Return the halves with the larger second difference, and f and f' at their ends and midpoints."""
         quarters = np.stack([ends[0] + ends[1], ends[1] + ends[2]]) / 2
         inner = self.values(quarters.ravel()).reshape(2, *triples.shape[1:])
         low = _relative(triples[0] - 2 * inner[0] + triples[1], sizes).max(axis=1)
@@ -106,7 +112,7 @@ class _Line:
 
 
 def _scales(shape: TreeShape, flat: ndarray) -> ndarray:
-    """The scale of each parameter: the root mean square of its leaf, at least that of a weight that counts."""
+    """Return the scale of each parameter: the root mean square of its leaf, but at least `_SCALE`."""
     sizes = np.asarray(shape.sizes)
     starts = np.cumsum(sizes) - sizes
     squares = [
@@ -121,13 +127,16 @@ def _norms(values: ndarray) -> ndarray:
 
 
 def _relative(differences: ndarray, sizes: ndarray) -> ndarray:
-    """Norms of f and f' apart, (places, 2), relative to `sizes`; 0 where f or f' vanishes."""
+    """Return the norms of the differences of f and of f', (positions, 2), relative to `sizes`; 0 if a size is 0."""
     return np.divide(_norms(differences), sizes, out=np.zeros_like(sizes), where=sizes > 0)
 
 
 @eqx.filter_jit
 def _on_line(readout: Readout, shape: TreeShape, flat: Any, v: Any, s: Any) -> jax.Array:
-    """(len(s), 2, n k): predictions and their derivative in s, one position after another to spare memory."""
+    """Return the predictions and their derivative in s, (len(s), 2, n k).
+
+    The positions are evaluated one after another to save memory.
+    """
 
     def at(position: jax.Array) -> jax.Array:
         f, slope = jax.jvp(

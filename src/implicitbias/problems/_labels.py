@@ -1,4 +1,4 @@
-"""Labels: two classes as signs, many as integers."""
+"""Checks of labels: two classes become signs, more classes become integers."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +14,7 @@ _MOST_CLASSES = 2**31
 
 
 def two_classes(y: Any) -> tuple[Float64[ndarray, " n"], tuple[Any, Any]]:
-    """Signs of the labels, and the labels of -1 and +1."""
+    """Return the signs -1.0 and +1.0 of the labels, and the pair of labels that they stand for."""
     labels = _plain(y)
     values = np.unique(labels)
     if len(values) != 2:
@@ -32,7 +32,7 @@ def two_classes(y: Any) -> tuple[Float64[ndarray, " n"], tuple[Any, Any]]:
 
 
 def class_indices(y: Any) -> Int64[ndarray, " n"]:
-    """Labels 0, 1, ..., k - 1 as integers."""
+    """Return labels 0, 1, ..., k - 1 as integers."""
     labels = _plain(y)
     hint = "whole numbers 0 ... k - 1 are expected for loss='cross_entropy'"
     if (
@@ -51,9 +51,9 @@ def class_indices(y: Any) -> Int64[ndarray, " n"]:
 
 
 def _plain(y: Any) -> ndarray:
-    """Labels (n,) of one comparable kind, none missing."""
+    """Return labels (n,) as an array of one comparable type, or raise an `InputError` if a label is missing."""
     if isinstance(y, np.ma.MaskedArray):
-        raise InputError("y is a masked array, whose mask would be lost; drop the masked rows")
+        raise InputError("y is a masked array, and its mask would be lost; drop the masked rows")
     if type(y).__module__.startswith("scipy.sparse"):
         raise InputError("y is a scipy.sparse matrix, labels (n,) are expected; type y = y.toarray().ravel()")
     try:
@@ -78,7 +78,7 @@ def _plain(y: Any) -> ndarray:
 
 
 def _one_kind(labels: ndarray) -> ndarray:
-    """An array of Python objects as strings, booleans, integers or floats."""
+    """Return an array of Python objects as an array of strings, booleans, integers or floats."""
     items = labels.tolist()
     for kind, dtype in (
         (str, np.str_),
@@ -86,7 +86,7 @@ def _one_kind(labels: ndarray) -> ndarray:
         (Integral, np.int64),
         (Real, np.float64),
     ):
-        # True is an integer to Python; mixed with numbers it is more likely a mistake.
+        # For Python, True is an integer. A mixture of booleans and numbers is probably a mistake and is rejected.
         if (
             all(isinstance(item, kind) for item in items)
             and len({isinstance(item, bool) for item in items}) == 1
@@ -97,6 +97,6 @@ def _one_kind(labels: ndarray) -> ndarray:
                 continue
     kinds = sorted({type(item).__name__ for item in items})
     raise InputError(
-        f"y holds Python objects of type {', '.join(kinds)}; strings, booleans or numbers of one type are expected, "
-        "none missing: type y = y.astype(str), or drop the rows without a label"
+        f"y holds Python objects of type {', '.join(kinds)}; strings, booleans or numbers of one type are expected "
+        "without missing labels: type y = y.astype(str), or drop the rows without a label"
     )

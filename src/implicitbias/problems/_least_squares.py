@@ -1,4 +1,4 @@
-"""Least squares over rows: the statement that limits and flows share."""
+"""Linear least squares."""
 
 from typing import Any
 
@@ -22,23 +22,24 @@ from implicitbias.problems._rows import (
 
 
 class LeastSquares(ProblemInW):
-    r"""The problem $L(w) = \frac{1}{2n} \lVert X w - y \rVert^2$; nothing is centred or scaled behind your back.
+    r"""The problem $L(w) = \frac{1}{2n} \lVert X w - y \rVert^2$ without intercept, centring or scaling.
 
     Args:
-        X: (n, d) dense array or DataFrame (its column names are kept), copied column by column; a `scipy.sparse`
-            matrix, copied as CSC and never made dense; or a `numpy.memmap` of float64 or float32 (Fortran order is
-            the fast one), which is not copied and must not change. Computations are in float64.
+        X: (n, d) data in one of three forms. A dense array or a DataFrame is copied to Fortran order, and the column
+            names of a DataFrame are kept. A `scipy.sparse` matrix is copied to CSC and never converted to dense. A
+            `numpy.memmap` of float64 or float32 is not copied and must not change; Fortran order is faster. All
+            computations are in float64.
         y: (n,) targets.
-        feature_names: d names of the columns; those of a DataFrame unless given.
+        feature_names: the d names of the columns; by default the column names of a DataFrame.
 
     Attributes:
-        linear_map: X as the library uses it.
+        linear_map: X as a `LinearMap`.
         y: (n,) float64, read-only.
-        feature_names: the names of the columns as strings, None where there are none.
+        feature_names: the names of the columns as strings, or None if they have no names.
 
     Raises:
-        InputError: shapes that disagree, NaN or infinite values, a single row, no columns, text, or magnitudes whose
-            squares leave float64.
+        InputError: the shapes disagree, X has a single row or no columns, or the data hold text, NaN, infinite values
+            or magnitudes whose squares overflow or underflow in float64.
 
     Reference:
         The normalisation of pesme2023saddle, used throughout the library.
@@ -65,19 +66,19 @@ class LeastSquares(ProblemInW):
 
     @staticmethod
     def entries(rows: Any, cols: Any, values: Any, shape: Any) -> MatrixCompletion:
-        """Matrix completion: w has this shape, and the loss is 1/(2n) sum (w[rows, cols] - values)^2.
+        """Return the matrix completion problem with the loss 1/(2n) sum (w[rows, cols] - values)^2.
 
-        An entry that is listed twice counts twice.
+        The unknown w is a matrix of the given shape. An entry that is listed twice counts twice.
 
         Args:
-            rows: (n,) row of each observed entry, from 0.
-            cols: (n,) its column.
+            rows: (n,) the row of each observed entry, counted from 0.
+            cols: (n,) the column of each observed entry, counted from 0.
             values: (n,) the observed values.
-            shape: (m, k) of the matrix.
+            shape: the shape (m, k) of the matrix.
 
         Raises:
-            InputError: lengths that disagree, indices that are not integers or lie outside the shape, NaN, infinite or
-                extreme values.
+            InputError: the lengths disagree, indices are not integers or lie outside the shape, or the values are NaN,
+                infinite or extreme.
 
         Examples:
             >>> import numpy as np, implicitbias as ib
@@ -89,17 +90,17 @@ class LeastSquares(ProblemInW):
 
     @property
     def columns(self) -> LinearMap:
-        """X as a linear map; the name of `linear_map` in earlier versions."""
+        """X as a linear map; this is the name of `linear_map` in earlier versions."""
         return self.linear_map
 
     @property
     def X(self) -> Any:
-        """(n, d), read-only: float64 in Fortran order, a memory map as it is, or a `scipy.sparse.csc_array`."""
+        """The data (n, d), read-only: a float64 array in Fortran order, a memory map, or a `scipy.sparse.csc_array`."""
         return getattr(self.linear_map, "X", self.linear_map)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, d): rows and columns of X."""
+        """The shape (n, d) of X."""
         return self.linear_map.shape
 
     @property
@@ -109,34 +110,34 @@ class LeastSquares(ProblemInW):
 
     @property
     def column_norms(self) -> Float64[ndarray, " d"]:
-        """Euclidean norms of the columns of X."""
+        """The Euclidean norms of the columns of X."""
         return self.linear_map.norms
 
     def residual(self, w: Any) -> Float64[ndarray, " n"]:
-        """y - X w."""
+        """Return the residual y - X w, (n,)."""
         return frozen(self.y - self.linear_map.matvec(self.predictor(w)))
 
     def loss(self, w: Any) -> float:
-        """L(w)."""
+        """Return the loss L(w)."""
         residual = self.residual(w)
         return float(residual @ residual) / (2 * len(residual))
 
     def gradient(self, w: Any) -> Float64[ndarray, " d"]:
-        """The gradient of L at w: -X^T (y - X w) / n."""
+        """Return the gradient of L at w, which is -X^T (y - X w) / n."""
         return frozen(-self.linear_map.rmatvec(self.residual(w)) / self.shape[0])
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
-        """`w` as a checked (d,) float64 array."""
+        """Return `w` as a checked (d,) float64 array."""
         array = checked_w(w, name, self.shape[1])
-        # What overflows is the fit; a large w on a column of small unit does not.
+        # The fit X w must not overflow. A large entry of w is accepted if its column of X is small.
         if np.any(np.abs(array) > LARGEST / np.maximum(self.column_norms, SMALLEST)):
             raise InputError(
-                f"{name} holds magnitudes whose fit X {name} passes {LARGEST:g}; change its unit"
+                f"{name} holds magnitudes for which the fit X {name} exceeds {LARGEST:g}; change its unit"
             )
         return array
 
     def predict(self, params: Any) -> Float64[ndarray, " n"]:
-        """X w."""
+        """Return the predictions X w, (n,)."""
         return frozen(self.linear_map.matvec(self.predictor(params)))
 
     @property
@@ -145,7 +146,7 @@ class LeastSquares(ProblemInW):
         return (self.shape[1],)
 
     def objective(self) -> Any:
-        """The `Objective` in w, with JAX arrays; called under double precision."""
+        """Return the `Objective` in w with JAX arrays; call it inside `double_precision`."""
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import Squared

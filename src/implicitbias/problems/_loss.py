@@ -1,4 +1,4 @@
-"""Losses of one row: value, derivative and curvature in prediction space."""
+"""Losses of one row: value, derivative and second derivative in the prediction."""
 
 from abc import abstractmethod
 
@@ -10,14 +10,14 @@ from implicitbias._core.values import Fingerprinted
 
 
 class Loss(Fingerprinted, eqx.Module):
-    r"""The loss $\ell(f, y)$ of one row, as a function of its prediction f (k,); a problem takes the mean over rows.
+    r"""The loss $\ell(f, y)$ of one row with prediction f (k,) and target y; a problem takes the mean over rows.
 
-    Subclasses give `value`; `derivative` and `root` follow from it by automatic differentiation, and may be given in
-    closed form. Everything is traced by JAX in float64. The structured solver uses the positive part of the second
-    derivative: a loss that is not convex is integrated as well, in more steps.
+    Subclasses define `value`. The methods `derivative` and `root` use automatic differentiation unless a subclass
+    defines them in closed form. JAX traces all three in float64. The structured solver uses the positive part of the
+    second derivative; a loss that is not convex is also integrated, but needs more steps.
 
     Reference:
-        section 'Losses' of the theory page; lyu2020margin for the tails of the logistic and exponential ones.
+        section 'Losses' of the theory page; lyu2020margin for the tails of the logistic and the exponential loss.
 
     Examples:
         >>> import jax.numpy as jnp, numpy as np, implicitbias as ib
@@ -31,19 +31,19 @@ class Loss(Fingerprinted, eqx.Module):
 
     @property
     def quadratic(self) -> bool:
-        """Whether the loss is 1/2 ||f - y||^2, so that rows may be rotated among each other."""
+        """Whether the loss is 1/2 ||f - y||^2, so that an orthogonal matrix may be applied to the rows."""
         return False
 
     @abstractmethod
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """ell(f, y): f (k,), y one row of the targets; a number."""
+        """Return ell(f, y), a number, for a prediction f (k,) and one row y of the targets."""
 
     def derivative(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """d ell / d f, (k,)."""
+        """Return the derivative d ell / d f, (k,)."""
         return jax.grad(self.value)(prediction, target)
 
     def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """R (k, k) with R R^T the positive part of the second derivative of ell in f."""
+        """Return R (k, k) such that R R^T is the positive part of the second derivative of ell in f."""
         curvature = jax.hessian(self.value)(prediction, target)
         if curvature.shape == (1, 1):
             return jnp.sqrt(jnp.maximum(curvature, 0.0))
@@ -52,7 +52,7 @@ class Loss(Fingerprinted, eqx.Module):
 
 
 class Squared(Loss):
-    """1/2 sum (f - y)^2."""
+    """The squared loss 1/2 sum (f - y)^2."""
 
     @property
     def quadratic(self) -> bool:
@@ -69,7 +69,7 @@ class Squared(Loss):
 
 
 class Logistic(Loss):
-    """log(1 + exp(-y f)), y in {-1, 1}."""
+    """The logistic loss log(1 + exp(-y f)) with y in {-1, 1}."""
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum(jnp.logaddexp(0.0, -target * prediction))
@@ -78,13 +78,13 @@ class Logistic(Loss):
         return -target * jax.nn.sigmoid(-target * prediction)
 
     def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        # sqrt(sigmoid(m) sigmoid(-m)) = 1 / (2 cosh(m / 2)), from exp(-|m| / 2), which cannot overflow.
+        # sqrt(sigmoid(m) sigmoid(-m)) = 1 / (2 cosh(m / 2)) is computed from exp(-|m| / 2), which cannot overflow.
         half = jnp.exp(-jnp.abs(prediction) / 2)
         return jnp.diag(half / (1 + half**2))
 
 
 class Exponential(Loss):
-    """exp(-y f), y in {-1, 1}."""
+    """The exponential loss exp(-y f) with y in {-1, 1}."""
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum(jnp.exp(-target * prediction))
@@ -97,10 +97,10 @@ class Exponential(Loss):
 
 
 class CrossEntropy(Loss):
-    """logsumexp(f) - f_y, y a class 0 ... k - 1, k >= 2.
+    """The cross-entropy loss logsumexp(f) - f_y, where y is a class 0 ... k - 1 and k >= 2.
 
-    A class learned well leaves a loss of exp(-margin), below the rounding of logsumexp(f) and of 1 - p_y: what is
-    left is summed over the other classes.
+    If a class is learned well, the loss is about exp(-margin), which is smaller than the rounding errors of
+    logsumexp(f) and of 1 - p_y. The loss and its derivatives are therefore computed as sums over the other classes.
     """
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -112,8 +112,8 @@ class CrossEntropy(Loss):
         return others.at[target].set(-jnp.sum(others))
 
     def root(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        # R = diag(q) - p q^T for q = sqrt(p): R R^T = diag(p) - p p^T, as p sums to 1. On the diagonal 1 - p_j is
-        # the sum of the others.
+        # With q = sqrt(p), R = diag(q) - p q^T satisfies R R^T = diag(p) - p p^T, because p sums to 1. The factor
+        # 1 - p_j on the diagonal is computed as the sum of the other probabilities.
         p = jax.nn.softmax(prediction)
         q, apart = jnp.sqrt(p), 1.0 - jnp.eye(len(p))
         return jnp.diag(q * (apart @ p)) - apart * jnp.outer(p, q)
@@ -128,5 +128,5 @@ NAMED: dict[str, type[Loss]] = {
 
 
 def as_loss(loss: str | Loss) -> Loss:
-    """A loss from its name, or the loss itself; `checked_loss` has seen it."""
+    """Return the loss with this name, or the given loss; `checked_loss` must have checked the argument."""
     return NAMED[loss]() if isinstance(loss, str) else loss

@@ -1,4 +1,4 @@
-"""What the argument `loss` may be; no JAX is loaded for a name."""
+"""Check of the argument `loss`; JAX is not loaded if the loss is given by its name."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -10,16 +10,21 @@ NAMES = ("squared", *MARGIN_NAMES, "cross_entropy")
 
 
 def checked_loss(loss: Any, names: tuple[str, ...], own: bool) -> Any:
-    """The name of a named loss, or (if `own`) an `ib.Loss`.
+    """Return the name of a loss, or the loss itself if it is an `ib.Loss`.
+
+    Args:
+        loss: the argument of the user.
+        names: the accepted names.
+        own: whether an `ib.Loss` is accepted.
 
     Raises:
-        InputError: anything else, among it a name that is not listed and a class in place of its instance.
+        InputError: any other object, for instance an unknown name, or a class instead of an instance.
     """
     listed = f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
     if isinstance(loss, str):
         if loss in names:
             return str(loss)
-        # "hinge" resembles nothing; "Cross-Entropy" and "logstic" do.
+        # A hint is given for names such as "Cross-Entropy" and "logstic", but not for "hinge".
         near = get_close_matches(loss.lower().replace("-", "_").replace(" ", "_"), names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"loss is {loss!r}, {listed}{' or an ib.Loss' if own else ''} is expected{hint}")
@@ -27,7 +32,7 @@ def checked_loss(loss: Any, names: tuple[str, ...], own: bool) -> Any:
         from implicitbias.problems._loss import NAMED, Loss
 
         for name, kind in NAMED.items():
-            if type(loss) is kind:  # its targets are checked as those of the name
+            if type(loss) is kind:  # With the name, the targets get the checks of this loss.
                 return name
         if isinstance(loss, Loss):
             return loss

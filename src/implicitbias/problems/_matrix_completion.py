@@ -1,4 +1,4 @@
-"""Least squares on observed entries of a matrix."""
+"""Matrix completion: least squares on observed entries of a matrix."""
 
 from operator import index
 from typing import Any
@@ -18,8 +18,8 @@ class MatrixCompletion(ProblemInW):
     r"""The problem $L(W) = \frac{1}{2n} \sum_i (W_{r_i c_i} - v_i)^2$ of `LeastSquares.entries`.
 
     Attributes:
-        linear_map: the map from W to its observed entries.
-        values: (n,) observed values, read-only.
+        linear_map: the linear map from W to its observed entries.
+        values: (n,) the observed values, read-only.
     """
 
     linear_map: EntriesMap
@@ -44,12 +44,12 @@ class MatrixCompletion(ProblemInW):
 
     @property
     def rows(self) -> Int64[ndarray, " n"]:
-        """The row of each observed entry, (n,)."""
+        """The rows of the observed entries, (n,)."""
         return self.linear_map.rows
 
     @property
     def cols(self) -> Int64[ndarray, " n"]:
-        """The column of each observed entry, (n,)."""
+        """The columns of the observed entries, (n,)."""
         return self.linear_map.cols
 
     @property
@@ -59,11 +59,11 @@ class MatrixCompletion(ProblemInW):
 
     @property
     def predictor_shape(self) -> tuple[int, ...]:
-        """The shape of W: (m, k)."""
+        """The shape (m, k) of W."""
         return self.linear_map.domain
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "m k"]:
-        """`w` as a checked float64 matrix."""
+        """Return `w` as a checked float64 matrix."""
         array = real_array(w, name, ndim=2)
         if array.shape != self.predictor_shape:
             hint = f"; type {name} = {name}.T" if array.shape == self.predictor_shape[::-1] else ""
@@ -71,7 +71,7 @@ class MatrixCompletion(ProblemInW):
         return array
 
     def objective(self) -> Any:
-        """The `Objective` in W, with JAX arrays; called under double precision."""
+        """Return the `Objective` in W with JAX arrays; call it inside `double_precision`."""
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import Squared
@@ -99,7 +99,7 @@ def _checked_shape(shape: Any) -> tuple[int, int]:
 
 def _indices(value: Any, name: str, size: int, n: int) -> Int64[ndarray, " n"]:
     if isinstance(value, np.ma.MaskedArray):
-        raise InputError(f"{name} is a masked array, whose mask would be lost; drop the masked entries")
+        raise InputError(f"{name} is a masked array, and its mask would be lost; drop the masked entries")
     try:
         array = np.asarray(value)
     except ValueError as error:

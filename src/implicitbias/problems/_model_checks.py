@@ -1,4 +1,4 @@
-"""What a model does that a flow must know of: less than float64 inside, or a derivative that jumps."""
+"""Checks of a model before a flow is integrated: does it compute in float64, and is its derivative continuous?"""
 
 from collections import OrderedDict
 from typing import Any, NamedTuple
@@ -22,28 +22,28 @@ _ROWS = 32
 
 
 class ModelFlags(NamedTuple):
-    """What was seen in a model; empty for most."""
+    """The findings about a model: its precision, its smoothness, and notes for the reader of a result."""
 
     single_precision: bool
     not_smooth: bool
-    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 _MEMORY: OrderedDict[Any, ModelFlags] = OrderedDict()
 
 
 def model_flags(problem: TrainingProblem, shape: TreeShape, flat: Float64[ndarray, " size"]) -> ModelFlags:
-    """Whether the model computes in less than float64 somewhere, and whether its derivative jumps.
+    """Return whether the model computes in a lower precision than float64, and whether its derivative has jumps.
 
-    Both are first read off the traced program. Roundings, maxima and comparisons are but candidates for a jump, as
-    softplus and softmax have them too: a numerical test on lines through the parameters decides (`jump_on_lines`).
-    It looks at 32 rows at most, and where it finds no jump in its time, none is reported. The answer is remembered
-    for the model and the shapes; the parameters of the first call decide.
+    Both are first determined from the traced program. Roundings, maxima and comparisons in the program do not prove
+    that there is a jump, because softplus and softmax contain them too. The numerical test `jump_on_lines` decides. It
+    uses at most 32 rows, and if it finds no jump within its time limit, none is reported. The result is remembered for
+    the model and the shapes, so that later calls with other parameters do not repeat the test.
 
     Args:
         problem: any problem.
-        shape: the `TreeShape` of the parameters, as `checked_params` returned it.
-        flat: their entries.
+        shape: the `TreeShape` of the parameters, as returned by `checked_params`.
+        flat: the entries of the parameters.
     """
     with double_precision():
         readout = problem.double_objective.readout
@@ -59,37 +59,37 @@ def model_flags(problem: TrainingProblem, shape: TreeShape, flat: Float64[ndarra
 
 
 def _key(readout: Readout, shape: TreeShape) -> Any:
-    """The structure and the functions as they are, arrays by their shape and type."""
+    """Return a hashable key: the structure, the functions, and the shapes and types of the arrays."""
     leaves, structure = jax.tree.flatten((readout, shape))
     return structure, tuple((leaf.shape, str(leaf.dtype)) if eqx.is_array(leaf) else leaf for leaf in leaves)
 
 
 def _flags(readout: Readout, shape: TreeShape, flat: ndarray) -> ModelFlags:
     program = Program.traced(readout, shape, flat)
-    sentences = []
+    notes = []
     if program.narrow:
         what = ", ".join(f"{kind} ({operation})" for kind, operation in sorted(program.narrow.items()))
-        sentences.append(
-            f"The model computes in {what}, though its parameters and X are float64: its predictions, and what a flow "
-            "makes of them, are good to that precision only. Remove the casts (dtype=..., .astype) from the model."
+        notes.append(
+            f"The model computes in {what}, although its parameters and X are float64. Its predictions and the "
+            "trajectory are accurate only to that precision. Remove the casts (dtype=..., .astype) from the model."
         )
     jumps = bool(program.kinks) and jump_on_lines(_few_rows(readout, shape, flat), shape, flat, program.noise)
     if jumps:
-        sentences.append(
-            f"The model is not smooth: it is made with {', '.join(sorted(program.kinks))}, and it or its derivative "
-            "jumps where they switch. A flow takes small steps at each jump, on one side at a time; theory that "
-            "assumes a smooth model does not apply there."
+        notes.append(
+            f"The model is not smooth: it uses {', '.join(sorted(program.kinks))}, and the model or its derivative "
+            "has a jump where they switch. The flow takes small steps at each jump. Theory that assumes a smooth model "
+            "does not apply there."
         )
-    return ModelFlags(bool(program.narrow), jumps, tuple(sentences))
+    return ModelFlags(bool(program.narrow), jumps, tuple(notes))
 
 
 def _few_rows(readout: Readout, shape: TreeShape, flat: ndarray) -> Readout:
-    """The readout on its first rows, where the model takes any number of them."""
+    """Return the readout on its first rows if the model accepts any number of rows, else the readout itself."""
     few = readout.first_rows(_ROWS)
     if few is readout:
         return readout
     try:
         out = eqx.filter_eval_shape(few, shape.unflatten(jnp.asarray(flat)))
-    except Exception:  # the caller's model asks for all its rows
+    except Exception:  # The user's model may fail in any way if it needs all rows.
         return readout
     return few if np.shape(out)[:1] == (_ROWS,) else readout

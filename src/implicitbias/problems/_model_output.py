@@ -1,4 +1,4 @@
-"""What a model returns, judged by shape and type while it is traced, before anything is computed."""
+"""Checks of the shape and type of a model's output; JAX traces the model and computes nothing."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from implicitbias._core.trees import TreeShape
 
 
 class Statement(NamedTuple):
-    """The parts of a problem that its model must fit."""
+    """A model and the parts of the problem with which its output must agree."""
 
     model: Any
     X: ndarray
@@ -22,12 +22,15 @@ class Statement(NamedTuple):
 
 
 def refuse_output(problem: Statement, shape: TreeShape, flat: ndarray) -> None:
-    """An `InputError` for a model, or an `ib.Loss`, that does not fit the problem; called under double precision."""
+    """Raise an `InputError` if the output of the model or of an `ib.Loss` has a wrong shape or type.
+
+    Call this function inside `double_precision`.
+    """
     got = _traced_shape(problem, shape, flat)
     y, n = problem.y, len(problem.y)
     hint = ""
     if problem.loss_function == "cross_entropy":
-        right, expected = len(got) == 2 and got[0] == n, f"({n}, k), a column for each class,"
+        right, expected = len(got) == 2 and got[0] == n, f"({n}, k) with one column for each class"
     elif problem.loss_function == "squared":
         right, expected = got == y.shape, f"{y.shape}, the shape of y,"
     elif isinstance(problem.loss_function, str):
@@ -52,11 +55,11 @@ def refuse_output(problem: Statement, shape: TreeShape, flat: ndarray) -> None:
 
 
 def _traced_shape(problem: Statement, shape: TreeShape, flat: ndarray) -> tuple[int, ...]:
-    """The shape of the predictions."""
+    """Return the shape of the predictions, or raise an `InputError` if the model fails or returns no float array."""
     params, X = shape.unflatten(jnp.asarray(flat)), jnp.asarray(problem.X)
     try:
         out = eqx.filter_eval_shape(problem.model, params, X)
-    except Exception as error:  # whatever the caller's model raises
+    except Exception as error:  # The user's model may raise any exception.
         raise InputError(_failure(problem, params, error)) from error
     got, kind = getattr(out, "shape", None), getattr(out, "dtype", None)
     if got is None or kind is None or not jnp.issubdtype(kind, jnp.floating):
@@ -110,7 +113,7 @@ def _refuse_classes(largest: int, outputs: int) -> None:
 
 
 def _refuse_loss(problem: Statement, columns: tuple[int, ...]) -> None:
-    """The caller's loss on one row: a number, its derivative (k,), its root (k, k)."""
+    """Raise an `InputError` unless the user's loss gives a number, a derivative (k,) and a root (k, k) for one row."""
     loss, name = problem.loss_function, type(problem.loss_function).__name__
     row = jax.ShapeDtypeStruct(columns or (1,), np.float64)
     target = jax.ShapeDtypeStruct(problem.y.shape[1:], problem.y.dtype)
@@ -118,7 +121,7 @@ def _refuse_loss(problem: Statement, columns: tuple[int, ...]) -> None:
     for method, right in expected.items():
         try:
             out = eqx.filter_eval_shape(getattr(loss, method), row, target)
-        except Exception as error:  # whatever the caller's loss raises
+        except Exception as error:  # The user's loss may raise any exception.
             line = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{name}.{method} failed on a prediction of shape {row.shape} and a target of shape {target.shape}: "

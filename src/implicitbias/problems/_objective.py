@@ -1,4 +1,4 @@
-"""The mean loss of a model over its rows, as flows see it: predictions, and what the loss does to them."""
+"""The objective that flows integrate: a readout (parameters to predictions) and the mean loss of its predictions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from implicitbias.problems._loss import Loss
 
 
 class Linear(Readout):
-    """w to the linear map X w."""
+    """The readout w -> X w of a problem in w."""
 
     linear: TracedMap
 
@@ -31,7 +31,7 @@ class Linear(Readout):
 
 
 class Reparametrized(Readout):
-    """theta to X w, w = G(theta)."""
+    """The readout theta -> X w with w = G(theta)."""
 
     linear: TracedMap
     G: Map
@@ -47,18 +47,18 @@ class Reparametrized(Readout):
 
 
 class Model(Readout):
-    """A user's model(params, X)."""
+    """The readout of a user's model(params, X)."""
 
     model: Callable[[Any, Any], jax.Array]
     X: jax.Array
 
     def __call__(self, params: Any) -> jax.Array:
-        # A model that computes in less is seen by `model_flags`; the loss is computed in the caller's precision.
+        # `model_flags` reports a model of lower precision. The loss is always computed in the caller's precision.
         out = jnp.asarray(self.model(params, self.X), dtype=jnp.result_type(float))
         return out[:, None] if out.ndim == 1 else out
 
     def row(self, params: Any, x: jax.Array) -> jax.Array:
-        """Return the prediction (k,) of one row by itself."""
+        """Return the prediction (k,) of a single row."""
         return jnp.asarray(self.model(params, x[None]), dtype=jnp.result_type(float)).reshape(-1)
 
     def first_rows(self, count: int) -> "Model":
@@ -77,7 +77,7 @@ class Model(Readout):
 
 
 class MeanLoss(eqx.Module):
-    """The mean over rows of loss(predictions, targets)."""
+    """The mean of a loss over the rows, as a function of the predictions."""
 
     targets: jax.Array
     loss: Loss
@@ -87,16 +87,16 @@ class MeanLoss(eqx.Module):
         return jnp.mean(jax.vmap(self.loss.value)(predictions, self.targets))
 
     def pull(self, predictions: jax.Array) -> jax.Array:
-        """Return d value / d predictions, (n, k)."""
+        """Return the derivative of `value` in the predictions, (n, k)."""
         return jax.vmap(self.loss.derivative)(predictions, self.targets) / len(self.targets)
 
     def roots(self, predictions: jax.Array) -> jax.Array:
-        """Return R (n, k, k): the positive part of the second derivative of `value` in row i is R_i R_i^T."""
+        """Return R (n, k, k) such that R_i R_i^T is the positive part of the second derivative of `value` in row i."""
         return jax.vmap(self.loss.root)(predictions, self.targets) / jnp.sqrt(1.0 * len(self.targets))
 
 
 class Objective(eqx.Module):
-    """F(theta) = mean over rows of loss(readout(theta), targets)."""
+    """The objective F(theta), which is the mean over rows of loss(readout(theta), targets)."""
 
     readout: Readout
     mean_loss: MeanLoss
@@ -104,7 +104,7 @@ class Objective(eqx.Module):
 
 @eqx.filter_jit
 def forward(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """F, the losses of the rows (n,) and the predictions (n, k) at the flat parameters."""
+    """Return F, the losses of the rows (n,) and the predictions (n, k) at the flat parameters."""
     predictions = objective.readout(shape.unflatten(flat))
     losses = jax.vmap(objective.mean_loss.loss.value)(predictions, objective.mean_loss.targets)
     return objective.mean_loss.value(predictions), losses, predictions
@@ -112,9 +112,9 @@ def forward(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Arra
 
 @eqx.filter_jit
 def gradient(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The gradient of F in the flat parameters, the losses (n,) and the predictions (n, k).
+    """Return the gradient of F in the flat parameters, the losses (n,) and the predictions (n, k).
 
-    By the closed form of the loss, as flows have it: differentiating its value would lose digits.
+    The gradient uses `Loss.derivative`, as flows do, because automatic differentiation of the value may lose digits.
     """
     predictions, back = jax.vjp(lambda point: objective.readout(shape.unflatten(point)), flat)
     losses = jax.vmap(objective.mean_loss.loss.value)(predictions, objective.mean_loss.targets)
@@ -125,6 +125,6 @@ def gradient(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Arr
 def gradient_and_roots(
     objective: Objective, shape: TreeShape, flat: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """What `gradient` gives, and the roots (n, k, k) of the second derivative in the predictions."""
+    """Return the results of `gradient` and the roots (n, k, k) of the second derivative in the predictions."""
     slope, losses, predictions = gradient(objective, shape, flat)
     return slope, losses, predictions, objective.mean_loss.roots(predictions)

@@ -1,4 +1,4 @@
-"""Any model: predictions from parameters, targets, a loss."""
+"""Problems with any model written in JAX."""
 
 from functools import cached_property
 from typing import Any
@@ -19,29 +19,31 @@ class Problem(TrainingProblem):
     r"""The problem $F(\theta) = \frac{1}{n} \sum_i \ell(f(\theta; X)_i, y_i)$ for any model f written in JAX.
 
     Args:
-        model: model(params, X) -> predictions (n,) or (n, k), written with `jax.numpy`; params is any pytree of
-            floating-point arrays (a tuple, a dict, an equinox module, the variables of a flax module), and reaches the
-            model in float64. Functions of equal content (code, defaults, closure, globals) share what is compiled.
-        X: (n, ...) inputs; floating-point ones are computed in float64, arrays of integers (tokens) and booleans are
-            kept as they are.
-        y: targets. "squared": (n,) or (n, k), as the predictions. "logistic", "exponential": (n,) labels of any two
-            values, the larger counts as +1. "cross_entropy": (n,) classes 0 ... k - 1. An `ib.Loss`: (n, ...).
-        loss: one of these names, or an `ib.Loss`. The mean over rows of: "squared" 1/2 ||f - y||^2, "logistic"
-            log(1 + exp(-y f)), "exponential" exp(-y f), "cross_entropy" logsumexp(f) - f_y.
+        model: a function model(params, X) written with `jax.numpy` that returns predictions (n,) or (n, k). The
+            parameters are any pytree of floating-point arrays (a tuple, a dict, an equinox module, the variables of a
+            flax module) and are passed to the model in float64. Functions with equal content (code, defaults, closure,
+            globals) share their compiled programs.
+        X: (n, ...) inputs. Floating-point inputs are converted to float64; integers (tokens) and booleans are kept.
+        y: targets: (n,) or (n, k) like the predictions for "squared"; (n,) labels with two different values for
+            "logistic" and "exponential", of which the larger one counts as +1; (n,) classes 0 ... k - 1 for
+            "cross_entropy"; (n, ...) for an `ib.Loss`.
+        loss: an `ib.Loss` or a name. The loss of a row is 1/2 ||f - y||^2 for "squared", log(1 + exp(-y f)) for
+            "logistic", exp(-y f) for "exponential", and logsumexp(f) - f_y for "cross_entropy".
 
     Attributes:
         model: the model.
         X: the inputs, read-only.
-        y: the targets as the loss sees them (-1.0 or 1.0 for two classes), read-only.
-        classes: the two labels of "logistic" and "exponential", that of -1 first; else None.
+        y: the targets in the form that the loss uses (-1.0 or 1.0 for two classes), read-only.
+        classes: the two labels for "logistic" and "exponential", where the first one counts as -1; otherwise None.
         loss_function: the name of the loss, or the `ib.Loss`.
 
     Raises:
-        InputError: a model that cannot be called, rows that disagree, labels outside the classes, NaN; and when
-            parameters are first seen, a model that fails, predictions of the wrong shape or that are not finite.
+        InputError: the model is not callable, the numbers of rows disagree, labels are not classes, or values are NaN.
+            Methods that take parameters raise it if the model fails, or if its predictions have a wrong shape or are
+            not finite.
 
     Reference:
-        boursier2025grokking, lyu2024dichotomy: the flows of this loss.
+        boursier2025grokking and lyu2024dichotomy study the flows of these losses.
 
     Examples:
         >>> import jax.numpy as jnp, numpy as np, implicitbias as ib
@@ -80,16 +82,16 @@ class Problem(TrainingProblem):
         )
 
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
-        """The `TreeShape` of the parameters and their entries in one vector, or an `InputError`.
+        """Return the `TreeShape` of the parameters and their entries as one vector, or raise an `InputError`.
 
-        The model is traced, not computed: what it returns is judged by its shape and type.
+        The model is traced but not computed, to check the shape and the type of its output.
         """
         from implicitbias._core.precision import double_precision
         from implicitbias._core.trees import tree_shape
         from implicitbias.problems._model_output import Statement, refuse_output
 
         shape, flat = tree_shape(params, name)
-        if shape.key not in self._fitting:  # tracing takes milliseconds
+        if shape.key not in self._fitting:  # Tracing takes milliseconds, so it is done once for each shape.
             with double_precision():
                 refuse_output(Statement(self.model, self.X, self.y, self.loss_function), shape, flat)
             self._fitting.add(shape.key)
@@ -97,11 +99,11 @@ class Problem(TrainingProblem):
 
     @cached_property
     def _fitting(self) -> set[Any]:
-        """The keys of the shapes of parameters that were found to fit the model."""
+        """The keys of the parameter shapes for which the model has passed the checks."""
         return set()
 
     def objective(self) -> Any:
-        """The `Objective` in the parameters, with JAX arrays; called under double precision."""
+        """Return the `Objective` in the parameters with JAX arrays; call it inside `double_precision`."""
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import as_loss
@@ -123,7 +125,7 @@ def _checked_inputs(X: Any) -> ndarray:
     array = _whole_or_real(X, "X")
     if array.ndim == 0 or array.size == 0:
         raise InputError(
-            f"X has shape {array.shape}, inputs (n, ...) with a row for each target are expected"
+            f"X has shape {array.shape}, inputs (n, ...) with one row for each target are expected"
         )
     return array
 
@@ -137,16 +139,16 @@ def _checked_targets(y: Any, loss: Any) -> tuple[ndarray, tuple[Any, Any] | None
     if array.ndim == 0 or array.size == 0 or (loss == "squared" and array.ndim > 2):
         expected = "(n,) or (n, k)" if loss == "squared" else "(n, ...)"
         raise InputError(
-            f"y has shape {array.shape}, targets {expected} with a row for each row of X are expected"
+            f"y has shape {array.shape}, targets {expected} with one row for each row of X are expected"
         )
     return array if loss != "squared" else frozen(array.astype(np.float64)), None
 
 
 def _whole_or_real(value: Any, name: str) -> ndarray:
-    """Integers and booleans as they are, anything else as finite float64; read-only, copied."""
+    """Return a read-only copy: integers and booleans keep their type, other numbers become finite float64."""
     try:
         ndim = np.ndim(value)
-    except ValueError:  # rows of unequal lengths: `real_array` says so
+    except ValueError:  # The rows have unequal lengths; `real_array` reports this.
         ndim = 1
     real = real_array(value, name, ndim)
     whole = not hasattr(value, "columns") and np.asarray(value).dtype.kind in "iub"

@@ -1,4 +1,4 @@
-"""The data X that linear problems share, checked."""
+"""Checks of the data X of linear problems."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,19 +12,23 @@ from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import DenseMap, LinearMap, SparseMap, canonical
 
-# Squares of numbers outside this range leave float64's, and norms with them.
+# Squares of numbers outside this range, and norms of such columns, overflow or underflow in float64.
 SMALLEST, LARGEST = 1e-140, 1e140
 _SHOWN = 5
 
 
 def checked_map(X: Any, targets: int) -> tuple[LinearMap, tuple[str, ...] | None]:
-    """Return X as a `LinearMap` with as many rows as targets, and its column names: dense, mapped or sparse X."""
+    """Return X (dense, memory-mapped or sparse) as a `LinearMap`, and the names of its columns.
+
+    Raises:
+        InputError: the number of rows is not `targets`, or entries are NaN, infinite or extreme.
+    """
     columns, names = _as_map(X)
     refuse_shape(columns.shape, targets)
     norms = columns.norms
     if np.all((norms >= SMALLEST * np.sqrt(targets)) & (norms <= LARGEST)):
         return columns, names
-    # Columns of zeros, as a rule; else an error says which entries are at fault.
+    # Most often a column is zero, which is accepted. Otherwise the error says which entries are wrong.
     with np.errstate(invalid="ignore"):
         sizes = columns.sizes()
         bad = np.flatnonzero(~((sizes == 0.0) | ((sizes >= SMALLEST) & (sizes <= LARGEST))))
@@ -36,11 +40,11 @@ def checked_map(X: Any, targets: int) -> tuple[LinearMap, tuple[str, ...] | None
 
 def _as_map(X: Any) -> tuple[LinearMap, tuple[str, ...] | None]:
     if isinstance(X, LinearMap):
-        return X, None  # made by the library: nothing to copy
+        return X, None  # The library made this map, and it is read-only.
     if sparse.issparse(X):
         return SparseMap(canonical(X)), None
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype in (np.float64, np.float32) and _is_packed(X):
-        return DenseMap(frozen(X)), None  # not copied: it may be larger than memory
+        return DenseMap(frozen(X)), None  # A memory map is not copied, because it may be larger than memory.
     names = getattr(X, "columns", None)
     dense = frozen(real_array(X, "X", ndim=2, order="F"))
     return DenseMap(dense), None if names is None else tuple(str(name) for name in names)
@@ -51,24 +55,24 @@ def _is_packed(X: ndarray) -> bool:
 
 
 def checked_names(given: Any, of_frame: tuple[str, ...] | None, d: int) -> tuple[str, ...] | None:
-    """The names of the d columns: those that are given, else those of a DataFrame."""
+    """Return the given names of the d columns, or by default the column names of a DataFrame."""
     if given is None:
         return of_frame
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise InputError(f"feature_names is {given!r}, a list of {d} names is expected")
     names = tuple(str(name) for name in given)
     if len(names) != d:
-        raise InputError(f"feature_names has {len(names)} names, X has {d} columns")
+        raise InputError(f"feature_names has {len(names)} names, but X has {d} columns")
     return names
 
 
 def refuse_non_finite_columns(columns: LinearMap, indices: ndarray) -> None:
-    """An `InputError` that says where the first entry is that is NaN or infinite."""
+    """Raise an `InputError` if a column has a NaN or infinite entry; it says where the first one is."""
     for index in indices[:_SHOWN]:
         values = columns.take(np.array([index]))[:, 0]
         wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
-            others = f" and {len(indices) - 1} more column(s) may" if len(indices) > 1 else ""
+            others = f" ({len(indices) - 1} more column(s) may hold some)" if len(indices) > 1 else ""
             raise InputError(
                 f"X holds NaN or infinite values, the first at [{wrong[0]}, {index}]{others}; finite numbers are "
                 "expected. Drop those rows or impute them first"
@@ -76,7 +80,7 @@ def refuse_non_finite_columns(columns: LinearMap, indices: ndarray) -> None:
 
 
 def refuse_shape(shape: tuple[int, ...], targets: int) -> None:
-    """An `InputError` for no data, one row, or rows that do not match the targets."""
+    """Raise an `InputError` if X is empty, has one row, or has another number of rows than `targets`."""
     n, d = shape
     if n == 0 or d == 0:
         raise InputError(f"X is empty: its shape is {shape}, at least two rows and one column are expected")
@@ -90,17 +94,17 @@ def refuse_shape(shape: tuple[int, ...], targets: int) -> None:
 
 
 def checked_w(w: Any, name: str, d: int) -> Float64[ndarray, " d"]:
-    """`w` as a (d,) float64 array."""
+    """Return `w` as a (d,) float64 array, or raise an `InputError`."""
     array = real_array(w, name, ndim=1)
     if array.shape[0] != d:
         raise InputError(
-            f"{name} has {array.shape[0]} entries, one for each of the {d} columns of X is expected"
+            f"{name} has {array.shape[0]} entries, but X has {d} columns; one entry for each column is expected"
         )
     return array
 
 
 def refuse_extreme(array: ndarray, name: str) -> None:
-    """An `InputError` for magnitudes whose squares overflow or underflow."""
+    """Raise an `InputError` if the squares of some entries overflow or underflow."""
     sizes = np.abs(array).max(axis=0, initial=0.0)
     bad = np.flatnonzero((sizes > LARGEST) | ((sizes > 0) & (sizes < SMALLEST)))
     if len(bad):
@@ -108,11 +112,12 @@ def refuse_extreme(array: ndarray, name: str) -> None:
 
 
 def extreme(name: str, bad: ndarray, ndim: int) -> InputError:
-    """The error for these columns, or for a vector."""
+    """Return the error for extreme magnitudes in these columns of a matrix, or in a vector."""
     where, what = "", name
     if ndim == 2:
         where, what = f" in column(s) {', '.join(str(i) for i in bad[:_SHOWN])}", f"{name}[:, {bad[0]}]"
     return InputError(
-        f"{name} holds magnitudes outside [{SMALLEST:g}, {LARGEST:g}]{where}, whose squares leave float64; "
+        f"{name} holds magnitudes outside [{SMALLEST:g}, {LARGEST:g}]{where}, whose squares exceed the range of "
+        "float64; "
         f"change the unit, for instance type {what} = {what} / abs({what}).max()"
     )

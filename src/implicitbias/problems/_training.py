@@ -1,4 +1,4 @@
-"""What every problem offers: loss, gradient, predictions and the objective that flows integrate."""
+"""The base class of all problems: loss, gradient, predictions, and the objective that flows integrate."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -14,59 +14,59 @@ from implicitbias._core.values import Value
 
 
 class TrainingProblem(Value, ABC):
-    """A frozen value: a mean loss over rows as a function of parameters. JAX is imported where it is needed."""
+    """A mean loss over rows as a function of parameters, as a frozen value; JAX is imported on first use."""
 
     @abstractmethod
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
-        """The `TreeShape` of the parameters and their entries in one vector, or an `InputError`."""
+        """Return the `TreeShape` of the parameters and their entries as one vector, or raise an `InputError`."""
 
     @abstractmethod
     def objective(self) -> Any:
-        """The `Objective`, with JAX arrays; called under double precision."""
+        """Return the `Objective` with JAX arrays; call it inside `double_precision`."""
 
     @cached_property
     def double_objective(self) -> Any:
-        """The `Objective` in float64, made once."""
+        """The `Objective` in float64; it is made once."""
         from implicitbias._core.precision import double_precision
 
         with double_precision():
             return self.objective()
 
     def loss(self, params: Any) -> float:
-        """The mean loss over the rows.
+        """Return the mean loss over the rows.
 
         Raises:
-            InputError: bad parameters, or predictions or losses that are not finite.
+            InputError: the parameters are invalid, or predictions or losses are not finite.
         """
         return self._forward(params)[0]
 
     def predict(self, params: Any) -> ndarray:
-        """The predictions (n,) or (n, k) for the rows of the problem.
+        """Return the predictions (n,) or (n, k) for the rows of the problem.
 
         Raises:
-            InputError: bad parameters, or predictions that are not finite.
+            InputError: the parameters are invalid, or predictions are not finite.
         """
         predictions = self._forward(params, losses_count=False)[1]
         return predictions[:, 0] if predictions.shape[1] == 1 else predictions
 
     def gradient(self, params: Any) -> Any:
-        """The gradient of the mean loss, shaped as the parameters; read-only NumPy leaves.
+        """Return the gradient of the mean loss as a pytree like the parameters, with read-only NumPy leaves.
 
         Raises:
-            InputError: bad parameters, or predictions, losses or derivatives that are not finite.
+            InputError: the parameters are invalid, or predictions, losses or derivatives are not finite.
         """
         shape, flat = self.checked_params(params)
         return shape.numpy_tree(self._finite_gradient(shape, flat))
 
     def refuse_non_finite(self, shape: Any, flat: Float64[ndarray, " size"]) -> None:
-        """What a flow needs at its start, computed once: predictions, losses, gradient and curvature.
+        """Raise an `InputError` unless predictions, losses, gradient and second derivatives are finite.
 
         Args:
-            shape: the `TreeShape` of the parameters, as `checked_params` returned it.
-            flat: their entries.
+            shape: the `TreeShape` of the parameters, as returned by `checked_params`.
+            flat: the entries of the parameters.
 
         Raises:
-            InputError: one of them is not finite; the message counts and locates.
+            InputError: some numbers are not finite; the message says how many and where the first one is.
         """
         from implicitbias._core.precision import double_precision
         from implicitbias.problems._objective import gradient_and_roots
@@ -79,7 +79,7 @@ class TrainingProblem(Value, ABC):
         if len(bad):
             raise InputError(
                 f"the second derivative of the loss is not finite in {len(bad)} of {len(roots)} rows, the first is "
-                f"row {bad[0]}; the structured solver needs it: start elsewhere, or give your ib.Loss its `root`"
+                f"row {bad[0]}; the structured solver needs it: choose another start, or define `root` in your ib.Loss"
             )
 
     def _forward(self, params: Any, losses_count: bool = True) -> tuple[float, ndarray]:
@@ -121,8 +121,8 @@ def _refuse_predictions(predictions: ndarray) -> None:
     )
     raise InputError(
         f"{len(bad)} of {len(predictions)} predictions are NaN or infinite, the first is {shown} for row {bad[0]} "
-        "of X, though the parameters are finite; overflow, a logarithm or a division by 0 in the model does this: try "
-        f"it on X[{bad[0]}:{bad[0] + 1}], or start from smaller parameters"
+        "of X, although the parameters are finite. The likely cause is an overflow, a logarithm or a division by 0 in "
+        f"the model: evaluate it on X[{bad[0]}:{bad[0] + 1}], or start from smaller parameters"
     )
 
 
@@ -133,8 +133,9 @@ def _refuse_gradient(shape: Any, slope: ndarray, losses: ndarray, predictions: n
     if len(bad):
         raise InputError(
             f"the gradient is NaN or infinite in {len(bad)} of {len(slope)} entries, the first in leaf "
-            f"{shape.leaf_of(int(bad[0]))}, though the loss is finite; a square root, norm or division at 0 in the "
-            "model does this, also in the branch that jax.numpy.where drops: guard its argument, or start elsewhere"
+            f"{shape.leaf_of(int(bad[0]))}, although the loss is finite. The likely cause is a square root, a norm or "
+            "a division at 0 in the model, possibly in the branch that jax.numpy.where does not select: change its "
+            "argument there, or choose another start"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a trajectory consists of: states between steps, what their entries stand for, and what they cost."""
+"""The parts of a trajectory: dense output, the layout of its states, and the cost of the integration."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -8,7 +8,7 @@ from numpy import ndarray
 
 
 class Stats(NamedTuple):
-    """The cost of an integration; `steps` = accepted + rejected."""
+    """The cost of an integration, where `steps` is the sum of the accepted and the rejected steps."""
 
     steps: int
     accepted: int
@@ -19,28 +19,28 @@ class Stats(NamedTuple):
 
 
 class DenseOutput(ABC):
-    """States between steps, as rows of one array."""
+    """A function from times to states, which are returned as the rows of one array."""
 
     @abstractmethod
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        """Return the states at times inside the integrated range, in any order."""
+        """Return the states at times inside the integrated range; the times need not be sorted."""
 
     @abstractmethod
     def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
-        """Return the dual variables at these times; None where the flow has none."""
+        """Return the dual variables at these times, or None if the flow has no dual variables."""
 
 
 @runtime_checkable
 class StateShape(Protocol):
-    """What the rows of a `DenseOutput` stand for."""
+    """The layout of the rows of a `DenseOutput` as pytrees."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the places of the leaves in the tree."""
+        """The names of the leaves, which are their paths in the tree."""
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Return the shapes of the leaves."""
+        """The shapes of the leaves."""
 
     def numpy_tree(self, flat: ndarray) -> Any:
-        """Return the pytree with read-only NumPy leaves; leading axes of `flat` lead every leaf."""
+        """Return the pytree with read-only NumPy leaves; leading axes of `flat` become leading axes of each leaf."""

@@ -1,4 +1,4 @@
-"""Trajectories as files: arrays and a header of JSON in an NPZ archive. No pickled code."""
+"""Saving and loading of trajectories: an NPZ archive with arrays and one JSON string, without pickled code."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,14 @@ _OBSERVABLE = "observable:"
 
 @dataclass(frozen=True)
 class SavedShape:
-    """Names and shapes of leaves, and their containers where these are tuples, lists and dicts only."""
+    """The names and shapes of leaves, and their containers if these are tuples, lists and dicts only."""
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     layout: Any
 
     def numpy_tree(self, flat: ndarray) -> Any:
-        """Return the pytree; {name: leaf} where the containers were of other types."""
+        """Return the pytree, or {name: leaf} if the containers had other types."""
         edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
         leaves = [
             frozen(flat[..., a:b].reshape((*flat.shape[:-1], *shape)))
@@ -40,7 +40,7 @@ class SavedShape:
 
 @dataclass(frozen=True, eq=False)
 class KeptStates(DenseOutput):
-    """States and duals at the kept times."""
+    """The states and dual variables at the kept times."""
 
     times: Float64[ndarray, " m"]
     states: Float64[ndarray, "m d"]
@@ -54,7 +54,11 @@ class KeptStates(DenseOutput):
 
 
 def write(trajectory: Any, path: Path) -> None:
-    """Write a `Trajectory` to one NPZ file, whole or not at all."""
+    """Write a `Trajectory` to one NPZ file; if writing fails, no incomplete file is left.
+
+    Raises:
+        InputError: an observable has values of different shapes.
+    """
     shape = trajectory.shape
     header = {
         "status": trajectory.status.name,
@@ -71,13 +75,20 @@ def write(trajectory: Any, path: Path) -> None:
         arrays["duals"] = dual
     for name, values in trajectory.observables.items():
         if values.dtype == object:
-            raise InputError(f"observable {name!r} holds values of changing shape, which a file cannot hold")
+            raise InputError(
+                f"observable {name!r} has values of different shapes, which cannot be saved; "
+                "return values of one shape from its function"
+            )
         arrays[_OBSERVABLE + name] = values
     write_archive(path, _KIND, header, arrays)
 
 
 def read(path: Path, like: Any) -> dict[str, Any]:
-    """Return the fields of the `Trajectory` that `write` wrote."""
+    """Return the fields of the `Trajectory` in a file that `write` has written.
+
+    Raises:
+        InputError: the file does not exist or is not a saved trajectory, or `like` has another structure.
+    """
     header, arrays = read_archive(path, _KIND)
     with damage_told(path, _KIND):
         shape = _shape(header, like)
@@ -113,8 +124,8 @@ def _shape(header: dict[str, Any], like: Any) -> StateShape | None:
     found, _ = tree_shape(like, "like")
     if (found.names, found.shapes) != (names, shapes):
         raise InputError(
-            f"like has leaves {dict(zip(found.names, found.shapes, strict=True))}, "
-            f"the file holds {dict(zip(names, shapes, strict=True))}"
+            f"like has the leaves {dict(zip(found.names, found.shapes, strict=True))}, "
+            f"but the file holds {dict(zip(names, shapes, strict=True))}"
         )
     return found
 
@@ -127,7 +138,7 @@ def _flat(tree: Any) -> ndarray:
 
 
 def _layout(shape: StateShape) -> Any:
-    """Return the tuples, lists and dicts with the numbers of leaves in them; None if there are other containers."""
+    """Return the containers as JSON with the index of each leaf, or None if they are not tuples, lists and dicts."""
     sizes = [int(np.prod(leaf)) for leaf in shape.shapes]
     places = np.repeat(np.arange(len(sizes)), sizes).astype(np.float64)
     if 0 in sizes:
@@ -139,15 +150,14 @@ def _layout(shape: StateShape) -> Any:
 
 
 def _plain(node: Any) -> Any:
-    if (
-        isinstance(node, ndarray) and node.dtype.kind == "f"
-    ):  # others, masks for instance, are not in the file
+    # Only floating-point arrays are saved, so another array, for instance a mask, ends in the error below.
+    if isinstance(node, ndarray) and node.dtype.kind == "f":
         return int(node.flat[0])
     if type(node) is dict and all(isinstance(key, str) for key in node):
         return {"dict": [[key, _plain(value)] for key, value in node.items()]}
     if type(node) in (list, tuple):
         return {type(node).__name__: [_plain(value) for value in node]}
-    raise TypeError(f"{type(node).__name__} is no plain container")
+    raise TypeError(f"{type(node).__name__} is not a tuple, a list or a dict")
 
 
 def _filled(layout: Any, leaves: list[ndarray]) -> Any:

@@ -1,4 +1,4 @@
-"""The result of a simulated flow: times, states, observables, status, statistics."""
+"""The result of a simulated flow: times, states, observables, status and statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ from implicitbias.trajectories._dense_output import DenseOutput, StateShape, Sta
 class Trajectory:
     """The result of `simulate`.
 
-    A *state* is what the flow moves, shaped as the start: w (d,) for a `MirrorFlow`, else the pytree of parameters,
+    A *state* has the shape of the start: it is w (d,) for a `MirrorFlow`, and for other flows the pytree of parameters
     with read-only NumPy leaves.
 
     Attributes:
-        times: (m,) flow times: the ends of the accepted steps, from 0, or the `times` that were asked for.
-        start: the state where it began.
+        times: (m,) flow times: 0 and the ends of the accepted steps, or the requested `times`.
+        start: the state at time 0.
         final: the state at the last integrated time.
-        status: how it ended; `status.ok` is false where it stopped early.
+        status: how the integration ended; `status.ok` is false if it stopped early.
         stats: `steps`, `accepted`, `rejected`, `evaluations`, `factorizations`, `seconds`.
-        observables: {name: (m, ...)} values of `observe` at `times`.
-        notes: sentences: where and why it stopped, what is special about the model (not smooth, low precision).
+        observables: {name: (m, ...)} the values of `observe` at `times`.
+        notes: sentences for the reader, for instance why the integration stopped or that the model is not smooth.
 
     Reference:
-        none: a container.
+        none, because this class only stores results.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -58,40 +58,42 @@ class Trajectory:
 
     @property
     def log_times(self) -> Float64[ndarray, " m"]:
-        """Natural logarithms of `times`; -inf at 0."""
+        """The natural logarithms of `times`; -inf at time 0."""
         with np.errstate(divide="ignore"):
             return frozen(np.log(self.times))
 
     @cached_property
     def flat_states(self) -> Float64[ndarray, "m size"]:
-        """(m, size) states at `times`, their leaves one after another."""
+        """The states at `times` as rows (m, size), with the leaves one after another."""
         return frozen(self.dense.state(self.times))
 
     @cached_property
     def states(self) -> Any:
-        """The states at `times`: a pytree whose leaves have a leading axis of length m."""
+        """The states at `times` as a pytree whose leaves have a leading axis of length m."""
         return self._tree(self.flat_states)
 
     def state(self, t: Any = None, *, log_t: Any = None) -> Any:
-        """Return the state at t (or at exp(log_t)); for an array of times its shape leads the shape of every leaf.
+        """Return the state at time t, or at exp(log_t).
+
+        For an array of times, the shape of the array is put before the shape of each leaf.
 
         Raises:
-            InputError: none or both given, a time that is no number or outside the integrated range (or, where only
-                chosen times were kept, other than those).
+            InputError: both or none of the arguments are given, a time is not a number or lies outside the integrated
+                range, or the state at this time was not kept.
         """
         return self._tree(self._at(self.dense.state, t, log_t))
 
     def dual(self, t: Any = None, *, log_t: Any = None) -> Float64[ndarray, "..."]:
-        """Return the dual variable at t (or at exp(log_t)), shaped as `state`.
+        """Return the dual variable at time t, or at exp(log_t).
 
         It is grad phi(w) for a `MirrorFlow`, and minus the integrated gradient in w for a two-layer diagonal network.
 
         Raises:
-            InputError: as `state`; a flow without dual variables.
+            InputError: the flow has no dual variable, or the time is invalid as in `state`.
         """
         if self.dense.dual(self.times[:1]) is None:
             raise InputError(
-                "this flow has no dual variable; mirror flows and two-layer diagonal networks have: "
+                "this flow has no dual variable; mirror flows and two-layer diagonal networks have one: "
                 "type ib.MirrorFlow(problem, potential)"
             )
         return self._at(self.dense.dual, t, log_t)
@@ -117,22 +119,26 @@ class Trajectory:
         return rows.reshape(*times.shape, rows.shape[-1])
 
     def _kept(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
-        """Return the kept times that equal these up to the rounding of a logarithm."""
+        """Return the kept times that equal these times up to rounding, or raise an `InputError`.
+
+        A time that was given as a logarithm has a rounding error.
+        """
         right = np.clip(np.searchsorted(self.times, times), 1, max(1, len(self.times) - 1))
         pair = self.times[np.stack([right - 1, np.minimum(right, len(self.times) - 1)])]
         near = np.where(np.abs(times - pair[0]) <= np.abs(times - pair[1]), pair[0], pair[1])
         if np.any(np.abs(near - times) > 1e-12 * times):
             raise InputError(
-                "states are known at the kept times only (those passed to simulate(times=...), the saved steps of "
-                "gradient descent, or those in a loaded file): see trajectory.times; leave times out for dense output"
+                "states are known only at the kept times, which trajectory.times lists (the times passed to "
+                "simulate(times=...), the saved steps of gradient descent, or the times in a loaded file); "
+                "call simulate without times for dense output"
             )
         return near
 
     def to_dataset(self) -> Any:
-        """Return an `xarray.Dataset` over time: the state's leaves and the observables.
+        """Return an `xarray.Dataset` over time with the leaves of the state and the observables.
 
-        A state that is one array is called "state" and lies over (time, coordinate) if it is a vector; the leaves of a
-        pytree are called "state" and their place in it, for instance "state[0]" or "state.layers[0].weight".
+        A state that is one array is called "state"; a vector has the dimensions (time, coordinate). A leaf of a pytree
+        is called "state" followed by its path, for instance "state[0]" or "state.layers[0].weight".
         """
         variables: dict[str, Any] = {}
         shapes = ((self.flat_states.shape[1],),) if self.shape is None else self.shape.shapes
@@ -151,9 +157,10 @@ class Trajectory:
         return labelled.dataset(variables, coordinates, attributes)
 
     def save(self, path: str | Path) -> None:
-        """Write times, states there, observables, status and statistics to one NPZ file, whole or not at all.
+        """Write times, states, observables, status and statistics to one NPZ file.
 
-        There is no pickled code: functions in the state are left out. States are kept at `times` only.
+        If writing fails, no incomplete file is left. Nothing is pickled, so functions in the state are left out. Dense
+        output is not saved; the file holds the states at `times`.
         """
         from implicitbias.trajectories._files import write
 
@@ -161,15 +168,15 @@ class Trajectory:
 
     @staticmethod
     def load(path: str | Path, like: Any = None) -> "Trajectory":
-        """Return a saved trajectory, with states at its kept times.
+        """Return a saved trajectory with the states at its kept times.
 
         Args:
             path: a file written by `save`.
-            like: a state of the same structure (the start, or a freshly built model), for states that are more than
-                tuples, lists and dicts of arrays; without it these come back as {"place": array}.
+            like: a state of the same structure, for instance the start or a newly built model. It is needed for states
+                with containers other than tuples, lists and dicts; without it they are returned as {path: array}.
 
         Raises:
-            InputError: no such file, not a saved trajectory, or a `like` of another structure.
+            InputError: the file does not exist or is not a saved trajectory, or `like` has another structure.
         """
         from implicitbias.trajectories._files import read
 

@@ -1,4 +1,4 @@
-"""How w follows from the integrated gradient: charts of mirror flows and of two-layer diagonal networks."""
+"""Primal maps: w as a function of the dual variable, for mirror flows and two-layer diagonal networks."""
 
 from abc import abstractmethod
 from typing import NamedTuple
@@ -10,27 +10,28 @@ import jax.numpy as jnp
 from implicitbias.parametrizations import ExponentialChart
 from implicitbias.potentials import Potential, SeparablePotential
 
-# Columns kept in a kernel, in multiples of n, where what the others add is this small.
-_FEW, _NOTHING = 2, 1e-12
+# A kernel X diag(slope) X^T is computed from at most _FEW * n columns of X if all other columns together contribute
+# less than the fraction _NEGLIGIBLE of the largest contribution.
+_FEW, _NEGLIGIBLE = 2, 1e-12
 
 
 class Rows(NamedTuple):
-    """X (n, d), its columns one after another (d, n), and their squared norms."""
+    """The matrix X (n, d), its transpose (d, n) in contiguous memory, and the squared norms of its columns (d,)."""
 
     X: jax.Array
     columns: jax.Array
     squares: jax.Array
 
 
-class Chart(eqx.Module):
-    r"""w as a function of the dual variable $z = z_0 - \int \nabla L$ and of $s = \lambda t$."""
+class PrimalMap(eqx.Module):
+    r"""The map from the dual variable $z = z_0 - \int \nabla L \, dt$ and $s = \lambda t$ to w."""
 
     @abstractmethod
     def predictor(self, z: jax.Array, s: jax.Array) -> jax.Array:
-        """w."""
+        """Return w at (z, s)."""
 
     def state(self, z: jax.Array, s: jax.Array) -> jax.Array:
-        """What the flow moves, as one vector; w unless a chart says otherwise."""
+        """Return the state of the flow at (z, s) as one vector, which is w by default."""
         return self.predictor(z, s)
 
     @abstractmethod
@@ -42,19 +43,19 @@ class Chart(eqx.Module):
         """Return dw / ds."""
 
     def reach(self, size: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the z_i at which w_i = -size_i and w_i = size_i; infinite where w_i does not depend on z_i alone."""
+        """Return the z_i at which w_i = -size_i and w_i = size_i; infinite if w_i depends on other z_j too."""
         return jnp.full_like(size, -jnp.inf), jnp.full_like(size, jnp.inf)
 
 
-class SeparableChart(Chart):
-    """w_i depends on z_i alone."""
+class SeparablePrimalMap(PrimalMap):
+    """A primal map whose coordinate w_i depends only on z_i and s."""
 
     @abstractmethod
     def slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """Return dw_i / dz_i >= 0."""
 
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
-        """X diag(slope) X^T; where all but a few columns are too small to count, from those few."""
+        """Return X diag(slope) X^T, computed from a few columns if the contribution of the others is negligible."""
         X, slope = rows.X, self.slope(z, s)
         few, d = _FEW * len(X), X.shape[1]
 
@@ -64,7 +65,7 @@ class SeparableChart(Chart):
         if d <= 2 * few:
             return of_all()
         weights = slope * rows.squares
-        counts = d * weights > _NOTHING * jnp.max(weights)
+        counts = d * weights > _NEGLIGIBLE * jnp.max(weights)
 
         def of_few() -> jax.Array:
             index = jnp.nonzero(counts, size=few, fill_value=0)[0]
@@ -75,7 +76,7 @@ class SeparableChart(Chart):
         return jax.lax.cond(jnp.sum(counts) <= few, of_few, of_all)
 
 
-class MirrorChart(Chart):
+class InverseMirrorMap(PrimalMap):
     """The inverse mirror map of a potential; the state is w."""
 
     potential: Potential
@@ -84,7 +85,7 @@ class MirrorChart(Chart):
         return self.potential.inverse_mirror_formula(z)
 
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
-        # dw / dz is the inverse Hessian of the potential: one product with it for each row of X.
+        # dw / dz is the inverse Hessian of the potential, so each row of X needs one product with the inverse Hessian.
         products = jax.vmap(lambda row: self.potential.inverse_hessian_formula(z, row))(rows.X)
         return products @ rows.X.T
 
@@ -92,7 +93,7 @@ class MirrorChart(Chart):
         return jnp.zeros_like(z)
 
 
-class SeparableMirrorChart(SeparableChart):
+class SeparableInverseMirrorMap(SeparablePrimalMap):
     """The inverse mirror map of a separable potential; the state is w."""
 
     potential: SeparablePotential
@@ -110,14 +111,14 @@ class SeparableMirrorChart(SeparableChart):
         return self.potential.mirror_formula(-size), self.potential.mirror_formula(size)
 
 
-class DiagonalChart(SeparableChart):
-    """The closed form of a two-layer diagonal network; the state is theta."""
+class DiagonalNetworkMap(SeparablePrimalMap):
+    """The closed-form flow of a two-layer diagonal network; the state is theta."""
 
     closed_form: ExponentialChart
 
     def predictor(self, z: jax.Array, s: jax.Array) -> jax.Array:
-        # The closed form's own predictor keeps relative digits where p and q cancel, at four times the cost. A flow
-        # sees w beside the sizes of p and q.
+        # `ExponentialChart.predictor` keeps the relative accuracy where p^2 and q^2 cancel, but costs four times as
+        # much. The flow needs w only up to rounding errors of p^2 and q^2.
         up, down = self.closed_form.parts(z, s)
         return up - down
 
