@@ -100,7 +100,7 @@ class TestDeactivation:
         problem = deactivation()
         H = problem.X.T @ problem.X / 5
         active = path.active_sets[-1]
-        (forgotten,) = np.setdiff1d(path.boundary_sets[-1], active)
+        (forgotten,) = np.setdiff1d(path.equicorrelation_sets[-1], active)
         follow = np.linalg.solve(H[np.ix_(active, active)], H[active, forgotten])
         schur = H[forgotten, forgotten] - H[forgotten, active] @ follow
         size = 1 / (2 * schur * (3.0 - path.times[-1]) * SIZES[-1])

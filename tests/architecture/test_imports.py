@@ -1,11 +1,13 @@
 """Test the import rules of docs/design.md with import-linter's contracts."""
 
+import ast
 import os
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
-from tests.architecture._source import ROOT, SOURCE
+from tests.architecture._source import ROOT, SOURCE, python_files, tree
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
     "contracts"
@@ -31,3 +33,43 @@ def test_every_room_stands_in_the_layers() -> None:
     listed = {name.strip() for line in layers["layers"] for name in line.split("|")}
     rooms = {folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").is_file()}
     assert rooms == listed
+
+
+def imported_modules(file: Path) -> set[str]:
+    """The modules of the package that a file imports, inside functions and under TYPE_CHECKING too."""
+    names: set[str] = set()
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+# Oracle: a depth-first search. A module that imports a package depends on that package's `__init__`.
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    files = {module_name(file): file for file in python_files(SOURCE)}
+    imports = {name: imported_modules(file) & files.keys() - {name} for name, file in files.items()}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in sorted(imports[name]):
+                # A room's `__init__` lists what the modules below it offer: only files depend on each other.
+                if not is_listing(files[other]):
+                    visit(other, (*path, name))
+            done.add(name)
+
+    for name, file in files.items():
+        if not is_listing(file):
+            visit(name, ())
+
+
+def module_name(file: Path) -> str:
+    parts = ("implicitbias", *file.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_listing(file: Path) -> bool:
+    return file.name == "__init__.py"

@@ -48,7 +48,9 @@ def test_permuted_columns_permute_the_path(family: str, seed: int) -> None:
     np.testing.assert_array_equal(path.unique, plain.unique)
     np.testing.assert_array_equal(path.strictly_complementary, plain.strictly_complementary)
     rank = np.argsort(order)
-    assert [b.tolist() for b in path.boundary_sets] == [sorted(rank[b].tolist()) for b in plain.boundary_sets]
+    assert [b.tolist() for b in path.equicorrelation_sets] == [
+        sorted(rank[b].tolist()) for b in plain.equicorrelation_sets
+    ]
 
 
 # Law: columns with the other sign: coefficients with the other sign.
@@ -138,7 +140,7 @@ def test_every_saddle_is_optimal_under_its_signs(family: str, seed: int) -> None
         rounding = 1e-13 * scale * (1.0 + path.times[k] * norms)
         assert np.all(np.abs(s) <= 1.0 + rounding)
         correlation = X.T @ path.problem.residual(w)
-        boundary = path.boundary_sets[k]
+        boundary = path.equicorrelation_sets[k]
         assert set(np.flatnonzero(w)) <= set(boundary.tolist())
         assert np.all(np.abs(correlation[w != 0.0]) <= 1e-11 * scale * norms[w != 0.0])
         assert np.all((correlation * np.sign(s))[boundary] <= 1e-11 * scale * norms[boundary])

@@ -71,7 +71,7 @@ def test_nu_keeps_its_digits_over_long_plateaus(seed: int) -> None:
     X = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-4, 4, d)
     path = ib.saddle_path(ib.LeastSquares(X, X[:, :3] @ rng.standard_normal(3)))
     assert path.certificate.holds, str(path.certificate)
-    for nu, boundary in zip(path.nu, path.boundary_sets, strict=True):
+    for nu, boundary in zip(path.nu, path.equicorrelation_sets, strict=True):
         # What a plain sum of such different terms loses is no error of nu.
         lost = n * np.finfo(float).eps * (np.abs(nu) @ np.abs(X[:, boundary]))
         off = np.abs(np.abs(nu @ X[:, boundary]) - 1.0)

@@ -33,13 +33,15 @@ def _assert_same(path: ib.SaddlePath, exact: ExactPath) -> None:
     np.testing.assert_allclose(fits, floats(exact.fits), rtol=0, atol=CLOSE * np.max(np.abs(path.problem.y)))
     np.testing.assert_allclose(path.dual, floats(exact.s), rtol=0, atol=CLOSE)
     np.testing.assert_allclose(path.losses, [float(v) for v in exact.losses], rtol=0, atol=CLOSE)
-    assert [b.tolist() for b in path.boundary_sets] == [exact.boundary(k) for k in range(len(exact.times))]
+    assert [b.tolist() for b in path.equicorrelation_sets] == [
+        exact.boundary(k) for k in range(len(exact.times))
+    ]
     assert path.certificate.holds, str(path.certificate)
 
 
 # Oracle: exact rational arithmetic and brute force over supports.
 @pytest.mark.parametrize("kind", ["signs", "one-hot", "sparse integer", "integer"])
-def test_times_fits_dual_and_boundary_sets_are_the_exact_ones(kind: str) -> None:
+def test_times_fits_dual_and_equicorrelation_sets_are_the_exact_ones(kind: str) -> None:
     for seed in range(100):
         X, y = _small_design(kind, seed)
         _assert_same(ib.saddle_path(ib.LeastSquares(X, y)), exact_path(X, y))
@@ -147,7 +149,7 @@ def test_zero_duplicate_and_opposite_columns() -> None:
     path = ib.saddle_path(ib.LeastSquares(np.column_stack([x, np.zeros(3), x, -x]), 3 * x))
     np.testing.assert_allclose(path.times, [0, 1 / 9], rtol=1e-15)
     np.testing.assert_allclose(path.coefficients[1], [1, 0, 1, -1], rtol=1e-12, atol=0)
-    assert path.boundary_sets[1].tolist() == [0, 2, 3]
+    assert path.equicorrelation_sets[1].tolist() == [0, 2, 3]
 
 
 # Oracle: by hand: nothing to fit, nothing moves.

@@ -47,7 +47,7 @@ def same(one: ib.SaddlePath, other: ib.SaddlePath) -> None:
     for name in ("times", "nu", "losses", "unique", "strictly_complementary", "dual", "coefficients"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert not getattr(one, name).flags.writeable
-    for name in ("boundary_sets", "active_sets"):
+    for name in ("equicorrelation_sets", "active_sets"):
         for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
             np.testing.assert_array_equal(a, b)
     assert (one.status, one.valid_until) == (other.status, other.valid_until)

@@ -227,7 +227,7 @@ class TestTimeAverage:
         if leaves:
             rng = np.random.default_rng(36)
             path = ib.saddle_path(ib.LeastSquares(rng.standard_normal((8, 6)), rng.standard_normal(8)))
-        sets = [set(boundary.tolist()) for boundary in path.boundary_sets]
+        sets = [set(boundary.tolist()) for boundary in path.equicorrelation_sets]
         assert any(before - after for before, after in pairwise(sets)) == leaves
         worst = 0.0
         for t in np.linspace(path.times[1], path.times[-1], 20):
@@ -255,13 +255,15 @@ class TestTables:
         assert path.coefficients_sparse.shape == path.coefficients.shape == (4, 7)
         for k in range(4):
             assert path.active_sets[k].tolist() == np.flatnonzero(path.coefficients[k]).tolist()
-            assert path.boundary_sets[k].tolist() == np.flatnonzero(np.abs(path.dual[k]) == 1.0).tolist()
+            assert (
+                path.equicorrelation_sets[k].tolist() == np.flatnonzero(np.abs(path.dual[k]) == 1.0).tolist()
+            )
             active = path.active_sets[k]
-            assert set(active) <= set(path.boundary_sets[k])
+            assert set(active) <= set(path.equicorrelation_sets[k])
             np.testing.assert_array_equal(path.dual[k][active], np.sign(path.coefficients[k][active]))
         np.testing.assert_allclose(path.dual, path.nu @ path.problem.X, atol=1e-13)
         # Coordinate 6 has left the support and stays on the boundary.
-        assert 5 in path.boundary_sets[3]
+        assert 5 in path.equicorrelation_sets[3]
         assert 5 not in path.active_sets[3]
 
     def test_the_dataset_holds_the_path(self) -> None:
@@ -292,7 +294,7 @@ class TestTables:
     def test_stored_coefficients_and_sets_are_read_only(self) -> None:
         for array in (
             PATH.coefficients_sparse.data,
-            PATH.boundary_sets[1],
+            PATH.equicorrelation_sets[1],
             PATH.active_sets[1],
             PATH.problem.X,
             PATH.problem.y,

@@ -85,7 +85,7 @@ def test_wide_data_meet_the_conditions_of_every_saddle(correlated: bool) -> None
         # nu moves along the residual, and something reaches its threshold exactly when the path says so.
         step = path.times[row + 1] - path.times[row]
         np.testing.assert_allclose(path.nu[row + 1] - path.nu[row], step * residuals[row] / 60, atol=1e-12)
-        arrived = np.setdiff1d(path.boundary_sets[row + 1], path.boundary_sets[row])
+        arrived = np.setdiff1d(path.equicorrelation_sets[row + 1], path.equicorrelation_sets[row])
         assert len(arrived) or np.any(np.sign(s[row]) != np.sign(s[row + 1]))
         np.testing.assert_allclose(np.abs(s[row + 1][arrived]), 1.0, atol=1e-9)
     speed = residuals @ X

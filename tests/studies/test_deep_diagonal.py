@@ -156,7 +156,7 @@ class TestTheClaimsCanFail:
         assert failing(paper_claims("p", data)) == []
         path = ib.saddle_path(SETTINGS["four-features"].problem(), growth_times=(0.5, 0.3))
         boundary = np.zeros(path.coefficients.shape, dtype=int)
-        for row, places in zip(boundary, path.boundary_sets, strict=True):
+        for row, places in zip(boundary, path.equicorrelation_sets, strict=True):
             row[places] = 1
         force = np.array([path.problem.residual(w) @ path.problem.X for w in path.coefficients])
         axes = ("jump", "feature")

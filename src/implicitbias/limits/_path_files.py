@@ -22,7 +22,7 @@ _KIND = FileKind("implicitbias.SaddlePath", 1, "saddle path")
 def write(path: Any, file: Path) -> None:
     """Write a `SaddlePath` to one NPZ file, whole or not at all."""
     problem, table = path.problem, path.coefficients_sparse
-    lengths = [len(places) for places in path.boundary_sets]
+    lengths = [len(places) for places in path.equicorrelation_sets]
     arrays: dict[str, ndarray] = {
         "times": path.times,
         "nu": path.nu,
@@ -33,7 +33,9 @@ def write(path: Any, file: Path) -> None:
         "data": table.data,
         "indices": table.indices,
         "indptr": table.indptr,
-        "boundary": np.concatenate([np.asarray(places, dtype=np.int64) for places in path.boundary_sets]),
+        "boundary": np.concatenate(
+            [np.asarray(places, dtype=np.int64) for places in path.equicorrelation_sets]
+        ),
         "boundary_ends": np.cumsum(lengths, dtype=np.int64),
     }
     growth, split = path.growth_times, None
@@ -61,7 +63,7 @@ def read(file: Path, like: LeastSquares | None) -> dict[str, Any]:
             "coefficients_sparse": sparse.csr_array(table, shape=(rows, d)),
             "nu": arrays["nu"],
             "losses": arrays["losses"],
-            "boundary_sets": tuple(frozen(arrays["boundary"][a:b]) for a, b in pairwise(ends)),
+            "equicorrelation_sets": tuple(frozen(arrays["boundary"][a:b]) for a, b in pairwise(ends)),
             "unique": arrays["unique"],
             "strictly_complementary": arrays["strictly_complementary"],
             "valid_until": float(arrays["valid_until"]),

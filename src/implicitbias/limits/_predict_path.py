@@ -168,7 +168,7 @@ def _as_path(walk: Walk, growth: Growth | None) -> SaddlePath:
         coefficients_sparse=table,
         nu=frozen(np.array([row.nu for row in rows])),
         losses=frozen(np.array([row.loss for row in rows])),
-        boundary_sets=tuple(frozen(row.boundary) for row in rows),
+        equicorrelation_sets=tuple(frozen(row.boundary) for row in rows),
         unique=frozen(np.array([row.point.unique for row in rows])),
         strictly_complementary=frozen(np.array([row.strict for row in rows])),
         valid_until=end,

@@ -34,7 +34,7 @@ class SaddlePath:
         nu: (k+1, n) dual variables at the jump times: s = q + X^T nu, with q the signs of the start (its thresholds,
             where there are growth times).
         losses: (k+1,) L at each saddle.
-        boundary_sets: k+1 arrays of coordinates with |s_i| = 1 at the jump time (they may have w_i = 0).
+        equicorrelation_sets: k+1 arrays of coordinates with |s_i| = 1 at the jump time (they may have w_i = 0).
         unique: (k+1,) whether the saddle's coefficients are unique; where not, they are the canonical split:
             of all sign-feasible w with that fit, the one that the flow tends to (least sum |w_i| ln |w_i| for the
             default network; `growth.split` in general).
@@ -67,7 +67,7 @@ class SaddlePath:
     coefficients_sparse: Any
     nu: Float64[ndarray, "k n"]
     losses: Float64[ndarray, " k"]
-    boundary_sets: tuple[ndarray, ...]
+    equicorrelation_sets: tuple[ndarray, ...]
     unique: Bool[ndarray, " k"]
     strictly_complementary: Bool[ndarray, " k"]
     valid_until: float
@@ -79,6 +79,11 @@ class SaddlePath:
     def growth(self) -> Growth:
         """The growth of the network: thresholds, split, and the unit and name of slow time."""
         return Growth.product(self.problem.shape[1]) if self.growth_times is None else self.growth_times
+
+    @property
+    def boundary_sets(self) -> tuple[ndarray, ...]:
+        """The equicorrelation sets; the name of `equicorrelation_sets` in earlier versions."""
+        return self.equicorrelation_sets
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
@@ -97,12 +102,16 @@ class SaddlePath:
 
     @cached_property
     def dual(self) -> Float64[ndarray, "k d"]:
-        """(k+1, d) s at the jump times, in [-1, 1] or [-t_minus, t_plus]; exactly there on the boundary sets."""
-        times = self.growth
-        s = times.at_signs(self.coefficients[0]) + self.problem.linear_map.rmatvec(self.nu)
-        for row, boundary in zip(s, self.boundary_sets, strict=True):
-            row[boundary] = times.at_signs(row)[boundary]
-        return frozen(np.clip(s, -times.t_minus, times.t_plus))
+        """(k+1, d) s at the jump times, in [-1, 1] or [-t_minus, t_plus]; exactly there on the equicorrelation sets."""
+        return frozen(self._dual_rows(slice(None)))
+
+    def _dual_rows(self, rows: slice) -> Float64[ndarray, "m d"]:
+        """Return some rows of `dual`, without computing the others."""
+        growth = self.growth
+        s = growth.at_signs(self._rows(0)) + self.problem.linear_map.rmatvec(self.nu[rows])
+        for row, boundary in zip(s, self.equicorrelation_sets[rows], strict=True):
+            row[boundary] = growth.at_signs(row)[boundary]
+        return np.clip(s, -growth.t_minus, growth.t_plus)
 
     @cached_property
     def limit(self) -> Limit:
@@ -121,9 +130,9 @@ class SaddlePath:
                 f"{self.status.value}) Type ib.saddle_path(problem) without max_jumps, t_max and on_jump, or look at "
                 "path.coefficients[-1]"
             )
-        w, s = self.coefficients_sparse[[-1]].toarray()[0], self.dual[-1]
+        w, s = self._rows(-1), self._dual_rows(slice(-1, None))[0]
         # On its support s is at the threshold, so that <s, w> is the norm of w.
-        value = float((s - self.dual[0]) @ w)
+        value = float((s - self.growth.at_signs(self._rows(0))) @ w)
         return Limit(self.problem, frozen(w), value, self.certificate, self.status, dual=frozen(s))
 
     @cached_property

@@ -61,7 +61,7 @@ def kkt_residuals(path: SaddlePath) -> Float64[ndarray, " k"]:
     residuals = np.zeros(len(path.times))
     gradients = _relative_gradients(path)
     for k, (w, s, g) in enumerate(zip(path.coefficients, path.dual, gradients, strict=True)):
-        outward = np.max((s * g)[path.boundary_sets[k]], initial=0.0)
+        outward = np.max((s * g)[path.equicorrelation_sets[k]], initial=0.0)
         residuals[k] = max(float(outward), float(np.max(np.abs(g[path.active_sets[k]]), initial=0.0)))
         if np.any(s * w < 0.0):
             residuals[k] = np.inf
@@ -79,7 +79,7 @@ def complementarity(path: SaddlePath) -> Float64[ndarray, " k"]:
     return np.array(
         [
             float(np.min(row[boundary], initial=np.inf))
-            for row, boundary in zip(slack, path.boundary_sets, strict=True)
+            for row, boundary in zip(slack, path.equicorrelation_sets, strict=True)
         ]
     )
 
@@ -100,7 +100,7 @@ def departure_times(path: SaddlePath) -> Float64[ndarray, " d"]:
     for k in range(len(path.times) - 1):
         learned[path.active_sets[k]] = True
         inside = np.ones(len(learned), dtype=bool)
-        inside[path.boundary_sets[k + 1]] = False
+        inside[path.equicorrelation_sets[k + 1]] = False
         inside[path.active_sets[k]] = False
         # From one side of the boundary to the other it has been inside as well.
         inside |= path.dual[k] * path.dual[k + 1] < 0.0
@@ -138,6 +138,6 @@ def _relative_gradients(path: SaddlePath) -> Float64[ndarray, "k d"]:
 
 def _boundary(path: SaddlePath) -> Int64[ndarray, "k d"]:
     mask = np.zeros(path.coefficients.shape, dtype=np.int64)
-    for row, boundary in zip(mask, path.boundary_sets, strict=True):
+    for row, boundary in zip(mask, path.equicorrelation_sets, strict=True):
         row[boundary] = 1
     return mask
