@@ -54,10 +54,6 @@ class PathTables:
         """Return one of the counts that the kernels name."""
         return int(self.path.counts[what])
 
-    def all(self) -> tuple[Any, ...]:
-        """Return the tables in the order in which the compiled function takes them."""
-        return self.X, self.path, self.vectors, self.pool, self.factors, self.supports
-
     def rows(self, arriving: int, jumps: int) -> kernels.Rows:
         """Make room for the columns that arrive and for as many factors as can be independent; return rows for
         `jumps`.

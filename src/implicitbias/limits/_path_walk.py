@@ -8,7 +8,6 @@ this module gives it room, takes its rows and settles ties.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -62,16 +61,16 @@ class Walk:
 
     def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool] | None) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
-        step, found = 0.0, self._open()
+        step, found, tables = 0.0, self._open(), self._tables
         latest = np.inf if t_max is None else as_float(t_max)
         most = 1 if on_saddle or max_jumps is not None else _ROWS
-        rows_before_jumps, compiled = (
-            0,
-            cast(Callable[..., Any], kernels.walk),
-        )  # numba types it by its Python form
+        rows_before_jumps = 0
         while self.status is None:
-            rows = self._tables.rows(found, most)
-            settled, step, found = compiled(*self._tables.all(), rows, step, found, latest)
+            rows = tables.rows(found, most)
+            settled, step, found = kernels.walk(
+                tables.X, tables.path, tables.vectors, tables.pool, tables.factors, tables.supports,
+                rows, step, found, latest,
+            )  # fmt: skip
             if not settled:
                 raise ImplicitBiasError(
                     "signed least squares did not settle: its columns are too close to dependent for float64; "
