@@ -13,6 +13,7 @@ from implicitbias._core.errors import InputError
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._dual_values import exact_dual, plain_dual, two_sum
 from implicitbias.limits._growth_times import refuse_barred
+from implicitbias.limits._least_squares_point import relative_correlation
 from implicitbias.limits._linear_programs import least_l1_dual
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
@@ -133,19 +134,15 @@ class End:
 
 
 def relative_gradient(end: End) -> float:
-    """max_i |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)): 0 exactly at minimisers of L.
+    """Return max_i |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)): 0 exactly at minimisers of L.
 
     Where w_i = 0 never takes one of the signs, a gradient that asks for it does not count.
     """
     problem, w = end.problem, end.w
-    norms = problem.column_norms
-    scale = float(np.sqrt(problem.y @ problem.y) + norms @ np.abs(w))
-    if scale == 0.0:
-        return 0.0
     correlation = problem.linear_map.rmatvec(problem.residual(w))
     barred = np.isinf(np.where(correlation > 0.0, end.times.t_plus, end.times.t_minus)) & (w == 0.0)
-    counted = np.where(barred, 0.0, np.abs(correlation))
-    return float(np.max(counted / np.where(norms > 0.0, norms, 1.0)) / scale)
+    counted = np.where(barred, 0.0, correlation)
+    return float(np.max(relative_correlation(problem.linear_map, problem.y, w, counted)))
 
 
 def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str, float]) -> Certificate:
