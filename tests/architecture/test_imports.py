@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,9 +10,12 @@ from pathlib import Path
 
 from tests.architecture._source import ROOT, SOURCE, python_files, tree
 
-CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-    "contracts"
-]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
+
+# Dependencies that another one loads: the storage behind h5netcdf, and the reader behind pandas.read_parquet.
+LOADED_BY_OTHERS = {"h5py", "pyarrow", "h5netcdf"}
+IMPORT_NAMES = {"scikit-learn": "sklearn", "lazy-loader": "lazy_loader"}
 
 
 def test_every_contract_is_kept() -> None:
@@ -73,3 +77,12 @@ def module_name(file: Path) -> str:
 
 def is_listing(file: Path) -> bool:
     return file.name == "__init__.py"
+
+
+def test_every_dependency_is_used() -> None:
+    listed = {
+        IMPORT_NAMES.get(name, name)
+        for name in (re.match(r"[\w-]+", line)[0] for line in PYPROJECT["project"]["dependencies"])
+    }
+    used = {name.partition(".")[0] for file in python_files(SOURCE) for name in imported_modules(file)}
+    assert listed - used - LOADED_BY_OTHERS == set()
