@@ -1,6 +1,7 @@
 """The public names, listed once: `__init__.py` loads each on first use from the module that is named here."""
 
 from . import gauges as gauges
+from . import predictors as predictors
 from . import studies as studies
 from ._core.certificate import Certificate as Certificate
 from ._core.errors import ImplicitBiasError as ImplicitBiasError

@@ -48,6 +48,7 @@ PUBLIC_NAMES = [
     "certify",
     "gauges",
     "plot",
+    "predictors",
     "saddle_path",
     "simulate",
     "studies",

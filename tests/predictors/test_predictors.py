@@ -1,5 +1,7 @@
 """Predictors against finite differences, `jax.jacrev` on functions written out here, and NumPy."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -216,3 +218,19 @@ def test_an_overflow_at_other_inputs_is_refused() -> None:
     problem = ib.Problem(lambda w, inputs: jnp.exp(inputs @ w), X, Y)
     with pytest.raises(ib.InputError, match="predictions at X2"):
         predictors.of(problem).predict(W, np.full((1, 4), 1e308))
+
+
+# The wall between flows and limits: what both need of a model lies below them.
+def test_a_tangent_kernel_needs_no_flow() -> None:
+    code = (
+        "import sys, numpy as np, implicitbias as ib\n"
+        "problem = ib.LeastSquares(np.eye(2), [1.0, 2.0]).reparametrize(ib.HadamardProduct())\n"
+        "kernel = ib.predictors.of(problem).tangent_kernel((np.ones(2), np.ones(2)))\n"
+        "assert kernel.tolist() == [[2.0, 0.0], [0.0, 2.0]], kernel\n"
+        "import implicitbias.limits\n"
+        "assert 'implicitbias.flows' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,15 @@
 
 `of(problem)` returns the predictor of any problem. To add a kind of predictor, add a method to `ReadoutListener` in
 `_core/readouts.py` and a class to `_traced.py` that this method returns.
+
+Reference:
+    jacot2018ntk, for the tangent kernel.
+
+Examples:
+    >>> import implicitbias as ib
+    >>> problem = ib.LeastSquares([[1.0, 2.0], [0.0, 1.0]], [1.0, 1.0])
+    >>> ib.predictors.of(problem).tangent_kernel([0.0, 0.0]).tolist()  # X X^T
+    [[5.0, 2.0], [2.0, 1.0]]
 """
 
 from implicitbias.predictors._jacobian import Jacobian as Jacobian
