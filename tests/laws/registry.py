@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
@@ -12,6 +13,7 @@ from scipy.linalg import sqrtm
 import implicitbias as ib
 from implicitbias.gauges import Gauge
 from implicitbias.parametrizations import Diagonal
+from implicitbias.problems._loss import NAMED
 
 # Three coordinates each, so that potentials with a scale for each coordinate fit in.
 DIMENSION = 3
@@ -27,6 +29,23 @@ POTENTIALS: dict[str, ib.Potential] = {
     "half a hyperbolic entropy, alpha = 1e-100": 0.5 * ib.HyperbolicEntropy(log_scale=2 * np.log(10) * -100),
     "quadratic form": ib.QuadraticForm([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 1.0]]),
     "3 times a quadratic form": 3 * ib.QuadraticForm(np.diag([1.0, 0.1, 10.0]) + 0.05),
+}
+
+
+class LogCosh(ib.Loss):
+    """A loss of a user's own, given by its value alone."""
+
+    def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.log(jnp.cosh(prediction - target)))
+
+
+# Each with the number of outputs and the targets of one row that it may have.
+LOSSES: dict[str, tuple[ib.Loss, int, list[Any]]] = {
+    "squared": (NAMED["squared"](), 3, [np.array([0.5, -1.0, 2.0]), np.zeros(3)]),
+    "logistic": (NAMED["logistic"](), 1, [np.array([-1.0]), np.array([1.0])]),
+    "exponential": (NAMED["exponential"](), 1, [np.array([-1.0]), np.array([1.0])]),
+    "cross_entropy": (NAMED["cross_entropy"](), 3, [0, 1, 2]),
+    "log cosh, by its value": (LogCosh(), 2, [np.array([0.5, -1.0])]),
 }
 
 _u, _v = np.array([1.0, -0.5, 2.0]), np.array([0.3, 0.1, -1.0])
