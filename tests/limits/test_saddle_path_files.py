@@ -35,6 +35,13 @@ def _paths() -> dict[str, ib.SaddlePath]:
         "pretrained": ib.saddle_path(ib.LeastSquares(X, y), start=start),
         "ties": ib.saddle_path(ib.LeastSquares(tied, y)),
         "growth times": ib.saddle_path(ib.LeastSquares(X, y), growth_times=times),
+        "two layers": ib.saddle_path(
+            ib.LeastSquares(X, y), growth_times=ib.SquareDifference().growth_times((np.ones(9), times[0]))
+        ),
+        "three layers": ib.saddle_path(
+            ib.LeastSquares(tied, y),
+            growth_times=ib.DeepDiagonal(3).growth_times(tuple(np.ones((3, tied.shape[1])))),
+        ),
         "no jumps": ib.saddle_path(ib.LeastSquares(X, np.zeros(6))),
     }
 
@@ -61,6 +68,7 @@ def same(one: ib.SaddlePath, other: ib.SaddlePath) -> None:
     np.testing.assert_array_equal(one.arc_length(), other.arc_length())
     assert one.to_dataset().identical(other.to_dataset())
     assert one.problem.fingerprint() == other.problem.fingerprint()
+    assert one.growth.fingerprint() == other.growth.fingerprint()
 
 
 # Oracle: the path that was saved.

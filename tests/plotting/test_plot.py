@@ -203,8 +203,7 @@ class TestStudies:
     @pytest.mark.parametrize("limits", [{}, {"max_jumps": 1}])
     def test_a_dataset_is_drawn_as_its_path(self, names: list[str] | None, limits: dict[str, Any]) -> None:
         path = ib.saddle_path(_problem(names), **limits)
-        direct = PathPicture.of_path(path)
-        data = path.to_dataset().assign_attrs(time_label=direct.time_label)
+        data = path.to_dataset()
         assert saved(path_figure(PathPicture.of_dataset(data))) == saved(ib.plot(path))
 
     def test_a_rate(self) -> None:

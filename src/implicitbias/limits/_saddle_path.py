@@ -207,6 +207,7 @@ class SaddlePath:
                 "certificate_holds": int(self.certificate.holds),
                 "certificate_gap": np.nan if self.certificate.gap is None else self.certificate.gap,
                 "time_unit": self.growth.time_unit,
+                "time_label": self.growth.label,
             },
         )
 

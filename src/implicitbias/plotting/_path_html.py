@@ -81,6 +81,16 @@ def chosen_sentence(report: PathReport) -> str:
     )
 
 
+def _slow_time(report: PathReport) -> str:
+    """Return a sentence that says what slow time is."""
+    unit = report.path.growth.unit
+    if unit is None:
+        return "Slow time is in the unit of the growth times."
+    return (
+        f"Slow time is training time divided by {unit.replace('alpha', 'α')}, with α the scale of the start."
+    )
+
+
 def _charts(drawing: Drawing) -> str:
     used, drawn = len(drawing.report.used), len(drawing.lines)
     more = (
@@ -91,8 +101,7 @@ def _charts(drawing: Drawing) -> str:
     return (
         "<section><h2>The path</h2>"
         '<p class="hint">A diagonal network trained from a vanishing start rests at saddles of its loss and jumps from '
-        "one to the next. Slow time is training time divided by ln(1/α), with α the scale of the start. Point at "
-        f"a line to read it.{more}</p>"
+        f"one to the next. {_slow_time(drawing.report)} Point at a line to read it.{more}</p>"
         f"{coefficient_chart(drawing)}{r2_chart(drawing)}{validation_chart(drawing)}</section>\n"
     )
 

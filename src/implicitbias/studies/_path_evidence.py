@@ -35,7 +35,7 @@ def path_dataset(path: SaddlePath) -> Any:
         complementarity=("jump", complementarity(path)),
         rank_excess=("jump", rank_excess(path)),
     )
-    return data.assign(numbers).assign_attrs(time_label=path.growth.label)
+    return data.assign(numbers)
 
 
 def modified_norm(path: SaddlePath, w: Float64[ndarray, " d"]) -> float:
