@@ -71,7 +71,7 @@ def test_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert read_archive(tmp_path / "thing.npz", KIND)[0]["version"] == 1
 
 
-# Every byte of a file matters, or is seen.
+# A changed byte of a file is either detected or does not change what is loaded.
 def test_flipped_bytes_are_seen_or_change_nothing(tmp_path: Path) -> None:
     file = tmp_path / "thing.npz"
     write_archive(file, KIND, {"text": "x"}, ARRAYS)
