@@ -1,4 +1,4 @@
-"""The same flow by different routes of the library: mirror flow, dual chart, generic network, another clock."""
+"""Tests that different flows of the library agree: mirror flow, dual variables, generic network, rescaled time."""
 
 from typing import Any
 

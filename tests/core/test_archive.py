@@ -35,7 +35,7 @@ def test_python_objects_are_refused(tmp_path: Path) -> None:
 def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
     header = np.array(json.dumps({"kind": "test.Thing", "version": 2}))
     np.savez(tmp_path / "thing.npz", header=header, a=np.array([{}], dtype=object))
-    with pytest.raises(ib.InputError, match="no saved thing"):
+    with pytest.raises(ib.InputError, match="not a saved thing"):
         read_archive(tmp_path / "thing.npz", KIND)
 
 
@@ -71,7 +71,7 @@ def test_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert read_archive(tmp_path / "thing.npz", KIND)[0]["version"] == 1
 
 
-# Every byte of a file matters, or is seen.
+# A changed byte of a file is either detected or does not change what is loaded.
 def test_flipped_bytes_are_seen_or_change_nothing(tmp_path: Path) -> None:
     file = tmp_path / "thing.npz"
     write_archive(file, KIND, {"text": "x"}, ARRAYS)
@@ -115,9 +115,9 @@ class TestCertificates:
         with pytest.raises(ib.InputError, match="there is no file"):
             ib.Certificate.load(tmp_path / "c.npz")
         (tmp_path / "c.npz").write_text("hello")
-        with pytest.raises(ib.InputError, match="no saved certificate"):
+        with pytest.raises(ib.InputError, match="not a saved certificate"):
             ib.Certificate.load(tmp_path / "c.npz")
         kind = FileKind("implicitbias.Certificate", 1, "certificate")
         write_archive(tmp_path / "c.npz", kind, {"certificate": {"statement": "w is best"}}, {})
-        with pytest.raises(ib.InputError, match="no saved certificate"):
+        with pytest.raises(ib.InputError, match="not a saved certificate"):
             ib.Certificate.load(tmp_path / "c.npz")

@@ -27,7 +27,7 @@ def test_frozen_is_a_read_only_view() -> None:
     assert np.shares_memory(view, array)
     with pytest.raises(ValueError, match="read-only"):
         view[0] = 1
-    array[0] = 1  # the owner is not locked out
+    array[0] = 1  # The owner of the array may still write to it.
 
 
 @pytest.mark.parametrize(

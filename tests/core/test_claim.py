@@ -52,7 +52,7 @@ def test_bounds(measured: float, bound: float, holds: bool) -> None:
     assert below.expected == f"at least {-bound:g}"
 
 
-# Oracle: by hand: the tolerance widens a bound on its own side.
+# Oracle: by hand. The tolerance loosens an upper bound upwards and a lower bound downwards.
 def test_a_tolerance_of_a_bound() -> None:
     assert Claim("p", "s", "r", (), 1.0, 1.05, 0.1, "at most").holds
     assert not Claim("p", "s", "r", (), 1.0, 1.15, 0.1, "at most").holds

@@ -17,12 +17,12 @@ jax.monitoring.register_event_listener(lambda name, **_: events.update([name]))
 before = {name: getattr(jax.config, name) for name in (
     "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes", "jax_enable_x64")}
-jax.jit(lambda x: x + 1)(1.0)  # the caller compiles first, without a cache
+jax.jit(lambda x: x + 1)(1.0)  # The caller compiles first, without a cache.
 import implicitbias as ib
 problem = ib.LeastSquares(np.eye(3), [3.0, 2.0, 1.0])
 end = ib.simulate(ib.GradientFlow(problem), np.zeros(3), t1=1.0).final
 kept = events["/jax/compilation_cache/cache_misses"] + events["/jax/compilation_cache/cache_hits"]
-jax.jit(lambda x: x * 3 + 2)(1.0)  # and goes on without one
+jax.jit(lambda x: x * 3 + 2)(1.0)  # The caller compiles again, also without a cache.
 assert kept == events["/jax/compilation_cache/cache_misses"] + events["/jax/compilation_cache/cache_hits"]
 assert before == {name: getattr(jax.config, name) for name in before}
 print(events["/jax/compilation_cache/cache_misses"], [float(x).hex() for x in end])
@@ -59,9 +59,9 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
 
 def test_one_variable_switches_it_off(tmp_path: Path) -> None:
     misses, end = answer("off", XDG_CACHE_HOME=str(tmp_path))
-    assert misses == 0  # JAX counts none where it keeps none
+    assert misses == 0  # Without a cache, JAX counts no misses.
     assert files(tmp_path) == []
-    # Nor is it used where its folder cannot be made: here a file is in the way.
+    # The cache is also not used if its folder cannot be created; here a file has the name of the folder.
     (tmp_path / "file").touch()
     assert answer(str(tmp_path / "file")) == (0, end)
 
@@ -71,7 +71,7 @@ def test_the_callers_own_cache_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "ours").exists() or files(tmp_path / "ours") == []
 
 
-# Oracle: by hand, three files of which the oldest must go.
+# Oracle: by hand. The oldest of three files must be deleted.
 def test_a_folder_that_grew_too_large_loses_its_oldest_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ def test_every_status_is_a_sentence(status: ib.Status) -> None:
     assert isinstance(status.ok, bool)
 
 
-# Oracle: the design: `ok` where the result is what was asked for.
+# Oracle: the design. `ok` is true if the result is the requested one.
 def test_which_statuses_are_ok() -> None:
     ok = {status.name for status in ib.Status if status.ok}
     assert ok == {"CONVERGED", "NOT_UNIQUE", "REACHED_TIME", "REACHED_COUNT", "STOPPED_BY_CALLER"}

@@ -60,7 +60,7 @@ def recursive(n: int) -> int:
     return 1 if n == 0 else n * recursive(n - 1)
 
 
-# Contents that differ from each other, however little.
+# Values whose contents differ, some of them only slightly.
 DIFFERENT: list[Any] = [
     None, True, 1, 1.0, "1", b"1", 0.0, -0.0, np.nextafter(1.0, 2.0), 1j, np.float32(1.0), np.int64(1), (), [], {},
     (1, 2), [1, 2], (1, (2,)), ((1,), 2), {"a": 1}, {"b": 1}, {1, 2}, {1, 3}, Pair(1, 2), slice(1, 2),
@@ -182,7 +182,7 @@ class TestSharedFunctions:
         assert shared_function(factor(7.0)) is first
         assert shared_function(factor(8.0)) is not first
 
-    # The first function's closure was changed in place: it no longer is what it was remembered as.
+    # The closure of the first function was changed in place, so its content is no longer the remembered content.
     def test_a_changed_closure_is_noticed(self) -> None:
         array = np.full(3, 11.0)
         first = shared_function(factor(array))

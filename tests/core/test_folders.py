@@ -99,7 +99,7 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
         place(tmp_path / "file" / "below").check()
 
 
-# What comes while the work is done is not lost either.
+# Files that are added during the work are not lost either.
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_file_that_came_meanwhile_is_kept(earlier: bool, tmp_path: Path) -> None:
     folder = tmp_path / "out"
@@ -129,7 +129,7 @@ def test_a_file_that_took_the_place_meanwhile_is_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
-# Oracle: the two runs overlap on purpose: the one that ends last wins, whole.
+# Oracle: the two runs overlap on purpose. The complete result of the run that ends last must be kept.
 def test_two_runs_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "out"
 

@@ -73,7 +73,7 @@ def test_diagonal_networks(name: str, loss: str, lam: float, begin: str) -> None
         np.testing.assert_allclose(w, closed, rtol=1e-10, atol=1e-12)
 
 
-# Oracle: conserved at lam = 0, and falling like e^{-2 lam t}: from the closed form exactly, whatever rtol.
+# Oracle: the invariant is constant for lam = 0 and else decays like e^{-2 lam t}, exactly for any rtol.
 @pytest.mark.parametrize("lam", [0.0, 0.2])
 @pytest.mark.parametrize("rtol", [1e-2, 1e-6])
 def test_the_difference_of_squares_of_a_product(lam: float, rtol: float) -> None:
@@ -82,7 +82,7 @@ def test_the_difference_of_squares_of_a_product(lam: float, rtol: float) -> None
     u, v = ib.simulate(flow, (u0, v0), t1=10.0, rtol=rtol).state(TIMES)
     expected = np.exp(-2 * lam * TIMES)[:, None] * (u0**2 - v0**2)
     np.testing.assert_allclose(u**2 - v**2, expected, rtol=0, atol=1e-12 * np.max(u**2))
-    # and the other network conserves the product u v.
+    # The other network conserves the product u v.
     flow = ib.GradientFlow(problem("squared").reparametrize(ib.SquareDifference()), lam)
     u, v = ib.simulate(flow, (u0, v0), t1=10.0, rtol=rtol).state(TIMES)
     np.testing.assert_allclose(u * v, np.exp(-2 * lam * TIMES)[:, None] * u0 * v0, rtol=1e-11)

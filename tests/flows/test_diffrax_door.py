@@ -58,7 +58,7 @@ def test_adaptive_steps_saves_and_dense_output(name: str) -> None:
     assert jax.tree.structure(found.ys) == jax.tree.structure(CASES[name].start)
 
 
-# Oracle: the reference, to what float32 can hold: eps = 6e-8, some fifty steps.
+# Oracle: the reference, up to the rounding errors of some fifty steps in float32 with eps = 6e-8.
 def test_in_single_precision() -> None:
     expected = case_reference(CASES["squared"], LAM, np.array([2.0]))
     with jax.enable_x64(False):
@@ -68,7 +68,7 @@ def test_in_single_precision() -> None:
     np.testing.assert_allclose(flat_rows(found.ys, 1), expected, rtol=0, atol=1e-3 * np.max(np.abs(expected)))
 
 
-# Oracle: another solver on the same term knows nothing of its structure.
+# Oracle: another solver, which does not use the structure of the term.
 def test_any_solver_takes_the_term() -> None:
     expected = case_reference(CASES["squared"], LAM, np.array([2.0]))
     with jax.enable_x64(True):
@@ -95,7 +95,7 @@ def test_a_mirror_flow() -> None:
         )  # fmt: skip
         w = term.state(found.ys[-1])
     np.testing.assert_allclose(w, expected, rtol=0, atol=1e-6 * np.max(np.abs(expected)))
-    assert float(found.ys[-1][-1]) == pytest.approx(2.0, rel=1e-12)  # its last unknown is the clock
+    assert float(found.ys[-1][-1]) == pytest.approx(2.0, rel=1e-12)  # The last unknown is the time.
 
 
 def test_the_solver_says_what_it_is() -> None:

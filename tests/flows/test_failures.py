@@ -41,7 +41,7 @@ def root(params: Any, X: Any) -> Any:
     return jnp.sqrt(X @ params["inside"]) + 0 * params["beside"]
 
 
-# Oracle: by hand. s = sqrt(w): s' = -(s + 1) / (4 s^2) from 1, at 0 when t = 4 (ln 2 - 1/2).
+# Oracle: by hand. s = sqrt(w) satisfies s' = -(s + 1) / (4 s^2) from 1 and reaches 0 at t = 4 (ln 2 - 1/2).
 def test_a_root_at_the_edge_of_its_domain() -> None:
     flow = ib.GradientFlow(ib.Problem(root, ONES, -np.ones(2)))
     start = {"inside": np.ones(1), "beside": np.asarray(1.0)}
@@ -52,7 +52,7 @@ def test_a_root_at_the_edge_of_its_domain() -> None:
     assert np.all(np.isfinite(trajectory.states["inside"]))
 
 
-# Oracle: by hand. w w' = -1000 - ln w from 1: at 0 near t = 5e-4, where the logarithm ends, its derivative does not.
+# Oracle: by hand. w w' = -1000 - ln w from 1 reaches 0 near t = 5e-4, beyond which the logarithm is not defined.
 def test_a_logarithm_at_the_edge_of_its_domain() -> None:
     problem = ib.Problem(lambda w, X: jnp.log(X @ w), ONES, np.full(2, -1000.0))
     trajectory = ib.simulate(ib.GradientFlow(problem), np.ones(1), t1=1.0)
@@ -65,8 +65,8 @@ def cut_off(w: Any, X: Any) -> Any:
     return jnp.where(w[0] > 0.5, X @ w, jnp.nan)
 
 
-# Oracle: by hand. w' = -(w + 1) from 1 is at 1/2 when t = ln(4/3). The gradient of the branch beyond is 0: a flow
-# that looked at gradients only would rest there.
+# Oracle: by hand. w' = -(w + 1) from 1 reaches 1/2 at t = ln(4/3). Beyond 1/2 the gradient is 0, so a flow that checks
+# only gradients would stay there.
 def test_predictions_that_become_nan() -> None:
     flow = ib.GradientFlow(ib.Problem(cut_off, ONES, -np.ones(2)))
     trajectory = ib.simulate(flow, np.ones(1), t1=10.0, rtol=1e-6)
@@ -79,7 +79,7 @@ def narrow(w: Any, X: Any) -> Any:
     return (X @ w.astype(jnp.float32)).astype(jnp.float64)
 
 
-# Oracle: the same model without its cast, to the seven digits that are left.
+# Oracle: the same model without its cast, which agrees to seven digits.
 def test_a_model_that_computes_in_single_precision() -> None:
     start = np.array([0.5, -1.0, 0.25])
     trajectory = ib.simulate(ib.GradientFlow(ib.Problem(narrow, X, Y)), start, t1=5.0)
@@ -98,7 +98,7 @@ def relu_net(params: Any, X: Any) -> Any:
     return jax.nn.relu(X @ W + b) @ a
 
 
-# Oracle: DOP853, which finds its way through a few jumps of the gradient as well.
+# Oracle: DOP853, which also integrates over a few jumps of the gradient.
 def test_a_model_with_kinks_is_integrated_and_flagged() -> None:
     start, times = pair_start(seed=2), np.array([0.1, 0.3])
     trajectory = ib.simulate(ib.GradientFlow(ib.Problem(relu_net, X, Y)), start, t1=0.3, rtol=1e-6)
@@ -114,7 +114,7 @@ def apply(net: Any, X: Any) -> Any:
     return jax.vmap(net)(X)
 
 
-# Oracle: the module itself: what comes back has its structure and can be called.
+# Oracle: the module. The returned state has its structure and can be called.
 def test_an_equinox_module() -> None:
     with jax.enable_x64(True):
         net = eqx.nn.MLP(3, "scalar", 4, 1, activation=jnp.tanh, key=jax.random.key(0))
@@ -139,13 +139,13 @@ def test_conjugate_gradients_with_a_zero_right_hand_side() -> None:
     np.testing.assert_array_equal(trajectory.final, 0.0)
 
 
-# Oracle: the end lies below what a step can resolve: a status, at once, and no endless loop.
+# Oracle: the end time is smaller than the smallest step. The integration must stop at once with a status.
 def test_an_end_below_resolution() -> None:
     flow = ib.MirrorFlow(ib.LeastSquares(np.eye(2), [1.0, 2.0]), ib.SquaredNorm())
     assert ib.simulate(flow, np.zeros(2), log_t1=-744.0).status is ib.Status.STEP_UNDERFLOW
 
 
-# Oracle: linear regression in closed form, w = y (1 - exp(-t / n)), for models that want all of their rows at once.
+# Oracle: linear regression in closed form, w = y (1 - exp(-t / n)), for models that need all rows at once.
 @pytest.mark.parametrize("kind", ["reshapes", "weighs"])
 def test_models_that_need_all_rows(kind: str) -> None:
     weights = np.ones(2)
@@ -162,7 +162,7 @@ def test_models_that_need_all_rows(kind: str) -> None:
     np.testing.assert_allclose(final, np.array([1.0, 2.0]) * (1 - np.exp(-1.0)), rtol=1e-5)
 
 
-# Oracle: the second coordinate of this network appears late by a third at the default rtol (its own dual flow says).
+# Oracle: the flow in dual variables. With the default rtol, the second coordinate appears too late by a third.
 def test_growth_from_a_tiny_start_is_flagged() -> None:
     def squares(p: Any, X: Any) -> Any:
         return X @ (p[0] ** 2 - p[1] ** 2)

@@ -37,7 +37,7 @@ def test_it_is_the_loop() -> None:
     np.testing.assert_allclose(trajectory.times, steps * RATE, rtol=1e-15)
     np.testing.assert_allclose(trajectory.states, expected[steps], rtol=0, atol=1e-12)
     np.testing.assert_allclose(trajectory.final, expected[-1], rtol=0, atol=1e-12)
-    # Log-spaced: every step at first, then ever fewer, the last among them.
+    # The kept steps are log-spaced: all steps at first, then fewer, and the last step.
     assert steps[:4].tolist() == [0, 1, 2, 3]
     assert steps[-1] == 1000
     assert 30 < len(steps) < 80

@@ -47,7 +47,8 @@ def build(kind: type, *arguments: Any) -> Any:
         (ib.MirrorFlow, (PROBLEM, ib.SquaredNorm()), ["problem is a Problem", "ib.LeastSquares(X, y)"]),
         (ib.MirrorFlow, (PAIRS, ib.SquaredNorm()), ["problem is a ReparametrizedProblem"]),
     ],
-    ids=lambda value: None if isinstance(value, tuple) else str(value),  # a function's address is no name
+    # A function is not a valid name, because its text contains an address.
+    ids=lambda value: None if isinstance(value, tuple) else str(value),
 )
 def test_flows_of_wrong_things(kind: type, arguments: tuple[Any, ...], words: list[str]) -> None:
     with pytest.raises(ib.InputError) as caught:

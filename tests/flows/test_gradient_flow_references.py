@@ -33,7 +33,7 @@ def distance(trajectory: ib.Trajectory, expected: ndarray, times: ndarray = TIME
     return float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
 
 
-# Oracle: SciPy's DOP853 at rtol 1e-12 with the loss written anew.
+# Oracle: SciPy's DOP853 with rtol 1e-12 and an independent formula of the loss.
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in ("logistic", "convex"))) for name in CASES],
@@ -99,7 +99,7 @@ def test_thirty_digits() -> None:
     start = (np.asarray(0.75), np.asarray(1.25))
     problem = ib.Problem(model, inputs, targets)
     trajectory = ib.simulate(ib.GradientFlow(problem, LAM), start, t1=0.4, rtol=1e-9)
-    # 30 steps' worth of 1e-9; DOP853 would itself be good to 1e-12 only.
+    # The tolerance is 30 steps with error 1e-9. DOP853 would be accurate only to 1e-12.
     assert distance(trajectory, expected, np.array([0.2, 0.4])) <= 30e-9
 
 
@@ -116,7 +116,7 @@ def test_the_error_follows_rtol(name: str) -> None:
     assert 0.75 < np.polyfit(np.log(tolerances), np.log(errors), 1)[0] < 1.3
 
 
-# Oracle: DOP853 on a model whose rows see each other: no Jacobian by rows would be right.
+# Oracle: DOP853, for a model that mixes rows, so that a row-wise Jacobian would be wrong.
 def test_a_model_that_is_not_row_by_row() -> None:
     def centred(params: Any, X: Any) -> Any:
         hidden = X @ params[0] + params[1]

@@ -45,7 +45,7 @@ def test_it_is_the_closed_form(lam: float, stated: str) -> None:
     times = times_for(lam)
     trajectory = ib.simulate(ib.GradientFlow(problem, lam), START, t1=times[-1], rtol=RTOL)
     expected = closed_form(X, Y, START, lam, times)
-    # Relative to what was there at each time: at lam = 1e3 the state falls to 1e-3 of its start.
+    # The error is relative to the state at each time: at lam = 1e3 the state decays to 1e-3 of its start.
     size = np.max(np.abs(expected), axis=1, keepdims=True)
     assert np.max(np.abs(trajectory.state(times) - expected) / size) <= GLOBAL
     assert trajectory.status is ib.Status.REACHED_TIME
@@ -145,7 +145,7 @@ def test_until_stops_where_the_condition_becomes_true() -> None:
     assert trajectory.status.ok
     t = float(trajectory.times[-1])
     assert t == pytest.approx(_crossing(), abs=1e-8 * 30 / (0.3 * DISTANCE))
-    # The place is known far better than the steps are long: true here, not yet true 1e-9 before.
+    # The time is located much more precisely than a step: the condition is true here and false 1e-9 earlier.
     assert _near(t, trajectory.final)
     assert not _near(0.0, trajectory.state(t * (1 - 1e-9)))
     np.testing.assert_array_equal(trajectory.final, trajectory.state(t))

@@ -121,7 +121,7 @@ def test_the_hyperbolic_entropy_follows_its_dual_equation(scale: str, kind: str,
     np.testing.assert_allclose(trajectory.state(TIMES), expected, rtol=0, atol=GLOBAL * size)
 
 
-# Oracle: DOP853 at rtol 1e-11 on the raw network: neither dual variables nor a potential enter it.
+# Oracle: DOP853 with rtol 1e-11 on the network itself, without dual variables and without a potential.
 @pytest.mark.parametrize("alpha", [0.3, 1e-2])
 @pytest.mark.parametrize("kind", ["wide", "tall"])
 def test_it_is_the_gradient_flow_of_a_diagonal_network(alpha: float, kind: str) -> None:
@@ -147,7 +147,7 @@ def test_any_start_of_the_network_has_its_potential() -> None:
     flow = ib.MirrorFlow(ib.LeastSquares(X, y), ib.HadamardProduct().potential(theta))
     trajectory = ib.simulate(flow, ib.HadamardProduct()(theta), t1=40.0, rtol=RTOL)
     np.testing.assert_allclose(trajectory.state(TIMES), np.prod(path, axis=1), rtol=0, atol=GLOBAL * 3)
-    # u^2 - v^2 is conserved: the oracle itself is sound.
+    # The oracle conserves u^2 - v^2, as it should.
     np.testing.assert_allclose(
         path[:, 0] ** 2 - path[:, 1] ** 2, np.tile(theta[0] ** 2 - theta[1] ** 2, (6, 1)), rtol=0, atol=1e-9
     )

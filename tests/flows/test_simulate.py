@@ -40,7 +40,7 @@ class TestOutput:
         # The end of the last step and its interpolant at 1: rounding of nu, times |2 z| = 200.
         np.testing.assert_allclose(dense.state(END), dense.final, rtol=1e-10, atol=1e-300)
 
-    # Oracle: the same integration: the steps do not depend on what is kept.
+    # Oracle: the same integration, because the steps do not depend on which times are kept.
     def test_asked_times_agree_with_dense_output(self, dense: ib.Trajectory) -> None:
         times = np.linspace(0.0, END, 150)
         sampled = ib.simulate(FLOW, ZERO, times=times)
@@ -87,7 +87,7 @@ class TestOutput:
         stats = dense.stats
         assert stats.steps == stats.accepted + stats.rejected == stats.factorizations
         assert stats.accepted == len(dense.times) - 1
-        assert stats.rejected > 0  # jumps come out of nowhere
+        assert stats.rejected > 0  # A jump cannot be foreseen, so some steps are rejected.
         assert 0.0 < stats.seconds < 600.0
 
     def test_dense_output_has_a_budget(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ class TestOutput:
             ib.simulate(FLOW, ZERO, t1=END)
         assert ib.simulate(FLOW, ZERO, times=[END]).status.ok
 
-    # Oracle: a run 100 times as exact. Between steps the interpolant is of the step's own order.
+    # Oracle: a run with a 100 times smaller rtol. Between steps the interpolant has the order of the step.
     def test_dense_output_is_as_exact_as_the_steps(self, dense: ib.Trajectory) -> None:
         exact = ib.simulate(FLOW, ZERO, t1=END, rtol=1e-7)
         ends = dense.times[1:]

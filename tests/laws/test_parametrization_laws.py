@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 import implicitbias as ib
 from implicitbias._core.precision import double_precision
-from implicitbias.parametrizations import Diagonal, ExponentialChart, FactoredMatrix, TwoLayerDiagonal
+from implicitbias.parametrizations import Diagonal, ExponentialFlow, FactoredMatrix, TwoLayerDiagonal
 from tests.laws.registry import MIRRORED, PARAMETRIZATIONS
 from tests.potentials._formulas import slope as slope_of
 
@@ -171,23 +171,23 @@ STARTS = {
 
 
 @jax.jit
-def everything(chart: ExponentialChart, z: jax.Array, s: jax.Array) -> Any:
-    """theta, w, both derivatives of w by JAX, and both as the chart gives them."""
-    w, dw_dz = jax.jvp(lambda z: chart.predictor(z, s), (z,), (jnp.ones_like(z),))
-    dw_ds = jax.jvp(lambda s: chart.predictor(z, s), (s,), (jnp.ones_like(s),))[1]
-    return chart.theta(z, s), w, dw_dz, dw_ds, chart.slope(z, s), chart.decay_slope(z, s)
+def everything(flow: ExponentialFlow, z: jax.Array, s: jax.Array) -> Any:
+    """theta, w, both derivatives of w by JAX, and both as the closed-form flow gives them."""
+    w, dw_dz = jax.jvp(lambda z: flow.predictor(z, s), (z,), (jnp.ones_like(z),))
+    dw_ds = jax.jvp(lambda s: flow.predictor(z, s), (s,), (jnp.ones_like(s),))[1]
+    return flow.theta(z, s), w, dw_dz, dw_ds, flow.slope(z, s), flow.decay_slope(z, s)
 
 
-def at(chart: ExponentialChart, z: Any, s: float) -> Any:
+def at(flow: ExponentialFlow, z: Any, s: float) -> Any:
     with double_precision():
-        return jax.tree.map(np.asarray, everything(chart, np.atleast_1d(z), np.full(np.size(z), s)))
+        return jax.tree.map(np.asarray, everything(flow, np.atleast_1d(z), np.full(np.size(z), s)))
 
 
 # Law: the closed form is the flow theta' = -J^T g - lam theta, for any g: SciPy's Runge-Kutta at rtol 1e-12.
 @maps
 @pytest.mark.parametrize("start", STARTS.values(), ids=list(STARTS))
 @pytest.mark.parametrize("lam", [0.0, 0.3])
-def test_the_chart_is_the_flow(G: TwoLayerDiagonal, start: Any, lam: float) -> None:
+def test_the_closed_form_is_the_flow(G: TwoLayerDiagonal, start: Any, lam: float) -> None:
     theta0 = np.array(start)
     scale = np.max(np.abs(theta0))
     swing, steady, end = np.array([1.5, -2.0, 0.7]), np.array([-0.4, 0.3, 1.0]), 2.0
@@ -199,12 +199,12 @@ def test_the_chart_is_the_flow(G: TwoLayerDiagonal, start: Any, lam: float) -> N
         back = (g * v, g * u) if isinstance(G, ib.HadamardProduct) else (2 * g * u, -2 * g * v)
         return -np.concatenate(back) - lam * flat
 
-    flow = solve_ivp(field, (0, end), theta0.ravel(), method="DOP853", rtol=1e-12, atol=1e-14 * scale)
-    z, chart = -(swing * np.sin(3 * end) / 3 + steady * end), G.exponential_chart(tuple(theta0))
-    got = np.array(at(chart, z, lam * end)[0])
+    reference = solve_ivp(field, (0, end), theta0.ravel(), method="DOP853", rtol=1e-12, atol=1e-14 * scale)
+    z, flow = -(swing * np.sin(3 * end) / 3 + steady * end), G.closed_form_flow(tuple(theta0))
+    got = np.array(at(flow, z, lam * end)[0])
     # 1e-12 a step and some hundred steps; ln 1e-200 carries 5e-14.
-    np.testing.assert_allclose(got, flow.y[:, -1].reshape(2, 3), rtol=2e-10, atol=2e-11 * scale)
-    np.testing.assert_array_equal(got == 0.0, flow.y[:, -1].reshape(2, 3) == 0.0)
+    np.testing.assert_allclose(got, reference.y[:, -1].reshape(2, 3), rtol=2e-10, atol=2e-11 * scale)
+    np.testing.assert_array_equal(got == 0.0, reference.y[:, -1].reshape(2, 3) == 0.0)
 
 
 sizes = st.sampled_from([0.0, 1e-200, 1e-30, 1e-3, 0.5, 1.0, 1.0 + 1e-12, 30.0])
@@ -216,9 +216,9 @@ dual = st.floats(-20, 20)
 @maps
 @settings(max_examples=60)
 @given(u=signed, v=signed, z=st.one_of(dual, st.just(0.0)), s=st.floats(0, 5))
-def test_the_chart_is_consistent(G: TwoLayerDiagonal, u: float, v: float, z: float, s: float) -> None:
+def test_the_closed_form_is_consistent(G: TwoLayerDiagonal, u: float, v: float, z: float, s: float) -> None:
     theta0 = np.array([u]), np.array([v])
-    theta, w, dw_dz, dw_ds, slope, decay_slope = at(G.exponential_chart(theta0), z, s)
+    theta, w, dw_dz, dw_ds, slope, decay_slope = at(G.closed_form_flow(theta0), z, s)
     # exp carries the rounding of its argument, here at most 2 (461 + 40 + 5), as relative error: 1e3 2^-52.
     close = 1e-12
     # Squares below the normal numbers are flushed to zero.
@@ -236,9 +236,9 @@ def test_the_chart_is_consistent(G: TwoLayerDiagonal, u: float, v: float, z: flo
 @maps
 @settings(max_examples=30)
 @given(u=signed, v=signed, z=dual, s=st.floats(0, 5))
-def test_the_chart_is_odd(G: TwoLayerDiagonal, u: float, v: float, z: float, s: float) -> None:
+def test_the_closed_form_is_odd(G: TwoLayerDiagonal, u: float, v: float, z: float, s: float) -> None:
     other = (u, -v) if isinstance(G, ib.HadamardProduct) else (v, u)
     start, turned = (tuple(np.array([x]) for x in pair) for pair in ((u, v), other))
-    _, w, *_, slope, _ = at(G.exponential_chart(start), z, s)
-    _, w_turned, *_ = at(G.exponential_chart(turned), -z, s)
+    _, w, *_, slope, _ = at(G.closed_form_flow(start), z, s)
+    _, w_turned, *_ = at(G.closed_form_flow(turned), -z, s)
     np.testing.assert_allclose(w_turned, -w, rtol=1e-12, atol=1e-15 * slope[0])

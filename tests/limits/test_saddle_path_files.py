@@ -121,11 +121,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         arrays: dict[str, Any] = dict(archive)
     for data in (b"", b"hello", content[: len(content) // 2]):
         file.write_bytes(data)
-        with pytest.raises(ib.InputError, match="no saved saddle path"):
+        with pytest.raises(ib.InputError, match="not a saved saddle path"):
             ib.SaddlePath.load(file)
     for missing in ("nu", "indices", "boundary_ends", "X.X", "y"):
         np.savez(file, **{name: array for name, array in arrays.items() if name != missing})
-        with pytest.raises(ib.InputError, match="no saved saddle path"):
+        with pytest.raises(ib.InputError, match="not a saved saddle path"):
             ib.SaddlePath.load(file)
     PATHS["dense"].certificate.save(file)
     with pytest.raises(ib.InputError, match=r"holds implicitbias.Certificate"):

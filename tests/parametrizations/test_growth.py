@@ -156,5 +156,5 @@ def test_values_that_are_no_growth_are_refused(arguments: tuple[Any, ...], words
 
 def test_a_growth_of_another_shape_is_refused() -> None:
     problem = ib.LeastSquares(np.eye(2), [1.0, 2.0])
-    with pytest.raises(ib.InputError, match=r"w of shape \(3,\), and X has 2 columns.*one entry for each"):
+    with pytest.raises(ib.InputError, match=r"w of shape \(3,\), but X has 2 columns.*one entry for each"):
         ib.saddle_path(problem, growth_times=PRODUCT)

@@ -82,7 +82,7 @@ def test_the_value(log_scale: float) -> None:
         )
 
 
-# Oracle: the two ways to say the same scale.
+# Oracle: the same scale, given as scale and as log_scale.
 def test_scale_and_log_scale_agree() -> None:
     a = np.array([1e-8, 1.0, 30.0])
     w = [0.3, -2.0, 1e-12]

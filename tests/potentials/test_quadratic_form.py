@@ -21,7 +21,7 @@ def test_values() -> None:
     np.testing.assert_allclose(phi.inverse_hessian_product(w, A[0]), [1.0, 0.0, 0.0], atol=1e-15)
 
 
-# Oracle: with condition number 1e10 the solve is as good as the matrix allows.
+# Oracle: with condition number 1e10, the error of the solve must not exceed that of the matrix.
 def test_an_ill_conditioned_form() -> None:
     rng = np.random.default_rng(0)
     Q = np.linalg.qr(rng.standard_normal((6, 6)))[0]
@@ -63,7 +63,7 @@ def test_its_mirror_flow(n: int) -> None:
         np.testing.assert_allclose(trajectory.dual(t), A @ trajectory.state(t), rtol=1e-9, atol=1e-12)
 
 
-# Oracle: of all interpolants the flow from 0 ends at the one of least w^T A w, by its optimality conditions.
+# Oracle: the flow from 0 ends at the interpolant of least w^T A w, which is computed from its optimality conditions.
 def test_its_end_minimises_the_form() -> None:
     rng = np.random.default_rng(7)
     X, y = rng.standard_normal((2, 3)), rng.standard_normal(2)
@@ -73,7 +73,7 @@ def test_its_end_minimises_the_form() -> None:
     np.testing.assert_allclose(w, inverse @ X.T @ np.linalg.solve(X @ inverse @ X.T, y), rtol=1e-6)
 
 
-# Oracle: the separable kinds of the same flow, kernel by columns against kernel by products.
+# Oracle: the same flow with a separable potential, for which the kernel is computed in another way.
 def test_a_diagonal_form_is_a_scaled_squared_norm() -> None:
     rng = np.random.default_rng(3)
     problem = ib.LeastSquares(rng.standard_normal((4, 9)), rng.standard_normal(4))

@@ -20,7 +20,7 @@ def test_a_multiple_is_what_it_says(c: float) -> None:
         np.testing.assert_allclose(scaled.divergence(W, -W), float(c) * phi.divergence(W, -W), rtol=1e-15)
 
 
-# Oracle: the gradient flow of w is the mirror flow of 1/2 |w|^2: with c = 2 it is half as fast.
+# Oracle: the gradient flow of w is the mirror flow of 1/2 |w|^2. With the factor c = 2 the flow is half as fast.
 def test_a_multiple_of_the_squared_norm() -> None:
     assert (4 * (0.5 * ib.SquaredNorm())).mirror(W).tolist() == (2 * W).tolist()
 

@@ -32,13 +32,13 @@ def test_loss_gradient_and_predictions(loss: str) -> None:
     assert repr(problem) == f"Classification(n=6, d=3, loss={loss!r})"
 
 
-# Oracle: log 2 and 1 at w = 0, whatever the data: the mean over rows.
+# Oracle: by hand. At w = 0 the mean loss is log 2 or 1 for all data.
 def test_losses_are_means_over_rows() -> None:
     assert ib.Classification(X, SIGNS).loss(np.zeros(3)) == pytest.approx(np.log(2), rel=1e-15)
     assert ib.Classification(X, SIGNS, loss="exponential").loss(np.zeros(3)) == 1.0
 
 
-# Oracle: the largest margin is attained by the two rows alone: |margin| for misclassified, 0 for the others.
+# Oracle: at large margins, a misclassified row has the loss |margin| and every other row has the loss 0.
 def test_extreme_margins_neither_overflow_nor_vanish() -> None:
     problem = ib.Classification([[800.0], [800.0]], [1, -1])
     assert problem.loss([1.0]) == 400.0

@@ -51,7 +51,7 @@ def test_sparse_is_dense(kind: str) -> None:
     assert thin.loss(w) == pytest.approx(dense.loss(w), rel=1e-14)
 
 
-# Oracle: the difference, formed.
+# Oracle: the same difference as a dense matrix.
 def test_shifted_columns_are_a_difference() -> None:
     X, rows, shift = _table(1), np.linspace(0.5, 2.0, 7), np.linspace(-3, 3, 11)
     formed, shifted = (
@@ -65,7 +65,7 @@ def test_shifted_columns_are_a_difference() -> None:
     np.testing.assert_allclose(shifted.norms, formed.norms, rtol=1e-13)
 
 
-# A full column close to its shift: the textbook formula for the norm would lose all digits.
+# For a full column that is close to its shift, the textbook formula of the norm would lose all digits.
 def test_the_norm_of_a_nearly_constant_column() -> None:
     column = 1e8 + np.array([0.0, 1.0, 2.0])
     shifted = ShiftedMap(sparse.csc_array(column[:, None]), np.ones(3), np.array([1e8 + 1]))
@@ -148,7 +148,7 @@ def test_mirror_flows_say_that_they_want_dense_data() -> None:
         ib.simulate(ib.MirrorFlow(problem, ib.HyperbolicEntropy(scale=1e-3)), np.zeros(11), t1=1.0)
 
 
-# Oracle: the same flow on the dense table. Conjugate gradients alone see the sparse one.
+# Oracle: the same flow with a dense X. With a sparse X, the flow uses conjugate gradients.
 @pytest.mark.parametrize("kind", ["squared", "logistic"])
 def test_gradient_flows_take_sparse_data(kind: str) -> None:
     def end(X: object) -> np.ndarray:

@@ -57,7 +57,7 @@ def test_squared_sums_over_outputs() -> None:
 LOGITS = [
     [0.0, 0.0, 0.0],
     [1.0, -2.0, 0.5],
-    [45.0, 0.0, 3.0],  # 1 - p_0 is 6e-19: below the rounding of 1
+    [45.0, 0.0, 3.0],  # Here 1 - p_0 = 6e-19 is smaller than the rounding error of 1.
     [300.0, 0.0, 1.0],
     [1e3, -1e3, 0.0],
     [-1e3, 1e3, 1e3],
@@ -115,7 +115,7 @@ def test_an_own_loss_of_one_output_is_differentiated() -> None:
     )
 
 
-# Oracle: numpy.linalg.eigh of the second derivative, written down by hand: of f^T A f / 2 it is A.
+# Oracle: numpy.linalg.eigh of the second derivative, which is A for the loss f^T A f / 2.
 def test_a_loss_that_is_not_convex_has_the_positive_part_as_curvature() -> None:
     A = np.array([[1.0, 2.0, 0.0], [2.0, -3.0, 1.0], [0.0, 1.0, 0.5]])
     loss = Own(lambda f, y: f @ jnp.asarray(A) @ f / 2)

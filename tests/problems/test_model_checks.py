@@ -152,7 +152,7 @@ def test_linear_problems_and_parametrizations() -> None:
 
 
 def test_rows_that_belong_together_are_kept_together() -> None:
-    problem = ib.Problem(lambda p, X: jax.nn.relu(jnp.asarray(Y) * (X @ p)), X, Y)  # asks for all 40 rows
+    problem = ib.Problem(lambda p, X: jax.nn.relu(jnp.asarray(Y) * (X @ p)), X, Y)  # It needs all 40 rows.
     assert flags(problem, np.ones(5)).not_smooth
 
 

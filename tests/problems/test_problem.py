@@ -205,7 +205,7 @@ def test_arrays_are_copied_read_only_and_stay_so_when_pickled() -> None:
         assert not array.flags.writeable
 
 
-# Oracle: the bits. The caller's setting is neither needed nor changed.
+# Oracle: the results must be equal bit for bit, for any precision setting of the caller.
 def test_the_same_bits_with_double_precision_on_and_off() -> None:
     def numbers() -> list[bytes]:
         problem = ib.Problem(one_output, X, Y > 0, loss="logistic")

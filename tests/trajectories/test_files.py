@@ -76,7 +76,7 @@ def test_a_round_trip(name: str, dual: bool, tmp_path: Path) -> None:
         np.testing.assert_array_equal(after.dual(0.5), before.dual(0.5))
     with pytest.raises(ib.InputError, match="only at the kept times"):
         after.state(0.25)
-    after.save(path)  # over itself
+    after.save(path)  # This replaces the file from which it was loaded.
     same(ib.Trajectory.load(str(path)), before)
     assert [file.name for file in tmp_path.iterdir()] == ["run.npz"]
 
@@ -204,7 +204,7 @@ def test_a_labelled_copy_of_a_pytree() -> None:
     assert set(trajectory(module()).to_dataset()) >= {"state.layers[0].weight"}
 
 
-# Oracle: the arrays themselves: a mask is no parameter, and must not come back as one.
+# Oracle: the arrays. A mask is not a parameter and must not be loaded as one.
 def test_masks_are_not_parameters(tmp_path: Path) -> None:
     problem = ib.Problem(lambda p, X: X @ p[0], np.eye(2), np.array([1.0, 2.0]))
     trajectory = ib.simulate(ib.GradientFlow(problem), (np.zeros(2), np.array([False, True])), t1=1.0)

@@ -52,7 +52,7 @@ class TestState:
     def test_log_t_is_the_natural_logarithm(self) -> None:
         np.testing.assert_allclose(trajectory().state(log_t=np.log(0.5)), [0.5, 0.25], rtol=1e-15)
         np.testing.assert_array_equal(trajectory().state(log_t=-np.inf), [0.0, 0.0])
-        # Rounding of exp(log(t)) is |log t| eps; the last time must not fall off the end because of it.
+        # The rounding error of exp(log(t)) is |log t| eps. The last time must be accepted in spite of it.
         assert trajectory().state(log_t=np.log(TIMES[-1]))[0] == pytest.approx(1e100, rel=1e-12)
 
     def test_the_end_may_be_overshot_by_rounding_only(self) -> None:
@@ -76,7 +76,7 @@ class TestSampled:
     def test_kept_times_are_found_by_either_clock(self) -> None:
         kept = trajectory(sampled=True)
         np.testing.assert_array_equal(kept.state(TIMES[:4])[:, 0], TIMES[:4])
-        # exp(log t) is not t; the row of t is meant.
+        # exp(log t) differs from t by rounding, but the row of t must be returned.
         np.testing.assert_array_equal(kept.state(log_t=kept.log_times[:4])[:, 0], TIMES[:4])
         np.testing.assert_array_equal(kept.dual(0.5), [-0.5, 1.0])
 

@@ -1,4 +1,4 @@
-"""Results as files: arrays and a header of JSON in one NPZ archive. No pickled code."""
+"""Saving and loading of results: an NPZ archive with arrays and a JSON header, without pickled code."""
 
 import json
 import zipfile
@@ -16,11 +16,11 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 
 _HEADER = "header"
-# What NumPy, zipfile and json raise about damaged files.
+# The errors that NumPy, zipfile and json raise for damaged files.
 _DAMAGES = (
     zipfile.BadZipFile,
     zlib.error,
-    RuntimeError,  # zipfile: compressed or encrypted in a way that it does not know
+    RuntimeError,  # zipfile raises it for an unknown compression or encryption.
     EOFError,
     ValueError,
     KeyError,
@@ -31,7 +31,7 @@ _DAMAGES = (
 
 
 class FileKind(NamedTuple):
-    """What a file holds: a name that is written into it, the version of its layout, and a noun for messages."""
+    """The kind of a file: a name that is stored in it, the version of its layout, and a noun for messages."""
 
     name: str
     version: int
@@ -41,23 +41,23 @@ class FileKind(NamedTuple):
 def write_archive(
     path: Path, kind: FileKind, header: Mapping[str, Any], arrays: Mapping[str, ndarray]
 ) -> None:
-    """Write one file, whole or not at all: under a temporary name of its own first, then moved into place.
+    """Write a header and arrays to one file; if writing fails, no incomplete file is left at `path`.
+
+    The file is written under a unique temporary name and then moved.
 
     Args:
-        path: the file; an earlier one is replaced.
-        kind: what it holds.
-        header: plain values that JSON has.
-        arrays: no array of Python objects.
+        path: the file; an existing file is replaced.
+        kind: the kind of the file.
+        header: values that JSON can represent.
+        arrays: arrays by name, but not arrays of Python objects.
 
     Raises:
-        InputError: the disk or the rights are at fault, or an array holds Python objects.
+        InputError: the file cannot be written, or an array holds Python objects.
     """
     text = json.dumps({"kind": kind.name, "version": kind.version, **header}, allow_nan=False)
     objects = [name for name, array in arrays.items() if array.dtype == object]
     if objects:
-        raise InputError(
-            f"{objects[0]!r} holds Python objects, which a file cannot hold; numbers are expected"
-        )
+        raise InputError(f"{objects[0]!r} holds Python objects, which cannot be saved; numbers are expected")
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         with part.open("xb") as stream:
@@ -73,7 +73,7 @@ def read_archive(path: Path, kind: FileKind) -> tuple[dict[str, Any], dict[str, 
     """Return the header and the read-only arrays of a file.
 
     Raises:
-        InputError: there is no such file, it is damaged, of another kind, or of a later version.
+        InputError: the file does not exist, is damaged, is of another kind, or has a later version.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
@@ -81,7 +81,7 @@ def read_archive(path: Path, kind: FileKind) -> tuple[dict[str, Any], dict[str, 
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 arrays = {name: frozen(archive[name]) for name in archive.files}
-        except OSError as error:  # NumPy says so of what it does not know
+        except OSError as error:  # NumPy raises it for an unknown file format.
             raise ValueError(str(error)) from error
         header = dict(json.loads(str(arrays.pop(_HEADER))))
         found = str(header["kind"]), int(header["version"])
@@ -94,12 +94,12 @@ def read_archive(path: Path, kind: FileKind) -> tuple[dict[str, Any], dict[str, 
 
 @contextmanager
 def damage_told(path: Path, kind: FileKind) -> Iterator[None]:
-    """Turn errors inside into an `InputError` that says that the file is damaged."""
+    """Convert errors inside this scope to an `InputError` that says that the file is damaged."""
     try:
         yield
     except InputError:
         raise
     except _DAMAGES as error:
         raise InputError(
-            f"{path} is no saved {kind.noun}, or is damaged ({type(error).__name__}: {error})"
+            f"{path} is not a saved {kind.noun}, or is damaged ({type(error).__name__}: {error})"
         ) from error

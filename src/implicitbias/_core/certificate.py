@@ -75,7 +75,7 @@ class Certificate(Fingerprinted):
         return f"{text} {self.remark}".rstrip()
 
     def record(self) -> dict[str, Any]:
-        """Return plain values for JSON; numbers are texts, which keep every digit, infinities and NaN."""
+        """Return the fields as values for JSON; numbers become texts, which keep all digits, infinity and NaN."""
         return {
             "statement": self.statement,
             "gap": None if self.gap is None else repr(self.gap),
@@ -87,7 +87,7 @@ class Certificate(Fingerprinted):
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Certificate":
-        """Return the certificate of a `record`."""
+        """Return the certificate that has this `record`."""
         return cls(
             str(record["statement"]),
             None if record["gap"] is None else float(record["gap"]),
@@ -98,10 +98,12 @@ class Certificate(Fingerprinted):
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the statement and the numbers to one file, whole or not at all. No pickled code.
+        """Write the statement and the numbers to one file without pickled code.
+
+        If writing fails, no incomplete file is left.
 
         Raises:
-            InputError: the disk or the rights are at fault.
+            InputError: the file cannot be written.
         """
         from implicitbias._core.archive import write_archive
 
@@ -112,7 +114,7 @@ class Certificate(Fingerprinted):
         """Return a saved certificate; the verdict is computed from the numbers in the file.
 
         Raises:
-            InputError: no such file, or one that is damaged or of another kind.
+            InputError: the file does not exist, is damaged, or is of another kind.
         """
         from implicitbias._core.archive import damage_told, read_archive
 

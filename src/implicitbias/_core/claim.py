@@ -1,4 +1,4 @@
-"""Claims and the assumptions that they rest on: data whose verdict is computed from the numbers that they carry."""
+"""Claims and their assumptions: data whose verdict is computed from the numbers in them."""
 
 import math
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ RELATIONS = ("equals", "at most", "at least")
 
 @dataclass(frozen=True)
 class Assumption(Fingerprinted):
-    """An assumption of a claim: a number that was computed and its bound, or the reason why it cannot be checked.
+    """An assumption of a claim: a computed number with its bound, or the reason why it cannot be checked.
 
     Args:
         text: the assumption in words.
-        number: what was computed; None where the assumption is not checkable.
-        relation: "at most" or "at least": how the number must lie to the bound.
-        bound: the bound; None where the assumption is not checkable.
-        reason: why it is not checkable; empty where a number was computed.
+        number: the computed number; None if the assumption is not checkable.
+        relation: "at most" or "at least", the required relation of the number to the bound.
+        bound: the bound; None if the assumption is not checkable.
+        reason: why the assumption is not checkable; empty if a number was computed.
 
     Attributes:
-        state: "checked: holds", "checked: fails" or "not checkable" (derived; a NaN fails).
+        state: "checked: holds", "checked: fails" or "not checkable". It is derived, and a NaN fails.
 
     Raises:
-        InputError: a verdict in place of a number, a number without a bound, or neither a number nor a reason.
+        InputError: a boolean is given instead of a number, the bound is missing, or number and reason are both missing.
 
     Examples:
         >>> from implicitbias.studies import Assumption
@@ -49,7 +49,7 @@ class Assumption(Fingerprinted):
         if (self.number is None) != (self.bound is None):
             raise InputError(
                 f"the assumption {self.text!r} has number {self.number!r} and bound {self.bound!r}; both are expected "
-                "where it is checked, neither where it is not checkable"
+                "if it is checked, and neither if it is not checkable"
             )
         if (self.number is None) != bool(self.reason):
             raise InputError(
@@ -67,10 +67,10 @@ class Assumption(Fingerprinted):
     def checked(
         cls, text: str, number: Any, *, at_most: float | None = None, at_least: float | None = None
     ) -> "Assumption":
-        """Return an assumption that holds where the number is at most, or at least, its bound.
+        """Return an assumption that holds if the number is at most, or at least, its bound.
 
         Raises:
-            InputError: not exactly one bound, or a number or a bound that is no number.
+            InputError: both or none of the bounds are given, or the number or the bound is not a number.
         """
         if (at_most is None) == (at_least is None):
             raise InputError(f"give exactly one of at_most and at_least for the assumption {text!r}")
@@ -80,12 +80,12 @@ class Assumption(Fingerprinted):
 
     @classmethod
     def not_checkable(cls, text: str, reason: str) -> "Assumption":
-        """Return an assumption that no number can decide, with the reason why."""
+        """Return an assumption that cannot be checked, with the reason."""
         return cls(text, reason=reason)
 
     @property
     def state(self) -> str:
-        """Return "checked: holds", "checked: fails" or "not checkable"."""
+        """The state of the assumption: "checked: holds", "checked: fails" or "not checkable"."""
         if self.number is None or self.bound is None:
             return "not checkable"
         holds = _related(self.number, self.relation, self.bound, 0.0)
@@ -93,13 +93,13 @@ class Assumption(Fingerprinted):
 
     @property
     def evidence(self) -> str:
-        """Return the number and its bound in words, or the reason why there is none."""
+        """The number and its bound in words, or the reason why the assumption is not checkable."""
         if self.number is None or self.bound is None:
             return self.reason
         return f"{self.number:.4g}, {self.relation} {self.bound:.4g}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, with the derived state."""
+        """Return the fields and the derived state as values for JSON."""
         return {
             "text": self.text,
             "state": self.state,
@@ -115,22 +115,24 @@ class Claim(Fingerprinted):
     """A statement of a paper with the number it predicts and the number that was measured.
 
     Args:
-        point: the setting it was measured in.
+        point: the setting in which the number was measured.
         statement: the claim in words.
-        reference: key of the bibliography and place, or "this library" or a section of docs/theory.md.
-        assumptions: what the claim rests on.
-        predicted: the number that is predicted, or a text where the claim is about something else.
-        measured: the number that was measured, or a text.
-        tolerance: the largest difference that is accepted, in the units of the numbers; 0 for texts.
-        relation: "equals", "at most" or "at least": how the measured number must lie to the predicted one.
+        reference: a key of the bibliography and the place there, "this library", or a section of docs/theory.md.
+        assumptions: the assumptions of the claim.
+        predicted: the predicted number, or a text.
+        measured: the measured number, or a text.
+        tolerance: the largest accepted difference, in the unit of the numbers; 0 for texts.
+        relation: "equals", "at most" or "at least", the required relation of the measured number to the predicted one.
 
     Attributes:
-        holds: whether |measured - predicted| <= tolerance, measured <= predicted + tolerance, or
-            measured >= predicted - tolerance; for texts, whether they are the same (derived; a NaN fails).
-        expected: what was predicted, with relation and tolerance, in words (derived).
+        holds: whether |measured - predicted| <= tolerance for "equals", measured <= predicted + tolerance for "at
+            most", or measured >= predicted - tolerance for "at least". Texts must be equal. It is derived, and a NaN
+            fails.
+        expected: the prediction with its relation and tolerance, in words. It is derived.
 
     Raises:
-        InputError: a verdict in place of a number, a number beside a text, an unknown relation, a tolerance < 0.
+        InputError: a boolean is given instead of a number, a number is compared with a text, the relation is unknown,
+            or the tolerance is negative.
 
     Examples:
         >>> from implicitbias.studies import Claim
@@ -173,14 +175,14 @@ class Claim(Fingerprinted):
 
     @property
     def holds(self) -> bool:
-        """Return whether measured and predicted stand in their relation, within the tolerance."""
+        """Whether the measured number has the required relation to the predicted one, within the tolerance."""
         if isinstance(self.predicted, str) or isinstance(self.measured, str):
             return self.predicted == self.measured
         return _related(self.measured, self.relation, self.predicted, self.tolerance)
 
     @property
     def expected(self) -> str:
-        """Return the prediction in words: "1 ± 0.1", "at most 1e-09"."""
+        """The prediction in words, for instance "1 ± 0.1" or "at most 1e-09"."""
         if isinstance(self.predicted, str):
             return self.predicted
         number = f"{self.predicted:.4g}"
@@ -190,11 +192,11 @@ class Claim(Fingerprinted):
 
     @property
     def measured_text(self) -> str:
-        """Return the measured number with four digits, or the text."""
+        """The measured number with four digits, or the text."""
         return self.measured if isinstance(self.measured, str) else f"{self.measured:.4g}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, with the derived verdict. NaN and infinity become texts."""
+        """Return the fields and the derived verdict as values for JSON; NaN and infinity become texts."""
         return {
             "point": self.point,
             "statement": self.statement,
@@ -237,7 +239,7 @@ def _related(measured: float, relation: str, predicted: float, tolerance: float)
         return measured <= predicted + tolerance
     if relation == "at least":
         return measured >= predicted - tolerance
-    # Infinite numbers differ by NaN, which fails.
+    # The difference of two infinite numbers is NaN, for which the comparison fails.
     return abs(measured - predicted) <= tolerance
 
 
@@ -248,8 +250,8 @@ def _numbers(values: tuple[Any, ...]) -> tuple[float, ...]:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == np.bool_:
         raise InputError(
-            f"{name} is {value!r}; a verdict is computed from numbers: pass the number that decides, such as a "
-            "residual or a count of failures"
+            f"{name} is {value!r}, a number is expected; the verdict is computed from numbers such as residuals or "
+            "counts of failures"
         )
     try:
         return float(value)
@@ -258,5 +260,5 @@ def _number(name: str, value: Any) -> float:
 
 
 def _plain(value: float | str | None) -> float | str | None:
-    """Return a number that JSON has, else its text."""
+    """Return a finite number unchanged, and NaN or infinity, which JSON cannot represent, as a text."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Folders of results: written beside their place first and then moved there, whole or not at all."""
+"""Folders of results, which are written under a temporary name and then moved, so that none is incomplete."""
 
 import contextlib
 import os
@@ -10,18 +10,19 @@ from uuid import uuid4
 
 from implicitbias._core.errors import InputError
 
-# Runs that move their results into one place at the same time try this often.
+# The number of attempts to move the results, because another run may use the same folder at the same time.
 _ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """A folder for results, which replaces the folder of an earlier result and nothing else.
+    """A folder for results that may replace an earlier result, but no other files.
 
     Args:
-        named: the folder as the user named it. Of a link, what it points to is replaced.
-        foreign: the names in a folder that an earlier result did not write; all of them where it is no earlier result.
-        retry: what to type for another folder, for messages.
+        named: the folder as the user named it. If it is a link, the folder that it points to is replaced.
+        foreign: a function that returns the names in a folder that no earlier result has written. If the folder is not
+            an earlier result, these are all names.
+        retry: what to type to choose another folder, for messages.
     """
 
     named: Path
@@ -29,12 +30,12 @@ class ResultFolder:
     retry: str
 
     def check(self) -> Path:
-        """Return the resolved folder, after checking that it can be written and holds no files of others.
+        """Return the resolved folder after a check that it can be written and holds no other files.
 
-        Nothing is made yet.
+        The folder is not created.
 
         Raises:
-            InputError: a file in place of the folder, a folder with other files, or a place that cannot be written to.
+            InputError: the path is a file, the folder holds other files, or it cannot be written.
         """
         try:
             folder = self.named.resolve()
@@ -43,21 +44,20 @@ class ResultFolder:
             probe = _beside(above / folder.name, "probe")
             probe.mkdir()
             probe.rmdir()
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # RuntimeError: a link that leads to itself, before Python 3.13
+        except (OSError, RuntimeError) as error:
+            # Before Python 3.13, a link that points to itself raises RuntimeError.
             raise self._cannot_write(error) from None
         return folder
 
     def fill(self, write: Callable[[Path], None]) -> None:
-        """Call `write` with a new folder beside the final one, then move it there in place of an earlier result.
+        """Call `write` with a temporary folder, then move this folder to its final place.
 
-        Each call has temporary names of its own, so that of several runs at once the last one wins whole. What is in
-        the way is moved aside, looked at again, and deleted only if it is an earlier result.
+        Each call uses unique temporary names, so that if several runs finish at the same time, the complete result of
+        the last one is kept. An existing folder is moved aside, checked again, and deleted only if it is an earlier
+        result.
 
         Raises:
-            InputError: the disk or the rights are at fault, or files of others have come into the folder meanwhile.
+            InputError: the folder cannot be written, or other files were added to it in the meantime.
         """
         folder = self.named.resolve()
         part = _beside(folder, "part")
@@ -69,13 +69,14 @@ class ResultFolder:
         except OSError as error:
             raise self._cannot_write(error) from None
         finally:
-            # Also after an interrupt: nothing half-written is left.
+            # After an error or an interrupt, the incomplete folder and new empty folders are removed.
             shutil.rmtree(part, ignore_errors=True)
             for place in made:
-                with contextlib.suppress(OSError):  # it holds the results, or something of somebody else
+                with contextlib.suppress(OSError):  # A folder that is not empty is kept.
                     place.rmdir()
 
     def _move(self, part: Path, folder: Path) -> None:
+        """Move the temporary folder to its final place and delete an earlier result there."""
         for attempt in range(_ATTEMPTS):
             old = _beside(folder, "old")
             try:
@@ -86,16 +87,16 @@ class ResultFolder:
                 shutil.rmtree(old, ignore_errors=True)
                 return
             except OSError:
-                # Another run was faster: it moved the earlier result away, or put its own there.
+                # Another run may have moved the earlier result away, or may have moved its own result here.
                 if attempt == _ATTEMPTS - 1 or not part.exists():
                     raise
             finally:
-                # After a failure or an interrupt, what was there before is there again.
+                # After an error or an interrupt, the earlier folder is restored.
                 if old.exists():
                     self._restore(old, folder)
 
     def _restore(self, old: Path, folder: Path) -> None:
-        """Move an earlier result back; if a newer one has come meanwhile, the earlier one is deleted."""
+        """Move an earlier result back, or delete it if another run has written a newer one in the meantime."""
         try:
             old.rename(folder)
         except OSError:
@@ -103,6 +104,7 @@ class ResultFolder:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _refuse_foreign(self, folder: Path) -> None:
+        """Raise an `InputError` if the path is a file, or if the folder holds files of no earlier result."""
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{self.named} is a file, a folder is expected; {self.retry}")
         names = self.foreign(folder) if folder.is_dir() and any(folder.iterdir()) else []
@@ -114,6 +116,7 @@ class ResultFolder:
             )
 
     def _cannot_write(self, error: Exception) -> InputError:
+        """Return the error for a folder that cannot be written."""
         reason = getattr(error, "strerror", None) or error
         return InputError(
             f"cannot write results to {self.named}: {reason}; choose another folder with --out DIR"
@@ -121,5 +124,5 @@ class ResultFolder:
 
 
 def _beside(folder: Path, end: str) -> Path:
-    """Return a hidden name beside the folder that no other run uses."""
+    """Return a unique hidden path in the parent of the folder."""
     return folder.with_name(f".{folder.name}.{os.getpid()}-{uuid4().hex[:12]}.{end}")

@@ -26,7 +26,7 @@ def dataset(
 
 
 def write_netcdf(data: Any, path: Path) -> None:
-    """Write a dataset as NetCDF-4, compressed and with checksums, whole or not at all."""
+    """Write a dataset to a compressed NetCDF-4 file with checksums; if writing fails, no incomplete file is left."""
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     # Scalars cannot be compressed.
     encoding = {
@@ -42,10 +42,10 @@ def write_netcdf(data: Any, path: Path) -> None:
 
 
 def read_netcdf(path: Path) -> Any:
-    """Return the dataset in a NetCDF-4 file, read into memory.
+    """Return the dataset of a NetCDF-4 file, loaded into memory.
 
     Raises:
-        InputError: there is no such file, it is not a NetCDF-4 file, or it is damaged.
+        InputError: the file does not exist, is not a NetCDF-4 file, or is damaged.
     """
     import xarray
 

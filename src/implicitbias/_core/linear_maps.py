@@ -18,13 +18,13 @@ _BLOCK = 2**20
 
 
 class Storage(NamedTuple):
-    """The arrays behind a linear map, for compiled code: a dense X or a sparse one, less rows times shift.
+    """The arrays of a linear map, for compiled code: a dense or a sparse matrix minus the product rows shift^T.
 
     Attributes:
-        dense: X as an array, None where it is sparse.
-        sparse: X as a `csc_array`, None where it is dense.
-        rows: (n,) of the part of rank one, empty where there is none.
-        shift: (d,) of that part, empty where there is none.
+        dense: the matrix as an array, or None if it is sparse.
+        sparse: the matrix as a `csc_array`, or None if it is dense.
+        rows: the vector (n,) of the product, empty if there is no product.
+        shift: the vector (d,) of the product, empty if there is no product.
     """
 
     dense: ndarray | None
@@ -70,7 +70,7 @@ class LinearMap(Value, ABC):
         """Return the map as a `TracedMap` for JAX, with arrays in the precision of the caller."""
 
     def storage(self) -> Storage:
-        """Return the arrays behind the map; where it has none of its own, a dense copy."""
+        """Return the arrays of the map, or a dense copy of X if the map does not store X."""
         return Storage(self.take(np.arange(self.shape[1])), None, _NOTHING, _NOTHING)
 
     def squares(self) -> Float64[ndarray, " d"]:

@@ -144,7 +144,7 @@ def system_at(
 ) -> GaussNewtonSystem:
     """Return the system for an inner variable at the start, which JAX may trace."""
     theta = u[: shape.size]
-    # If entries evolve independently, the error of each entry is bounded relative to this entry.
+    # If each entry grows at its own rate, the error of an entry is bounded relative to this entry.
     numerics: Any = np if isinstance(u, ndarray) else jnp
     smallest = _LEAF_FLOOR * numerics.sqrt(numerics.mean(theta**2)) if predictor.entrywise else 0.0
     return GaussNewtonSystem(

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from implicitbias.parametrizations import ExponentialChart
+from implicitbias.parametrizations import ExponentialFlow
 from implicitbias.potentials import Potential, SeparablePotential
 
 # A kernel X diag(slope) X^T is computed from at most _FEW * n columns of X if all other columns together contribute
@@ -114,10 +114,10 @@ class SeparableInverseMirrorMap(SeparablePrimalMap):
 class DiagonalNetworkMap(SeparablePrimalMap):
     """The closed-form flow of a two-layer diagonal network; the state is theta."""
 
-    closed_form: ExponentialChart
+    closed_form: ExponentialFlow
 
     def predictor(self, z: jax.Array, s: jax.Array) -> jax.Array:
-        # `ExponentialChart.predictor` keeps the relative accuracy where p^2 and q^2 cancel, but costs four times as
+        # `ExponentialFlow.predictor` keeps the relative accuracy where p^2 and q^2 cancel, but costs four times as
         # much. The flow needs w only up to rounding errors of p^2 and q^2.
         up, down = self.closed_form.parts(z, s)
         return up - down

@@ -1,7 +1,7 @@
-"""Parametrizations: maps theta -> w and the geometry that they make. What needs JAX is loaded late.
+"""Parametrizations: maps theta -> w and their geometry. The modules that import JAX are loaded on first use.
 
-To add one, write `_name.py` with a subclass of `Parametrization` (of `Diagonal` where w_i depends on the i-th entries
-of theta only, of `FactoredMatrix` for products of matrices) and list it here, in the public names and in
+To add a parametrization, write `_name.py` with a subclass of `Parametrization`, or of `Diagonal` if w_i depends only on
+the i-th entries of theta, or of `FactoredMatrix` for products of matrices. List it here, in the public names and in
 `tests/laws/registry.py`.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
     from implicitbias.parametrizations._diagonal import TwoLayerDiagonal as TwoLayerDiagonal
-    from implicitbias.parametrizations._exponential_chart import ExponentialChart as ExponentialChart
+    from implicitbias.parametrizations._exponential_flow import ExponentialFlow as ExponentialFlow
     from implicitbias.parametrizations._factored_matrix import FactoredMatrix as FactoredMatrix
     from implicitbias.parametrizations._featurewise import Featurewise as Featurewise
     from implicitbias.parametrizations._hadamard import HadamardProduct as HadamardProduct
@@ -34,7 +34,7 @@ _LATE = {
     "_coordinatewise": ("Coordinatewise",),
     "_deep_diagonal": ("DeepDiagonal",),
     "_diagonal": ("Diagonal", "TwoLayerDiagonal"),
-    "_exponential_chart": ("ExponentialChart",),
+    "_exponential_flow": ("ExponentialFlow",),
     "_factored_matrix": ("FactoredMatrix",),
     "_featurewise": ("Featurewise",),
     "_hadamard": ("HadamardProduct",),

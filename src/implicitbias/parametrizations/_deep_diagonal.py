@@ -76,21 +76,21 @@ class DeepDiagonal(Diagonal):
         return super().potential(theta0)
 
     def growth_times(self, direction: Any) -> Growth:
-        r"""Return the thresholds: at depth 2 those of `HadamardProduct`, deeper in units of $\mathrm{scale}^{2-D}$.
+        r"""Return the growth: that of `HadamardProduct` for depth 2, else in units of $\mathrm{scale}^{2-D}$.
 
-        Let c be the smallest $|a_j|$ with the sign of the product of the layers, $\mu_j^2 = a_j^2 - c^2$ for the other
-        layers: $t^\pm = \int_{\pm c}^\infty \prod_j (x^2 + \mu_j^2)^{-1/2} dx$. Where two layers tie for the smallest
-        the coordinate never changes sign, and the time to the other one is inf.
+        Let c be the smallest $|a_j|$ with the sign of the product of the layers, and $\mu_j^2 = a_j^2 - c^2$ for the
+        other layers. Then $t^\pm = \int_{\pm c}^\infty \prod_j (x^2 + \mu_j^2)^{-1/2} dx$. If two layers have the same
+        smallest size, the coordinate never changes sign, and the threshold of the other sign is inf.
 
-        The split among dependent columns is `EntropySplit` at depth 2 and `PowerSplit` for deeper networks.
+        The split among dependent columns is `EntropySplit` for depth 2 and `PowerSplit` for deeper networks.
 
         Raises:
-            InputError: two layers vanish in some coordinate, or sizes whose times leave float64.
+            InputError: two layers are 0 in some coordinate, or thresholds are outside the range of float64.
 
         Examples:
             >>> import implicitbias as ib
             >>> t_plus, t_minus = ib.DeepDiagonal(3).growth_times(([0.0, 1.0], [1.0, 1.0], [1.0, -1.0]))
-            >>> t_plus.round(6).tolist(), t_minus.round(6).tolist()  # pi / 2 twice, a tie
+            >>> t_plus.round(6).tolist(), t_minus.round(6).tolist()  # 1.570796 is pi / 2
             ([1.570796, inf], [1.570796, 1.0])
         """
         layers = self.checked(direction, "direction")

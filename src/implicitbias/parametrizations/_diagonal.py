@@ -7,7 +7,7 @@ import jax
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.traced_maps import TracedMap
-from implicitbias.parametrizations._exponential_chart import ExponentialChart
+from implicitbias.parametrizations._exponential_flow import ExponentialFlow
 from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._parametrization import Parametrization
 
@@ -32,29 +32,29 @@ class Diagonal(Parametrization):
     def growth_times(self, direction: Any) -> Growth:
         r"""Return how the coordinates grow from theta0 = scale * direction as scale -> 0.
 
-        Under a constant force $-\partial_i L = f$ the coordinate $w_i$ becomes visible at the slow time $t_i^+ / f$, as
-        a positive number, where f > 0, and at $t_i^- / |f|$, as a negative one, where f < 0. With these thresholds
-        `saddle_path(problem, growth_times=...)` predicts what the flow of `problem.reparametrize(G)` does.
+        Under a constant force $-\partial_i L = f > 0$, the coordinate $w_i$ becomes positive and visible at the slow
+        time $t_i^+ / f$. Under a constant force f < 0, it becomes negative and visible at the slow time $t_i^- / |f|$.
+        With these thresholds, `saddle_path(problem, growth_times=...)` predicts the flow of `problem.reparametrize(G)`.
 
         Args:
-            direction: shaped as theta.
+            direction: the direction of the start, a pytree like theta.
 
         Returns:
-            A `Growth`: the thresholds t_plus and t_minus, shaped as w, in slow time, which is
-            $t / \ln(1/\mathrm{scale})$ for maps of second order at 0 and $t \cdot \mathrm{scale}^{D-2}$ for those of
-            order D >= 3 (inf where w_i can never take that sign); the split among dependent columns, where it is known;
-            and the conversion of slow time to flow time. It unpacks as `t_plus, t_minus`.
+            A `Growth`, which unpacks as `t_plus, t_minus`. It holds the thresholds in slow time, in the shape of w;
+            they are inf where w_i can never have that sign. Slow time is $t / \ln(1/\mathrm{scale})$ for maps of order
+            2 at 0 and $t \cdot \mathrm{scale}^{D-2}$ for maps of order D >= 3. It also holds the split among dependent
+            columns if that is known, and it converts slow time to flow time.
 
         Raises:
-            InputError: no growth times are known for this map, or a coordinate that never moves from this direction.
+            InputError: growth times are not known for this map, or a coordinate never moves from this direction.
 
         Reference:
             zhao2026gradient.
         """
         self.checked(direction, "direction")
         raise InputError(
-            f"{type(self).__name__} has no growth times to give; HadamardProduct, SquareDifference, DeepDiagonal and "
-            "Featurewise have: for a two-layer map of your own type ib.Featurewise(k), w_i = k(theta[i])"
+            f"the growth times of {type(self).__name__} are not known; those of HadamardProduct, SquareDifference, "
+            "DeepDiagonal and Featurewise are: for your own two-layer map w_i = k(theta[i]) type ib.Featurewise(k)"
         )
 
 
@@ -62,8 +62,5 @@ class TwoLayerDiagonal(Diagonal):
     """A map of two arrays whose gradient flow, with or without weight decay, has a closed form in -int grad L dt."""
 
     @abstractmethod
-    def exponential_chart(self, theta0: Any) -> ExponentialChart:
+    def closed_form_flow(self, theta0: Any) -> ExponentialFlow:
         """Return the closed-form flow from theta0."""
-
-    def closed_form_flow(self, theta0: Any) -> ExponentialChart | None:
-        return self.exponential_chart(theta0)

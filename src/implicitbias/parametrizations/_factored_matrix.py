@@ -44,7 +44,7 @@ class FactoredMatrix(Parametrization):
         self.checked(theta0, "theta0")
         raise InputError(
             self._no_potential(
-                "the gradients of the entries of W do not commute, so W follows no mirror flow"
+                "the gradients of the entries of W do not commute, so the flow of W is not a mirror flow"
             )
         )
 

@@ -102,15 +102,16 @@ class Featurewise(Diagonal):
         return self._by_function(theta, lambda k: lambda row: jnp.sum(jax.grad(k)(row) ** 2))
 
     def growth_times(self, direction: Any) -> Growth:
-        r"""Return $t_i^\pm = \pm 1/\lambda_i^\pm$, $\lambda_i^\pm$ the extreme eigenvalues of the Hessian of k_i at 0.
+        r"""Return $t_i^\pm = \pm 1/\lambda_i^\pm$, where $\lambda_i^\pm$ are extreme eigenvalues of a Hessian.
 
-        In units of ln(1/scale). Which split dependent columns take is not known: it depends on how k_i grows along the
-        whole trajectory that leaves 0, not on its Hessian alone. That k_i is analytic, that 0 is its only critical
-        point and that it is unbounded along the two trajectories that leave 0 is assumed, not checked.
+        It is the Hessian of $k_i$ at 0, and slow time has the unit ln(1/scale). The split among dependent columns is
+        not known, because it depends on the growth of $k_i$ along the whole trajectory that leaves 0. Three
+        assumptions are not checked: $k_i$ is analytic, 0 is its only critical point, and $k_i$ is unbounded along the
+        two trajectories that leave 0.
 
         Raises:
-            InputError: k_i or its gradient does not vanish at 0, an extreme eigenvalue is not simple or has the wrong
-                sign, or the direction is orthogonal to its eigenvector.
+            InputError: k_i or its gradient is not 0 at 0, an extreme eigenvalue is not simple or has the wrong sign, or
+                the direction is orthogonal to its eigenvector.
         """
         theta = self.checked(direction, "direction")
         plus, minus = np.empty(len(theta)), np.empty(len(theta))

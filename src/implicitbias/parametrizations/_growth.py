@@ -1,4 +1,4 @@
-"""What a diagonal network adds to the path of saddles: thresholds, the split of dependent columns, the unit of time."""
+"""The growth of a diagonal network: thresholds, the split of dependent columns, and the unit of slow time."""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -13,36 +13,37 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.values import Value
 from implicitbias.parametrizations._split_rules import EntropySplit, SplitRule
 
-# Thresholds outside this range would leave float64 in products with the data.
+# Products of the data with thresholds outside this range may overflow or underflow in float64.
 _LEAST, _MOST = 1e-140, 1e140
-_LARGEST_LOG = 709.0  # of a float64
+# The exponentials of larger numbers overflow in float64.
+_LARGEST_LOG = 709.0
 _HINT = "type growth_times=G.growth_times(direction), for instance with G = ib.DeepDiagonal(3)"
 
 
 class Growth(Value):
-    r"""How the coordinates of a network grow from $\theta_0 = \alpha \cdot \mathrm{direction}$ as $\alpha \to 0$.
+    r"""The growth of the coordinates of a network from $\theta_0 = \alpha \cdot \mathrm{direction}$ as $\alpha \to 0$.
 
-    `G.growth_times(direction)` returns it, `saddle_path(problem, growth_times=growth)` and
-    `MinL1(growth_times=growth)` take it. It unpacks as the pair of its thresholds: `t_plus, t_minus = growth`.
+    `G.growth_times(direction)` returns it, and `saddle_path(problem, growth_times=growth)` and
+    `MinL1(growth_times=growth)` accept it. It unpacks as the pair of its thresholds: `t_plus, t_minus = growth`.
 
     Slow time is $t / \ln(1/\alpha)$ for networks of order 2 and $t \, \alpha^{D-2}$ for those of order $D \ge 3$.
 
     Args:
-        t_plus: positive thresholds, shaped as w: under a constant force $-\partial_i L = f > 0$ the coordinate $w_i$
-            becomes visible at the slow time $t_i^+ / f$; inf where it never becomes positive.
-        t_minus: the same for $f < 0$ and negative values.
-        order: the order D >= 2 of w in $\theta$ at 0, which fixes the unit of slow time; None where the network is not
-            known.
-        split: which of several w with the same fit the flow tends to, where columns are dependent; None where that is
+        t_plus: positive thresholds in the shape of w. Under a constant force $-\partial_i L = f > 0$ the coordinate
+            $w_i$ becomes visible at the slow time $t_i^+ / f$. The threshold is inf if $w_i$ never becomes positive.
+        t_minus: the same thresholds for $f < 0$ and negative values.
+        order: the order D >= 2 of w in $\theta$ at 0, which determines the unit of slow time; None if the network is
+            not known.
+        split: the rule that selects one of several w with the same fit if columns are dependent; None if the rule is
             not known.
 
     Attributes:
         label: the name of slow time for an axis, with mathematics between dollar signs.
         time_unit: the name of slow time for a data set, in plain text.
-        unit: the flow time of one unit of slow time, in plain text; None where the order is not known.
+        unit: the flow time of one unit of slow time, in plain text; None if the order is not known.
 
     Raises:
-        InputError: thresholds that are not positive or have different shapes, or an order below 2.
+        InputError: the thresholds are not positive or have different shapes, or the order is below 2.
 
     Reference:
         zhao2026gradient.
@@ -70,8 +71,8 @@ class Growth(Value):
         plus, minus = _positive(t_plus, "t_plus"), _positive(t_minus, "t_minus")
         if plus.shape != minus.shape:
             raise InputError(
-                f"t_plus has shape {plus.shape} and t_minus {minus.shape}, they must agree: one "
-                "threshold of each kind for each coordinate"
+                f"t_plus has shape {plus.shape} and t_minus has shape {minus.shape}, they must agree: each coordinate "
+                "has one threshold of each kind"
             )
         if order is not None and order < 2:
             raise InputError(f"order is {order}, a whole number of at least 2 or None is expected")
@@ -79,27 +80,27 @@ class Growth(Value):
 
     @classmethod
     def product(cls, d: int) -> "Growth":
-        r"""Return the growth of $w = u \odot v$ from $u_0 = \sqrt2 \alpha$, $v_0 = 0$: what None stands for."""
+        r"""Return the growth of $w = u \odot v$ from $u_0 = \sqrt2 \alpha$ and $v_0 = 0$, which is the default."""
         one, half = np.ones(d), np.full(d, -np.log(2.0))
         return cls(one, one, 2, EntropySplit(half, half))
 
     @classmethod
     def of(cls, value: Any, d: int) -> "Growth":
-        """Return the growth of d coordinates that a caller's `growth_times` stands for.
+        """Return the `Growth` of d coordinates for the argument `growth_times` of a user.
 
         Args:
             value: a `Growth`, a pair (t_plus, t_minus) of numbers or (d,) arrays, or None for `product`.
             d: the number of coordinates.
 
         Raises:
-            InputError: thresholds of another shape, or that are not positive numbers.
+            InputError: the thresholds have another shape, or are not positive numbers.
         """
         if value is None:
             return cls.product(d)
         if isinstance(value, cls):
             if value.t_plus.shape != (d,):
                 raise InputError(
-                    f"growth_times is that of w of shape {value.t_plus.shape}, and X has {d} columns; type "
+                    f"growth_times is for w of shape {value.t_plus.shape}, but X has {d} columns; type "
                     "growth_times=G.growth_times(direction) with one entry for each column in each array of direction"
                 )
             _refuse_range(value.t_plus, "t_plus")
@@ -121,11 +122,11 @@ class Growth(Value):
 
     @property
     def finite(self) -> bool:
-        """Whether every coordinate can take both signs."""
+        """Whether every coordinate can have both signs."""
         return bool(np.all(np.isfinite(self.t_plus)) and np.all(np.isfinite(self.t_minus)))
 
     def at_signs(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
-        """Return the threshold of s on the side of each w_i: t_plus, -t_minus, and 0 where w_i = 0."""
+        """Return the threshold for the sign of each w_i: t_plus where w_i > 0, -t_minus where w_i < 0, and else 0."""
         return np.where(w > 0.0, self.t_plus, np.where(w < 0.0, -self.t_minus, 0.0))
 
     @property
@@ -156,13 +157,13 @@ class Growth(Value):
         r"""Return the flow time t of a slow time, for the start scale * direction.
 
         Args:
-            slow_time: a number or an array of them.
+            slow_time: a number or an array of numbers.
             scale: the scale alpha of the start, between 0 and 1.
-            log_scale: ln(scale) instead, for scales below float64.
+            log_scale: ln(scale), for scales that would underflow. Give exactly one of the two arguments.
 
         Raises:
-            InputError: neither or both of the scales, a scale outside (0, 1), an unknown order, or a flow time beyond
-                float64.
+            InputError: both or none of the scales are given, the scale is outside (0, 1), the order is unknown, or the
+                flow time overflows.
 
         Examples:
             >>> import implicitbias as ib
@@ -173,20 +174,20 @@ class Growth(Value):
         return _times(slow_time, self._unit(scale, log_scale))
 
     def slow_time(self, flow_time: Any, *, scale: Any = None, log_scale: Any = None) -> Any:
-        """Return the slow time of a flow time, for the start scale * direction; the inverse of `flow_time`.
+        """Return the slow time of a flow time, for the start scale * direction; this inverts `flow_time`.
 
         Raises:
-            InputError: as `flow_time`.
+            InputError: both or none of the scales are given, the scale is outside (0, 1), or the order is unknown.
         """
         return _times(flow_time, 1.0 / self._unit(scale, log_scale))
 
     def log_unit(self, *, scale: Any = None, log_scale: Any = None) -> float:
         r"""Return the natural logarithm of the flow time of one unit of slow time.
 
-        That is $\ln \ln(1/\alpha)$ for order 2 and $(2 - D) \ln \alpha$ for order D >= 3.
+        It is $\ln \ln(1/\alpha)$ for order 2 and $(2 - D) \ln \alpha$ for order D >= 3.
 
         Raises:
-            InputError: as `flow_time`.
+            InputError: both or none of the scales are given, the scale is outside (0, 1), or the order is unknown.
         """
         order, log_alpha = self._known_order(), _log_scale(scale, log_scale)
         return float(np.log(-log_alpha)) if order == 2 else (2 - order) * log_alpha
@@ -199,12 +200,13 @@ class Growth(Value):
         log_unit = (2 - order) * log_alpha
         if log_unit > _LARGEST_LOG:
             raise InputError(
-                f"the flow time of one unit of slow time is e^{log_unit:.6g}, which is beyond float64; take its "
-                "logarithm: type growth.log_unit(log_scale=...)"
+                f"the flow time of one unit of slow time is e^{log_unit:.6g}, which overflows in float64; for its "
+                "logarithm type growth.log_unit(log_scale=...)"
             )
         return float(np.exp(log_unit)) if scale is None else as_float(scale) ** (2.0 - order)
 
     def _known_order(self) -> int:
+        """Return the order, or raise an `InputError` if it is not known."""
         if self.order is None:
             raise InputError(
                 "the unit of this slow time is not known, because the growth times were given as a pair of arrays; "
@@ -214,15 +216,15 @@ class Growth(Value):
 
 
 def _log_scale(scale: Any, log_scale: Any) -> float:
-    """Return ln(alpha) of the one that is given."""
+    """Return ln(alpha), computed from the argument that is given."""
     if (scale is None) == (log_scale is None):
         raise InputError("one of scale and log_scale is expected; type scale=1e-3")
     name, value = ("log_scale", log_scale) if scale is None else ("scale", scale)
     low, high = (-np.inf, 0.0) if scale is None else (0.0, 1.0)
     if not isinstance(value, Real) or not low < as_float(value) < high:
         raise InputError(
-            f"{name} is {value!r}, a number between {low:g} and {high:g} is expected: the start is scale * direction "
-            "and small; type scale=1e-3, or log_scale=-6.9 for its natural logarithm"
+            f"{name} is {value!r}, a number between {low:g} and {high:g} is expected, because the start "
+            "scale * direction is small; type scale=1e-3, or log_scale=-6.9 for its natural logarithm"
         )
     return as_float(value) if scale is None else float(np.log(as_float(value)))
 
@@ -237,7 +239,7 @@ def _positive(value: Any, name: str) -> Float64[ndarray, "..."]:
     """Return thresholds as a read-only float64 array."""
     try:
         times = np.asarray(value)
-    except ValueError:  # rows of different lengths
+    except ValueError:  # The rows have different lengths.
         times = np.asarray(value, dtype=object)
     if times.dtype.kind not in "fiu":
         raise InputError(f"{name} of growth_times is {value!r}, positive numbers are expected; {_HINT}")
@@ -245,14 +247,14 @@ def _positive(value: Any, name: str) -> Float64[ndarray, "..."]:
     bad = np.flatnonzero(~(times.ravel() > 0.0))
     if len(bad):
         raise InputError(
-            f"{name} of growth_times is {times.ravel()[bad[0]]:g} at {bad[0]}, positive numbers are expected (inf "
-            f"where a coordinate never takes that sign); {_HINT}"
+            f"{name} of growth_times is {times.ravel()[bad[0]]:g} at {bad[0]}, positive numbers are expected, or inf "
+            f"if a coordinate never has that sign; {_HINT}"
         )
     return frozen(times)
 
 
 def _for_columns(value: Any, name: str, d: int) -> Float64[ndarray, " d"]:
-    """Return thresholds of d columns, within the range that the path computes with."""
+    """Return the thresholds of d columns, or raise an `InputError` if they are outside the range of the path."""
     times = _positive(value, name)
     if times.shape not in ((), (1,), (d,)):
         raise InputError(
@@ -269,5 +271,5 @@ def _refuse_range(times: Float64[ndarray, "..."], name: str) -> None:
     if len(small):
         raise InputError(
             f"{name} of growth_times is {times[small[0]]:g} at {small[0]}, numbers in [{_LEAST:g}, {_MOST:g}] are "
-            "expected; change the unit of time (and of the other one with it)"
+            "expected; change the unit of time of both t_plus and t_minus"
         )

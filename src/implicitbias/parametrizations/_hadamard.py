@@ -10,7 +10,7 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._diagonal import TwoLayerDiagonal
-from implicitbias.parametrizations._exponential_chart import ExponentialChart, chart_of_rotation
+from implicitbias.parametrizations._exponential_flow import ExponentialFlow, flow_of_product
 from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._growth_times import product_growth
 from implicitbias.parametrizations._leaves import equal_leaves
@@ -63,12 +63,12 @@ class HadamardProduct(TwoLayerDiagonal):
         """
         return product_entropy(*self.checked(theta0, "theta0"))
 
-    def exponential_chart(self, theta0: Any) -> ExponentialChart:
+    def closed_form_flow(self, theta0: Any) -> ExponentialFlow:
         """Return the closed-form gradient flow with weight decay in $-\\int \\nabla L \\, dt$ and $\\lambda t$."""
-        return chart_of_rotation(*self.checked(theta0, "theta0"))
+        return flow_of_product(*self.checked(theta0, "theta0"))
 
     def growth_times(self, direction: Any) -> Growth:
-        """Return the thresholds 1 and 1, in units of ln(1/scale); inf for the sign that u = v or u = -v excludes.
+        """Return the thresholds 1 and 1 in units of ln(1/scale), where u = v or u = -v makes one of them inf.
 
         The split among dependent columns is `EntropySplit` with $m^\\pm = (u \\pm v)^2 / 4$.
 

@@ -15,7 +15,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.values import Fingerprinted
-from implicitbias.parametrizations._exponential_chart import ExponentialChart
+from implicitbias.parametrizations._exponential_flow import ExponentialFlow
 from implicitbias.parametrizations._leaves import leaf
 from implicitbias.potentials import Potential
 
@@ -90,7 +90,7 @@ class Parametrization(Fingerprinted, eqx.Module):
         """Return factors (A, D) for each leaf with $(X J)_{i, ab} = A_{ia} D_{ib}$, or None if none are known."""
         return None
 
-    def closed_form_flow(self, theta0: Any) -> ExponentialChart | None:
+    def closed_form_flow(self, theta0: Any) -> ExponentialFlow | None:
         """Return the closed-form flow from theta0 in $-\\int \\nabla L \\, dt$ and $\\lambda t$, or None if unknown."""
         return None
 

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._diagonal import TwoLayerDiagonal
-from implicitbias.parametrizations._exponential_chart import ExponentialChart, chart_of_sizes
+from implicitbias.parametrizations._exponential_flow import ExponentialFlow, flow_of_difference
 from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._growth_times import two_layer_growth
 from implicitbias.parametrizations._leaves import equal_leaves
@@ -66,12 +66,12 @@ class SquareDifference(TwoLayerDiagonal):
         # The scale is computed from logarithms, because the product of small numbers underflows.
         return 0.5 * HyperbolicEntropy(log_scale=np.log(2.0) + np.log(np.abs(u)) + np.log(np.abs(v)))
 
-    def exponential_chart(self, theta0: Any) -> ExponentialChart:
+    def closed_form_flow(self, theta0: Any) -> ExponentialFlow:
         """Return the closed-form gradient flow with weight decay in $-\\int \\nabla L \\, dt$ and $\\lambda t$."""
-        return chart_of_sizes(*self.checked(theta0, "theta0"))
+        return flow_of_difference(*self.checked(theta0, "theta0"))
 
     def growth_times(self, direction: Any) -> Growth:
-        """Return the thresholds 1/2 and 1/2, in units of ln(1/scale); t_plus is inf where u = 0, t_minus where v = 0.
+        """Return the thresholds 1/2 and 1/2 in units of ln(1/scale); t_plus is inf where u = 0, t_minus where v = 0.
 
         The split among dependent columns is `EntropySplit` with $m^+ = u^2$ and $m^- = v^2$.
 

@@ -59,7 +59,10 @@ class HyperbolicEntropy(SeparablePotential):
         self.log_scale = frozen(np.array(value) if scale is None else np.log(value))
 
     def horizon(self) -> Gauge:
-        """Return the l_1 norm, whatever the scales; the sublevel sets approach it with the logarithm of their size."""
+        """Return the l_1 norm, which is the horizon for all scales.
+
+        The sublevel sets converge to its ball only logarithmically in their size.
+        """
         return L1()
 
     def terms_formula(self, w: jax.Array) -> jax.Array:

@@ -60,7 +60,7 @@ class TracedPredictor(eqx.Module):
 
     @property
     def entrywise(self) -> bool:
-        """Whether entries of the parameters evolve independently, so that each needs its own relative accuracy."""
+        """Whether each entry of the parameters grows at its own rate, so that each needs its own relative accuracy."""
         return False
 
     @property

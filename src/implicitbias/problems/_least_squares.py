@@ -105,7 +105,7 @@ class LeastSquares(ProblemInW):
 
     @property
     def targets(self) -> Float64[ndarray, " n"]:
-        """(n,) y, by the name that all least-squares problems share."""
+        """The targets y, (n,); all least-squares problems have this attribute."""
         return self.y
 
     @property

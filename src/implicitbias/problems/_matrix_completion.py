@@ -54,7 +54,7 @@ class MatrixCompletion(ProblemInW):
 
     @property
     def targets(self) -> Float64[ndarray, " n"]:
-        """The observed values (n,), by the name that all least-squares problems share."""
+        """The observed values, (n,); all least-squares problems have this attribute."""
         return self.values
 
     @property

@@ -1,4 +1,4 @@
-"""Linear maps as named arrays, for files."""
+"""Conversion between linear maps and named arrays, for files."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ _SPARSE = ("data", "indices", "indptr")
 
 
 def stored_map_arrays(linear_map: LinearMap) -> dict[str, ndarray]:
-    """Return the arrays that a linear map consists of, without a copy.
+    """Return the arrays of a linear map without a copy.
 
     Raises:
-        InputError: a map of another type than dense, sparse or shifted.
+        InputError: the map is not dense, sparse or shifted.
     """
     if isinstance(linear_map, DenseMap):
         return {"X": linear_map.X}
@@ -25,19 +25,19 @@ def stored_map_arrays(linear_map: LinearMap) -> dict[str, ndarray]:
         shift = {"rows": linear_map.rows, "shift": linear_map.shift}
         return stored_map_arrays(linear_map.plain) | shift
     raise InputError(
-        f"X is a {type(linear_map).__name__}, which files cannot hold; a dense or sparse X is expected"
+        f"X is a {type(linear_map).__name__}, which cannot be saved; a dense or sparse X is expected"
     )
 
 
 def stored_map(kind: str, arrays: Mapping[str, ndarray], shape: tuple[int, ...]) -> LinearMap:
-    """Return the linear map of a type with these arrays.
+    """Return the linear map of the class `kind` that has these arrays.
 
     Raises:
-        ValueError: an unknown type.
+        ValueError: the class is unknown.
     """
     if kind == DenseMap.__name__:
         return DenseMap(arrays["X"])
     if kind not in (SparseMap.__name__, ShiftedMap.__name__):
-        raise ValueError(f"{kind} is no linear map that files hold")
+        raise ValueError(f"{kind} is not a linear map that can be loaded")
     X = sparse.csc_array(tuple(arrays[name] for name in _SPARSE), shape=shape)
     return SparseMap(X) if kind == SparseMap.__name__ else ShiftedMap(X, arrays["rows"], arrays["shift"])

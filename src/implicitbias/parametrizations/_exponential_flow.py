@@ -18,7 +18,7 @@ _LARGEST = 1e150
 _NEAR = 1.0
 
 
-class ExponentialChart(eqx.Module):
+class ExponentialFlow(eqx.Module):
     r"""The closed-form flow $p = p_0 e^{c z - s}$, $q = q_0 e^{-c z - s}$, $w = k (p^2 - q^2)$ in each coordinate.
 
     Here $z = -\int_0^t \nabla L(w) \, dt$ and $s = \lambda t$. For $u \odot v$ and $u^2 - v^2$ this is the gradient
@@ -116,7 +116,7 @@ class ExponentialChart(eqx.Module):
         return jnp.where(near, balanced, jnp.sign(half) * one_sided)
 
 
-def chart_of_sizes(p: ndarray, q: ndarray) -> ExponentialChart:
+def flow_of_difference(p: ndarray, q: ndarray) -> ExponentialFlow:
     """Return the closed-form flow of theta = (p, q), with c = 2 and k = 1."""
     _refuse_large(p, q)
     log_p, log_q = _log_size(p), _log_size(q)
@@ -126,10 +126,10 @@ def chart_of_sizes(p: ndarray, q: ndarray) -> ExponentialChart:
     near = (below > 0.0) & (np.abs(p) < 2 * below) & (np.abs(p) > below / 2)
     ratio = (np.abs(p[near]) - below[near]) / below[near]
     half_log_ratio[near] = np.log1p(ratio) / 2
-    return ExponentialChart(log_p, log_q, half_log_ratio, np.sign(p), np.sign(q), rotated=False)
+    return ExponentialFlow(log_p, log_q, half_log_ratio, np.sign(p), np.sign(q), rotated=False)
 
 
-def chart_of_rotation(u: ndarray, v: ndarray) -> ExponentialChart:
+def flow_of_product(u: ndarray, v: ndarray) -> ExponentialFlow:
     """Return the closed-form flow of theta = ((p + q) / sqrt2, (p - q) / sqrt2), with c = 1 and k = 1/2."""
     _refuse_large(u, v)
     p, q = u + v, u - v
@@ -140,7 +140,7 @@ def chart_of_rotation(u: ndarray, v: ndarray) -> ExponentialChart:
     smaller, larger = np.where(np.abs(u) < np.abs(v), (u, v), (v, u))
     near = np.abs(smaller) < np.abs(larger) / 2
     half_log_ratio[near] = np.arctanh(smaller[near] / larger[near])
-    return ExponentialChart(log_p, log_q, half_log_ratio, np.sign(p), np.sign(q), rotated=True)
+    return ExponentialFlow(log_p, log_q, half_log_ratio, np.sign(p), np.sign(q), rotated=True)
 
 
 def _refuse_large(*arrays: ndarray) -> None:

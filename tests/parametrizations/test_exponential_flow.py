@@ -56,14 +56,14 @@ def exact(G: TwoLayerDiagonal, start: tuple[float, float], z: float, s: float) -
 
 
 def computed(G: TwoLayerDiagonal, start: tuple[float, float], z: float, s: float) -> dict[str, float]:
-    chart = G.exponential_chart((np.array([start[0]]), np.array([start[1]])))
+    flow = G.closed_form_flow((np.array([start[0]]), np.array([start[1]])))
     with double_precision():
         z = jax.numpy.asarray([z])
-        u, v = chart.theta(z, s)
+        u, v = flow.theta(z, s)
         values = {
-            "w": chart.predictor(z, s),
-            "slope": chart.slope(z, s),
-            "decay": chart.decay_slope(z, s),
+            "w": flow.predictor(z, s),
+            "slope": flow.slope(z, s),
+            "decay": flow.decay_slope(z, s),
             "u": u,
             "v": v,
         }
@@ -131,16 +131,16 @@ def test_what_starts_at_zero_stays_there(z: float, s: float) -> None:
 @maps
 def test_it_is_shaped_as_w(G: TwoLayerDiagonal) -> None:
     u, v = np.random.default_rng(0).standard_normal((2, 3, 2))
-    chart = G.exponential_chart((u, v))
+    flow = G.closed_form_flow((u, v))
     with double_precision():
         z = np.zeros((3, 2))
-        np.testing.assert_allclose(chart.predictor(z, 0.0), G((u, v)), rtol=1e-13)
-        np.testing.assert_allclose(chart.theta(z, 0.0), (u, v), rtol=1e-14)
+        np.testing.assert_allclose(flow.predictor(z, 0.0), G((u, v)), rtol=1e-13)
+        np.testing.assert_allclose(flow.theta(z, 0.0), (u, v), rtol=1e-14)
 
 
 @maps
 def test_bad_starts_are_refused(G: Any) -> None:
     with pytest.raises(ib.InputError, match=r"theta0 must be a pair \(u, v\)"):
-        G.exponential_chart([1.0, 2.0, 3.0])
+        G.closed_form_flow([1.0, 2.0, 3.0])
     with pytest.raises(ib.InputError, match=r"theta0 holds a magnitude of 1e\+160, at most 1e\+150"):
-        G.exponential_chart(([1e160], [1.0]))
+        G.closed_form_flow(([1e160], [1.0]))
