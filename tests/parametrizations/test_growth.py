@@ -144,7 +144,7 @@ def test_scales_that_are_none_are_refused(scales: dict[str, Any], words: str) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (([1.0, 2.0], [1.0]), r"t_plus has shape \(2,\) and t_minus \(1,\)"),
+        (([1.0, 2.0], [1.0]), r"t_plus has shape \(2,\) and t_minus has shape \(1,\)"),
         (([1.0], [-1.0]), "t_minus of growth_times is -1 at 0"),
         (([1.0], [1.0], 1), "order is 1.*at least 2"),
     ],
