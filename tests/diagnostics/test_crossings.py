@@ -59,7 +59,7 @@ def test_the_first_of_several_crossings_counts() -> None:
 
 
 def test_without_dense_output_it_says_so() -> None:
-    with pytest.raises(ib.InputError, match="call simulate without times"):
+    with pytest.raises(ib.InputError, match="without times for dense output"):
         crossing_times(decay([0.0, 1.0], sampled=True), first, np.array([0.5]))
 
 

@@ -111,7 +111,7 @@ BAD = {
     "one array": (np.ones(3), "growth_times is ndarray.*pair"),
     "three values": ((1, 1, 1), "3 values"),
     "lengths": ((np.ones(2), 1.0), r"t_plus.*shape \(2,\).*3 columns"),
-    "zero": ((1.0, [1, 0, 1]), "t_minus of growth_times is 0 at 1.*inf where"),
+    "zero": ((1.0, [1, 0, 1]), "t_minus of growth_times is 0 at 1.*or inf if"),
     "negative": ((-1.0, 1.0), "t_plus.*-1 at 0"),
     "NaN": ((np.nan, 1.0), "t_plus.*nan at 0"),
     "text": (("soon", 1.0), "t_plus.*'soon'"),

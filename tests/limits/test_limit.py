@@ -165,5 +165,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ib.InputError, match="there is no file"):
         ib.Limit.load(tmp_path / "nothing.npz")
     (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(ib.InputError, match="is no saved limit, or is damaged"):
+    with pytest.raises(ib.InputError, match="is not a saved limit, or is damaged"):
         ib.Limit.load(tmp_path / "text.npz")
