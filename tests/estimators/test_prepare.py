@@ -254,5 +254,5 @@ def test_a_weight_too_small_to_count_is_none() -> None:
 def test_bad_settings_are_refused(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(ib.InputError, match=words):
         prepare(np.eye(3), [1.0, 2.0, 3.0], **arguments)
-    with pytest.raises(ib.InputError, match="centred rows already"):
+    with pytest.raises(ib.InputError, match="rows are already centred"):
         prepare(ShiftedMap(sparse.csc_array(np.eye(3)), np.ones(3), np.zeros(3)), [1.0, 2.0, 3.0])

@@ -98,7 +98,7 @@ def test_a_large_problem_is_referred_to(name: str, tmp_path: Path, monkeypatch: 
     before.save(file)
     with np.load(file) as archive:
         assert not [entry for entry in archive.files if entry.startswith("X.") or entry == "y"]
-    with pytest.raises(ib.InputError, match=r"LeastSquares\(n=6, d=9\), which was too large.*like=problem"):
+    with pytest.raises(ib.InputError, match=r"LeastSquares\(n=6, d=9\), which is too large.*like=problem"):
         ib.SaddlePath.load(file)
     same(ib.SaddlePath.load(file, like=before.problem), before)
 

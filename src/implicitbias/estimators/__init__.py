@@ -1,4 +1,4 @@
-"""Estimators: the scikit-learn skin, and the only room besides `studies._data` that imports it."""
+"""Estimators with scikit-learn's interface. Only this folder and `studies._data` import scikit-learn."""
 
 from implicitbias.estimators._prepare import Prepared as Prepared
 from implicitbias.estimators._prepare import prepare as prepare

@@ -1,4 +1,4 @@
-"""Held-out errors along the paths of folds, exact in slow time."""
+"""Exact held-out errors along the paths of folds, as functions of slow time."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from implicitbias.limits import SaddlePath, saddle_path
 
 
 class Fold(NamedTuple):
-    """Rows to fit and rows to score, and how their path is made."""
+    """The rows to fit and the rows to score of one fold, and the settings of its path."""
 
     train: Int64[ndarray, " n"]
     test: Int64[ndarray, " m"]
@@ -21,10 +21,10 @@ class Fold(NamedTuple):
 
 
 class FoldErrors(NamedTuple):
-    """The weighted mean squared error of a fold's held-out rows, from each of its own jump times to the next.
+    """The weighted mean squared error of a fold's held-out rows, between the jump times of its own path.
 
-    `weight` is the weight of the held-out rows, `end` the time until which the path is known, `proved` whether it is
-    certified.
+    `errors[i]` holds from `times[i]` to the next time. `weight` is the total weight of the held-out rows, `end` is the
+    time until which the path is known, and `proved` says whether the path is certified.
     """
 
     times: Float64[ndarray, " k"]
@@ -35,7 +35,7 @@ class FoldErrors(NamedTuple):
 
 
 def fold_errors(X: Any, y: ndarray, weights: ndarray | None, fold: Fold) -> FoldErrors:
-    """Fit the path of the fold's rows, with their own centre and scale, and score it on the others."""
+    """Return the held-out errors of a path of the fold's rows, which are centred and scaled on their own."""
     train, test = fold.train, fold.test
     prepared = prepare(
         X[train],
@@ -53,14 +53,14 @@ def fold_errors(X: Any, y: ndarray, weights: ndarray | None, fold: Fold) -> Fold
 
 
 def _predictions(prepared: Prepared, path: SaddlePath, X: Any) -> Float64[ndarray, "m k"]:
-    """Predictions after each jump; only columns that were ever active are read."""
+    """Return the predictions after each jump; only columns that are active at some saddle are read."""
     coefficients, intercepts = prepared.original_units(path.coefficients_sparse)
     ever = np.unique(coefficients.indices)
     return X[:, ever] @ coefficients[:, ever].toarray().T + intercepts
 
 
 class ErrorCurve(NamedTuple):
-    """Held-out errors of all folds on the union of their jump times: row i holds from times[i] to times[i + 1]."""
+    """Held-out errors of all folds on the union of their jump times. Row i holds from times[i] to times[i + 1]."""
 
     times: Float64[ndarray, " m"]
     errors: Float64[ndarray, "m folds"]
@@ -68,28 +68,28 @@ class ErrorCurve(NamedTuple):
 
     @property
     def mean(self) -> Float64[ndarray, " m"]:
-        """Mean over folds, each with the weight of its held-out rows: the mean over all of these."""
+        """Mean over all held-out rows: each fold counts with the weight of its held-out rows."""
         return self.errors @ self.weights / np.sum(self.weights)
 
     @property
     def standard_error(self) -> Float64[ndarray, " m"]:
-        """Standard error of that mean, folds taken as independent."""
+        """Standard error of that mean, computed as if folds were independent."""
         share = self.weights / np.sum(self.weights)
         spread = (self.errors - self.mean[:, None]) ** 2 @ share
         return np.sqrt(spread / (len(share) - 1))
 
     def best(self) -> float:
-        """The earliest time of least mean error."""
+        """Return the earliest time of least mean error."""
         return float(self.times[np.argmin(self.mean)])
 
     def within_one_standard_error(self) -> float:
-        """The earliest time whose mean error is at most the least one and its standard error."""
+        """Return the earliest time whose mean error is at most the least one plus its standard error."""
         mean, least = self.mean, int(np.argmin(self.mean))
         return float(self.times[np.argmax(mean <= mean[least] + self.standard_error[least])])
 
 
 def merged(folds: list[FoldErrors]) -> ErrorCurve:
-    """The curve on [0, t) where the paths of all folds are known."""
+    """Return the error curve on the interval [0, t) on which the paths of all folds are known."""
     end = min(fold.end for fold in folds)
     times = np.unique(np.concatenate([fold.times for fold in folds]))
     times = times[times < end]

@@ -1,4 +1,4 @@
-"""Parameters of estimators, checked when they are used: scikit-learn's constructors only store."""
+"""Checks of estimator parameters. They run in `fit`, because scikit-learn's constructors only store parameters."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -10,7 +10,7 @@ from implicitbias._core.errors import InputError
 
 
 def count(name: str, value: Any) -> int | None:
-    """A whole number >= 0 or None, else an `InputError`."""
+    """Return the value if it is a whole number >= 0 or None; otherwise raise an `InputError`."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
@@ -19,7 +19,7 @@ def count(name: str, value: Any) -> int | None:
 
 
 def time(name: str, value: Any) -> float | None:
-    """A number >= 0 or None, else an `InputError`."""
+    """Return the value if it is a number >= 0 or None; otherwise raise an `InputError`."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real) or not as_float(value) >= 0.0:
@@ -28,7 +28,7 @@ def time(name: str, value: Any) -> float | None:
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or false, else an `InputError`."""
+    """Return the value if it is True or False; otherwise raise an `InputError`."""
     if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name} is {value!r}, True or False is expected")
     return bool(value)

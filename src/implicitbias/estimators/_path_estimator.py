@@ -1,4 +1,4 @@
-"""What estimators that read a saddle path share: what is fitted, and prediction."""
+"""The base class of estimators that read a saddle path: fitted attributes and prediction."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -15,12 +15,12 @@ from implicitbias.estimators._parameters import flag
 from implicitbias.estimators._prepare import Prepared
 from implicitbias.limits import SaddlePath
 
-# The walk and the rows of folds both want columns or rows in one block; SciPy converts the other formats.
+# The walk needs contiguous columns, and the selection of the rows of a fold needs contiguous rows.
 FORMATS = ("csr", "csc")
 
 
 class PathEstimator(RegressorMixin, BaseEstimator, ABC):
-    """A linear regressor whose coefficients are the last row of a saddle path that was cut where it is read."""
+    """A linear regressor whose coefficients are the last row of a saddle path that ends at the chosen time."""
 
     fit_intercept: Any
     standardize: Any
@@ -30,7 +30,7 @@ class PathEstimator(RegressorMixin, BaseEstimator, ABC):
         """Fit to rows X (n, d) and targets y (n,)."""
 
     def predict(self, X: Any) -> Float64[ndarray, " n"]:
-        """(n,) predictions `X @ coef_ + intercept_` for rows X (n, d), dense or sparse."""
+        """Return (n,) predictions `X @ coef_ + intercept_` for rows X (n, d), dense or sparse."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=FORMATS, dtype=np.float64, reset=False)
         return X @ self.coef_ + self.intercept_
@@ -42,20 +42,20 @@ class PathEstimator(RegressorMixin, BaseEstimator, ABC):
 
     @property
     def coef_path_(self) -> Float64[ndarray, "d k"]:
-        """(d, k+1) coefficients after each jump, for the caller's X; a dense table, built when it is asked for."""
+        """(d, k+1) coefficients after each jump, in the units of the caller's X. Each use builds this dense table."""
         return self._prepared.original_units(self.path_.coefficients_sparse)[0].toarray().T
 
     @property
     def intercept_path_(self) -> Float64[ndarray, " k"]:
-        """(k+1,) intercepts after each jump."""
+        """(k+1,) intercepts after each jump, in the units of the caller's data."""
         return self._prepared.original_units(self.path_.coefficients_sparse)[1]
 
     def _checked_flags(self) -> tuple[bool, bool]:
-        """`fit_intercept` and `standardize`, or an `InputError`."""
+        """Return `fit_intercept` and `standardize`, or raise an `InputError`."""
         return flag("fit_intercept", self.fit_intercept), flag("standardize", self.standardize)
 
     def _checked_rows(self, X: Any, y: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
-        """X and y as scikit-learn checks them, and the names of columns."""
+        """Return X and y after scikit-learn's checks, and the names of the columns."""
         X, y = validate_data(
             self, X, y, accept_sparse=FORMATS, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
@@ -63,7 +63,7 @@ class PathEstimator(RegressorMixin, BaseEstimator, ABC):
         return X, y, None if names is None else tuple(str(name) for name in names)
 
     def _keep(self, prepared: Prepared, path: SaddlePath) -> None:
-        """The fitted attributes: the last row of the path is what was asked for."""
+        """Set the fitted attributes from the last row of the path, and warn if the path is not certified."""
         last = path.coefficients_sparse[[-1]].toarray()[0]
         self._prepared, self.path_ = prepared, path
         self.coef_, intercept = prepared.original_units(last)

@@ -1,4 +1,4 @@
-"""Rows as the path needs them: centred, scaled, weighted; and the way back to the caller's units."""
+"""Centring, scaling and weighting of rows, and the conversion of coefficients back to the caller's units."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -15,9 +15,9 @@ from implicitbias._core.linear_maps import DenseMap, ShiftedMap
 from implicitbias.estimators._parameters import flag
 from implicitbias.problems import LeastSquares
 
-# A weight below this share of the largest counts as 0: its root would leave the range of `LeastSquares`.
+# A weight below this share of the largest counts as 0, because its root would leave the range of `LeastSquares`.
 _NO_WEIGHT = 1e-200
-# A column whose values differ by less than this, relative to their mean, differs by rounding alone.
+# A column counts as constant if its values differ by less than this, relative to their mean.
 _CONSTANT = 4 * float(np.finfo(np.float64).eps)
 
 
@@ -25,13 +25,13 @@ _CONSTANT = 4 * float(np.finfo(np.float64).eps)
 class Prepared:
     r"""A `LeastSquares` problem on centred, scaled and weighted rows, $x_{ij} \to \sqrt{p_i} (x_{ij} - m_j) / s_j$.
 
-    The weights $p_i = n w_i / \sum_k w_k$ have mean 1: the loss is the weighted mean, and so times on its path are
-    those of rows repeated $w_i$ times.
+    The weights $p_i = n w_i / \sum_k w_k$ have mean 1, so that the loss is the weighted mean. Times on its path are
+    therefore the same as for rows that are repeated $w_i$ times.
 
     Attributes:
-        problem: the problem, its rows those of positive weight.
+        problem: the problem, with the rows of positive weight.
         x_offset: (d,) weighted means m of the columns; 0 without an intercept.
-        x_scale: (d,) weighted standard deviations s of the columns; 1 for constant ones, and where nothing is scaled.
+        x_scale: (d,) weighted standard deviations s of the columns; 1 for constant columns and without scaling.
         y_offset: the weighted mean of y; 0 without an intercept.
 
     Examples:
@@ -50,7 +50,7 @@ class Prepared:
     y_offset: float
 
     def original_units(self, coefficients: Any) -> tuple[Any, Any]:
-        """Coefficients of the problem as coefficients and intercepts for the caller's rows.
+        """Return coefficients and intercepts for the caller's rows, from coefficients of the problem.
 
         Args:
             coefficients: (d,) or (k, d) array, or (k, d) sparse.
@@ -75,28 +75,30 @@ def prepare(
     standardize: Any = False,
     feature_names: tuple[str, ...] | None = None,
 ) -> Prepared:
-    """The least-squares problem of centred, scaled and weighted rows.
+    """Return the least-squares problem of centred, scaled and weighted rows.
 
-    With an intercept, columns and y are centred by their weighted means; the intercept that minimises the loss for any
-    coefficients is then 0. Rows of weight 0 are left out. A column that is constant up to rounding becomes 0 when it
-    is centred, and is never scaled. Weights below 1e-200 of the largest count as 0. Sparse rows are centred without
-    being densified.
+    With an intercept, columns and y are centred by their weighted means. The best intercept is then 0 for any
+    coefficients. Rows of weight 0 are left out. A column that is constant up to rounding becomes 0 when it is centred,
+    and is never scaled. Weights below 1e-200 of the largest count as 0. Sparse rows are centred without conversion to
+    a dense matrix.
 
     Args:
-        X: (n, d) array, sparse matrix or DataFrame (its column names reach the problem).
+        X: (n, d) array, sparse matrix or DataFrame. The problem takes the column names of a DataFrame.
         y: (n,) targets.
-        sample_weight: (n,) weights >= 0, one number for all, or None for 1.
-        fit_intercept: whether to centre.
+        sample_weight: (n,) weights >= 0, one number for all rows, or None for weights 1.
+        fit_intercept: whether to centre X and y.
         standardize: whether to divide columns by their weighted standard deviations.
-        feature_names: names of the columns where X is no DataFrame.
+        feature_names: names of the columns if X is not a DataFrame.
 
     Raises:
-        InputError: what `LeastSquares` refuses; weights that are negative, NaN, of the wrong number, or positive on
-            fewer than two rows.
+        InputError: `LeastSquares` does not accept X and y; the weights are negative or NaN, their number is wrong, or
+            fewer than two of them are positive.
     """
     fit_intercept, standardize = flag("fit_intercept", fit_intercept), flag("standardize", standardize)
     if isinstance(X, ShiftedMap):
-        raise InputError("X is ShiftedMap, centred rows already; type prepare(X, y) with the plain matrix")
+        raise InputError(
+            "X is a ShiftedMap, whose rows are already centred; a plain matrix is expected; type prepare(X, y) with it"
+        )
     raw = LeastSquares(X, y, feature_names=feature_names)
     rows, targets = raw.X, raw.y
     weights = checked_weights(sample_weight, len(targets))
@@ -116,13 +118,13 @@ def prepare(
     if weights is not None:
         targets = targets * np.sqrt(share)
     if isinstance(rows, ndarray):
-        rows = DenseMap(frozen(np.asfortranarray(rows)))  # of our own making: not copied once more
+        rows = DenseMap(frozen(np.asfortranarray(rows)))  # a read-only array is not copied again
     problem = LeastSquares(rows, targets, feature_names=raw.feature_names)
     return Prepared(problem, frozen(x_offset), frozen(x_scale), y_offset)
 
 
 def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None:
-    """Weights with largest entry 1; None where all rows weigh the same."""
+    """Return the weights with largest entry 1, or None if all rows have the same weight."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
@@ -134,8 +136,8 @@ def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None
         )
     if np.any(weights < 0.0):
         raise InputError(
-            f"sample_weight holds negative numbers, the least is {np.min(weights):g}; weights >= 0 are expected, "
-            "and a row of weight 0 is left out"
+            f"sample_weight holds negative numbers, the least is {np.min(weights):g}; weights >= 0 are expected; "
+            "to leave a row out, give it weight 0"
         )
     largest = np.max(weights, initial=0.0)
     weights = weights / (largest or 1.0)
@@ -149,10 +151,10 @@ def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None
 
 
 def _centred(X: ndarray, share: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """X less its weighted means, the means, and which columns are constant (these become exactly 0)."""
+    """Return X minus its weighted means, the means, and which columns are constant (these become exactly 0)."""
     mean = share @ X / len(share)
     centred = X - mean
-    # A plain sum over many rows loses digits; the mean of what is left gives them back.
+    # The mean of many rows has rounding errors. Subtracting the mean of the centred rows removes them.
     rest = share @ centred / len(share)
     centred -= rest
     mean = mean + rest
@@ -164,7 +166,7 @@ def _centred(X: ndarray, share: ndarray) -> tuple[ndarray, ndarray, ndarray]:
 def _dense_columns(
     X: ndarray, share: ndarray, fit_intercept: bool, standardize: bool
 ) -> tuple[ndarray, ndarray, ndarray]:
-    """Rows, offsets and scales of a dense X."""
+    """Return the rows, offsets and scales of a dense X."""
     offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if fit_intercept or standardize:
         centred, mean, constant = _centred(X, share)
@@ -183,7 +185,7 @@ def _dense_columns(
 def _sparse_columns(
     X: Any, share: ndarray, fit_intercept: bool, standardize: bool
 ) -> tuple[Any, ndarray, ndarray]:
-    """Rows, offsets and scales of a sparse X; centred ones are kept as a sparse part less an outer product."""
+    """Return the rows, offsets and scales of a sparse X; centred rows are a sparse part minus an outer product."""
     n, d = X.shape
     offset, scale = np.zeros(d), np.ones(d)
     X = sparse.csc_array(X, copy=True)

@@ -1,4 +1,4 @@
-"""The saddle path, read at one time, as a scikit-learn regressor."""
+"""A scikit-learn regressor that reads the saddle path at one time."""
 
 import warnings
 from typing import Any
@@ -14,40 +14,42 @@ from implicitbias.limits import saddle_path
 
 
 class SaddlePathRegressor(PathEstimator):
-    r"""Sparse linear regression by the saddle path: what a tiny two-layer diagonal network has learned at time t.
+    r"""Sparse linear regression by the saddle path of a two-layer diagonal network, read at a time t.
 
-    The loss is the weighted mean $\frac{1}{2 \sum_i w_i} \sum_i w_i (y_i - x_i^\top \beta - b)^2$. From 0 the path
-    activates one coordinate after another and refits those that are active by least squares, without shrinking
-    them. It ends at the fit of least l1 norm; with more rows than columns this is ordinary least squares.
+    The loss is the weighted mean $\frac{1}{2 \sum_i w_i} \sum_i w_i (y_i - x_i^\top \beta - b)^2$. The path starts at 0
+    and activates one coordinate after another. After each jump the active coordinates are the least-squares fit under
+    their signs, without shrinkage. The path ends at the fit of least l1 norm. With more rows than columns this is
+    ordinary least squares.
 
     Args:
-        t: slow time, in units of 1 / (X times y), at which the path is read; the path is computed until then.
-        n_jumps: read the path after so many jumps, or at its end if that comes first. Neither: its end.
-        max_jumps: stop after so many jumps in any case.
+        t: slow time at which the path is read, in units of 1 / (X times y).
+        n_jumps: number of jumps after which the path is read; if the path has fewer, its end is read. If neither t nor
+            n_jumps is given, the end of the path is read.
+        max_jumps: largest number of jumps that is computed.
         fit_intercept: whether to centre X and y.
-        standardize: whether to divide columns by their (weighted) standard deviations; constant ones stay.
+        standardize: whether to divide columns by their (weighted) standard deviations; constant columns are not scaled.
 
     Attributes:
-        coef_: (d,) coefficients, for X as it was given.
-        intercept_: a number, 0 if not fitted.
-        path_: the `SaddlePath` of the centred, scaled and weighted problem, in its units; it holds those rows.
-        times_: (k+1,) slow times of its jumps.
-        coef_path_: (d, k+1) coefficients for X as it was given, dense, built each time it is asked for.
+        coef_: (d,) coefficients, in the units of the given X.
+        intercept_: the intercept; 0 if it is not fitted.
+        path_: the `SaddlePath` of the centred, scaled and weighted problem, in the units of that problem.
+        times_: (k+1,) slow times of the jumps of `path_`.
+        coef_path_: (d, k+1) coefficients in the units of the given X. Each use builds this dense table.
         intercept_path_: (k+1,) intercepts.
         t_: slow time at which the path is read.
-        n_jumps_: how many jumps come before.
-        certificate_: the path's certificate: of its saddles and, where it is complete, of its end.
-        n_iter_: jumps computed.
+        n_jumps_: number of jumps until then.
+        certificate_: the certificate of the saddles of the path and, if the path is complete, of its end.
+        n_iter_: number of jumps that were computed.
         n_features_in_: d.
-        feature_names_in_: column names of a DataFrame whose names are all strings.
+        feature_names_in_: column names of a DataFrame, if all of them are strings.
 
     Raises:
-        InputError: both t and n_jumps, negative numbers, n_jumps above max_jumps, bad weights, magnitudes that leave
-            float64.
-        ValueError: what scikit-learn refuses: NaN, shapes that disagree, a single row.
+        InputError: t and n_jumps are both given; a number is negative; n_jumps is larger than max_jumps; the weights
+            are invalid; squares of the data leave the range of float64.
+        ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or a single row.
 
     Warns:
-        ConvergenceWarning: the certificate does not hold, or max_jumps came before t.
+        ConvergenceWarning: the certificate does not hold, or the path was cut after max_jumps before it reached t.
 
     Reference:
         pesme2023saddle.
@@ -82,37 +84,40 @@ class SaddlePathRegressor(PathEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SaddlePathRegressor":
         """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
 
-        A whole weight counts like so many equal rows, and weight 0 like none.
+        A row of whole weight k counts like k equal rows, and a row of weight 0 is left out.
         """
-        t, most = self._checked_limits()
+        t, jump_limit = self._checked_limits()
         fit_intercept, standardize = self._checked_flags()
         X, y, names = self._checked_rows(X, y)
         prepared = prepare(
             X, y, sample_weight, fit_intercept=fit_intercept, standardize=standardize, feature_names=names
         )
-        path = saddle_path(prepared.problem, max_jumps=most, t_max=t)
+        path = saddle_path(prepared.problem, max_jumps=jump_limit, t_max=t)
         self._keep(prepared, path)
         self.t_ = float(path.times[-1]) if t is None else t
         if t is not None and np.isfinite(path.valid_until) and path.valid_until <= t:
             warnings.warn(
-                f"the path was cut after max_jumps={most} jumps and is known before t={path.valid_until:g} only, "
-                f"t={t:g} was asked for: its last row is returned; raise max_jumps",
+                f"the path was cut after max_jumps={jump_limit} jumps and is known only before "
+                f"t={path.valid_until:g}, but t={t:g} is requested; the coefficients are those of its last row; "
+                "raise max_jumps",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
 
     def _checked_limits(self) -> tuple[float | None, int | None]:
-        """The time and the number of jumps to stop after, or an `InputError` about the parameters."""
-        t, most = time("t", self.t), count("max_jumps", self.max_jumps)
+        """Return the time and the number of jumps after which the path stops, or raise an `InputError`."""
+        t, jump_limit = time("t", self.t), count("max_jumps", self.max_jumps)
         n_jumps = count("n_jumps", self.n_jumps)
         if n_jumps is None:
-            return t, most
+            return t, jump_limit
         if t is not None:
             raise InputError(
-                f"t={t:g} and n_jumps={n_jumps} are both given, one says where the path is read; "
+                f"t={t:g} and n_jumps={n_jumps} are both given, at most one of them is expected; "
                 "type set_params(n_jumps=None) or set_params(t=None)"
             )
-        if most is not None and most < n_jumps:
-            raise InputError(f"max_jumps={most} stops the path before n_jumps={n_jumps}; raise max_jumps")
+        if jump_limit is not None and jump_limit < n_jumps:
+            raise InputError(
+                f"max_jumps={jump_limit} stops the path before n_jumps={n_jumps}; raise max_jumps"
+            )
         return None, n_jumps

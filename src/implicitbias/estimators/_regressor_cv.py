@@ -1,4 +1,4 @@
-"""The saddle path, read at the time that cross-validation chooses, as a scikit-learn regressor."""
+"""A scikit-learn regressor that reads the saddle path at a time chosen by cross-validation."""
 
 import warnings
 from typing import Any
@@ -21,44 +21,48 @@ _RULES = ("best", "1se")
 class SaddlePathRegressorCV(PathEstimator):
     r"""`SaddlePathRegressor` at the slow time of least cross-validated error.
 
-    Each fold centres and scales its own rows and follows its own path; folds share nothing. The mean squared error of
-    its held-out rows is a piecewise-constant function of slow time t, known exactly: no grid is needed. The errors of
-    all folds are compared on the union of their jump times, and the path of all rows is read at the chosen one.
+    Each fold centres and scales its own training rows and computes its own path. The mean squared error of its held-out
+    rows is a piecewise-constant function of slow time t and is known exactly, so that no grid is needed. The errors of
+    all folds are compared on the union of their jump times. Then the path of all rows is read at the chosen time.
 
     Args:
-        cv: number of folds, a scikit-learn splitter that needs no groups, or an iterable of (train, test) indices;
-            None: 5 folds.
-        rule: "best": the earliest time of least mean error. "1se": the earliest time whose mean error is at most one
-            standard error above the least, a sparser choice.
-        max_jumps: stop each path after so many jumps; times at which some fold's path is unknown are not candidates.
+        cv: number of folds, a scikit-learn splitter that needs no groups, or an iterable of (train, test) indices.
+            None stands for 5 folds.
+        rule: "best" chooses the earliest time of least mean error. "1se" chooses the earliest time whose mean error is
+            at most one standard error above the least, which gives sparser coefficients.
+        max_jumps: largest number of jumps that is computed on the path of a fold. Times at which the path of some fold
+            is unknown are not candidates.
         fit_intercept: whether to centre X and y.
-        standardize: whether to divide columns by their (weighted) standard deviations; constant ones stay.
-        n_jobs: folds at a time, as in scikit-learn.
+        standardize: whether to divide columns by their (weighted) standard deviations; constant columns are not scaled.
+        n_jobs: number of folds that are computed at the same time, as in scikit-learn.
 
     Attributes:
         t_: the chosen slow time, in units of 1 / (X times y).
         cv_times_: (m,) ascending slow times, the jumps of all folds.
         mse_path_: (m, folds) mean squared error of each fold's held-out rows from `cv_times_[i]` to the next time. A
-            fold whose held-out rows all weigh 0 has no column. The mean over folds takes each with the weight of its
-            held-out rows.
-        coef_: (d,) coefficients, for X as it was given.
-        intercept_: a number, 0 if not fitted.
-        path_: the `SaddlePath` of all rows, centred, scaled and weighted, in its units, cut at `t_`, with those rows.
-        times_: (k+1,) slow times of its jumps.
-        coef_path_: (d, k+1) coefficients for X as it was given, dense, built each time it is asked for.
+            fold has no column if all its held-out rows have weight 0. In the mean over folds, each fold counts with the
+            weight of its held-out rows.
+        coef_: (d,) coefficients, in the units of the given X.
+        intercept_: the intercept; 0 if it is not fitted.
+        path_: the `SaddlePath` of the centred, scaled and weighted problem of all rows, in the units of that problem.
+            It is cut at `t_`.
+        times_: (k+1,) slow times of the jumps of `path_`.
+        coef_path_: (d, k+1) coefficients in the units of the given X. Each use builds this dense table.
         intercept_path_: (k+1,) intercepts.
-        n_jumps_: how many jumps come before `t_`.
+        n_jumps_: number of jumps until `t_`.
         certificate_: the certificate of `path_`.
-        n_iter_: jumps computed on all rows.
+        n_iter_: number of jumps that were computed on all rows.
         n_features_in_: d.
-        feature_names_in_: column names of a DataFrame whose names are all strings.
+        feature_names_in_: column names of a DataFrame, if all of them are strings.
 
     Raises:
-        InputError: another rule, a negative max_jumps, bad weights, magnitudes that leave float64.
-        ValueError: what scikit-learn refuses: NaN, shapes that disagree, more folds than rows.
+        InputError: the rule is unknown; max_jumps is negative; the weights are invalid; squares of the data leave the
+            range of float64.
+        ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or more folds than
+            rows.
 
     Warns:
-        ConvergenceWarning: some path is not certified.
+        ConvergenceWarning: the path of some fold or of all rows is not certified.
 
     Reference:
         pesme2023saddle.
@@ -95,15 +99,16 @@ class SaddlePathRegressorCV(PathEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SaddlePathRegressorCV":
         """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
 
-        Weights count in the fit of a fold and in its score: a whole weight like so many equal rows in the same fold.
+        Weights count in the fit and in the score of a fold. A row of whole weight k counts like k equal rows in the
+        same fold.
         """
         if self.rule not in _RULES:
             raise InputError(f'rule is {self.rule!r}, "best" or "1se" is expected')
-        most = count("max_jumps", self.max_jumps)
+        jump_limit = count("max_jumps", self.max_jumps)
         fit_intercept, standardize = self._checked_flags()
         X, y, names = self._checked_rows(X, y)
         weights = checked_weights(sample_weight, len(y))
-        curve = merged(self._folds(X, y, weights, (fit_intercept, standardize, most)))
+        curve = merged(self._folds(X, y, weights, (fit_intercept, standardize, jump_limit)))
         self.cv_times_, self.mse_path_ = curve.times, curve.errors
         self.t_ = curve.best() if self.rule == "best" else curve.within_one_standard_error()
         prepared = prepare(
@@ -115,7 +120,7 @@ class SaddlePathRegressorCV(PathEstimator):
     def _folds(
         self, X: Any, y: Any, weights: Any, settings: tuple[bool, bool, int | None]
     ) -> list[FoldErrors]:
-        """The errors of each fold, made with these `Fold` settings; a warning where a path is not certified."""
+        """Return the errors of each fold, computed with these settings; warn if a path is not certified."""
         splits = [
             Fold(_indices(train, y), _indices(test, y), *settings)
             for train, test in check_cv(self.cv, y).split(X, y)
@@ -142,8 +147,8 @@ class SaddlePathRegressorCV(PathEstimator):
         unproved = sum(not fold.proved for fold in folds)
         if unproved:
             warnings.warn(
-                f"the paths of {unproved} of {len(folds)} folds are not certified; fit SaddlePathRegressor on such "
-                "rows to see why (near-duplicate columns and bad conditioning are usual causes)",
+                f"the paths of {unproved} of {len(folds)} folds are not certified; the usual causes are near-duplicate "
+                "columns and bad conditioning; to see the cause, fit SaddlePathRegressor to the rows of such a fold",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -151,5 +156,5 @@ class SaddlePathRegressorCV(PathEstimator):
 
 
 def _indices(rows: Any, y: Any) -> Any:
-    """Row numbers of one side of a split, which may be given as a mask."""
+    """Return the row numbers of one side of a split, which may be given as a mask."""
     return np.arange(len(y))[np.asarray(rows)]

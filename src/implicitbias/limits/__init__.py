@@ -1,7 +1,7 @@
-"""Limits: where flows end and what they pass on the way, predicted without training and certified.
+"""Limits: end points and paths of saddles of flows, predicted without training and certified.
 
-To add a predicted limit, write a module with one function that returns a value carrying a `Certificate`; to add a
-property that points can be certified for, subclass `Criterion`. Nothing here may import `flows`.
+To add a predicted limit, write a module with one function whose result has a `Certificate`. To add a property that
+points can be certified for, derive a class from `Criterion`. No module of this folder may import `flows`.
 """
 
 from implicitbias.limits._criterion import Criterion as Criterion

@@ -1,8 +1,8 @@
-"""The canonical split of a fit among dependent columns: the one that the true flow takes.
+"""The canonical split of a fit among dependent columns, which is the limit of the true flow.
 
-Where several sign-feasible w share the fit, the flow of vanishing initialisation tends to the minimiser of a strictly
-convex sum of functions of |w_i|, which depends on the network: `parametrizations._split_rules` derives them. This file
-finds that minimiser.
+Several sign-feasible w may have the same fit. The flow of vanishing initialisation then tends to the minimiser of a
+strictly convex sum of functions of |w_i|, which depend on the network. `parametrizations._split_rules` derives these
+functions. This file computes the minimiser.
 """
 
 from typing import NamedTuple
@@ -18,13 +18,16 @@ from implicitbias.problems import LeastSquares
 
 _RANK = 1e-12
 _STEPS = 200
-# A Newton step is never cut to less than this share of itself.
+# The line search never shortens a Newton step to less than this share of its length.
 _SHORTEST = 1e-6
 
 
 class Split(NamedTuple):
-    """Coefficients: ascending indices, their values, whether these are unique, and if not, whether they are known to be
-    the canonical choice (the network may be unknown, and float64 cannot always tell).
+    """The coefficients of a saddle.
+
+    `indices` are ascending. `unique` says whether no other sign-feasible coefficients have the same fit. `resolved` is
+    False if the coefficients are not unique and the canonical ones are not known, because the network is unknown or
+    float64 is too coarse.
     """
 
     indices: Int64[ndarray, " p"]
@@ -41,15 +44,15 @@ def canonical_split(
     idle: Int64[ndarray, " m"],
     rule: SplitRule | None,
 ) -> Split:
-    """Return the canonical split; the coefficients themselves where they are unique.
+    """Return the canonical split. If the coefficients are unique, return them unchanged.
 
     Args:
         problem: the problem.
         start: (d,) the start of the path.
         s: (d,) signs of the boundary coordinates.
         basic: indices and values of one minimiser.
-        idle: the boundary coordinates that it leaves at 0 and whose gradient vanishes.
-        rule: which split the network takes; without one, coefficients that are not unique come back unresolved.
+        idle: the boundary coordinates that are 0 at this minimiser and have gradient 0.
+        rule: the split of the network. If it is None, coefficients that are not unique are returned as unresolved.
     """
     candidates, values = np.concatenate([basic[0], idle]), np.concatenate([basic[1], np.zeros(len(idle))])
     norms = problem.column_norms[candidates]
@@ -61,7 +64,8 @@ def canonical_split(
         return Split(*basic, unique=True, resolved=True)
     index = candidates[tied]
     if rule is None:
-        # A column of zeros keeps its start in any network; nothing is known of the other columns.
+        # In every network the coefficient of a column of zeros stays at its start. For the other columns the split
+        # depends on the network, which is unknown.
         stays = problem.column_norms[candidates] == 0.0
         values[stays] = start[candidates[stays]]
         return _as_split(candidates, values, resolved=bool(np.all(stays[tied])))
@@ -83,7 +87,7 @@ def _as_split(indices: Int64[ndarray, " p"], values: Float64[ndarray, " p"], *, 
 
 
 class _UnresolvedError(Exception):
-    """The canonical choice cannot be told in float64."""
+    """The canonical split cannot be computed in float64."""
 
 
 def _split_shares(
@@ -92,9 +96,9 @@ def _split_shares(
     norms: Float64[ndarray, " m"],
     taken: tuple[SplitRule, ndarray, ndarray, ndarray],
 ) -> Float64[ndarray, " m"] | None:
-    """Return the u >= 0 with the same fit that the rule takes; None where there is only one.
+    """Return the u >= 0 that has the same fit and minimises the objective of the rule; None if u is unique.
 
-    `taken` holds the rule with the indices, the signs and the starts of the coordinates.
+    `taken` holds the rule, and the indices, the signs and the starts of the coordinates.
     """
     found = maximal_support(_row_and_null_space(columns)[0], u)
     if found is None:
@@ -103,16 +107,16 @@ def _split_shares(
     null = _row_and_null_space(columns[:, free])[1]
     if null.shape[1] == 0:
         return None
-    # The interior point meets the fit to the tolerance of the LP only: put it back exactly.
+    # The interior point has the fit only up to the tolerance of the linear program. The projection makes it exact.
     inside = u[free] + null @ (null.T @ (interior[free] - u[free]))
     if np.any(inside <= 0.0):
-        return None  # within rounding of a face: nothing to split
+        return None  # the feasible set is a single point up to rounding
     scale = norms[free]
     shares = np.zeros(len(u))
     rule, index, signs, start = taken
     objective = rule.objective(index[free], signs[free], start[free])
     shares[free] = scale * _minimiser(inside / scale, null / scale[:, None], objective)
-    # Columns on the edge of dependence can carry huge coefficients, whose null space is not one of the fit's.
+    # Nearly dependent columns can have huge coefficients. The computed null space then changes the fit noticeably.
     fit, change = columns @ u, columns @ (shares - u)
     if np.max(np.abs(change)) > 1e-10 * np.max(np.abs(fit)) + 1e-14 * np.sum(shares):
         raise _UnresolvedError
@@ -122,9 +126,9 @@ def _split_shares(
 def _row_and_null_space(
     columns: Float64[ndarray, "n m"],
 ) -> tuple[Float64[ndarray, "r m"], Float64[ndarray, "m k"]]:
-    """Orthonormal bases of the row space (as rows) and of the null space (as columns)."""
+    """Return orthonormal bases of the row space (as rows) and of the null space (as columns)."""
     if columns.shape[0] > columns.shape[1]:
-        # The same row space, from a square matrix.
+        # The square matrix R has the same row space and a cheaper singular value decomposition.
         columns = linalg.qr(columns, mode="r", check_finite=False)[0][: columns.shape[1]]
     _, singular, right = np.linalg.svd(columns, full_matrices=True)
     rank = int(np.sum(singular > _RANK * singular[0])) if len(singular) else 0
@@ -134,13 +138,15 @@ def _row_and_null_space(
 def _minimiser(
     w: Float64[ndarray, " m"], null: Float64[ndarray, "m k"], objective: SplitObjective
 ) -> Float64[ndarray, " m"]:
-    """Return the minimiser of the objective over w + range(null), w > 0, by Newton's method; the fit never changes.
+    """Return the minimiser of the objective over w + range(null), w > 0, by Newton's method.
 
-    A step ends before the first coordinate vanishes, and where the slope along it has grown to the size that it had at
-    its beginning: there a convex function is no larger than it was.
+    All iterates have the same fit. A step is shortened until all coordinates stay positive, and until the slope along
+    the step at its end is at most the absolute slope at its beginning. There a convex function is not larger than at
+    the beginning.
     """
     for _ in range(_STEPS):
-        # The Newton system as least squares: its scale spans half as many orders of magnitude as the curvature.
+        # The Newton system is solved as a least-squares problem, whose scales span only half as many orders of
+        # magnitude as the curvature.
         slope, spread = objective.slope(w), objective.spread(w)
         step = -null @ np.linalg.lstsq(null / spread[:, None], spread * slope, rcond=None)[0]
         shrink = np.max(-step / w, initial=0.0)

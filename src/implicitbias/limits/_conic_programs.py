@@ -1,4 +1,4 @@
-"""The one door to Clarabel: the least gauge among the points with a given fit."""
+"""The least gauge among the points with a given fit. This is the only file that imports Clarabel."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ from implicitbias.gauges import Cone, ConeKind, Gauge
 
 # Singular values of X below this share of the largest count as 0.
 _RANK = 1e-12
-# Asked of Clarabel; where it stops earlier, its last iterate is judged all the same.
+# Accuracy that is requested from Clarabel. Its last iterate is judged even if it does not reach this accuracy.
 _ACCURACY = 1e-12
 
 
 class LeastGauge(NamedTuple):
-    """An approximate minimiser of a gauge, and the dual that goes with it.
+    """An approximate minimiser of a gauge, and its dual.
 
     Attributes:
         point: w, of the shape of the domain.
@@ -32,10 +32,11 @@ class LeastGauge(NamedTuple):
 def least_gauge(linear_map: LinearMap, fit: Float64[ndarray, " n"], gauge: Gauge) -> LeastGauge | None:
     """Minimise the gauge over {w: X w = fit} by an interior-point method, for a fit in the range of X.
 
-    X is replaced by orthonormal rows of the same row space, so that its conditioning does not hinder the solver.
+    X is replaced by orthonormal rows with the same row space, so that the solver does not suffer from a large condition
+    number of X.
 
     Returns:
-        The last iterate of the solver; None where the gauge has no conic form or the solver finds nothing.
+        The last iterate of the solver; None if the gauge has no conic form or the iterate is not finite.
     """
     form = gauge.conic_form(linear_map.domain)
     if form is None:
@@ -60,7 +61,7 @@ def least_gauge(linear_map: LinearMap, fit: Float64[ndarray, " n"], gauge: Gauge
     x, dual = np.asarray(answer.x), np.asarray(answer.z)
     if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
         return None
-    # Rows w = target / unit of the right singular vectors have the multipliers -mu; nu = U diag(1/sigma) mu.
+    # The constraints V^T w = target / unit have the multipliers -mu, and nu = U diag(1/sigma) mu.
     nu = -(left @ (dual[: len(right)] / singular))
     return LeastGauge(unit * x[:d].reshape(linear_map.domain), nu)
 
@@ -68,7 +69,7 @@ def least_gauge(linear_map: LinearMap, fit: Float64[ndarray, " n"], gauge: Gauge
 def _solve(
     cost: Float64[ndarray, " m"], A: Any, b: Float64[ndarray, " rows"], cones: tuple[Cone, ...]
 ) -> Any:
-    """Minimise <cost, x> over b - A x in the product of the cones."""
+    """Return Clarabel's solution of: minimise <cost, x> subject to b - A x in the product of the cones."""
     import clarabel
 
     makers: dict[ConeKind, Callable[[Cone], Any]] = {
@@ -89,5 +90,5 @@ def _solve(
 
 
 def _order(rows: int) -> int:
-    """Return the order of the symmetric matrices whose upper triangle has so many entries."""
+    """Return the order of the symmetric matrices whose upper triangle has this number of entries."""
     return (int(np.sqrt(8 * rows + 1)) - 1) // 2

@@ -1,4 +1,4 @@
-"""What a point can be certified to be."""
+"""Criteria: properties of a point that a certificate can prove."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -11,7 +11,7 @@ from implicitbias._core.values import Fingerprinted
 class Criterion(Fingerprinted, ABC):
     """A property of a point that can be proved by numbers.
 
-    A criterion of one's own is a frozen dataclass that derives from this class and gives `certificate`.
+    To write a criterion of your own, derive a frozen dataclass from this class and define `certificate`.
 
     Reference:
         pesme2023saddle for `Saddle` and `MinL1`; rockafellar1970convex for the duality behind `MinL1` and `MinNorm`.
@@ -35,18 +35,18 @@ class Criterion(Fingerprinted, ABC):
 
 
 def certify(problem: Any, point: Any, criterion: Criterion) -> Certificate:
-    """Return the certificate of a point, from this library or not, by a criterion.
+    """Return the certificate of a point for a criterion. The point may come from any source.
 
     Args:
         problem: the problem, for instance a `LeastSquares`.
         point: the point w, (d,) or of the shape of the matrix.
-        criterion: what it is claimed to be: `MinL1()`, `MinNorm(gauge)`, `Saddle()`, or a `Criterion` of your own.
+        criterion: the claimed property: `MinL1()`, `MinNorm(gauge)`, `Saddle()`, or a `Criterion` of your own.
 
     Returns:
         A `Certificate`: `holds`, `gap`, `residuals`, `sentence`.
 
     Raises:
-        InputError: a point of the wrong shape or with NaN, or what is not a criterion.
+        InputError: the point has the wrong shape or holds NaN, or the criterion is not a `Criterion`.
 
     Reference:
         pesme2023saddle.

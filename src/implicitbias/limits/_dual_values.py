@@ -1,4 +1,4 @@
-"""s = q + X^T nu with a bound on its rounding; exactly, where a plain product would lose too much."""
+"""The dual s = q + X^T nu with a bound on its rounding error, by plain products or by error-free ones."""
 
 import math
 
@@ -15,8 +15,11 @@ _SPLITTER = 2.0**27 + 1.0
 def plain_dual(
     columns: LinearMap, q: Float64[ndarray, " d"], nu: Float64[ndarray, " n"]
 ) -> tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]:
-    """(s, bound on its error): n units of rounding of sum |x_ji| |nu_j|, which is at most ||x_i|| ||nu||."""
-    size = float(np.max(np.abs(nu), initial=0.0)) or 1.0  # its square may leave float64
+    """Return (s, bound on its error).
+
+    The error of s_i is at most n units of rounding of sum_j |x_ji| |nu_j|, which is at most ||x_i|| ||nu||.
+    """
+    size = float(np.max(np.abs(nu), initial=0.0)) or 1.0  # the square of nu may overflow or underflow
     length = size * float(np.linalg.norm(nu / size))
     return q + columns.rmatvec(nu), len(nu) * EPSILON * length * columns.norms
 
@@ -24,8 +27,10 @@ def plain_dual(
 def exact_dual(
     columns: LinearMap, q: Float64[ndarray, " d"], parts: Float64[ndarray, "m n"], coarse: Bool[ndarray, " d"]
 ) -> tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]:
-    """(s, bound on its error) for nu = sum of `parts`: where a plain product is too `coarse`, error-free products
-    (Dekker), exact sums, one rounding.
+    """Return (s, bound on its error) for nu = sum of `parts`.
+
+    The coordinates in `coarse` are computed by error-free products (Dekker) and exact sums, with one rounding at the
+    end. The others are computed by plain products.
     """
     s, bound = plain_dual(columns, q, np.sum(parts, axis=0))
     for i in np.flatnonzero(coarse):
@@ -41,7 +46,7 @@ def exact_dual(
 def two_sum(
     a: Float64[ndarray, " n"], b: Float64[ndarray, " n"]
 ) -> tuple[Float64[ndarray, " n"], Float64[ndarray, " n"]]:
-    """a + b as a rounded sum and its error (Knuth)."""
+    """Return the rounded sum a + b and its exact rounding error (Knuth)."""
     total = a + b
     back = total - a
     return total, (a - (total - back)) + (b - back)

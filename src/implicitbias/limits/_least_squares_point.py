@@ -1,4 +1,4 @@
-"""What a limit takes from a least-squares problem: the linear map, the targets, a checked point."""
+"""A checked point of a least-squares problem, with its linear map, fit and residual."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class PointOfLeastSquares:
         return self.linear_map.rmatvec(self.residual)
 
     def relative(self, correlation: Float64[ndarray, "..."]) -> Float64[ndarray, " d"]:
-        """Return |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)) for the x_i^T r that count."""
+        """Return |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)) for given values of x_i^T r."""
         return relative_correlation(self.linear_map, self.targets, self.w, correlation)
 
 

@@ -1,4 +1,4 @@
-"""The end of a flow as a value: where it is, what it minimises, and the proof."""
+"""The predicted end point of a flow as a value."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +22,17 @@ _KIND = FileKind("implicitbias.Limit", 1, "limit")
 
 @dataclass(frozen=True, eq=False)
 class Limit(Fingerprinted):
-    r"""A predicted end point, with the number it minimises and the certificate that it does.
+    r"""A predicted end point of a flow, with the objective that it minimises and a certificate.
 
     Attributes:
-        problem: the problem whose limit it is.
-        point: w, of the shape of the problem's predictor; for margins scaled to the smallest margin 1.
-        value: what the point minimises, at the point (the norm of w; 1 / margin for margins).
-        certificate: the proof, judged by its own numbers.
+        problem: the problem of the flow.
+        point: w, of the shape of the problem's predictor. In classification it is scaled to the smallest margin 1.
+        value: the objective at the point: the norm of w, or 1 / margin in classification.
+        certificate: the numbers that prove that the point minimises the objective.
         status: how the computation ended.
-        dual: the dual variable of the certificate, shaped as w; None where the limit has none.
+        dual: the dual variable of the certificate, shaped as w; None if the limit has none.
         margin: the margin of the normalised point; None outside classification.
-        bias: the intercept that no norm counts; None where there is none.
+        bias: the intercept, which is not part of the norm; None if there is none.
 
     Reference:
         pesme2023saddle.
@@ -58,18 +58,18 @@ class Limit(Fingerprinted):
     bias: float | None = None
 
     def predict(self, X_new: Any) -> Float64[ndarray, " m"]:
-        """Return X_new w, plus the bias where there is one.
+        """Return X_new w, plus the bias if there is one.
 
         Args:
             X_new: (m, d) rows: an array, a data frame or a `scipy.sparse` matrix, with the columns of the problem.
 
         Raises:
-            InputError: another number of columns, NaN or infinite entries, or a point that is a matrix.
+            InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
         if self.point.ndim != 1:
             raise InputError(
-                f"the limit is a point of shape {self.point.shape}, whose predictions are its own entries; "
-                "type limit.point[rows, cols]"
+                f"predict(X_new) expects a limit of shape (d,), but the point has shape {self.point.shape} and its "
+                "predictions are its own entries; type limit.point[rows, cols]"
             )
         X = _checked_rows(X_new)
         if X.shape[1] != len(self.point):
@@ -79,13 +79,13 @@ class Limit(Fingerprinted):
         return frozen(X @ self.point + (0.0 if self.bias is None else self.bias))
 
     def save(self, path: str | Path) -> None:
-        """Write the limit, its certificate and a problem of rows to one NPZ file, whole or not at all. No pickled code.
+        """Write the limit and its certificate to one NPZ file without pickled code. An error leaves no partial file.
 
-        Of other problems than `LeastSquares(X, y)`, and where X takes more than 64 MiB, the file holds the fingerprint,
-        and `load` needs `like`.
+        The file also holds the problem if that is a `LeastSquares(X, y)` whose X takes at most 64 MiB. Otherwise it
+        holds the fingerprint of the problem, and `load` needs `like`.
 
         Raises:
-            InputError: the disk or the rights are at fault.
+            InputError: the file cannot be written.
         """
         statement, data = problem_record(self.problem)
         header = {
@@ -104,12 +104,12 @@ class Limit(Fingerprinted):
 
         Args:
             path: a file written by `save`.
-            like: the problem of the limit, where it is at hand: it is used in place of the one in the file, after a
-                comparison of fingerprints.
+            like: the problem of the limit. It is used in place of the one in the file, after a comparison of
+                fingerprints. It is needed if the file holds only the fingerprint.
 
         Raises:
-            InputError: no such file, one that is damaged or of another kind, a problem that is not in the file, or a
-                `like` with other data.
+            InputError: the file does not exist, is damaged or is of another kind; the problem is not in the file and
+                `like` is None; `like` has other data.
         """
         file = Path(path)
         header, arrays = read_archive(file, _KIND)

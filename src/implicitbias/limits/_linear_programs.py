@@ -1,4 +1,4 @@
-"""The one door to HiGHS: small linear programs of this room."""
+"""Small linear programs. This is the only file of this folder that calls HiGHS."""
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -13,14 +13,14 @@ _OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance":
 def maximal_support(
     row_space: Float64[ndarray, "r m"], point: Float64[ndarray, " m"]
 ) -> tuple[Bool[ndarray, " m"], Float64[ndarray, " m"]] | None:
-    """Which u_i can be positive in {u >= 0: row_space (u - point) = 0}, and a u where all of those are.
+    """Return which u_i can be positive in {u >= 0: row_space (u - point) = 0}, and a u at which all of these are.
 
-    `row_space` has orthonormal rows, so that nearly dependent columns look no different from others. One linear
-    program: maximise sum t over t <= u, 0 <= t <= 1, row_space (u - lambda point) = 0, lambda >= 1; by homogeneity
-    every u_i that can be positive reaches t_i = 1. None where HiGHS cannot tell.
+    `row_space` has orthonormal rows, so that nearly dependent columns cause no difficulty. One linear program is
+    solved: maximise sum t over t <= u, 0 <= t <= 1, row_space (u - lambda point) = 0, lambda >= 1. By homogeneity every
+    u_i that can be positive reaches t_i = 1. The result is None if HiGHS finds no answer.
     """
     rank, m = row_space.shape
-    unit = float(np.max(point)) or 1.0  # HiGHS's tolerances are absolute
+    unit = float(np.max(point)) or 1.0  # HiGHS has absolute tolerances, so the point is scaled to size 1
     equal = np.hstack([row_space, np.zeros((rank, m)), -(row_space @ (point / unit))[:, None]])
     below = np.hstack([-np.eye(m), np.eye(m), np.zeros((m, 1))])
     cost = np.concatenate([np.zeros(m), -np.ones(m), [0.0]])
@@ -39,10 +39,10 @@ def least_l1_dual(
     q: Float64[ndarray, " d"],
     growth: Growth | None = None,
 ) -> Float64[ndarray, " n"] | None:
-    """Return nu that maximises <nu, fit> over -t_minus <= q + X^T nu <= t_plus, shrunk until it is feasible.
+    """Return the nu that maximises <nu, fit> over -t_minus <= q + X^T nu <= t_plus, scaled down until it is feasible.
 
-    The thresholds are 1 unless a growth is given. Returns None where HiGHS finds no answer, as happens with nearly
-    dependent columns.
+    The thresholds are 1 unless a growth is given. The result is None if HiGHS finds no answer, which can happen with
+    nearly dependent columns.
     """
     kept = norms > 0.0
     if not kept.any():
@@ -52,12 +52,12 @@ def least_l1_dual(
     columns = X[:, kept] / norms[kept]
     basis, singular, _ = np.linalg.svd(columns, full_matrices=False)
     basis = basis[:, singular > 1e-12 * np.max(singular, initial=0.0)]
-    # Scaled by the fit's size, so that HiGHS's absolute tolerances mean the same for every unit of y.
+    # The fit is scaled to size 1, so that the absolute tolerances of HiGHS mean the same for every unit of y.
     unit = float(np.sqrt(fit @ fit)) or 1.0
     rows = (basis.T @ columns).T
     A = np.vstack([rows, -rows])
     b = np.concatenate([up[kept] / norms[kept], down[kept] / norms[kept]])
-    finite = np.isfinite(b)  # a coordinate that never takes this sign bounds nothing
+    finite = np.isfinite(b)  # a sign that a coordinate never takes gives no constraint
     size = float(np.max(b[finite], initial=0.0)) or 1.0
     answer = linprog(
         -(basis.T @ fit) / unit, A_ub=A[finite], b_ub=b[finite] / size, bounds=(None, None), options=_OPTIONS
@@ -69,6 +69,6 @@ def least_l1_dual(
     room = np.where(s > 0.0, up, down)
     with np.errstate(divide="ignore", invalid="ignore"):
         shrink = np.min(np.where(s != 0.0, room / np.abs(s), np.inf), initial=1.0)
-    # A coordinate whose q is at its threshold has no room beyond: shrinking cannot mend it, its rounding is judged.
+    # If q is at a threshold, scaling nu down cannot restore feasibility there; the certificate judges the violation.
     shrunk: ndarray = nu * (shrink if shrink > 0.5 else 1.0)
     return shrunk

@@ -1,4 +1,4 @@
-"""Least l1 norm among the minimisers of the loss: the certificate of a last point, ours or not."""
+"""The certificate that a point has the least l1 norm among the minimisers of the loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,40 +12,42 @@ from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._dual_values import exact_dual, plain_dual, two_sum
-from implicitbias.limits._growth_times import refuse_barred
+from implicitbias.limits._growth_times import refuse_excluded_signs
 from implicitbias.limits._least_squares_point import relative_correlation
 from implicitbias.limits._linear_programs import least_l1_dual
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
 Dual = tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]
-"""s = q + X^T nu, and a bound on its rounding."""
+"""The dual s = q + X^T nu, and a bound on its rounding error."""
 
 TOLERANCE = 1e-9
 # Reject certificates whose dual has a larger relative rounding error.
 COARSEST = 1e-6
-# Products known to this are as good as exact ones.
+# A relative rounding error up to this size needs no error-free products.
 _FINE = 1e-10
-# A residual below this share of y is taken for interpolation.
+# A point counts as an interpolant if its residual is below this share of y.
 _INTERPOLATES = 1e-6
-# Entries of X up to which a linear program is tried where a guess does not prove the claim.
+# Largest number of entries of X for which a linear program is tried if a guess does not prove the claim.
 _LARGEST_PROGRAM = 10**7
 
 
 @dataclass(frozen=True, eq=False)
 class MinL1(Criterion):
-    r"""Whether w minimises $\lVert w \rVert_1$ over the minimisers of L.
+    r"""The property that w minimises $\lVert w \rVert_1$ over the minimisers of L.
 
-    With a pretrained start the objective is $\lVert w \rVert_1 - \langle q, w \rangle$, q the signs of the start.
-    Optimal exactly if $X^\top (y - X w) = 0$ and some $\nu$ has $\lVert q + X^\top \nu \rVert_\infty \le 1$ and
+    With a pretrained start the objective is $\lVert w \rVert_1 - \langle q, w \rangle$, where q holds the signs of the
+    start. The point w is optimal if and only if $X^\top (y - X w) = 0$ and some $\nu$ has
+    $\lVert q + X^\top \nu \rVert_\infty \le 1$ and
     $\langle \nu, X w \rangle = \lVert w \rVert_1 - \langle q, w \rangle$. The dual $\nu$ is first guessed from the
-    support and, where that does not prove it, found by a linear program (HiGHS), then judged by its own residuals.
+    support. If the guess does not prove the claim, a linear program (HiGHS) gives another dual. Each dual is judged by
+    its own residuals.
 
     With growth times $t^\pm$ the objective is $\sum_i t_i^+ w_i^+ + t_i^- w_i^- - \langle q, w \rangle$ and the
-    condition $-t^- \le q + X^\top \nu \le t^+$; q is then $t^+$ or $-t^-$ on the support of the start.
+    condition is $-t^- \le q + X^\top \nu \le t^+$. On the support of the start, q is then $t^+$ or $-t^-$.
 
     Args:
-        start: (d,) the pretrained start, None for zero.
+        start: (d,) the pretrained start; None for a start of zeros.
         growth_times: the `Growth` of a network, or the pair (t_plus, t_minus) of numbers or (d,) arrays; None for 1.
 
     Reference:
@@ -76,10 +78,10 @@ class MinL1(Criterion):
         w = problem.predictor(point, "point")
         start = np.zeros(len(w)) if self.start is None else problem.predictor(self.start, "start")
         growth = Growth.of(self.growth_times, len(w))
-        refuse_barred(start, growth)
+        refuse_excluded_signs(start, growth)
         end = End(problem, w, start, growth)
         residuals = {"stationarity": relative_gradient(end)}
-        nu = _dual_of_support(end, end.q)  # the least norm: often, not always, feasible
+        nu = _dual_of_support(end, end.q)  # of least norm, which is often feasible, but not always
         certificate = min_l1_certificate(end, nu, residuals)
         if certificate.holds or problem.shape[0] * problem.shape[1] > _LARGEST_PROGRAM:
             return certificate
@@ -89,7 +91,7 @@ class MinL1(Criterion):
 
 
 class End:
-    """A point w that is claimed to have the least norm, with what the norm depends on: start and growth times."""
+    """A point w that is claimed to have the least norm, with the start and the growth times that define the norm."""
 
     def __init__(
         self,
@@ -107,50 +109,54 @@ class End:
             self.objective += " - <sign(start), w>" if plain else " - <q, w>"
 
     def judge(self, dual: Dual) -> tuple[float, float]:
-        """(violation of -t_minus <= s <= t_plus, gap), relative to the times, each s_i taken up to its own rounding.
+        """Return (violation of -t_minus <= s <= t_plus, gap), both relative to the growth times.
 
-        The gap is summed as t_i |w_i| (1 - s_i / t_i), t_i with the sign of w_i, which cancels nothing.
+        The rounding bound of each s_i is subtracted from its violation. The gap is the sum of
+        t_i |w_i| (1 - s_i / t_i), where t_i has the sign of w_i. This sum has no cancellation.
         """
         (s, rounding), times = dual, self.times
         above, below = (s - rounding) / times.t_plus - 1.0, (-s - rounding) / times.t_minus - 1.0
-        feasibility = float(np.max([0.0, np.max(above), np.max(below)]))  # NaN stays NaN, and proves nothing
+        feasibility = float(
+            np.max([0.0, np.max(above), np.max(below)])
+        )  # NaN stays NaN, and the claim then fails
         support = np.flatnonzero(self.w)
         if len(support) == 0:
             return feasibility, 0.0
         reach = self.bounds[support]
         if not np.all(np.isfinite(reach)):
-            return feasibility, np.inf  # a sign that this coordinate never takes
+            return feasibility, np.inf  # w has a sign that its coordinate never takes
         size = self.w[support] * reach
         slack = np.abs(1.0 - s[support] / reach) - rounding[support] / np.abs(reach)
         return feasibility, float(size @ np.maximum(slack, 0.0)) / float(np.sum(size))
 
     def coarseness(self, dual: Dual) -> Float64[ndarray, " d"]:
-        """The rounding of each s_i relative to its nearer threshold."""
+        """Return the rounding bound of each s_i, relative to its smaller threshold."""
         return dual[1] / np.minimum(self.times.t_plus, self.times.t_minus)
 
     def proves(self, dual: Dual) -> bool:
-        """Whether feasible and tight."""
+        """Return whether the dual is feasible and its gap is 0, both up to the tolerance."""
         return all(value <= TOLERANCE for value in self.judge(dual))
 
 
 def relative_gradient(end: End) -> float:
     """Return max_i |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)): 0 exactly at minimisers of L.
 
-    Where w_i = 0 never takes one of the signs, a gradient that asks for it does not count.
+    If w_i = 0 and coordinate i never takes a sign, a gradient that leads to this sign is not counted.
     """
     problem, w = end.problem, end.w
     correlation = problem.linear_map.rmatvec(problem.residual(w))
-    barred = np.isinf(np.where(correlation > 0.0, end.times.t_plus, end.times.t_minus)) & (w == 0.0)
-    counted = np.where(barred, 0.0, correlation)
+    excluded = np.isinf(np.where(correlation > 0.0, end.times.t_plus, end.times.t_minus)) & (w == 0.0)
+    counted = np.where(excluded, 0.0, correlation)
     return float(np.max(relative_correlation(problem.linear_map, problem.y, w, counted)))
 
 
 def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str, float]) -> Certificate:
-    """Judge an end by the dual nu: feasibility beyond the rounding of x_i^T nu itself, and the relative gap.
+    """Return the certificate that the dual nu gives: its feasibility beyond rounding, and its relative gap.
 
-    The part of nu along the residual is taken off first: it changes no s_i, and on tall data it is what grows with t. A
-    nu summed over a path whose columns differ in scale carries the rounding of its largest terms; where it
-    does not prove the claim, its least correction to the thresholds on the support is judged instead if that does.
+    The part of nu along the residual is removed first. It changes no s_i, and with more rows than columns it is the
+    part that grows with t. If the columns of X differ in scale, a nu that was summed along a path has the rounding
+    errors of its largest terms. If nu does not prove the claim, it is corrected by the least change that brings s to
+    the thresholds on the support. The corrected dual is used if it proves the claim.
     """
     nu = _without_residual(end, nu)
     dual = plain_dual(end.linear_map, end.q, nu)
@@ -161,7 +167,7 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
     coarse = end.coarseness(dual)
     if np.max(coarse) > TOLERANCE:
         refined = _refined(end, nu, coarse > _FINE)
-        # A plain sum that lost this much proves nothing by itself.
+        # A plain dual with a larger rounding error than COARSEST is not accepted, so the refined one replaces it.
         dual = refined if end.proves(refined) or np.max(coarse) > COARSEST else dual
     feasibility, gap = end.judge(dual)
     rounding = float(np.max(end.coarseness(dual)))
@@ -169,7 +175,10 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
     where = "" if end.times.finite else " among the signs that can be taken"
     remark = ""
     if rounding > TOLERANCE:
-        remark = f"Each x_i^T nu is a sum of much larger terms, which is known to {rounding:.0e} only."
+        remark = (
+            f"The terms of the sums x_i^T nu are much larger than the sums, whose relative rounding error is "
+            f"{rounding:.0e}."
+        )
     return Certificate(
         f"the point minimises {end.objective} over the minimisers of the loss{where}",
         gap,
@@ -182,14 +191,14 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
 
 def _without_residual(end: End, nu: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
     r, y = end.problem.residual(end.w), end.problem.y
-    # A residual that is rounding is not orthogonal to anything, nor is one at which some signs cannot be taken.
+    # The residual is orthogonal to the columns only if it is larger than rounding and every sign can be taken.
     if r @ r <= _INTERPOLATES**2 * (y @ y) or not end.times.finite:
         return nu
     return nu - (nu @ r / (r @ r)) * r
 
 
 def _refined(end: End, nu: Float64[ndarray, " n"], coarse: Bool[ndarray, " d"]) -> Dual:
-    """The dual of nu carried in two parts and corrected there, with exact products, towards the thresholds."""
+    """Return the dual of nu, corrected towards the thresholds with exact products. nu is a sum of two vectors here."""
     high, low = nu, np.zeros(len(nu))
     for _ in range(3):
         s, _ = exact_dual(end.linear_map, end.q, np.stack([high, low]), coarse)
@@ -198,12 +207,12 @@ def _refined(end: End, nu: Float64[ndarray, " n"], coarse: Bool[ndarray, " d"]) 
 
 
 def _dual_of_support(end: End, s: Float64[ndarray, " d"]) -> Float64[ndarray, " n"]:
-    """The nu of least norm for which s + X^T nu is at its threshold on the support, and where s is all but there."""
+    """Return the nu of least norm for which s + X^T nu is at its thresholds on the support and where s is near them."""
     norms = end.problem.column_norms
     share = np.abs(end.w) * norms
     support = (share > 1e-12 * np.max(share, initial=0.0)) & np.isfinite(end.bounds)
     bounds = np.where(support, end.bounds, end.times.at_signs(s))
-    # A coordinate that rests on its boundary with no coefficient is at its threshold as well, up to rounding.
+    # A coordinate of the equicorrelation set without a coefficient is also at its threshold, up to rounding.
     reach = np.where(np.isfinite(bounds), np.abs(bounds), 0.0)
     near = (np.abs(np.abs(s) - reach) <= COARSEST * reach) & (norms > 0.0) & (reach > 0.0)
     chosen = np.flatnonzero(support | near)

@@ -1,4 +1,4 @@
-"""Least gauge among the minimisers of the loss: the certificate of a point, ours or not."""
+"""The certificate that a point has the least gauge among the minimisers of the loss."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,37 +17,37 @@ from implicitbias.limits._dual_values import EPSILON
 from implicitbias.limits._least_squares_point import PointOfLeastSquares
 from implicitbias.limits._min_l1 import COARSEST, TOLERANCE
 
-# Entries of X up to which systems in all columns are solved, and a conic program is tried.
+# Largest numbers of entries of X for which a system in all columns is solved, and for which a conic program is tried.
 _LARGEST_SYSTEM = 10**7
 _LARGEST_PROGRAM = 10**6
-# The same where it can no longer prove the claim, only say by how much the claim is wrong.
+# The same number if the conic program cannot prove the claim, but only measure by how much it is wrong.
 _LARGEST_BOUND = 10**5
-# Entries of an interior point below this share of the largest are on their way to 0.
+# Entries of an interior point below this share of the largest converge to 0.
 _VANISHING = 1e-6
-# Directions in which a system for the dual is weaker than this are left out.
+# Singular values of a system for the dual below this share of the largest count as 0.
 _RANK = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class MinNorm(Criterion):
-    r"""Whether w minimises a gauge $\gamma$ over the minimisers of L.
+    r"""The property that w minimises a gauge $\gamma$ over the minimisers of L.
 
-    Optimal exactly if $X^\top (y - X w) = 0$ and some $\nu$ has $\gamma^\circ(X^\top \nu) \le 1$ and
-    $\langle \nu, X w \rangle = \gamma(w)$. The dual is guessed from the face of the polar ball that w exposes and,
-    where the guess does not prove the claim, found by a conic program (Clarabel), corrected to that face, and judged
-    by its own residuals. Where the gauge has infinite weights, the minimisers of L are those among the points at which
-    it is finite, and a gradient that leads out of these does not count. The gap is at least the relative excess of
-    $\gamma(w)$ over its least value, and equal to it where the dual is optimal.
+    The point w is optimal if and only if $X^\top (y - X w) = 0$ and some $\nu$ has $\gamma^\circ(X^\top \nu) \le 1$ and
+    $\langle \nu, X w \rangle = \gamma(w)$. The dual is first guessed from the face of the polar ball that w exposes. If
+    the guess does not prove the claim, a conic program (Clarabel) gives another dual, which is corrected to that face.
+    Each dual is judged by its own residuals. If the gauge has infinite weights, only points at which it is finite
+    compete, and a gradient that leads out of these points is not counted. The gap is at least the relative excess of
+    $\gamma(w)$ over its least value, and equal to it if the dual is optimal.
 
-    Residuals: `stationarity`, the relative gradient; `dual_feasibility`, the excess of the polar over 1;
-    `dual_domain`, what $X^\top \nu$ has in entries whose weight is 0, relative to its terms; `dual_rounding`, what
-    rounding of $X^\top \nu$ may add to the polar.
+    The residual `stationarity` is the relative gradient, and `dual_feasibility` is the excess of the polar over 1.
+    `dual_domain` is the size of $X^\top \nu$ in entries whose weight is 0, relative to its terms. `dual_rounding` is
+    the largest amount by which rounding of $X^\top \nu$ can raise the polar.
 
     Args:
         gauge: for instance `ib.gauges.Nuclear()`.
 
     Raises:
-        InputError: what is not a gauge.
+        InputError: the argument is not a gauge.
 
     Reference:
         rockafellar1970convex; gunasekar2017implicit for the nuclear norm.
@@ -74,7 +74,8 @@ class MinNorm(Criterion):
         """Return the certificate of the point, for a least-squares problem over vectors or entries of a matrix.
 
         Raises:
-            InputError: another problem, a point of the wrong shape or with NaN, or a shape that the gauge refuses.
+            InputError: the problem is of another kind; the point has the wrong shape or holds NaN; the gauge does not
+                accept the shape.
         """
         at = GaugeAt(PointOfLeastSquares(problem, point, "MinNorm"), self.gauge)
         best: Certificate | None = None
@@ -90,9 +91,10 @@ class MinNorm(Criterion):
 
 
 def _rank(certificate: Certificate) -> tuple[float, float]:
-    """Return (how far the dual is from being feasible, gap), to compare certificates that do not hold.
+    """Return (infeasibility of the dual, gap), to compare certificates that do not hold.
 
-    Only a feasible dual bounds the excess of the gauge; NaN counts as infinity.
+    Infeasibility comes first, because the gap bounds the excess of the gauge only if the dual is feasible. NaN counts
+    as infinity.
     """
     bounds, numbers = certificate.tolerances, certificate.residuals
     ratios = [
@@ -106,7 +108,7 @@ def _rank(certificate: Certificate) -> tuple[float, float]:
 
 
 class GaugeAt:
-    """A gauge at a point that is claimed to minimise it, with everything that a dual is judged by."""
+    """A gauge and a point that is claimed to minimise it. The methods find duals and judge them."""
 
     def __init__(self, at: PointOfLeastSquares, gauge: Gauge) -> None:
         self.at, self.gauge, self.polar = at, gauge, gauge.polar()
@@ -125,7 +127,7 @@ class GaugeAt:
         linear_map = self.at.linear_map
         z = linear_map.rmatvec(nu)
         size = float(np.max(np.abs(nu), initial=0.0)) or 1.0
-        length = size * float(np.linalg.norm(nu / size))  # its square may leave float64
+        length = size * float(np.linalg.norm(nu / size))  # the square of nu may overflow or underflow
         inside = self.polar.to_domain(z, np.zeros_like(z))
         terms = (linear_map.norms * length).reshape(z.shape)
         outside = np.abs(z - inside) / np.where(terms > 0.0, terms, 1.0)
@@ -154,16 +156,17 @@ class GaugeAt:
         return float(np.maximum(1.0 - nu @ (self.at.fit / self.value), 0.0))
 
     def duals(self) -> Iterator[Float64[ndarray, " n"]]:
-        """Yield duals to be judged, the cheap ones first."""
+        """Yield candidates for the dual, the cheap ones first."""
         zero = np.zeros(len(self.at.fit))
         if self.value == 0.0 or np.isinf(self.value):
             yield zero
             return
         exposed = self.polar.face(self.at.w)
         yield self._to_face(zero, exposed)
-        # Entries far below the largest one may be rounding, or belong to columns of another unit.
+        # Entries far below the largest one may be rounding, or may belong to columns in another unit. The first face
+        # treats them as 0, the second one does not.
         yield self._to_face(zero, self.polar.face(self.at.w, 0.0))
-        # Where the subgradient is unique, no other dual can prove the claim: a program only sharpens the gap.
+        # If the subgradient is unique, no other dual can prove the claim. A conic program then only improves the gap.
         largest = _LARGEST_BOUND if exposed.unique else _LARGEST_PROGRAM
         if self.at.linear_map.shape[0] * self.at.linear_map.shape[1] > largest:
             return
@@ -172,7 +175,8 @@ class GaugeAt:
             return
         yield found.nu
         yield self._to_face(found.nu, exposed)
-        # An interior point is inside the face of minimisers: the face that it exposes has all equations of the dual.
+        # The interior-point solution is in the relative interior of the face of minimisers, so the face of the polar
+        # ball that it exposes gives all equations of the dual.
         point = self.gauge.to_domain(found.point, np.zeros_like(found.point))
         if self.gauge.value(point) > 0.0:
             full = self._to_face(found.nu, self.polar.face(point, _VANISHING))
@@ -180,13 +184,13 @@ class GaugeAt:
             yield self._to_face(full, exposed)
 
     def inside(self, nu: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
-        """Return nu divided by the polar of X^T nu where that is more than 1: feasible, with a larger gap."""
+        """Return nu divided by the polar of X^T nu if that exceeds 1, which is feasible but has a larger gap."""
         z = self.at.linear_map.rmatvec(nu)
         size = self.polar.value(self.polar.to_domain(z, np.zeros_like(z)))
         return nu / size if 1.0 < size < np.inf else nu
 
     def _to_face(self, nu: Float64[ndarray, " n"], face: Face) -> Float64[ndarray, " n"]:
-        """Return nu with the least correction that takes X^T nu to the affine hull of a face, as far as possible."""
+        """Return nu plus the least correction that brings X^T nu to the affine hull of a face, in least squares."""
         linear_map = self.at.linear_map
         n, d = linear_map.shape
         equations = face.equations()

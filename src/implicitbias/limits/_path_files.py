@@ -1,4 +1,4 @@
-"""Saddle paths as files: arrays and a header of JSON in an NPZ archive. No pickled code."""
+"""Saddle paths as files: an NPZ archive of arrays and a JSON header, without pickled code."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ _KIND = FileKind("implicitbias.SaddlePath", 1, "saddle path")
 
 
 def write(path: Any, file: Path) -> None:
-    """Write a `SaddlePath` to one NPZ file, whole or not at all."""
+    """Write a `SaddlePath` to one NPZ file; an error leaves no partial file."""
     problem, table = path.problem, path.coefficients_sparse
     lengths = [len(places) for places in path.equicorrelation_sets]
     arrays: dict[str, ndarray] = {
@@ -74,7 +74,7 @@ def read(file: Path, like: LeastSquares | None) -> dict[str, Any]:
 
 
 def _growth(record: dict[str, Any] | None, arrays: dict[str, ndarray]) -> Growth | None:
-    """Return the growth that was given to the path; None for the default."""
+    """Return the growth of the network of a stored path; None for the default network."""
     if record is None:
         return None
     prefix = "split."

@@ -1,18 +1,18 @@
-r"""Compiled: the path of saddles of least squares under sign constraints, until Python is needed.
+r"""Compiled functions that follow the path of saddles of a least-squares problem under sign constraints.
 
-The state is (t, s, nu) with s = q + X^T nu between two thresholds. Between jumps s_i moves at the speed c_i = x_i^T r
-/ n, where r = y - X w is the residual. At a jump the coordinates that reach a threshold enter the pool of columns
-that may carry a coefficient, those in the pool whose speed points inward leave it, and w becomes the least-squares
-point of the pool with the sign of every coefficient held. That point is found with a thin QR factorisation X_A = Q R
-of the columns with a coefficient, which gains and loses columns.
+The state is (t, s, nu) with s = q + X^T nu between two thresholds. Between jumps s_i moves at the speed
+c_i = x_i^T r / n, where r = y - X w is the residual. The pool is the set of columns that may have a coefficient. At a
+jump, the coordinates that reach a threshold enter the pool, and the coordinates of the pool whose speed points inward
+leave it. Then w becomes the least-squares point of the pool in which every coefficient keeps its sign. A thin QR
+factorisation X_A = Q R of the columns with a coefficient gives that point; columns are appended to it and removed.
 
-This is one file, because numba keeps compiled code under the content of the file that holds the entry point alone. It
-is written so that it compiles fast:
+All compiled functions are in this file, because numba's cache looks only at the content of the file that holds the
+entry point. The code is written so that it compiles fast:
 
 - Numba translates every function again for each level of callers above it, so `walk` calls nearly everything itself.
 - Each array that a function receives costs as much as ten lines of its code, so arrays of one length are the rows of
   one table, and named constants say which row is what.
-- A function that is called with a literal number first is compiled twice, so counters live in `Path.counts`.
+- A function whose first call has a literal number as argument is compiled twice, so counters are in `Path.counts`.
 - Loops are written out, and no array is allocated or sliced.
 """
 
@@ -28,57 +28,61 @@ _BARE: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model
 inner = njit(**_BARE)
 # Sums may be reordered, so that they use vector registers.
 inner_sum = njit(fastmath={"reassoc", "contract"}, **_BARE)
-# Copied into the caller before it is compiled: for functions with one caller, which need no level of their own.
+# numba copies these functions into their caller. They have one caller, so they need no call level of their own.
 merged = njit(inline="always", **_BARE)
 entry = njit(cache=True, nogil=True, error_model="numpy")
 
-# A column whose part outside the span of the others is smaller than this (relative) counts as dependent.
+# A column counts as dependent if its part outside the span of the others is smaller than this share of its norm.
 DEPENDENT = 1e-13
-# A coefficient whose share of the fit is smaller than this (relative to the data) counts as 0.
+# A coefficient counts as 0 if its share of the fit is smaller than this, relative to the data.
 NEGLIGIBLE = 1e-13
-# One pass of Gram-Schmidt that leaves this share of a column leaves it orthogonal to a few units of rounding.
+# If one pass of Gram-Schmidt keeps this share of a column, the result is orthogonal up to a few units of rounding.
 _LITTLE = 0.7
-# Arrivals closer than this, relative to the threshold in s and to the clock in t, are one event.
+# Arrivals closer than this count as one event. The distance in s is relative to the threshold, that in t to t itself.
 SIMULTANEOUS = 1e-12
-# Bounds are computed in floating point: a column this close to its threshold is examined.
+# The bounds carry rounding errors, so a column is examined if its bound comes this close to its threshold.
 _NEARLY = 1.0 - 1e-9
-# All columns are examined once this share of them has been examined one by one.
+# All columns are examined at once after this share of them has been examined one by one.
 _LOOK_SHARE = 0.5
-# How many columns are tried for a first upper bound on the time to the next hit.
+# Numbers of columns that give a first upper bound on the time to the next hit.
 _BLOCKS, _MANY = 16, 256
 
 # Values of `Store.kind`.
 COLUMN_MAJOR, ROW_MAJOR, SPARSE = range(3)
-# Rows of `Path.columns`: norms of the columns of X and thresholds LOWER < 0 < UPPER of s; s and c of each column when
-# all were examined; and s and c now, of the columns that `NEAR` lists, in the order of that list.
+# Rows of `Path.columns`. NORM: norms of the columns of X. LOWER < 0 < UPPER: thresholds of s. S and SPEED: s and c of
+# each column at the last examination of all columns. NEAR_S and NEAR_SPEED: the present s and c of the columns in the
+# list NEAR, in the order of that list.
 NORM, LOWER, UPPER, S, SPEED, NEAR_S, NEAR_SPEED = range(7)
-# Rows of `Path.places`: the slot of a column in the pool (-1: none); the list of columns that may hit next; the list
-# of the next arrivals (i for the upper threshold, -1 - i for the lower one).
+# Rows of `Path.places`. SLOT: the slot of each column in the pool (-1: none). NEAR: the list of columns that may hit a
+# threshold next. HITS: the list of the next arrivals (i at the upper threshold, -1 - i at the lower one).
 SLOT, NEAR, HITS = range(3)
-# Places in `Path.counts`: columns with a coefficient; columns in the pool; jumps so far (-1 before the first saddle);
-# rows written by this call; columns examined since all were; the entries of NEAR from LISTED_FROM to LISTED are the
-# list.
+# Places in `Path.counts`. ACTIVE: columns with a coefficient. POOLED: columns in the pool. JUMPS: jumps so far (-1
+# before the first saddle). WRITTEN: rows written by this call. EXAMINED: columns examined one by one since the last
+# examination of all columns. LISTED_FROM and LISTED: the first entry of the list NEAR, and one past its last entry.
 ACTIVE, POOLED, JUMPS, WRITTEN, EXAMINED, LISTED_FROM, LISTED = range(7)
-# Places in `Path.clock`: slow time now, slow time of the next jump, and the unit of rounding.
+# Places in `Path.clock`: the present slow time, the slow time of the next jump, and the unit of rounding.
 NOW, NEXT, ROUNDING = range(3)
-# Rows of `Pool.numbers`: sign, norm, and the speed where it moves the column off the boundary (else 0).
+# Rows of `Pool.numbers`. SIGN: the sign of the coefficient. SIZE: the norm of the column. INWARD: the speed of s if it
+# points away from the threshold, and 0 otherwise.
 SIGN, SIZE, INWARD = range(3)
-# Rows of `Pool.places`: the index in X, the place among the factors (-1: none), and whether the present refit leaves
-# it out.
+# Rows of `Pool.places`. OWNER: the index in X. FACTOR: the index among the factor columns (-1: none). BANNED: 1 if the
+# present refit leaves the column out.
 OWNER, FACTOR, BANNED = range(3)
-# Rows of `Factors.numbers`: Q y, coefficients, and scratch.
+# Rows of `Factors.numbers`: Q y, the coefficients, and working memory.
 QY, W, TRIAL = range(3)
-# Places in a row of `Rows.numbers`: slow time, r @ r and the worst residual of the optimality conditions.
+# Places in a row of `Rows.numbers`: slow time, r @ r, and the largest residual of the optimality conditions.
 TIME, SQUARES, WORST = range(3)
-# Places in a row of `Rows.sizes`: how many coordinates are in the support, on the boundary, and idle there.
+# Places in a row of `Rows.sizes`: the numbers of coordinates in the support, in the equicorrelation set (on the
+# boundary), and idle on the boundary.
 SUPPORT, BOUNDARY, IDLE = range(3)
 
 
 class Store(NamedTuple):
-    """The matrix X: one type for dense and sparse storage, so that the second kind needs no second compilation.
+    """The matrix X. Dense and sparse storage share one type, so that numba compiles once for both.
 
-    Dense: `values` is X row by row, (n, d), or its transpose, (d, n), as `kind` says. Sparse: the arrays of a CSC
-    matrix, with `values` (1, nnz), less `rows` times `shift` ((n,) and (d,), or empty where nothing is taken off).
+    For dense storage, `values` is X row by row, (n, d), or its transpose, (d, n); `kind` says which. For sparse
+    storage, the arrays are those of a CSC matrix, with `values` (1, nnz). X is then that matrix minus the outer product
+    of `rows` (n,) and `shift` (d,); both are empty if nothing is subtracted.
     """
 
     kind: int
@@ -90,8 +94,10 @@ class Store(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Where the path stands. The s of columns outside the pool is not moved along but recomputed where it may matter:
-    s_i = S[i] + x_i^T drift.
+    """The present state of the path.
+
+    The s of a column outside the pool is not updated at every jump. It is computed as s_i = S[i] + x_i^T drift for
+    the columns that may hit a threshold.
     """
 
     columns: ndarray
@@ -101,8 +107,10 @@ class Path(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """Vectors of length n: y, the residual, nu, the way of nu since all columns were examined, and the residual of
-    then.
+    """Vectors of length n.
+
+    `r` is the residual. `drift` is the change of nu since the last examination of all columns, and `seen` is the
+    residual at that examination.
     """
 
     y: ndarray
@@ -113,7 +121,7 @@ class Vectors(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Columns that may carry a coefficient, one in each slot."""
+    """The columns that may have a coefficient, one in each slot."""
 
     columns: ndarray
     numbers: ndarray
@@ -121,8 +129,10 @@ class Pool(NamedTuple):
 
 
 class Factors(NamedTuple):
-    """Row j of `Q` is the j-th orthonormal vector (so that products with it are contiguous); `R` is upper triangular
-    in its leading block; `member[j]` is the pool slot of factor column j.
+    """The QR factorisation of the columns with a coefficient.
+
+    Row j of `Q` is the j-th orthonormal vector, so that products with it are contiguous. The leading block of `R` is
+    upper triangular. `member[j]` is the pool slot of factor column j.
     """
 
     Q: ndarray
@@ -132,14 +142,14 @@ class Factors(NamedTuple):
 
 
 class Supports(NamedTuple):
-    """A random word for each column, and the words of the supports that were seen."""
+    """A random word for each column, and the words of the supports that the path has visited."""
 
     words: ndarray
     visited: ndarray
 
 
 class Rows(NamedTuple):
-    """Saddles that Python has not yet taken, one in each row."""
+    """The saddles that this call has found, one in each row."""
 
     numbers: ndarray
     sizes: ndarray
@@ -172,7 +182,7 @@ def row_dot(A, j, b):
 
 @inner
 def add_row(y, factor, A, j):
-    """y += factor * A[j]."""
+    """Add factor * A[j] to y in place."""
     for i in range(len(y)):
         y[i] += factor * A[j, i]
 
@@ -182,7 +192,7 @@ def solve_upper(R, k, numbers):
     """Solve R x = b in place, with the leading k x k block of R; b and x are in row TRIAL."""
     for i in range(k - 1, -1, -1):
         total = 0.0
-        # Unsigned: an index that might be negative keeps the loop out of vector registers.
+        # The index is unsigned, because the compiler does not vectorise a loop whose index might be negative.
         for j in range(np.uint64(i + 1), np.uint64(k)):
             total += R[i, j] * numbers[TRIAL, j]
         numbers[TRIAL, i] = (numbers[TRIAL, i] - total) / R[i, i]
@@ -254,9 +264,9 @@ def admit(X, path, pool, found):
 
 @inner
 def append_column(pool, slot, factors, k, r):
-    """Append the column of a slot as factor column k and take its share out of the residual.
+    """Append the column of a slot as factor column k and subtract its share from the residual.
 
-    Returns False, with nothing done, where it depends on the others.
+    Returns False and changes nothing if the column depends on the others.
     """
     Q, R = factors.Q, factors.R
     if k >= Q.shape[0]:
@@ -267,7 +277,8 @@ def append_column(pool, slot, factors, k, r):
     for j in range(k):
         R[j, k] = 0.0
     rho = np.sqrt(dot(v, v))
-    for _ in range(2):  # Gram-Schmidt twice is enough, and once where little was taken away
+    # Gram-Schmidt is needed at most twice, and only once if the column has kept most of its length.
+    for _ in range(2):
         before = rho
         for j in range(k):
             share = row_dot(Q, j, v)
@@ -290,7 +301,7 @@ def append_column(pool, slot, factors, k, r):
 
 @inner
 def remove_column(pool, factors, k, j, r):
-    """Remove factor column j by Givens rotations and give its share back to the residual; k - 1 columns remain."""
+    """Remove factor column j of k by Givens rotations and add its share to the residual."""
     Q, R, numbers, member = factors.Q, factors.R, factors.numbers, factors.member
     pool.places[FACTOR, member[j]] = -1
     for i in range(j, k - 1):
@@ -314,10 +325,10 @@ def remove_column(pool, factors, k, j, r):
 
 @inner
 def refresh(pool, factors, k, y, r):
-    """Compute coefficients and residual from the data instead of from updates, which removes accumulated rounding.
+    """Compute the coefficients and the residual again from the data, which removes the rounding errors of updates.
 
-    This is done at every jump: an error of the gradient on the active set, however small beside the data, is summed
-    into nu and into the clock over plateaus that may be long.
+    This is done at every jump. An error of the gradient on the active set enters nu and the jump times multiplied by
+    the length of the plateau, so that even a small one matters.
     """
     numbers = factors.numbers
     for i in range(len(r)):
@@ -335,8 +346,9 @@ def refresh(pool, factors, k, y, r):
 
 @inner
 def entering_slot(pool, count, r, least):
-    """Return the free pool slot whose signed, normalised correlation with the residual is largest and above `least`,
-    or -1.
+    """Return the pool slot without a coefficient that has the largest signed, normalised correlation with the residual.
+
+    Returns -1 if no such correlation is above `least`.
     """
     best = -1
     for slot in range(count):
@@ -350,9 +362,9 @@ def entering_slot(pool, count, r, least):
 
 @inner
 def step_to_trial(pool, factors, k, zero):
-    """Move the coefficients to the least-squares point of the factor columns, or as far as their signs allow.
+    """Move the coefficients towards the least-squares point of the factor columns, as far as their signs allow.
 
-    Returns the factor column that vanishes first, or -1 where the least-squares point is reached.
+    Returns the factor column whose coefficient vanishes first, or -1 if the least-squares point is reached.
     """
     numbers, length, blocking = factors.numbers, 1.0, -1
     for j in range(k):
@@ -376,11 +388,11 @@ def step_to_trial(pool, factors, k, zero):
 
 @merged
 def refit(pool, count, factors, k, r, rounding):
-    """Least squares over the pool with the sign of each coefficient held (Lawson-Hanson, from where it stands).
+    """Solve least squares over the pool with fixed signs of the coefficients, by Lawson-Hanson from the last point.
 
-    In: pool, factors, k and the residual describe the last point; out: the new one, in place. Columns whose
-    sign * x^T r / ||x|| is at most `rounding` stay out. Returns k, or -1 where the number of changes says that it would
-    not end.
+    The pool, the factors, k and the residual describe the last point and are changed in place to the new one. Columns
+    whose sign * x^T r / ||x|| is at most `rounding` get no coefficient. Returns k, or -1 if the iteration has not ended
+    after the largest number of changes that is allowed.
     """
     for slot in range(count):
         pool.places[BANNED, slot] = 0
@@ -401,7 +413,8 @@ def refit(pool, count, factors, k, r, rounding):
                     break
                 remove_column(pool, factors, k, vanishing, r)
                 k -= 1
-            # In exact arithmetic every entry lowers the loss; one that does not is rounding and stays out.
+            # In exact arithmetic every column that enters lowers the loss. If the loss did not fall, the correlation
+            # of the column was rounding, and the column is left out.
             lowered = dot(r, r) < before
             stays = lowered and pool.places[FACTOR, slot] >= 0
         if not stays:
@@ -414,7 +427,7 @@ def refit(pool, count, factors, k, r, rounding):
 
 @inner
 def wait(s, c, lower, upper):
-    """Return how long s takes to its threshold at speed c; inf where it rests."""
+    """Return the time that s needs to reach its threshold at speed c; inf if c is 0."""
     if c == 0.0:
         return np.inf
     way = upper - s if c > 0.0 else s - lower
@@ -423,16 +436,17 @@ def wait(s, c, lower, upper):
 
 @inner
 def arrives(s, c, lower, upper, step, time):
-    """Return whether s is at its threshold after this step, up to rounding."""
+    """Return whether s is at its threshold after this step of time, up to rounding."""
     bound, there = (upper, s + step * c) if c > 0.0 else (-lower, -s - step * c)
     return c != 0.0 and there >= bound - SIMULTANEOUS * (bound + abs(c) * time)
 
 
 @inner
 def examine(X, path, vectors, unit):
-    """Compute s and speed of the listed columns and drop those that rest; return the first time to hit.
+    """Compute s and speed of the listed columns, and return the least time to a hit.
 
-    Where all columns are listed, what is known of all of them is renewed.
+    Columns of speed 0 are removed from the list. If all columns are listed, S, SPEED, the drift and the residual of the
+    last examination are set anew.
     """
     columns, places, counts = path.columns, path.places, path.counts
     count, kept, n, first = counts[LISTED], 0, len(vectors.r), np.inf
@@ -463,10 +477,10 @@ def examine(X, path, vectors, unit):
 
 @inner
 def guess(path, along, speed):
-    """List columns that may hit soon: those that were listed at the last jump, or one of each of some blocks.
+    """List columns that may hit soon: those that were listed at the last jump, or one column of each block.
 
-    A block gives the column that would hit first if the residual had only changed along `seen`: nu has moved by
-    `along` times it, and the residual is `speed` times it.
+    Each block gives the column that would hit first if nu had moved by `along` times `seen` since the last examination
+    of all columns, and if the residual were `speed` times `seen`.
     """
     columns, places, count = path.columns, path.places, 0
     for k in range(path.counts[LISTED]):
@@ -480,7 +494,7 @@ def guess(path, along, speed):
             for i in range(block * d // _BLOCKS, (block + 1) * d // _BLOCKS):
                 s, c = columns[S, i] + along * columns[SPEED, i], speed * columns[SPEED, i]
                 way = columns[UPPER, i] - s if c > 0.0 else s - columns[LOWER, i]
-                # way / |c| < least: the division is the slow part.
+                # This compares way / |c| with the least value without the division, which is slow.
                 if way < least * abs(c) and places[SLOT, i] < 0:
                     best, least = i, way / abs(c)
             if best >= 0:
@@ -491,10 +505,11 @@ def guess(path, along, speed):
 
 @inner
 def screen(path, vectors, ahead, step):
-    """List every column that a bound does not keep off its thresholds until `step`.
+    """List every column that may reach a threshold within `step`, by the Cauchy-Schwarz bound.
 
-    |x_i^T v| <= ||x_i|| ||v|| for the part v of the way of nu that is not `ahead` times what s and c account for. s is
-    linear in time, so that the end of the step tells for all of it.
+    At the end of the step, s_i = S[i] + ahead * SPEED[i] + x_i^T v, where v is the part of the change of nu that is not
+    along `seen`, and |x_i^T v| <= ||x_i|| ||v||. Because s is linear in time, it suffices to look at the end of the
+    step.
     """
     columns, n, square, count = path.columns, len(vectors.r), 0.0, 0
     for i in range(n):
@@ -527,13 +542,13 @@ def inward_wait(path, pool):
 
 @merged
 def next_hit(X, path, vectors, pool, unit):
-    """Return the time until the next hit (inf: none), leaving every column that may be part of it in the list."""
+    """Return the time until the next hit (inf: none); afterwards the list holds every column that may be part of it."""
     counts, n, d = path.counts, len(vectors.r), path.columns.shape[1]
     least = inward_wait(path, pool)
     square = dot(vectors.r, vectors.r)
     moving = (
         np.sqrt(square) > path.clock[ROUNDING] * unit * n
-    )  # else by Cauchy-Schwarz no column moves beyond rounding
+    )  # otherwise, by Cauchy-Schwarz, every column moves by rounding only
     bounded = False
     if moving and counts[EXAMINED] < _LOOK_SHARE * d:
         square, along, speed = dot(vectors.seen, vectors.seen), 0.0, 0.0
@@ -559,7 +574,7 @@ def next_hit(X, path, vectors, pool, unit):
 
 @inner
 def arrivals(path, pool, step):
-    """List the coordinates that arrive at this step, up to rounding, as hits; return their number."""
+    """Write the coordinates that arrive after this step, up to rounding, into HITS; return their number."""
     columns, places, found, time = path.columns, path.places, 0, path.clock[NOW] + step
     for slot in range(path.counts[POOLED]):
         i, c = pool.places[OWNER, slot], pool.numbers[INWARD, slot]
@@ -573,7 +588,7 @@ def arrivals(path, pool, step):
         if arrives(columns[NEAR_S, k], c, columns[LOWER, i], columns[UPPER, i], step, time):
             places[HITS, found] = i if c > 0.0 else -1 - i
             found += 1
-    # A list of all columns that move says nothing about which hit next.
+    # A list of all moving columns is no useful guess for the next jump.
     if path.counts[EXAMINED] == 0:
         path.counts[LISTED] = 0
     return found
@@ -584,7 +599,7 @@ def arrivals(path, pool, step):
 
 @inner
 def data_scale(pool, factors, k, y):
-    """Return ||y|| + sum ||x_i|| |w_i|: what rounding errors of the residual are relative to."""
+    """Return ||y|| + sum ||x_i|| |w_i|, the scale of rounding errors of the residual."""
     scale = np.sqrt(dot(y, y))
     for j in range(k):
         scale += pool.numbers[SIZE, factors.member[j]] * abs(factors.numbers[W, j])
@@ -593,9 +608,9 @@ def data_scale(pool, factors, k, y):
 
 @inner
 def release(X, path, vectors, pool, member):
-    """Take boundary coordinates whose gradient points inward out of the pool; their s starts at the threshold.
+    """Remove the boundary coordinates whose gradient points inward from the pool; their s starts at the threshold.
 
-    The last slot moves into the place of one that leaves.
+    The column of the last slot moves into the slot that becomes free.
     """
     columns, places, counts = path.columns, path.places, path.counts
     counts[LISTED_FROM] = counts[LISTED]
@@ -626,9 +641,9 @@ def release(X, path, vectors, pool, member):
 
 @inner
 def boundary_speeds(r, rounding, pool, count):
-    """Compute the speeds x_i^T r / n on the boundary, 0 where active or rounding.
+    """Compute the speeds x_i^T r / n on the boundary; they are 0 for active coordinates and below rounding.
 
-    Returns the worst residual of the optimality conditions, for columns of norm 1.
+    Returns the largest residual of the optimality conditions, for columns scaled to norm 1.
     """
     worst = 0.0
     for slot in range(count):
@@ -636,7 +651,7 @@ def boundary_speeds(r, rounding, pool, count):
         least = rounding * size
         outward = abs(speed) > least and speed * pool.numbers[SIGN, slot] > 0.0
         if pool.places[FACTOR, slot] >= 0 or outward:
-            # Outward on the boundary is impossible by the optimality conditions: it measures how far they fail.
+            # The optimality conditions exclude an outward speed on the boundary, so its size measures their violation.
             if abs(speed) / size > worst:
                 worst = abs(speed) / size
             speed = 0.0
@@ -648,7 +663,10 @@ def boundary_speeds(r, rounding, pool, count):
 
 @inner
 def returned(counts, pool, member, supports):
-    """Return whether this support and boundary were seen before: the loss falls, so that only rounding is left then."""
+    """Return whether the path has visited this support and boundary before.
+
+    The loss falls at every jump, so that a second visit means that the remaining gradient is rounding.
+    """
     word = np.uint64(0)
     for slot in range(counts[POOLED]):
         word ^= supports.words[pool.places[OWNER, slot]] >> np.uint64(1)
@@ -666,7 +684,7 @@ def returned(counts, pool, member, supports):
 def record(path, vectors, pool, factors, rows, worst):
     """Write the present saddle into the next row; return the number of idle coordinates.
 
-    Those are on the boundary, with neither coefficient nor gradient.
+    A coordinate is idle if it is on the boundary and both its coefficient and its gradient are 0.
     """
     counts = path.counts
     row, k, count, idle = counts[WRITTEN], counts[ACTIVE], counts[POOLED], 0
@@ -689,7 +707,7 @@ def record(path, vectors, pool, factors, rows, worst):
 
 @inner
 def has_room(counts, n, d, owners, members, visited, rows, found):
-    """Return whether another row, the arriving columns and one more visited support fit in."""
+    """Return whether the tables have room for another row, the arriving columns and one more visited support."""
     needed = counts[POOLED] + found
     columns = needed if needed < d else d
     if columns > n:
@@ -700,12 +718,15 @@ def has_room(counts, n, d, owners, members, visited, rows, found):
 
 @entry
 def walk(X, path, vectors, pool, factors, supports, rows, step, found, t_max):
-    """Jump from saddle to saddle, the first time by `step` with `found` arrivals, and write each into a row.
+    """Jump from saddle to saddle and write each saddle into a row.
 
-    Comes back when the rows are full, a tie or a lack of room needs Python, no jump is left before t_max, or a refit
-    did not end: (whether all refits ended, next step, number of next arrivals). `counts[WRITTEN]` is then the number
-    of rows, and `clock[NEXT]` the time of the next jump: inf at a minimum, and where support and boundary return,
-    because the loss falls at every jump, so that what is left of the gradient is rounding.
+    The first jump is after the time `step` and has `found` arrivals.
+
+    The function returns when the tables are full, when idle coordinates need Python, when no jump is left before t_max,
+    or when a refit did not end. The result is (whether all refits ended, next step, number of next arrivals). Then
+    `counts[WRITTEN]` is the number of rows, and `clock[NEXT]` is the time of the next jump. That time is inf at a
+    minimum. It is inf also if support and boundary were visited before: the loss falls at every jump, so the remaining
+    gradient is rounding.
     """
     counts, clock, y, r = path.counts, path.clock, vectors.y, vectors.r
     n, d, member = len(r), path.columns.shape[1], factors.member

@@ -1,4 +1,4 @@
-"""The tables that the compiled path reads and writes, and their room."""
+"""The tables that the compiled path reads and writes, and how they are enlarged."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ class PathTables:
         self.n, self.d = n, d = problem.shape
         self.X = stored(problem.linear_map)
         columns = np.zeros((7, d))
-        # A column of zeros never hits; it is in the pool only where the start has a coefficient on it, which then
-        # stays.
+        # A column of zeros never reaches a threshold. It is in the pool only if the start has a coefficient on it, and
+        # that coefficient never changes.
         columns[kernels.NORM] = np.where(problem.column_norms > 0.0, problem.column_norms, 1.0)
         columns[kernels.LOWER], columns[kernels.UPPER] = -growth.t_minus, growth.t_plus
         columns[kernels.S] = q
@@ -37,13 +37,11 @@ class PathTables:
         places[kernels.SLOT] = -1
         counts = np.zeros(7, dtype=np.int64)
         counts[kernels.JUMPS] = -1
-        counts[kernels.EXAMINED] = (
-            d  # as if every column had been examined one by one: all are examined first
-        )
+        counts[kernels.EXAMINED] = d  # this makes the walk examine all columns first
         clock = np.zeros(3)
         clock[kernels.ROUNDING] = 16 * EPSILON * np.sqrt(n)
         self.path = kernels.Path(columns, places, counts, clock)
-        # All writable: numba compiles for read-only and for writable arrays apart.
+        # All arrays are writable, because numba compiles a second version for read-only arrays.
         y = np.array(problem.y)
         self.vectors = kernels.Vectors(y, y.copy(), np.zeros(n), np.zeros(n), np.zeros(n))
         words = np.random.default_rng(0).integers(1, 2**63, size=d, dtype=np.uint64)
@@ -55,9 +53,7 @@ class PathTables:
         return int(self.path.counts[what])
 
     def rows(self, arriving: int, jumps: int) -> kernels.Rows:
-        """Make room for the columns that arrive and for as many factors as can be independent; return rows for
-        `jumps`.
-        """
+        """Enlarge the tables for the arriving columns, and return empty rows for this number of jumps."""
         n, d = self.n, self.d
         needed, visited = self.count(kernels.POOLED) + arriving, self.count(kernels.JUMPS) + 1 + jumps
         if needed > self.pool.places.shape[1]:
@@ -80,12 +76,12 @@ class PathTables:
 
 
 def stored(linear_map: LinearMap) -> kernels.Store:
-    """Return the entries of X without copying them, except for a dense X that is stored with gaps."""
+    """Return the entries of X. Only a dense X that is not contiguous is copied."""
     storage, whole = linear_map.storage(), np.zeros(0, dtype=np.int32)
     if storage.dense is None:
         X = storage.sparse
         return _store(kernels.SPARSE, X.data[None], X.indices, X.indptr, storage.rows, storage.shift)
-    X = storage.dense.view(np.ndarray)  # a memory map as the plain array that it is: the same machine code
+    X = storage.dense.view(np.ndarray)  # numba would compile a second version for the type of memory maps
     by_rows = X.flags.c_contiguous and not X.flags.f_contiguous
     values = X if by_rows else np.ascontiguousarray(X.T)
     kind = kernels.ROW_MAJOR if by_rows else kernels.COLUMN_MAJOR
@@ -93,7 +89,7 @@ def stored(linear_map: LinearMap) -> kernels.Store:
 
 
 def _store(kind: int, *arrays: ndarray) -> kernels.Store:
-    """Return the arrays as read-only views, whatever they are: numba compiles for the two kinds apart."""
+    """Return a store of read-only views, because numba compiles a second version for writable arrays."""
     views = [array.view() for array in arrays]
     for view in views:
         view.flags.writeable = False

@@ -1,9 +1,10 @@
-"""Algorithm 1 of pesme2023saddle, made safe for ties: from saddle to saddle of a least-squares problem.
+"""The walk from saddle to saddle of a least-squares problem: algorithm 1 of pesme2023saddle, extended to ties.
 
-The state is (t, s, nu): s in [-1, 1]^d moves at the speed c = X^T r / n and pushes on the sign-constrained
-least squares of the coordinates with |s_i| = 1. Fit, s and t are unique whatever the ties: s = q + X^T nu, and
-nu' is the projection of y / n on the tangent cone of {||q + X^T nu||_inf <= 1}. The compiled walk does the jumps;
-this module gives it room, takes its rows and settles ties.
+The state is (t, s, nu) with s = q + X^T nu in [-1, 1]^d. Between jumps s moves at the speed c = X^T r / n. The
+equicorrelation set holds the coordinates with |s_i| = 1. At a jump, w becomes the least-squares point of these
+coordinates under their signs. Fit, s and t are unique even with ties, because nu' is the projection of y / n on the
+tangent cone of {||q + X^T nu||_inf <= 1}. The compiled walk does the jumps. This module enlarges its tables, reads its
+rows and computes the canonical split where there are ties.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ _ROWS = 64
 
 @dataclass(slots=True, eq=False)
 class Saddle:
-    """One row of the path, with the numbers that its optimality is judged by."""
+    """One row of the path, with the numbers that measure its optimality."""
 
     time: float
     point: Split
@@ -39,7 +40,7 @@ class Saddle:
 
 
 class Walk:
-    """The walk in progress: `saddles` grows by one row a jump until `status` is set."""
+    """A walk in progress. Each jump appends one row to `saddles`; `status` is None until the walk ends."""
 
     def __init__(self, problem: LeastSquares, start: Float64[ndarray, " d"], growth: Growth) -> None:
         self.problem, self.start, self.growth = problem, start, growth
@@ -51,7 +52,7 @@ class Walk:
 
     @property
     def next_time(self) -> float:
-        """When the next jump would be; inf where the path is complete."""
+        """The slow time of the next jump; inf if the path is complete."""
         return float(self._tables.path.clock[kernels.NEXT])
 
     @property
@@ -61,20 +62,20 @@ class Walk:
 
     def run(self, max_jumps: int | None, t_max: float | None, on_saddle: Callable[[], bool] | None) -> None:
         """Walk until the loss is minimal or a limit is reached; `on_saddle` is called on each new row."""
-        step, found, tables = 0.0, self._open(), self._tables
+        step, found, tables = 0.0, self._record_start(), self._tables
         latest = np.inf if t_max is None else as_float(t_max)
-        most = 1 if on_saddle or max_jumps is not None else _ROWS
+        row_limit = 1 if on_saddle or max_jumps is not None else _ROWS
         rows_before_jumps = 0
         while self.status is None:
-            rows = tables.rows(found, most)
+            rows = tables.rows(found, row_limit)
             settled, step, found = kernels.walk(
                 tables.X, tables.path, tables.vectors, tables.pool, tables.factors, tables.supports,
                 rows, step, found, latest,
             )  # fmt: skip
             if not settled:
                 raise ImplicitBiasError(
-                    "signed least squares did not settle: its columns are too close to dependent for float64; "
-                    "scale the columns of X to norm 1, or drop near-duplicates"
+                    "the least squares under fixed signs did not converge, because some columns of X are too close to "
+                    "dependent for float64; scale the columns of X to norm 1, or drop near-duplicates"
                 )
             fresh = [self._record(rows, row) for row in range(self._tables.count(kernels.WRITTEN))]
             asked = any(fresh) and on_saddle is not None and on_saddle()
@@ -88,8 +89,8 @@ class Walk:
             elif self.next_time > latest:
                 self.status = Status.REACHED_TIME
 
-    def _open(self) -> int:
-        """The start, if there is one, is row 0; its signs arrive at time 0. Returns how many."""
+    def _record_start(self) -> int:
+        """Record a start other than 0 as row 0, with its signs as arrivals at time 0; return the number of arrivals."""
         support = np.flatnonzero(self.start)
         if len(support):
             residual = self.problem.residual(self.start)
@@ -102,7 +103,7 @@ class Walk:
         return len(support)
 
     def _record(self, rows: kernels.Rows, row: int) -> bool:
-        """Append a saddle; False where only rounding separates it from the last one."""
+        """Append a saddle and return True; return False if it differs from the last one by rounding only."""
         k, count, idle_count = (
             int(rows.sizes[row, what]) for what in (kernels.SUPPORT, kernels.BOUNDARY, kernels.IDLE)
         )
@@ -112,14 +113,14 @@ class Walk:
         order = np.argsort(rows.support[row, :k])
         support, values = rows.support[row, :k][order], rows.values[row, :k][order]
         if self._basic is not None and np.array_equal(support, self._basic):
-            # What arrived depends on what was there: it takes no coefficient, and the loss stays.
+            # The columns that arrived depend on the active ones, so they get no coefficient and the loss stays.
             self.saddles[-1].stationarity = max(self.saddles[-1].stationarity, worst)
             return False
         self._basic = support
         split, strict = Split(support, values, unique=True, resolved=True), True
         if idle_count:
             split = self._split(support, values)
-            # With the split, a coordinate that the factors left at 0 may be non-zero.
+            # The canonical split may give a coefficient to a coordinate that is 0 in the factorisation.
             strict = bool(np.isin(self._idle(), split.indices).all())
         boundary, nu = np.sort(rows.boundary[row, :count]), rows.nu[row].copy()
         saddle = Saddle(time, split, boundary, nu, squares / (2 * len(nu)), strict, worst)
@@ -129,7 +130,7 @@ class Walk:
         return True
 
     def _split(self, support: Int64[ndarray, " k"], values: Float64[ndarray, " k"]) -> Split:
-        """Return the split that the network takes, where its growth knows it."""
+        """Return the canonical split of the network, if its growth determines one."""
         pool, count = self._tables.pool, self._tables.count(kernels.POOLED)
         signs = np.zeros(self.problem.shape[1])
         signs[pool.places[kernels.OWNER, :count]] = pool.numbers[kernels.SIGN, :count]
@@ -138,14 +139,14 @@ class Walk:
         )
 
     def _idle(self) -> Int64[ndarray, " m"]:
-        """Boundary coordinates with neither coefficient nor gradient at the present saddle."""
+        """Return the boundary coordinates whose coefficient and gradient are both 0 at the present saddle."""
         pool, count = self._tables.pool, self._tables.count(kernels.POOLED)
         resting = (pool.places[kernels.FACTOR, :count] < 0) & (pool.numbers[kernels.INWARD, :count] == 0.0)
         return np.sort(pool.places[kernels.OWNER, :count][resting])
 
 
 def _same_point(first: Split, second: Split) -> bool:
-    """Whether a start is already the refit on its own signs."""
+    """Return whether two points have the same support and, up to rounding, the same values."""
     if not np.array_equal(first.indices, second.indices):
         return False
     return bool(np.allclose(first.values, second.values, rtol=1e-12, atol=0.0))

@@ -1,4 +1,4 @@
-"""`saddle_path`: arguments in, certified path out."""
+"""The function `saddle_path`, which checks its arguments, runs the walk and certifies the path."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,28 +14,28 @@ from implicitbias._core.arrays import as_float, frozen
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
-from implicitbias.limits._growth_times import refuse_barred
+from implicitbias.limits._growth_times import refuse_excluded_signs
 from implicitbias.limits._min_l1 import TOLERANCE, End, min_l1_certificate, relative_gradient
 from implicitbias.limits._path_walk import Saddle, Walk
 from implicitbias.limits._saddle_path import SaddlePath
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
-# The reciprocal of a start's entries weighs the split of dependent columns.
+# The split of dependent columns uses the reciprocals of the entries of the start, which must not overflow.
 _SMALLEST_START = 1e-140
 
 
 @dataclass(frozen=True, eq=False)
 class Jump:
-    """What `on_jump` is told about the saddle that was just reached.
+    """The saddle that was just reached, as it is passed to `on_jump`.
 
     Attributes:
-        number: its row in the path: 1 for the first jump, or for the refit of a pretrained start.
+        number: row of the saddle in the path: 1 for the first jump, or for the refit of a pretrained start.
         time: slow time of the jump.
         loss: L at the new saddle.
         entered: coordinates that became non-zero.
         left: coordinates that became zero.
-        active: how many are non-zero now.
+        active: number of coordinates that are non-zero at the new saddle.
 
     Reference:
         pesme2023saddle.
@@ -66,36 +66,37 @@ def saddle_path(
     t_max: float | None = None,
     on_jump: Callable[[Jump], Any] | None = None,
 ) -> SaddlePath:
-    r"""The exact path of saddles that a diagonal network of vanishing initialisation follows.
+    r"""Return the exact path of saddles that a diagonal network of vanishing initialisation follows.
 
     For w = u * v (or u^2 - v^2 at twice the speed) from scale alpha, $w(t \ln(1/\alpha))$ converges as alpha -> 0 to
     a piecewise-constant path. At each jump the coordinates whose dual $s_i = \int_0^t x_i^\top (y - X w)/n$ has
     reached +1 or -1 may become non-zero, with that sign, and w moves to the minimiser of L under those signs. Ties
-    and dependent columns are handled exactly: fit, dual and times are unique, and where the split among dependent
-    columns is not, the canonical one is returned and `status` says so.
+    and dependent columns are handled exactly. Fit, dual and times are always unique. If the split among dependent
+    columns is not unique, the canonical split is returned and `status` says so.
 
-    Columns whose dual cannot reach a threshold before the next jump, by a bound on how far it moves, are not looked
-    at: most of X is read some ten times on the whole path, however many jumps it has.
+    A bound on the motion of the dual excludes most columns from the search for the next jump. Most of X is therefore
+    read about ten times on the whole path, even if the path has many jumps.
 
     Args:
         problem: a `LeastSquares` problem, any n and d, any rank; dense, memory-mapped or sparse.
-        start: (d,) pretrained start, None for zero. The first saddle is then the refit on its signs, at t = 0.
-        growth_times: the `Growth` of another diagonal network, `G.growth_times(direction)`: its thresholds of s, which
-            are t_plus and -t_minus, the split of dependent columns and the unit of slow time. A pair
-            (t_plus, t_minus) of numbers or (d,) arrays (inf where a coordinate never takes a sign) is taken as well;
-            the network is then unknown, and with it the split. None for w = u * v from u = sqrt(2) alpha, v = 0,
-            whose thresholds are 1.
-        max_jumps: stop after so many jumps; the refit of a start is not counted.
-        t_max: stop before the first jump after this slow time.
-        on_jump: called with a `Jump` after each one; a true return value stops the walk.
+        start: (d,) pretrained start, or None for a start of zeros. With a start, the first saddle is the refit on its
+            signs, at t = 0.
+        growth_times: the `Growth` of another diagonal network, `G.growth_times(direction)`. It gives the thresholds of
+            s, which are t_plus and -t_minus, the split of dependent columns and the unit of slow time. A pair
+            (t_plus, t_minus) of numbers or (d,) arrays is also accepted (inf for a sign that a coordinate never takes);
+            the network and its split are then unknown. None stands for w = u * v from u = sqrt(2) alpha, v = 0, whose
+            thresholds are 1.
+        max_jumps: the walk stops after this number of jumps; the refit of a start is not counted.
+        t_max: the walk stops before the first jump after this slow time.
+        on_jump: function that is called with a `Jump` after each jump; the walk stops if it returns a true value.
 
     Returns:
         A `SaddlePath`. Its times are slow times: flow time divided by ln(1/alpha) for w = u * v, and by the unit that
         `path.growth` names for others.
 
     Raises:
-        InputError: a start of the wrong length or with NaN, growth times that are not positive or bar the start, a
-            negative max_jumps or t_max.
+        InputError: the start has the wrong length or holds NaN; growth times are not positive, or are inf for a sign of
+            the start; max_jumps or t_max is negative.
 
     Reference:
         pesme2023saddle (the path), decleves2026statistical (pretrained start), zhao2026gradient (growth times).
@@ -117,17 +118,18 @@ def saddle_path(
     w0 = np.zeros(problem.shape[1]) if start is None else problem.predictor(start, "start")
     if np.any((w0 != 0.0) & (np.abs(w0) < _SMALLEST_START)):
         raise InputError(
-            f"start holds entries below {_SMALLEST_START:g} that are not 0; set to 0 what does not count"
+            f"start holds non-zero entries of size below {_SMALLEST_START:g}, whose reciprocals may overflow; "
+            "set them to 0"
         )
     _refuse_negative("max_jumps", max_jumps, whole=True)
     _refuse_negative("t_max", t_max)
     if on_jump is not None and not callable(on_jump):
         raise InputError(f"on_jump is a {type(on_jump).__name__}, a function of a Jump is expected")
     growth = Growth.of(growth_times, len(w0))
-    refuse_barred(w0, growth)
+    refuse_excluded_signs(w0, growth)
     walk = Walk(problem, w0, growth)
-    walk.run(max_jumps, t_max, None if on_jump is None else lambda: _tell(walk.saddles, on_jump))
-    return _as_path(walk, None if growth_times is None else growth)
+    walk.run(max_jumps, t_max, None if on_jump is None else lambda: _call_on_jump(walk.saddles, on_jump))
+    return _finished_path(walk, None if growth_times is None else growth)
 
 
 def _refuse_negative(name: str, value: Any, whole: bool = False) -> None:
@@ -139,7 +141,7 @@ def _refuse_negative(name: str, value: Any, whole: bool = False) -> None:
         raise InputError(f"{name} is {value!r}, {expected} >= 0 or None is expected")
 
 
-def _tell(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:
+def _call_on_jump(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:
     if len(saddles) < 2:
         return False
     before, now = saddles[-2], saddles[-1]
@@ -148,7 +150,7 @@ def _tell(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool:
     return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.point.indices))))
 
 
-def _as_path(walk: Walk, growth: Growth | None) -> SaddlePath:
+def _finished_path(walk: Walk, growth: Growth | None) -> SaddlePath:
     rows, complete = walk.saddles, walk.status is Status.CONVERGED
     table = _table(rows, walk.problem.shape[1])
     certificate = _certificate(walk, table[[-1]].toarray()[0], complete)
@@ -196,5 +198,5 @@ def _certificate(walk: Walk, last: Float64[ndarray, " d"], complete: bool) -> Ce
         None,
         residuals,
         TOLERANCE,
-        remark="The path was cut, so that nothing is said about its end.",
+        remark="The path was cut before its end, so that its last point is not claimed to be the limit.",
     )

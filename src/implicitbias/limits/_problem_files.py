@@ -1,4 +1,4 @@
-"""The problem of a result as part of its file: its data where they are small, else its fingerprint."""
+"""The problem of a result as part of its file: the data if they are small enough, otherwise the fingerprint."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from implicitbias._core.archive import FileKind
 from implicitbias._core.errors import InputError
 from implicitbias.problems import LeastSquares, stored_map, stored_map_arrays
 
-# The problem is written along with its result where X takes at most so many bytes.
+# The file of a result includes the problem if X takes at most this number of bytes.
 LARGEST_DATA = 2**26
 
 
 def problem_record(problem: Any) -> tuple[dict[str, Any], dict[str, ndarray]]:
-    """Return the header and the arrays of a problem; a `LeastSquares` of moderate size is written along in full."""
+    """Return the header and the arrays of a problem; there are no arrays if it is large or not a `LeastSquares`."""
     header = {"fingerprint": problem.fingerprint(), "problem": repr(problem), "map": None}
     if not isinstance(problem, LeastSquares):
         return header, {}
@@ -30,16 +30,15 @@ def problem_record(problem: Any) -> tuple[dict[str, Any], dict[str, ndarray]]:
 def stored_problem(
     file: Path, kind: FileKind, header: dict[str, Any], arrays: dict[str, ndarray], like: Any
 ) -> Any:
-    """Return the problem that was written along, or `like` where that is given and has the same fingerprint.
+    """Return `like` if it is given and has the fingerprint of the stored problem; otherwise the problem in the file.
 
     Raises:
         InputError: the problem is not in the file and `like` is None, or `like` is another problem.
     """
     if like is None and header["map"] is None:
         raise InputError(
-            f"{file} refers to its problem, {header['problem']}, which was too large to be written along, or is of a "
-            "kind that is not; "
-            f"type ib.{kind.name.rpartition('.')[2]}.load({str(file)!r}, like=problem)"
+            f"{file} does not hold the data of its problem, {header['problem']}, which is too large or not a "
+            f"LeastSquares; type ib.{kind.name.rpartition('.')[2]}.load({str(file)!r}, like=problem)"
         )
     if like is None:
         parts = {name.removeprefix("X."): array for name, array in arrays.items() if name.startswith("X.")}

@@ -13,11 +13,12 @@ from implicitbias.limits._min_l1 import TOLERANCE
 
 @dataclass(frozen=True, eq=False)
 class Saddle(Criterion):
-    r"""Whether w is a saddle of a diagonal network: $w_i \, \partial_i L(w) = 0$ for every i.
+    r"""The property that w is a saddle of a diagonal network: $w_i \, \partial_i L(w) = 0$ for every i.
 
-    Exactly these w come from critical points of $\theta \mapsto L(G(\theta))$, for instance of $L(u \odot v)$ at
-    $|u| = |v|$, whose gradient is $(v \odot \nabla L, u \odot \nabla L)$. On the support of w the loss is minimal, off
-    it the gradient is free. Minimisers of L are saddles too, and so is w = 0.
+    These w are exactly the images of critical points of $\theta \mapsto L(G(\theta))$, for instance of
+    $L(u \odot v)$ at $|u| = |v|$, whose gradient is $(v \odot \nabla L, u \odot \nabla L)$. A saddle minimises the loss
+    over the w with the same support. Off the support the gradient may have any value. Minimisers of L are saddles too,
+    and so is w = 0.
 
     The residual `support_gradient` is the largest $|x_i^\top (y - X w)|$, relative to
     $\lVert x_i \rVert (\lVert y \rVert + \sum_j \lVert x_j \rVert |w_j|)$, times the share
@@ -37,12 +38,12 @@ class Saddle(Criterion):
         """Return the certificate of the point, for a least-squares problem over vectors or entries of a matrix.
 
         Raises:
-            InputError: another problem, or a point of the wrong shape or with NaN.
+            InputError: the problem is of another kind; the point has the wrong shape or holds NaN.
         """
         at = PointOfLeastSquares(problem, point, "Saddle")
         share = at.linear_map.norms * np.abs(at.w).ravel()
         share = share / (np.max(share) or 1.0)
-        # An entry of w on a column of zeros has no gradient, whatever its size.
+        # The derivative with respect to an entry of w on a column of zeros is 0, so norms of 0 cause no harm here.
         gradient = float(np.max(share * at.relative(at.correlation())))
         return Certificate(
             "the point is a saddle of a diagonal network: w_i times the i-th derivative of the loss is 0 for every i",

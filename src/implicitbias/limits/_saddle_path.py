@@ -23,30 +23,30 @@ from implicitbias.problems import LeastSquares
 class SaddlePath:
     r"""The piecewise-constant limit $\tilde w(t) = \lim_{\alpha \to 0} w^\alpha(t \ln(1/\alpha))$, saddle by saddle.
 
-    `t` is slow time throughout; `path.growth` names its unit, which is $\ln(1/\alpha)$ for networks of two layers, and
-    converts it to flow time. Row k of every array is the saddle that is
-    reached at `times[k]` and left at `times[k + 1]`; row 0 is the start.
+    Every `t` is slow time. `path.growth` names its unit, which is $\ln(1/\alpha)$ for networks of two layers, and
+    converts it to flow time. Row k of every array describes the saddle that is reached at `times[k]` and left at
+    `times[k + 1]`. Row 0 is the start.
 
     Attributes:
         problem: the `LeastSquares` problem.
         times: (k+1,) jump times, ascending, `times[0] == 0`.
-        coefficients_sparse: (k+1, d) `scipy.sparse.csr_array`, as it is stored.
-        nu: (k+1, n) dual variables at the jump times: s = q + X^T nu, with q the signs of the start (its thresholds,
-            where there are growth times).
+        coefficients_sparse: (k+1, d) `scipy.sparse.csr_array` of the coefficients at each saddle.
+        nu: (k+1, n) dual variables at the jump times: s = q + X^T nu, where q holds the signs of the start. With growth
+            times, q holds the thresholds of these signs.
         losses: (k+1,) L at each saddle.
         equicorrelation_sets: k+1 arrays of coordinates with |s_i| = 1 at the jump time (they may have w_i = 0).
-        unique: (k+1,) whether the saddle's coefficients are unique; where not, they are the canonical split:
-            of all sign-feasible w with that fit, the one that the flow tends to (least sum |w_i| ln |w_i| for the
-            default network; `growth.split` in general).
-        strictly_complementary: (k+1,) no i with |s_i| = 1 and w_i = grad_i = 0: there the flow approaches the
-            saddle exponentially fast in ln(1/alpha), elsewhere like its inverse. (Row 0 of a pretrained start is the
-            start itself, no saddle; its flags are true.)
-        valid_until: the path is known on [0, valid_until): inf for a complete path.
-        certificate: optimality of every saddle, and of the last point as the least l1 norm.
+        unique: (k+1,) whether the saddle's coefficients are unique. If they are not, they are the canonical split,
+            which is the limit of the flow among all sign-feasible w with that fit. It has the least
+            sum |w_i| ln |w_i| for the default network, and follows `growth.split` in general.
+        strictly_complementary: (k+1,) True if no i has |s_i| = 1 and w_i = grad_i = 0. The flow then approaches the
+            saddle exponentially fast in ln(1/alpha); otherwise the distance decreases like 1 / ln(1/alpha). Row 0 of a
+            pretrained start is the start itself, which is not a saddle; its flags are True.
+        valid_until: the path is known on [0, valid_until); inf for a complete path.
+        certificate: the optimality of every saddle and, for a complete path, the least l1 norm of the last point.
         status: how the walk ended.
-        growth_times: the `Growth` of the network that was given; None for the default, $w = u \odot v$ from
-            $u_0 = \sqrt2 \alpha$, $v_0 = 0$, whose thresholds are 1. `growth` is the same, and never None.
-        feature_names: column names of a DataFrame, else None.
+        growth_times: the `Growth` of the network if one was given. None stands for the default network,
+            $w = u \odot v$ from $u_0 = \sqrt2 \alpha$, $v_0 = 0$, whose thresholds are 1. `growth` is never None.
+        feature_names: column names of a DataFrame, or None.
 
     Reference:
         pesme2023saddle.
@@ -82,31 +82,31 @@ class SaddlePath:
 
     @property
     def boundary_sets(self) -> tuple[ndarray, ...]:
-        """The equicorrelation sets; the name of `equicorrelation_sets` in earlier versions."""
+        """The equicorrelation sets. This is the name of `equicorrelation_sets` in earlier versions."""
         return self.equicorrelation_sets
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """Column names of a DataFrame, else None."""
+        """Column names of a DataFrame, or None."""
         return self.problem.feature_names
 
     @property
     def n_jumps(self) -> int:
-        """Number of jumps (rows less the start)."""
+        """Number of jumps: the number of rows minus 1."""
         return len(self.times) - 1
 
     @cached_property
     def coefficients(self) -> Float64[ndarray, "k d"]:
-        """(k+1, d) dense, built when first asked for; where d is large, take `coefficients_sparse` or `at(t)`."""
+        """(k+1, d) dense coefficients, built at the first use. For a large d, use `coefficients_sparse` or `at(t)`."""
         return frozen(self.coefficients_sparse.toarray())
 
     @cached_property
     def dual(self) -> Float64[ndarray, "k d"]:
-        """(k+1, d) s at the jump times, in [-1, 1] or [-t_minus, t_plus]; exactly there on the equicorrelation sets."""
+        """(k+1, d) s at the jump times, in [-1, 1] or [-t_minus, t_plus]; at a bound on the equicorrelation sets."""
         return frozen(self._dual_rows(slice(None)))
 
     def _dual_rows(self, rows: slice) -> Float64[ndarray, "m d"]:
-        """Return some rows of `dual`, without computing the others."""
+        """Return some rows of `dual` without computing the others."""
         growth = self.growth
         s = growth.at_signs(self._rows(0)) + self.problem.linear_map.rmatvec(self.nu[rows])
         for row, boundary in zip(s, self.equicorrelation_sets[rows], strict=True):
@@ -117,21 +117,21 @@ class SaddlePath:
     def limit(self) -> Limit:
         r"""The end of a complete path: the minimiser of $\lVert w \rVert_1 - \langle q, w \rangle$ on argmin L.
 
-        `value` is that objective, q being the signs of the start. With growth times it is
-        $\sum_i t_i^+ w_i^+ + t_i^- w_i^- - \langle q, w \rangle$ with the thresholds q of the start. `dual` is the last
-        row of the path's `dual`.
+        `value` is that objective, where q holds the signs of the start. With growth times it is
+        $\sum_i t_i^+ w_i^+ + t_i^- w_i^- - \langle q, w \rangle$, where q holds the thresholds of these signs. `dual`
+        is the last row of the path's `dual`.
 
         Raises:
             ImplicitBiasError: the path was cut before its end.
         """
         if np.isfinite(self.valid_until):
             raise ImplicitBiasError(
-                f"the path ends at slow time {self.valid_until:g} before its limit is reached ({self.status.name}: "
-                f"{self.status.value}) Type ib.saddle_path(problem) without max_jumps, t_max and on_jump, or look at "
+                f"the path ends at slow time {self.valid_until:g}, before its limit is reached ({self.status.name}: "
+                f"{self.status.value}) Type ib.saddle_path(problem) without max_jumps, t_max and on_jump, or use "
                 "path.coefficients[-1]"
             )
         w, s = self._rows(-1), self._dual_rows(slice(-1, None))[0]
-        # On its support s is at the threshold, so that <s, w> is the norm of w.
+        # On the support of w, s is at the threshold, so that <s, w> is the norm of w.
         value = float((s - self.growth.at_signs(self._rows(0))) @ w)
         return Limit(self.problem, frozen(w), value, self.certificate, self.status, dual=frozen(s))
 
@@ -144,23 +144,23 @@ class SaddlePath:
         )
 
     def at(self, t: Any) -> Float64[ndarray, "..."]:
-        """w~(t), right-continuous: (d,) for a number, (m, d) for m times.
+        """Return w~(t), which is right-continuous: (d,) for a number, (m, d) for m times.
 
         Raises:
-            InputError: t < 0, or t at or beyond `valid_until`.
+            InputError: t < 0, or t >= `valid_until`.
         """
         times = self._checked(t)
         rows = np.searchsorted(self.times, times, side="right") - 1
         return self._rows(rows)
 
     def time_average(self, t: Any) -> Float64[ndarray, "..."]:
-        r"""$\frac1t \int_0^t \tilde w$: (d,) for a number, (m, d) for m times; w~(0) at t = 0.
+        r"""Return the average $\frac1t \int_0^t \tilde w$: (d,) for a number, (m, d) for m times; w~(0) at t = 0.
 
-        From a zero start it solves the Lasso with penalty 1/t as long as no coordinate has returned to 0 and left the
-        boundary.
+        From a start of zeros the average solves the Lasso with penalty 1/t as long as no coordinate has returned to 0
+        and left the equicorrelation set.
 
         Raises:
-            InputError: t < 0, or t at or beyond `valid_until`.
+            InputError: t < 0, or t >= `valid_until`.
 
         Reference:
             berthier2026lasso.
@@ -169,7 +169,7 @@ class SaddlePath:
         rows = np.searchsorted(self.times, times, side="right") - 1
         ends = np.append(self.times[1:], np.inf)
         spent = np.maximum(np.minimum(times[..., None], ends) - self.times, 0.0)
-        # At t = 0, and where the clock cannot tell two times apart, the average is the value.
+        # At t = 0 the average is the value w~(0).
         known = (times > 0.0)[..., None]
         weights = np.where(known, spent / np.where(known, times[..., None], 1.0), 0.0)
         average = (self.coefficients_sparse.T @ weights.reshape(-1, len(ends)).T).T
@@ -177,12 +177,15 @@ class SaddlePath:
         return np.where(known, average.reshape(shape), self._rows(rows))
 
     def arc_length(self) -> Float64[ndarray, " k"]:
-        """(k+1,) times[k] + sum of ||w_j - w_(j-1)||_2: the clock that also runs during jumps.
+        """Return (k+1,) the sums of times[k] and ||w_j - w_(j-1)||_2 over j <= k, a time that also advances at jumps.
 
-        A jump counts with its chord, the variation of the limit; the curve that the flow takes is at least as long.
+        A jump counts with the length of its chord, which is the variation of the limit. The curve of the flow during
+        the jump is at least as long.
         """
         rows = self.coefficients_sparse
-        unit = float(np.max(np.abs(rows.data), initial=0.0)) or 1.0  # its square may overflow
+        unit = (
+            float(np.max(np.abs(rows.data), initial=0.0)) or 1.0
+        )  # the squares may overflow without this unit
         chords = unit * np.sqrt((((rows[1:] - rows[:-1]) / unit) ** 2).sum(axis=1))
         return self.times + np.concatenate([[0.0], np.cumsum(chords)])
 
@@ -212,12 +215,13 @@ class SaddlePath:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the path, its certificate and its problem to one NPZ file, whole or not at all. No pickled code.
+        """Write the path, its certificate and its problem to one NPZ file without pickled code.
 
-        Where X takes more than 64 MiB, the file refers to the problem by its fingerprint, and `load` needs `like`.
+        An error leaves no partial file. If X takes more than 64 MiB, the file holds only the fingerprint of the
+        problem, and `load` needs `like`.
 
         Raises:
-            InputError: the disk or the rights are at fault.
+            InputError: the file cannot be written.
         """
         from implicitbias.limits._path_files import write
 
@@ -225,22 +229,22 @@ class SaddlePath:
 
     @staticmethod
     def load(path: str | Path, like: LeastSquares | None = None) -> "SaddlePath":
-        """Return a saved path; every method gives what it gave before.
+        """Return a saved path. Its methods return the same values as before it was saved.
 
         Args:
             path: a file written by `save`.
-            like: the problem of the path, where it is at hand: it is used in place of the one in the file, after a
-                comparison of fingerprints. Needed where X was too large to be written along.
+            like: the problem of the path. It is used in place of the one in the file, after a comparison of
+                fingerprints. It is needed if X was too large to be stored.
 
         Raises:
-            InputError: no such file, one that is damaged or of another kind, or a `like` with other data.
+            InputError: the file does not exist, is damaged or is of another kind; `like` is needed or has other data.
         """
         from implicitbias.limits._path_files import read
 
         return SaddlePath(**read(Path(path), like))
 
     def _rows(self, rows: Any) -> Float64[ndarray, "..."]:
-        """Dense coefficients of some rows, without all of them."""
+        """Return dense coefficients of some rows without building the others."""
         some = self.coefficients_sparse[np.ravel(rows)].toarray()
         return some.reshape(*np.shape(rows), self.problem.shape[1])
 
@@ -259,7 +263,7 @@ class SaddlePath:
             raise InputError(
                 f"t lies in [{np.min(times):g}, {np.max(times):g}], the path is known on [0, {self.valid_until:g}); "
                 + (
-                    "a longer one needs a larger max_jumps or t_max"
+                    "for a longer path, pass a larger max_jumps or t_max to ib.saddle_path"
                     if np.isfinite(self.valid_until)
                     else "finite times are expected"
                 )
