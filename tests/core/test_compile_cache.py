@@ -81,3 +81,10 @@ def test_a_folder_that_grew_too_large_loses_its_oldest_files(
     monkeypatch.setattr(compile_cache, "LARGEST_BYTES", 250)
     compile_cache._prune(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
+    assert compile_cache._is_private(tmp_path)
+    tmp_path.chmod(mode)
+    assert not compile_cache._is_private(tmp_path) or sys.platform == "win32"

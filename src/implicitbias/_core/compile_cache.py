@@ -91,12 +91,23 @@ def _folder() -> Path | None:
     try:
         # The files are loaded as machine code, so no other user may write them.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
+        if not os.access(folder, os.W_OK) or not _is_private(folder):
             return None
         _prune(folder)
     except OSError:  # Without a cache the library still works, it only starts more slowly.
         return None
     return folder
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether the folder belongs to this user, and nobody else may write to it.
+
+    Whoever can write to the folder can make this process run machine code.
+    """
+    if sys.platform == "win32":  # the folders of a user's profile are the user's own there
+        return True
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _user_cache() -> Path:
