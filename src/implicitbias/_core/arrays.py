@@ -8,6 +8,9 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 
+# Entries of A - A^T up to this share of the largest of A are rounding.
+_SYMMETRIC = 1e-12
+
 
 def frozen(array: Any) -> ndarray:
     """Return a read-only view of an array."""
@@ -111,6 +114,20 @@ def _objects_to_float(array: ndarray, name: str) -> ndarray:
         raise InputError(
             f"{name} holds values that are not numbers ({error}); encode or drop them first"
         ) from error
+
+
+def symmetric_array(value: Any, name: str) -> Float64[ndarray, "d d"]:
+    """Return `value` as a symmetric float64 matrix, its rounding averaged, or raise an `InputError`."""
+    matrix = real_array(value, name, ndim=2)
+    if matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+        raise InputError(f"{name} has shape {matrix.shape}, a square matrix (d, d) is expected")
+    apart, size = float(np.max(np.abs(matrix - matrix.T))), float(np.max(np.abs(matrix)))
+    if apart > _SYMMETRIC * size:
+        raise InputError(
+            f"{name} is not symmetric: {name} and {name}.T differ by up to {apart:g}; "
+            f"type {name} = ({name} + {name}.T) / 2 to symmetrise it"
+        )
+    return (matrix + matrix.T) / 2
 
 
 def refuse_non_finite(array: ndarray, name: str) -> None:

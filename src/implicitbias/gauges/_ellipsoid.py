@@ -9,15 +9,12 @@ from numpy import ndarray
 from scipy import sparse
 from scipy.linalg import solve_triangular
 
-from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.arrays import frozen, symmetric_array
 from implicitbias._core.errors import InputError
 from implicitbias.gauges._conic_form import Cone, ConeKind, ConicForm, Parts
 from implicitbias.gauges._faces import EntrywiseFace
 from implicitbias.gauges._gauge import Face, Gauge
 from implicitbias.gauges._polar import Polar
-
-# Entries of A - A^T up to this share of the largest of A are rounding.
-_SYMMETRIC = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +41,7 @@ class Ellipsoid(Gauge):
     root: Float64[ndarray, "d d"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        matrix = real_array(self.A, "A", ndim=2)
-        if matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
-            raise InputError(f"A has shape {matrix.shape}, a square matrix (d, d) is expected")
-        apart, size = float(np.max(np.abs(matrix - matrix.T))), float(np.max(np.abs(matrix)))
-        if apart > _SYMMETRIC * size:
-            raise InputError(
-                f"A is not symmetric: A and A.T differ by up to {apart:g}; type A = (A + A.T) / 2 if that is meant"
-            )
-        matrix = (matrix + matrix.T) / 2.0
+        matrix = symmetric_array(self.A, "A")
         try:
             root = np.linalg.cholesky(matrix).T
         except np.linalg.LinAlgError as error:

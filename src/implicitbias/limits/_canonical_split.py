@@ -13,10 +13,10 @@ from numpy import ndarray
 from scipy import linalg
 
 from implicitbias.limits._linear_programs import maximal_support
+from implicitbias.limits._tolerances import RANK
 from implicitbias.parametrizations import SplitObjective, SplitRule
 from implicitbias.problems import LeastSquares
 
-_RANK = 1e-12
 _STEPS = 200
 # The line search never shortens a Newton step to less than this share of its length.
 _SHORTEST = 1e-6
@@ -59,7 +59,7 @@ def canonical_split(
     norms = np.where(norms > 0.0, norms, 1.0)
     columns = problem.linear_map.take(candidates) * (s[candidates] / norms)
     null = _row_and_null_space(columns)[1]
-    tied = np.flatnonzero(np.max(np.abs(null), axis=1, initial=0.0) > _RANK)
+    tied = np.flatnonzero(np.max(np.abs(null), axis=1, initial=0.0) > RANK)
     if len(tied) == 0:
         return Split(*basic, unique=True, resolved=True)
     index = candidates[tied]
@@ -131,7 +131,7 @@ def _row_and_null_space(
         # The square matrix R has the same row space and a cheaper singular value decomposition.
         columns = linalg.qr(columns, mode="r", check_finite=False)[0][: columns.shape[1]]
     _, singular, right = np.linalg.svd(columns, full_matrices=True)
-    rank = int(np.sum(singular > _RANK * singular[0])) if len(singular) else 0
+    rank = int(np.sum(singular > RANK * singular[0])) if len(singular) else 0
     return right[:rank], right[rank:].T
 
 

@@ -10,9 +10,8 @@ from scipy import sparse
 
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.gauges import Cone, ConeKind, Gauge
+from implicitbias.limits._tolerances import RANK
 
-# Singular values of X below this share of the largest count as 0.
-_RANK = 1e-12
 # Accuracy that is requested from Clarabel. Its last iterate is judged even if it does not reach this accuracy.
 _ACCURACY = 1e-12
 
@@ -43,7 +42,7 @@ def least_gauge(linear_map: LinearMap, fit: Float64[ndarray, " n"], gauge: Gauge
         return None
     X = linear_map.take(np.arange(linear_map.shape[1]))
     left, singular, right = np.linalg.svd(X, full_matrices=False)
-    kept = singular > _RANK * np.max(singular, initial=0.0)
+    kept = singular > RANK * np.max(singular, initial=0.0)
     if not kept.any():
         return LeastGauge(np.zeros(linear_map.domain), np.zeros(len(fit)))
     left, singular, right = left[:, kept], singular[kept], right[kept]

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from implicitbias._core.linear_maps import LinearMap
+from implicitbias.limits._tolerances import EPSILON
 
-EPSILON = float(np.finfo(np.float64).eps)
 _SPLITTER = 2.0**27 + 1.0
 
 

@@ -15,13 +15,13 @@ from implicitbias.limits._dual_values import exact_dual, plain_dual, two_sum
 from implicitbias.limits._growth_times import refuse_excluded_signs
 from implicitbias.limits._least_squares_point import relative_correlation
 from implicitbias.limits._linear_programs import least_l1_dual
+from implicitbias.limits._tolerances import TOLERANCE
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
 Dual = tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]
 """The dual s = q + X^T nu, and a bound on its rounding error."""
 
-TOLERANCE = 1e-9
 # Reject certificates whose dual has a larger relative rounding error.
 COARSEST = 1e-6
 # A relative rounding error up to this size needs no error-free products.

@@ -13,9 +13,9 @@ from implicitbias._core.errors import InputError
 from implicitbias.gauges import Face, Gauge
 from implicitbias.limits._conic_programs import least_gauge
 from implicitbias.limits._criterion import Criterion
-from implicitbias.limits._dual_values import EPSILON
 from implicitbias.limits._least_squares_point import PointOfLeastSquares
-from implicitbias.limits._min_l1 import COARSEST, TOLERANCE
+from implicitbias.limits._min_l1 import COARSEST
+from implicitbias.limits._tolerances import EPSILON, RANK, TOLERANCE
 
 # Largest numbers of entries of X for which a system in all columns is solved, and for which a conic program is tried.
 _LARGEST_SYSTEM = 10**7
@@ -24,8 +24,6 @@ _LARGEST_PROGRAM = 10**6
 _LARGEST_BOUND = 10**5
 # Entries of an interior point below this share of the largest converge to 0.
 _VANISHING = 1e-6
-# Singular values of a system for the dual below this share of the largest count as 0.
-_RANK = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,5 +212,5 @@ class GaugeAt:
         if not used.any():
             return nu
         system = (rows[:, used] / sizes[used]).T
-        step: ndarray = np.linalg.lstsq(system, wanted[used] / sizes[used], rcond=_RANK)[0]
+        step: ndarray = np.linalg.lstsq(system, wanted[used] / sizes[used], rcond=RANK)[0]
         return nu + step

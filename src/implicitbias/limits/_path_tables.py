@@ -8,10 +8,10 @@ from numpy import ndarray
 
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.limits import _path_kernels as kernels
+from implicitbias.limits._tolerances import EPSILON
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 
-EPSILON = float(np.finfo(np.float64).eps)
 _LEAST_ROOM = 16
 
 

@@ -15,9 +15,10 @@ from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias.limits._growth_times import refuse_excluded_signs
-from implicitbias.limits._min_l1 import TOLERANCE, End, min_l1_certificate, relative_gradient
+from implicitbias.limits._min_l1 import End, min_l1_certificate, relative_gradient
 from implicitbias.limits._path_walk import Saddle, Walk
 from implicitbias.limits._saddle_path import SaddlePath
+from implicitbias.limits._tolerances import TOLERANCE
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
 

@@ -8,7 +8,7 @@ import numpy as np
 from implicitbias._core.certificate import Certificate
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._least_squares_point import PointOfLeastSquares
-from implicitbias.limits._min_l1 import TOLERANCE
+from implicitbias.limits._tolerances import TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)

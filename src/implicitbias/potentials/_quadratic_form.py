@@ -6,13 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.arrays import frozen, symmetric_array
 from implicitbias._core.errors import InputError
 from implicitbias.gauges import Ellipsoid, Gauge
 from implicitbias.potentials._potential import Potential
 
-# Entries of A - A^T up to this fraction of the largest entry of A count as rounding errors.
-_SYMMETRIC = 1e-12
 # An eigenvalue below this fraction of the largest one cannot be distinguished from 0.
 _DEFINITE = 1e-14
 
@@ -45,22 +43,14 @@ class QuadraticForm(Potential):
     inverse: Any
 
     def __init__(self, A: Any) -> None:
-        matrix = real_array(A, "A", ndim=2)
-        if matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
-            raise InputError(f"A has shape {matrix.shape}, a square matrix (d, d) is expected")
-        size = float(np.max(np.abs(matrix)))
-        apart = float(np.max(np.abs(matrix - matrix.T)))
-        if apart > _SYMMETRIC * size:
-            raise InputError(
-                f"A is not symmetric: A and A.T differ by up to {apart:g}; type A = (A + A.T) / 2 to symmetrise it"
-            )
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        matrix = symmetric_array(A, "A")
+        values, vectors = np.linalg.eigh(matrix)
         if not values[0] > _DEFINITE * values[-1] or not values[-1] > 0.0:
             raise InputError(
                 f"A has eigenvalues from {values[0]:g} to {values[-1]:g}, positive ones are expected, because a "
                 "potential is strictly convex"
             )
-        self.A = frozen((matrix + matrix.T) / 2)
+        self.A = frozen(matrix)
         self.inverse = frozen((vectors / values) @ vectors.T)
 
     def horizon(self) -> Gauge:
