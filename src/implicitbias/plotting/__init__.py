@@ -1,4 +1,5 @@
-"""Plotting: figures of results. matplotlib enters here and nowhere else; no global state, nothing is shown.
+"""Figures and HTML reports of results. Only this folder imports matplotlib. No function opens a window or changes
+global state.
 
 To add a figure for a result type, write `_name.py` and add the type to `_plot.py`.
 """

@@ -1,7 +1,7 @@
 """Drawings of a saddle path as SVG: coefficients, R^2 and held-out error against slow time.
 
-The horizontal unit is stretched to the page's width, the vertical unit is one pixel, and everything that is text stands
-beside the drawing as HTML: lines keep their width and labels their size on any screen.
+The browser stretches the horizontal unit to the width of the page, and the vertical unit is one pixel. All texts are
+HTML elements beside the drawing, so that lines keep their width and labels keep their size on every screen.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ from implicitbias.plotting._svg_axes import WIDTH, TimeAxis, ValueAxis, spread
 from implicitbias.plotting._text import middle, short
 
 HEIGHT, LOW_HEIGHT = 360, 190
-# Named and in colour; drawn at all. The table of coefficients names every other feature that is ever active.
+# Numbers of features that are named and in colour, and that are drawn. The table of coefficients names every feature
+# that is active at some saddle.
 _COLOURED, _DRAWN = 8, 400
-# Changes of coefficients that are drawn exactly; beyond, those below a quarter of a pixel are left out.
+# Up to this number of changes of coefficients, all are drawn. Otherwise those below a quarter of a pixel are omitted.
 _EXACT, _QUARTER = 40_000, 0.25
 _LABEL_GAP, _LABEL_LETTERS = 17.0, 19
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One feature's coefficient: after row `rows[j]` of the path it is `values[j]`."""
+    """The coefficient of one feature. From row `rows[j]` of the path on, it is `values[j]`."""
 
     feature: int
     rows: Int64[ndarray, " m"]
@@ -45,7 +46,7 @@ class Drawing:
 
 
 def draw(report: PathReport) -> Drawing:
-    """Which features are drawn, with which colour, and on which axes."""
+    """Return the features to draw, with their colours and the axes."""
     path = report.path
     shown = path.times if report.validation is None else np.append(path.times, report.validation.chosen)
     times = TimeAxis.of(np.sort(shown), path.valid_until)
@@ -73,7 +74,7 @@ def _most(table: Any, axis: int) -> ndarray:
 
 
 def _changes(column: ndarray, least: float) -> Int64[ndarray, " m"]:
-    """Rows after which the coefficient is another one, by more than `least`; where it becomes 0 is always kept."""
+    """Return the rows at which the coefficient changes by more than `least`, or becomes 0, or stops being 0."""
     rows = np.flatnonzero(np.diff(column)) + 1
     if least == 0.0:
         return rows
@@ -87,7 +88,7 @@ def _changes(column: ndarray, least: float) -> Int64[ndarray, " m"]:
 
 
 def coefficient_chart(drawing: Drawing) -> str:
-    """The coefficients as steps, the largest named at their right end."""
+    """Return the chart of the coefficients, which are step functions. The largest are named at their right end."""
     report, axis = drawing.report, drawing.values
     zero = f'<line class="zero" x1="0" x2="{WIDTH:g}" y1="{axis.place(0.0):.1f}" y2="{axis.place(0.0):.1f}"/>'
     body = zero + "".join(_step_line(drawing, line) for line in reversed(drawing.lines))
@@ -100,7 +101,7 @@ def coefficient_chart(drawing: Drawing) -> str:
 
 
 def _step_line(drawing: Drawing, line: Line) -> str:
-    """Horizontal while a coefficient stays, vertical where it jumps; nothing where it is 0."""
+    """Return the SVG path of a coefficient: horizontal between jumps, vertical at jumps, and no line where it is 0."""
     x = drawing.times.place(drawing.report.path.times[line.rows])
     y = drawing.values.place(line.values)
     zero = f"{float(drawing.values.place(0.0)):.1f}"
@@ -117,7 +118,7 @@ def _step_line(drawing: Drawing, line: Line) -> str:
 
 
 def _labels(drawing: Drawing, lines: list[Line]) -> str:
-    """Names beside the right ends of coloured lines, pushed apart."""
+    """Return the names beside the right ends of coloured lines, moved apart so that they do not overlap."""
     ends = np.array([line.values[-1] if len(line.values) else 0.0 for line in lines])
     places = spread(drawing.values.place(ends), _LABEL_GAP, 8.0, HEIGHT - 8.0)
     items = []
@@ -131,16 +132,16 @@ def _labels(drawing: Drawing, lines: list[Line]) -> str:
 
 
 def r2_chart(drawing: Drawing) -> str:
-    """R^2 of the rows of the fit."""
+    """Return the chart of R^2 on the rows of the fit."""
     report = drawing.report
     axis = ValueAxis(0.0, 1.04, LOW_HEIGHT)
     body = f'<path class="ink" d="{_steps(drawing.times, axis, report.path.times, report.r2)}"/>'
-    caption = "R², the share of the loss at the start that is gone"
+    caption = "R², the relative decrease of the loss since the start"
     return _frame(drawing.times, axis, caption, body, _Extras(report, "fit"))
 
 
 def validation_chart(drawing: Drawing) -> str:
-    """Mean held-out error with a band of one standard error; "" where no time was chosen by it."""
+    """Return the chart of the mean held-out error with a band of one standard error; "" without cross-validation."""
     report = drawing.report
     validation = report.validation
     if validation is None:
@@ -149,7 +150,7 @@ def validation_chart(drawing: Drawing) -> str:
     seen = validation.times <= drawing.times.high
     times, low, high = validation.times[seen], (mean - error)[seen], (mean + error)[seen]
     middle, error_ = validation.at(validation.chosen)
-    # The choice is made near the least error: what lies far above it leaves the picture at its top.
+    # The choice depends on errors near the least one, so the axis ends above these and cuts off much larger errors.
     later = float(np.max(mean[validation.times >= validation.chosen], initial=middle))
     top = max(middle + 8.0 * error_, later)
     above = float(mean[0]) if mean[0] > top else None
@@ -171,7 +172,7 @@ def validation_chart(drawing: Drawing) -> str:
 
 
 def _steps(times: TimeAxis, axis: ValueAxis, at: ndarray, values: ndarray, backwards: bool = False) -> str:
-    """A right-continuous step function over the whole axis. Steps that cannot be told apart are drawn once."""
+    """Return the SVG path of a right-continuous step function. Steps at the same tenth of a unit are drawn once."""
     rows = np.flatnonzero(np.append(np.diff(np.round(times.place(at), 1)) > 0.0, True))
     x = np.round(times.place(at[rows]), 1)
     x[0] = 0.0
@@ -186,7 +187,7 @@ def _steps(times: TimeAxis, axis: ValueAxis, at: ndarray, values: ndarray, backw
 
 @dataclass(frozen=True)
 class _Extras:
-    """What stands around one drawing: its kind, and names of lines."""
+    """The elements around one drawing: its kind, and the names of lines."""
 
     report: PathReport
     kind: str
@@ -194,7 +195,7 @@ class _Extras:
 
 
 def _frame(times: TimeAxis, axis: ValueAxis, caption: str, body: str, extras: _Extras) -> str:
-    """Axes, grid and texts around the lines of a drawing."""
+    """Return the whole figure: axes, grid and texts around the lines of a drawing."""
     grid, marks = [], []
     for tick in axis.ticks():
         y = float(axis.place(tick))
@@ -224,7 +225,7 @@ def _frame(times: TimeAxis, axis: ValueAxis, caption: str, body: str, extras: _E
 
 
 def hover_data(drawing: Drawing) -> dict[str, Any]:
-    """What the page's script tells about the place under the pointer: plain numbers and names."""
+    """Return the numbers and names that the script of the page shows for the position of the pointer."""
     report = drawing.report
     original = report.coefficients.tocsc()
     lines = []

@@ -1,4 +1,4 @@
-"""The report of a saddle path as one HTML page that needs nothing else: no network, no other file."""
+"""The report of a saddle path as one HTML page, which needs neither the network nor another file."""
 
 import json
 from html import escape
@@ -15,16 +15,16 @@ from implicitbias.plotting._path_charts import (
 from implicitbias.plotting._path_report import PathReport
 from implicitbias.plotting._text import short
 
-# Rows of tables; what is beyond is in the files beside the page.
+# Largest numbers of jumps and features in the tables, and of names in a cell. The files beside the page have the rest.
 _JUMPS, _FEATURES, _NAMES_IN_A_CELL = 1500, 5000, 12
 
 
 def path_page(report: PathReport) -> str:
-    """The whole page as text."""
+    """Return the whole page as text."""
     drawing = draw(report)
     room = files("implicitbias.plotting")
     style, script = ((room / f"_path_page.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
-    # "</" would end the script element early: JSON may write it as "<\/".
+    # "</" could end the script element early. JSON allows "<\/" for the same text.
     data = json.dumps(hover_data(drawing), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
     data = data.replace("<!--", "<\\u0021--")
     title = f"Saddle path of {escape(report.title)}"
@@ -67,7 +67,7 @@ def _head(report: PathReport, title: str) -> str:
 
 
 def chosen_sentence(report: PathReport) -> str:
-    """Which time cross-validation chose, and how well it does on rows that were held out."""
+    """Return a sentence with the time that cross-validation chose and its error on held-out rows."""
     validation = report.validation
     if validation is None:
         return ""
@@ -94,20 +94,22 @@ def _slow_time(report: PathReport) -> str:
 def _charts(drawing: Drawing) -> str:
     used, drawn = len(drawing.report.used), len(drawing.lines)
     more = (
-        f" The {drawn} features that become largest are drawn; {used - drawn} more are active at some time."
+        f" The chart shows the {drawn} features with the largest coefficients; {used - drawn} more are active at some "
+        "time."
         if used > drawn
         else ""
     )
     return (
         "<section><h2>The path</h2>"
-        '<p class="hint">A diagonal network trained from a vanishing start rests at saddles of its loss and jumps from '
-        f"one to the next. {_slow_time(drawing.report)} Point at a line to read it.{more}</p>"
+        '<p class="hint">A diagonal network that is trained from a vanishing start stays near saddles of its loss and '
+        f"jumps from one saddle to the next. {_slow_time(drawing.report)} Point at a line to see its name and values."
+        f"{more}</p>"
         f"{coefficient_chart(drawing)}{r2_chart(drawing)}{validation_chart(drawing)}</section>\n"
     )
 
 
 def _coefficients(report: PathReport) -> str:
-    """Every feature that is ever active, the largest at the chosen saddle first."""
+    """Return the table of all features that are active at some saddle, sorted by size at the chosen saddle."""
     row, last = report.row, report.path.n_jumps
     fit = report.path.coefficients_sparse
     chosen, end = (fit[[k]].toarray().ravel() for k in (row, last))
@@ -138,13 +140,14 @@ def _coefficients(report: PathReport) -> str:
     left = len(order) - _FEATURES
     more = f'<p class="hint">{left} more are in path.csv.</p>' if left > 0 else ""
     return (
-        f'<section><h2>Coefficients</h2><p class="hint">In the units of the data, {where}, of the {len(order)} '
-        f"features that are ever active; the others are 0 throughout.</p>{_table(heads, rows)}{more}</section>\n"
+        f'<section><h2>Coefficients</h2><p class="hint">Coefficients {where}, in the units of the data. The table has '
+        f"the {len(order)} features that are active at some saddle; the coefficients of the others are always 0.</p>"
+        f"{_table(heads, rows)}{more}</section>\n"
     )
 
 
 def _first_rows(report: PathReport) -> dict[int, int]:
-    """{feature: the first row at which it is active}."""
+    """Return {feature: the first row at which it is active}."""
     first: dict[int, int] = {}
     for row, active in enumerate(report.path.active_sets):
         for i in active.tolist():
@@ -200,4 +203,4 @@ def _facts(report: PathReport) -> str:
     )
     facts["theory"] = "Pesme and Flammarion 2023, arXiv 2304.00488"
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f'<section><h2>Where this comes from</h2><dl class="facts">{items}</dl></section>\n'
+    return f'<section><h2>Data and settings</h2><dl class="facts">{items}</dl></section>\n'

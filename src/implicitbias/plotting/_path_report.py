@@ -1,4 +1,4 @@
-"""What a report of a saddle path shows: the path, coefficients in the units of the data, and how a time was chosen."""
+"""The contents of a report of a saddle path: the path, coefficients in the units of the data, and cross-validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from implicitbias.limits import SaddlePath
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Mean squared error of held-out rows against slow time; piecewise constant and right-continuous.
+    """Mean squared error of held-out rows against slow time, which is piecewise constant and right-continuous.
 
     Attributes:
-        times: (m,) ascending, times[0] == 0.
-        errors: (m, folds).
-        sizes: (folds,) rows that each fold holds out; the mean over folds takes each by its size.
+        times: (m,) ascending slow times, times[0] == 0.
+        errors: (m, folds) mean squared error of each fold from `times[i]` to the next time.
+        sizes: (folds,) number of held-out rows of each fold, which is its weight in the mean over folds.
         chosen: the slow time that was chosen.
     """
 
@@ -35,30 +35,30 @@ class Validation:
 
     @cached_property
     def standard_error(self) -> Float64[ndarray, " m"]:
-        """(m,) standard error of that mean, folds taken as independent."""
+        """(m,) standard error of that mean, computed as if folds were independent."""
         apart = (self.errors - self.mean[:, None]) ** 2
         return np.sqrt(apart @ self.sizes / self.sizes.sum() / (len(self.sizes) - 1))
 
     def at(self, t: float) -> tuple[float, float]:
-        """Mean and standard error at one time."""
+        """Return the mean and its standard error at one time."""
         row = max(int(np.searchsorted(self.times, t, side="right")) - 1, 0)
         return float(self.mean[row]), float(self.standard_error[row])
 
 
 @dataclass(frozen=True, eq=False)
 class PathReport:
-    """A path with what a reader needs to use it.
+    """A path with the numbers and names that its report shows.
 
     Attributes:
         title: name of the data.
         target: name of the target.
         path: the path in the units of its problem.
         coefficients: (k+1, d) `scipy.sparse.csr_array`, in the units of the data.
-        intercepts: (k+1,).
+        intercepts: (k+1,) intercepts, in the units of the data.
         standardized: whether the problem's columns have unit standard deviation.
-        facts: {what: value} about data, options and versions.
-        notices: what a reader should know first.
-        validation: how a time was chosen; None where none was.
+        facts: {name: value} of data, options and versions.
+        notices: sentences at the top of the report that a reader should know first.
+        validation: the cross-validation that chose a time; None if no time was chosen.
     """
 
     title: str
@@ -73,7 +73,7 @@ class PathReport:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """d names of features."""
+        """The names of the d features."""
         return self.path.feature_names or tuple(f"x{i}" for i in range(self.path.problem.shape[1]))
 
     @cached_property
@@ -83,21 +83,21 @@ class PathReport:
 
     @property
     def row(self) -> int:
-        """The saddle that was chosen; the last one where none was."""
+        """The row of the chosen saddle; the last row if no time was chosen."""
         return self.path.n_jumps if self.validation is None else self.row_at(self.validation.chosen)
 
     def row_at(self, t: float) -> int:
-        """The saddle at a slow time."""
+        """Return the row of the saddle at a slow time."""
         return max(int(np.searchsorted(self.path.times, t, side="right")) - 1, 0)
 
     @cached_property
     def r2(self) -> Float64[ndarray, " k"]:
-        """(k+1,) share of the start's loss that is gone: R^2 of the rows of the fit."""
+        """(k+1,) R^2 on the rows of the fit: 1 minus the loss divided by the loss at the start."""
         start = float(self.path.losses[0])
         return 1.0 - self.path.losses / start if start > 0.0 else np.zeros(len(self.path.losses))
 
     def changes(self, row: int) -> tuple[list[str], list[str]]:
-        """What entered at a jump, with its sign, and what left."""
+        """Return the names of the features that entered at a jump, with their signs, and of those that left."""
         if row == 0:
             return [], []
         table = self.path.coefficients_sparse

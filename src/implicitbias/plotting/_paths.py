@@ -1,4 +1,4 @@
-"""Pictures of a saddle path, alone and over simulations; drawn from a path or from a stored dataset alike."""
+"""Figures of a saddle path, alone and over simulations, drawn from a path or from a stored dataset."""
 
 from typing import Any, NamedTuple
 
@@ -14,16 +14,16 @@ _NAMED = 8
 
 
 class PathPicture(NamedTuple):
-    """What a figure of a path shows.
+    """The numbers and names in a figure of a path.
 
     Attributes:
         times: (k+1,) jump times in slow time.
-        coefficients: (k+1, d).
-        losses: (k+1,).
-        names: d names of features; None where they have none.
+        coefficients: (k+1, d) coefficients at each saddle.
+        losses: (k+1,) losses at each saddle.
+        names: the names of the d features; None if they have no names.
         valid_until: the slow time until which the path is known.
-        title: a line above the figure.
-        time_label: what slow time is, for the axis.
+        title: the title of the figure.
+        time_label: the label of the time axis.
     """
 
     times: Float64[ndarray, " k"]
@@ -43,9 +43,9 @@ class PathPicture(NamedTuple):
 
     @classmethod
     def of_dataset(cls, data: Any) -> "PathPicture":
-        """Return the picture of a path in a dataset, made by `SaddlePath.to_dataset` and perhaps stored since then.
+        """Return the picture of a path from the dataset of `SaddlePath.to_dataset`, which may have been stored.
 
-        The attribute `time_label`, if there is one, says what slow time is.
+        The attribute `time_label` of the dataset, if there is one, is the label of the time axis.
         """
         names = tuple(str(name) for name in data["feature"].values) if data.attrs["named"] else None
         numbers = (data["time"].values, data["coefficients"].values, data["loss"].values)
@@ -55,13 +55,13 @@ class PathPicture(NamedTuple):
 
     @property
     def end(self) -> float:
-        """Return the slow time at which the figure ends."""
+        """The slow time at which the figure ends."""
         last = float(self.times[-1])
         return min(last * 1.15 if last > 0.0 else 1.0, self.valid_until)
 
     @property
     def chosen(self) -> dict[int, str]:
-        """Return the coordinates drawn in colour, those that are largest at some saddle, and their colours."""
+        """The coordinates drawn in colour and their colours. These coordinates become largest at some saddle."""
         size = np.max(np.abs(self.coefficients), axis=0)
         largest = [int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.0]
         return dict(zip(sorted(largest), COLOURS, strict=False))
@@ -92,7 +92,7 @@ def path_figure(picture: PathPicture) -> Figure:
 
 
 def path_over_simulation(picture: PathPicture, runs: list[Run]) -> Figure:
-    """Return a figure of the predicted path (thin, dark) over simulated flows (wide, light), a column for each run."""
+    """Return a figure of the predicted path (thin, dark) over simulated flows (wide, light), with a column per run."""
     figure, axes = new_figure(2, len(runs), height=2.6, width=4.6)
     for column, run in enumerate(runs):
         top, bottom = axes[:, column]
@@ -155,7 +155,10 @@ def _steps(axis: Any, picture: PathPicture, values: ndarray, colour: str, width:
 
 
 def _time_axis(axes: Any, picture: PathPicture) -> None:
-    """Late jumps of real data lie decades apart: a logarithmic axis, from before the first jump, shows them all."""
+    """Set the limits, the scale and the label of the time axis.
+
+    The scale is logarithmic if jump times differ by more than a factor of 50, as they often do for real data.
+    """
     end = picture.end
     later = picture.times[picture.times > 0.0]
     wide = len(later) > 0 and end / later[0] > 50.0

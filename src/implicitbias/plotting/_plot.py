@@ -1,4 +1,4 @@
-"""`plot`: a figure of any result, chosen by its type."""
+"""The function `plot`, which draws a figure of any result."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from implicitbias.trajectories import Trajectory
 def plot(result: Any) -> Figure:
     """Return a matplotlib figure of a result: a `SaddlePath` or a `Trajectory`.
 
-    The figure belongs to no global state: save it with `figure.savefig(name)`, or let a notebook show it.
+    The figure is not registered with pyplot. Save it with `figure.savefig(name)`, or return it from a notebook cell.
 
     Raises:
-        InputError: a result of another type.
+        InputError: the result is of another type.
 
     Examples:
         >>> import numpy as np, implicitbias as ib

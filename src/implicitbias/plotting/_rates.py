@@ -1,4 +1,4 @@
-"""Errors against a small parameter, on logarithmic axes, with the slope that theory gives."""
+"""Figures of errors against a small parameter on logarithmic axes, with the slope that theory predicts."""
 
 import numpy as np
 from matplotlib.figure import Figure

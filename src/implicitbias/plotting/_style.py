@@ -1,4 +1,4 @@
-"""One look for every figure."""
+"""The common style of all figures: colours, axes and labels."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from matplotlib.figure import Figure
 
 from implicitbias.plotting._text import middle
 
-# Okabe and Ito's palette: told apart by colour-blind readers and in print.
+# Okabe and Ito's palette, whose colours colour-blind readers can distinguish, also in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#5F6B6D")
 QUIET = "#B8BEC2"
 _LETTERS = 28
 
 
 def new_figure(rows: int, columns: int = 1, height: float = 3.0, width: float = 8.0) -> tuple[Figure, Any]:
-    """A figure and its (rows, columns) axes, without spines nobody reads."""
+    """Return a figure and its (rows, columns) axes, without top and right spines."""
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.ravel():
@@ -24,12 +24,12 @@ def new_figure(rows: int, columns: int = 1, height: float = 3.0, width: float = 
 
 
 def plain(name: str) -> str:
-    """A user's name as text that matplotlib does not read as mathematics, and that leaves room for the picture."""
+    """Return a name as short text in which matplotlib finds no mathematics."""
     return middle(name, _LETTERS).replace("$", r"\$")
 
 
 def label_lines(axis: Any, labels: list[tuple[float, str, str]], x: float) -> None:
-    """Names at the right end of lines, pushed apart where they would overlap: (y, text, colour)."""
+    """Write labels (y, text, colour) at the right end of lines, moved apart so that they do not overlap."""
     low, high = axis.get_ylim()
     gap = (high - low) / 16
     last = -float("inf")

@@ -1,6 +1,7 @@
-"""Axes of drawings that are written as text: scales, ticks, labels that do not overlap.
+"""Axes of SVG drawings: scales, ticks, and positions of labels that do not overlap.
 
-A drawing is WIDTH units wide, however wide its page makes it, and as many units high as it has pixels.
+A drawing is WIDTH units wide, which the browser stretches to the width of the page. Its height in units is its height
+in pixels.
 """
 
 import math
@@ -12,7 +13,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 WIDTH = 1000.0
-# Late jumps of real data lie decades apart: beyond this ratio a logarithm shows them all.
+# The time axis is logarithmic if jump times differ by more than this ratio, as they often do for real data.
 _WIDE = 50.0
 
 
@@ -26,7 +27,7 @@ class TimeAxis:
 
     @classmethod
     def of(cls, times: ndarray, valid_until: float) -> "TimeAxis":
-        """The axis that shows these jump times, and no time at which the path is unknown."""
+        """Return the axis that shows these jump times but no time at which the path is unknown."""
         later = times[times > 0.0]
         if len(later) == 0:
             return cls(0.0, min(1.0, valid_until), False)
@@ -36,7 +37,7 @@ class TimeAxis:
         return cls(0.0, min(last * 1.12, max(valid_until, last)), False)
 
     def place(self, t: ndarray | float) -> Any:
-        """Horizontal position, within the drawing: a number of a number, an array of an array."""
+        """Return horizontal positions within the drawing: a number for a number, an array for an array."""
         t = np.clip(np.asarray(t, dtype=np.float64), self.low, self.high)
         if self.log:
             share = np.log(t / self.low) / math.log(self.high / self.low)
@@ -45,7 +46,7 @@ class TimeAxis:
         return WIDTH * share
 
     def ticks(self) -> list[float]:
-        """At most eight round times."""
+        """Return at most eight round times."""
         return _log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, 6)
 
 
@@ -59,22 +60,22 @@ class ValueAxis:
 
     @classmethod
     def of(cls, values: ndarray, pixels: int, zero: bool = True) -> "ValueAxis":
-        """The axis that shows these values with some room, and 0 where asked."""
+        """Return the axis that shows these values with a margin, and the value 0 if `zero` is True."""
         low, high = (float(bound(values, initial=0.0 if zero else values[0])) for bound in (np.min, np.max))
         room = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
         return cls(low - room if low < 0.0 or not zero else low, high + room, pixels)
 
     def place(self, value: ndarray | float) -> Any:
-        """Pixels from the top: a number of a number, an array of an array."""
+        """Return distances from the top in pixels: a number for a number, an array for an array."""
         return self.pixels * (self.high - np.asarray(value, dtype=np.float64)) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """About five round values."""
+        """Return about five round values."""
         return linear_ticks(self.low, self.high, 5)
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten in [low, high]."""
+    """Return the multiples in [low, high] of a step, which is 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
     raw = (high - low) / count
@@ -93,7 +94,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def spread(places: Float64[ndarray, " m"], gap: float, low: float, high: float) -> Float64[ndarray, " m"]:
-    """Places of labels that are at least `gap` apart, in [low, high] as far as they fit there, in the same order."""
+    """Return positions of labels in the same order that are at least `gap` apart, within [low, high] if they fit."""
     order = np.argsort(places, kind="stable")
     moved = np.clip(places[order], low, high)
     for i in range(1, len(moved)):

@@ -1,8 +1,8 @@
-"""Numbers and names for people."""
+"""Numbers and names as short text."""
 
 
 def short(value: float) -> str:
-    """A number with four digits at most and no zeros after them."""
+    """Return a number with at most four significant digits and without trailing zeros."""
     if value == 0.0:
         return "0"
     if 1e4 <= abs(value) < 1e6:
@@ -12,7 +12,10 @@ def short(value: float) -> str:
 
 
 def middle(name: str, most: int) -> str:
-    """A long name without its middle: names that differ do so at one end more often than within."""
+    """Return a name with at most `most` letters, without the middle part of a longer one.
+
+    The middle is left out, because similar names usually differ at their ends.
+    """
     if len(name) <= most:
         return name
     head = most // 2

@@ -1,4 +1,4 @@
-"""Pictures of a trajectory."""
+"""Figures of a trajectory."""
 
 from typing import Any
 
@@ -11,19 +11,20 @@ from implicitbias.plotting._style import COLOURS, QUIET, label_lines, new_figure
 from implicitbias.trajectories import Trajectory
 
 _NAMED, _DRAWN = 8, 400
-# Most of the steps in this first part of the time: what happens there is seen on a logarithmic axis only.
+# If half of the steps are in this first share of the time, a logarithmic time axis is needed to see them.
 _EARLY = 0.02
 
 
 def trajectory_figure(trajectory: Trajectory) -> Figure:
-    """State coordinates, and scalar observables below, against flow time.
+    """Return a figure of the state coordinates, and of scalar observables below them, against flow time.
 
     Raises:
-        InputError: a trajectory without times.
+        InputError: the trajectory has no times.
     """
     if len(trajectory.times) == 0:
         raise InputError(
-            "the trajectory holds no times: its integration stopped before the first that was asked for"
+            "the trajectory holds no times, at least one is expected: its integration stopped before the first "
+            "requested time; look at trajectory.status"
         )
     scalars = {name: values for name, values in trajectory.observables.items() if values.ndim == 1}
     figure, axes = new_figure(1 + len(scalars))
@@ -44,7 +45,7 @@ def trajectory_figure(trajectory: Trajectory) -> Figure:
 
 
 def _draw_states(axis: Any, trajectory: Trajectory, times: ndarray, states: ndarray) -> None:
-    """The coordinates that become largest, in colour and with their names, over the others."""
+    """Draw the coordinates that become largest in colour and with their names, over the others in grey."""
     size = np.max(np.abs(states), axis=0)
     drawn = np.sort(np.argsort(-size)[:_DRAWN])
     named = sorted(int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.01 * size.max())
@@ -58,7 +59,7 @@ def _draw_states(axis: Any, trajectory: Trajectory, times: ndarray, states: ndar
 
 
 def _name(trajectory: Trajectory, index: int) -> str:
-    """w_i where the state is one vector, else the leaf and the place in it."""
+    """Return w_i if the state is one vector; otherwise the leaf and the position in it."""
     shape = trajectory.shape
     if shape is None or (len(shape.shapes) == 1 and len(shape.shapes[0]) == 1):
         return f"$w_{{{index}}}$"
