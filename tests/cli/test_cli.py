@@ -130,7 +130,7 @@ class TestRun:
         status, out, err = answer(monkeypatch, capsys, "run", NAME, "fake-stady", "--out", str(tmp_path))
         assert (status, out) == (2, "")
         assert "'fake-stady'" in err
-        assert f"there are: {NAME}" in err
+        assert f"one of {NAME}" in err
         assert list(tmp_path.iterdir()) == []
 
     def test_a_folder_of_somebody_else(

@@ -158,7 +158,7 @@ class TestValidation:
         file = tmp_path / "data.csv"
         table().sort_values("y").to_csv(file, index=False)
         out, _ = run(monkeypatch, capsys, str(file), "--target", "y", "--cv", "3")
-        assert "shuffle the rows first" in " ".join(out.split())
+        assert "shuffle the rows with pandas.DataFrame.sample" in " ".join(out.split())
         table().to_csv(file, index=False)
         out, _ = run(monkeypatch, capsys, str(file), "--target", "y", "--cv", "3")
         assert "shuffle" not in out

@@ -29,22 +29,22 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 TEXTS = {
     "a misspelt target": ("a,b,Y \n" + ROWS, "has no column 'y'; did you mean 'Y'?"),
     "another target": ("a,b,c\n" + ROWS, "has no column 'y'; there are a, b, c"),
-    "a header that repeats": ("a,a,y\n" + ROWS, "'a' stands more than once in the header (columns 1, 2)"),
-    "a target that repeats": ("a,y,y\n" + ROWS, "'y' stands more than once in the header (columns 2, 3)"),
+    "a header that repeats": ("a,a,y\n" + ROWS, "'a' occurs more than once in the header (columns 1, 2)"),
+    "a target that repeats": ("a,y,y\n" + ROWS, "'y' occurs more than once in the header (columns 2, 3)"),
     "a field too many": (
         "a,b,y\n1,2,3\n1,2,3,4\n5,6\n",
-        "line 3 has 4 fields, the header has 3; 1 more line is uneven (line 4)",
+        "line 3 has 4 fields, but the header has 3; 1 more line is uneven (line 4)",
     ),
-    "a field missing": ("a,b,y\n1,2,3\n\n1,2\n5,6,7\n", "line 4 has 2 fields, the header has 3"),
-    "names of rows": ("a,y\nr,1,2\ns,3,4\n", "every row has 3 fields and the header has 2"),
+    "a field missing": ("a,b,y\n1,2,3\n\n1,2\n5,6,7\n", "line 4 has 2 fields, but the header has 3"),
+    "names of rows": ("a,y\nr,1,2\ns,3,4\n", "every row has 3 fields, but the header has 2"),
     "a column without a name": ("a,,y\n" + ROWS, "column 2 has no name in the header"),
     "separators at the ends": ("a,y,\n1,2,\n3,5,\n", "(a separator at the end of the line?)"),
-    "an index that repeats": (",a,y\n1,2,3\n1,3,5\n", "column 1 has no name ('Unnamed: 0'), and is no row index"),
+    "an index that repeats": (",a,y\n1,2,3\n1,3,5\n", "column 1 has no name ('Unnamed: 0') and is not a row index"),
     "no header": ("1,2,3.5\n" + ROWS, "the first line holds numbers only (1, 2, 3.5)"),
     "a comment": ("# mine\na,b,y\n" + ROWS, "begins with a comment, '# mine'"),
-    "a quote that stays open": ('a,b,y\n1,"2,3\n4,5,6\n', "line 2 or later cannot be read"),
+    "a quote that stays open": ('a,b,y\n1,"2,3\n4,5,6\n', "line 2 or a later one cannot be read"),
     "one column": ("y\n1\n2\n", "has a single column, 'y'"),
-    "an index and the target": (",y\n0,1\n1,2\n", "has no column beside the target 'y'"),
+    "an index and the target": (",y\n0,1\n1,2\n", "has no column besides the target 'y'"),
     "one row": ("a,b,y\n1,2,3\n", "has 1 row(s) after its header, at least two are expected"),
     "no rows": ("a,b,y\n", "has 0 row(s) after its header"),
     "nothing": ("", "is empty"),
@@ -184,7 +184,7 @@ class TestFiles:
         columns = pyarrow.Table.from_arrays([pyarrow.array([1.0, 2.0])] * 3, names=["a", "a", "y"])
         pyarrow.parquet.write_table(columns, tmp_path / "data.parquet")
         err = refusal(monkeypatch, capsys, str(tmp_path / "data.parquet"), "--target", "y")
-        assert "a names more than one column" in err
+        assert "more than one column has the name a" in err
 
     @pytest.mark.parametrize(
         ("arrays", "message"),
@@ -222,12 +222,12 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "which column is the target? "),
+            ((), "no --target is given, one of the columns of "),
             (("--target", "y", "--target", "a"), "--target is given 2 times (y, a)"),
             (("--target", "y", "--cv", "1"), "--cv is 1, at least 2 folds are expected"),
             (("--target", "y", "--cv", "-3"), "--cv is -3, at least 2 folds are expected"),
-            (("--target", "y", "--cv", "4"), "--cv is 4 and "),
-            (("--target", "y", "--cv", "400"), "has 3 rows; each fold needs a row: type --cv 3"),
+            (("--target", "y", "--cv", "4"), "--cv is 4, but "),
+            (("--target", "y", "--cv", "400"), "has 3 rows, and each fold needs a row; type --cv 3"),
             (("--target", "y", "--cv", "2"), "leaves fewer than two of 3 rows to fit"),
         ],
     )

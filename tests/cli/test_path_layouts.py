@@ -27,7 +27,7 @@ def check(found: Table) -> None:
 
 class TestText:
     @pytest.mark.parametrize(
-        ("name", "separator", "notices"),
+        ("name", "separator", "notes"),
         [
             ("data.csv", ",", 0),
             ("data.CSV", ",", 0),
@@ -39,11 +39,11 @@ class TestText:
             ("data.txt", ",", 0),
         ],
     )
-    def test_separators(self, name: str, separator: str, notices: int, tmp_path: Path) -> None:
+    def test_separators(self, name: str, separator: str, notes: int, tmp_path: Path) -> None:
         found = read(tmp_path, FRAME.to_csv(sep=separator, index=False), name)
         check(found)
-        assert len(found.notices) == notices
-        assert all("separated by" in notice for notice in found.notices)
+        assert len(found.notes) == notes
+        assert all("separated by" in note for note in found.notes)
 
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
     @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["no mark", "byte order mark"])
@@ -54,7 +54,7 @@ class TestText:
         text = FRAME.to_csv(index=False, sep="\t").encode()
         found = read(tmp_path, gzip.compress(text), "data.tsv.gz")
         check(found)
-        assert found.notices == ()
+        assert found.notes == ()
 
     def test_blank_lines_and_blanks(self, tmp_path: Path) -> None:
         found = read(tmp_path, '\n\na , "b, c",y\n 1, "2", 3.5 \n\n  \n4e0 ,+5,-.5\n\n')
@@ -73,7 +73,7 @@ class TestText:
     def test_truth_values(self, tmp_path: Path) -> None:
         found = read(tmp_path, "a,b,y\nTrue,1,1\nfalse,2,3\nTRUE,3,1\n")
         assert found.X[:, 0].tolist() == [1.0, 0.0, 1.0]
-        assert "true and false are taken as 1 and 0: a" in found.notices
+        assert "true and false are converted to 1 and 0 in these columns: a" in found.notes
 
     @pytest.mark.parametrize(
         "text",
@@ -88,7 +88,7 @@ class TestText:
     def test_an_index_is_left_out(self, text: str, tmp_path: Path) -> None:
         found = read(tmp_path, text)
         assert found.features == ("a",)
-        assert found.notices == ("a row index in its first column ('Unnamed: 0') was left out",)
+        assert found.notes == ("the first column ('Unnamed: 0') was left out, because it is a row index",)
 
     def test_every_index_of_a_table_that_was_saved_again(self, tmp_path: Path) -> None:
         FRAME.to_csv(tmp_path / "data.csv")
@@ -96,17 +96,17 @@ class TestText:
             pandas.read_csv(tmp_path / "data.csv").to_csv(tmp_path / "data.csv")
         found = read_table(tmp_path / "data.csv", ["y"])
         check(found)
-        assert "a row index in its first columns (" in found.notices[0]
+        assert "the first columns (" in found.notes[0]
 
-    def test_a_column_that_counts_is_a_feature_and_noticed(self, tmp_path: Path) -> None:
+    def test_a_column_of_row_numbers_is_a_feature_with_a_note(self, tmp_path: Path) -> None:
         found = read(tmp_path, "id,a,y\n1,5,1\n2,7,3\n3,7,4\n")
         assert found.features == ("id", "a")
-        assert "counts the rows and is used as a feature: id; remove it if it is an index" in found.notices
+        assert "these features equal the row number: id; remove them if they are a row index" in found.notes
 
     def test_columns_named_by_numbers(self, tmp_path: Path) -> None:
         found = read(tmp_path, "0,1,2\n5,6,1\n7,6,3\n", target="2")
         assert found.features == ("0", "1")
-        assert "the same in every row: 1" in found.notices
+        assert "these features are the same in every row: 1" in found.notes
 
     # Oracle: Python's own reading of the decimal digits.
     def test_digits_survive(self, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ class TestBinary:
         FRAME.to_parquet(tmp_path / "data.parquet")
         found = read_table(tmp_path / "data.parquet", ["y"])
         check(found)
-        assert found.notices == ()
+        assert found.notes == ()
 
     def test_parquet_of_many_types(self, tmp_path: Path) -> None:
         frame = pandas.DataFrame(
@@ -145,8 +145,8 @@ class TestBinary:
         frame.to_parquet(tmp_path / "data.parquet")
         found = read_table(tmp_path / "data.parquet", ["y"])
         assert found.X.tolist() == [[1.0, 1.0, 1.0, 0.5], [2.0, 0.0, 2.0, 1.5], [3.0, 1.0, 4.0, 2.5]]
-        assert "its index (patient) was left out" in found.notices
-        assert "true and false are taken as 1 and 0: b" in found.notices
+        assert "the index of the table (patient) was left out" in found.notes
+        assert "true and false are converted to 1 and 0 in these columns: b" in found.notes
 
     def test_archives(self, tmp_path: Path) -> None:
         X, y, names = FRAME.drop(columns="y").to_numpy(), FRAME["y"].to_numpy(), list(FRAME.columns[:-1])
@@ -156,7 +156,7 @@ class TestBinary:
         np.savez(file, X=X, y=y[:, None], feature_names=names, w_true=np.zeros(3))
         found = read_table(file, ["y"])
         check(found)
-        assert found.notices == ("arrays that were not used: w_true",)
+        assert found.notes == ("arrays that were not used: w_true",)
         np.savez(file, **{name: FRAME[name].to_numpy() for name in FRAME.columns})
         check(read_table(file, ["y"]))
         np.savez(file, X=FRAME.to_numpy(), feature_names=list(FRAME.columns))
@@ -167,11 +167,11 @@ class TestBinary:
         assert (found.target, found.features) == ("x3", ("x0", "x1", "x2"))
 
 
-def test_notices_are_printed(
+def test_notes_are_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = written(tmp_path, ";a;y\n0;5;1\n1;7;3\n2;7;4\n")
     status, out, _ = answer(monkeypatch, capsys, "path", file, "--target", "y")
     assert status == 0
-    assert "note: its fields are separated by semicolons" in out
-    assert "note: a row index in its first column ('Unnamed: 0') was left out" in out
+    assert "note: the fields are separated by semicolons" in out
+    assert "note: the first column ('Unnamed: 0') was left out, because it is a row index" in out

@@ -104,7 +104,7 @@ class TestFoldersThatAreNone:
         (tmp_path / "folder").mkdir()
         status, out, err = ask(tmp_path)
         assert (status, out) == (2, "")
-        assert "holds no results of a study" in err
+        assert "hold no results of a study" in err
 
 
 def _without_file(folder: Path) -> None:

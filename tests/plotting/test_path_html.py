@@ -84,7 +84,7 @@ def report(
         title="a <table>.csv", target="y & z", path=path, standardized=True, validation=validation,
         coefficients=sparse.csr_array(path.coefficients_sparse / 10.0),
         intercepts=np.arange(len(path.times), dtype=np.float64),
-        facts={"data": "<some> & other"}, notices=("note <this>",),
+        facts={"data": "<some> & other"}, notes=("note <this>",),
     )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""The commands. Exit statuses: 0 all well, 1 a claim or a certificate fails, 2 bad input, 130 interrupted."""
+"""The commands. The exit status is 0 on success, 1 if a claim or a certificate fails, 2 on bad input and 130 if
+the user interrupts.
+"""
 
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help needs no rich, and answers in half the time
+    rich_markup_mode=None,  # plain help does not load rich, which halves its time
 )
 
 
@@ -31,7 +33,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options that need no command."""
+    """Handle the options that need no command."""
 
 
 @app.command("list")
@@ -55,7 +57,7 @@ def run_studies(
     """Run studies, print their claims, and exit with status 1 if one does not hold."""
     from implicitbias import studies
 
-    # A misspelt name must not cost the time of the studies before it.
+    # All names are checked first, so that a misspelt one fails before any study runs.
     cards = [studies.find(name) for name in names] if names else list(studies.list())
     from implicitbias.cli._progress import progress_bar
     from implicitbias.cli._tables import print_result
@@ -85,7 +87,8 @@ def report_on_results(
 ) -> None:
     """Judge stored results of studies again.
 
-    The claims are computed from the stored data alone: no path, no flow. Prints the table of claims; writes nothing.
+    The claims are computed from the stored data, without predicting paths or simulating flows. The command prints the
+    table of claims and writes nothing.
     """
     from implicitbias import studies
     from implicitbias.cli._tables import print_result
@@ -94,7 +97,7 @@ def report_on_results(
     for place in studies.find_results(folder):
         try:
             result = studies.judge(place)
-        except InputError as error:  # the results beside it are judged all the same
+        except InputError as error:  # the other results are judged nevertheless
             typer.echo(f"implicitbias: {error}", err=True)
             readable = False
             continue
@@ -123,7 +126,8 @@ def path_of_a_table(
 ) -> None:
     """Print the certified saddle path of a table.
 
-    Which features enter, in which order, with which coefficients. Prints a summary; --out writes files and a report.
+    The path says which features enter, in which order and with which coefficients. The command prints a summary. With
+    --out it writes files and a report.
     """
     try:
         from implicitbias.cli._path_run import run_path

@@ -1,4 +1,4 @@
-"""Columns as numbers: what is no number is named, counted and refused, with the line that mends it."""
+"""Conversion of columns to float64. Errors name and count the cells that are not numbers, and say how to fix them."""
 
 import re
 from dataclasses import dataclass
@@ -15,37 +15,40 @@ from implicitbias.cli._source import UNNAMED, Source, some, text_literal
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", flags=re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
-# Squares of numbers outside leave float64's range.
+# The squares of numbers outside these bounds leave the range of float64.
 _SMALLEST, _LARGEST = 1e-140, 1e140
-# A column with more different values than this share of its rows holds names, dates or free text, not categories.
+# A text column counts as names, dates or free text, not as categories, if the number of its different values exceeds
+# this share of its rows.
 _CATEGORIES = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Names and finite numbers: (n, d) features, (n,) target."""
+    """The names of the features, the finite numbers of features (n, d) and target (n,), and notes about them."""
 
     features: tuple[str, ...]
     X: Float64[ndarray, "n d"]
     y: Float64[ndarray, " n"]
-    notices: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def numeric_columns(frame: Any, target: str, source: Source) -> Columns:
-    """The frame as numbers, or an `InputError` that names columns, rows, and the line to type."""
+    """Return the frame as numbers, or raise an `InputError` that names columns, rows and the line to type."""
     file = source.file
     names = [str(name) for name in frame.columns]
-    notices = []
+    notes = []
     index = _index_columns(file, frame, names, target)
     if index:
         which = some([repr(name) for name in index])
-        notices.append(
-            f"a row index in its first column{'s' if len(index) > 1 else ''} ({which}) was left out"
+        notes.append(
+            f"the first column ({which}) was left out, because it is a row index"
+            if len(index) == 1
+            else f"the first columns ({which}) were left out, because they are row indices"
         )
         frame, names = frame.iloc[:, len(index) :], names[len(index) :]
     if len(names) < 2:
         raise InputError(
-            f"{file} has no column beside the target {target!r}; at least one feature is expected"
+            f"{file} has no column besides the target {target!r}; at least one feature is expected"
         )
     if len(frame) < 2:
         raise InputError(f"{file} has {len(frame)} row(s) after its header, at least two are expected")
@@ -57,25 +60,25 @@ def numeric_columns(frame: Any, target: str, source: Source) -> Columns:
     y, X = table[:, place].copy(), np.delete(table, place, axis=1)
     if np.all(y == y[0]):
         raise InputError(
-            f"{file}: the target {target!r} is {y[0]:g} in every row, there is nothing to explain; "
+            f"{file}: the target {target!r} is {y[0]:g} in every row, a target with different values is expected; "
             "choose another --target"
         )
     features = [name for name in names if name != target]
     if truths:
-        notices.append(f"true and false are taken as 1 and 0: {some(truths)}")
+        notes.append(f"true and false are converted to 1 and 0 in these columns: {some(truths)}")
     constant = [name for name, column in zip(features, X.T, strict=True) if np.all(column == column[0])]
     if constant:
-        notices.append(f"the same in every row: {some(constant)}")
+        notes.append(f"these features are the same in every row: {some(constant)}")
     counters = [name for name, column in zip(features, X.T, strict=True) if _is_row_number(column)]
     if counters and len(X) > 2:
-        notices.append(
-            f"counts the rows and is used as a feature: {some(counters)}; remove it if it is an index"
+        notes.append(
+            f"these features equal the row number: {some(counters)}; remove them if they are a row index"
         )
-    return Columns(tuple(features), X, y, tuple(notices))
+    return Columns(tuple(features), X, y, tuple(notes))
 
 
 def _index_columns(file: Path, frame: Any, names: list[str], target: str) -> list[str]:
-    """The first columns without a name: indices that pandas or R wrote, one each time the table was saved."""
+    """Return the first columns without a name. pandas and R write such an index each time a table is saved."""
     found: list[str] = []
     for j, name in enumerate(names):
         if not name.startswith(UNNAMED) or name == target or len(frame) == 0:
@@ -83,7 +86,7 @@ def _index_columns(file: Path, frame: Any, names: list[str], target: str) -> lis
         column = frame.iloc[:, j]
         if not column.is_unique or column.dtype.kind in "bfc":
             raise InputError(
-                f"{file}: column {j + 1} has no name ({name!r}), and is no row index either: its values are not "
+                f"{file}: column {j + 1} has no name ({name!r}) and is not a row index, because its values are not "
                 "different whole numbers or names; name it in the header, or remove it"
             )
         found.append(name)
@@ -97,7 +100,7 @@ def _is_row_number(column: ndarray) -> bool:
 def _numbers(
     frame: Any, names: list[str], target: str, source: Source
 ) -> tuple[Float64[ndarray, "n k"], list[str]]:
-    """All columns as float64, NaN where nothing is written, and the names of columns of truth values."""
+    """Return all columns as float64, with NaN for empty cells, and the names of columns of truth values."""
     table = np.empty(frame.shape)
     truths, texts = [], {}
     for j, name in enumerate(names):
@@ -122,7 +125,7 @@ def _all_truths(column: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """A cell as a number, NaN where it is missing, None where it is something else."""
+    """Return the number in a cell, NaN if the cell is empty, and None if it holds something else."""
     if isinstance(value, str):
         text = value.strip()
         if not text:
@@ -133,20 +136,20 @@ def _number(value: Any) -> float | None:
     if isinstance(value, int | float | np.bool_ | np.number) and not isinstance(value, np.complexfloating):
         try:
             return float(value)
-        except OverflowError:  # a whole number beyond float64: refused with those that are infinite
+        except OverflowError:  # a whole number beyond float64 is refused together with infinite values
             return np.inf
     return float(value) if type(value).__name__ == "Decimal" else None
 
 
 def _text_message(texts: dict[str, tuple[Any, list[int]]], target: str, source: Source) -> str:
-    """What stands in columns that are not numbers, and how to make numbers of it."""
+    """Return the error message about columns that hold text, with a line that converts or removes them."""
     dirty = [name for name, (column, failed) in texts.items() if _mostly_numbers(column, failed)]
     name = target if target in texts else (dirty or list(texts))[0]
     column, failed = texts[name]
     examples = list(dict.fromkeys(str(column.iloc[i]) for i in failed))
     what = "the target" if name == target else "the column"
     others = [other for other in texts if other != name]
-    more = f"; not numbers either: {some(others)}" if others else ""
+    more = f"; other columns with such values: {some(others)}" if others else ""
     told = (
         f"{source.file}: {what} {name!r} holds {len(failed)} value(s) of {len(column)} that are not numbers, the first "
         f"{examples[0][:40]!r} in row {failed[0] + 1}{more}. "
@@ -157,15 +160,12 @@ def _text_message(texts: dict[str, tuple[Any, list[int]]], target: str, source: 
         return told + "If the commas are decimal commas, " + _with(source, 'decimal=","')
     if name in dirty:
         return told + (
-            "Write numbers there, or nothing where a value is missing; to take "
-            f"{some(examples, 3)} for missing and leave such rows out, "
+            "Write numbers there, and leave missing values empty; to treat "
+            f"{some(examples, 3)} as missing and leave such rows out, "
             + _with(source, f"na_values={text_literal(examples[:3])}", ".dropna()")
         )
     if name == target:
-        return (
-            told
-            + "A target that is a number is expected: choose another --target, or write numbers in its place"
-        )
+        return told + "A numeric target is expected: choose another --target, or replace the text by numbers"
     if not source.load:
         return told + "Encode or leave out such columns: " + source.line("")
     free = [
@@ -182,7 +182,7 @@ def _text_message(texts: dict[str, tuple[Any, list[int]]], target: str, source: 
     if encode is None:
         return told + "Leave out such columns: " + source.line(drop)
     also = f", leaving out {some(free)}" if free else ""
-    return told + f"Make columns of 0 and 1 of the categories{also}: " + encode.line("")
+    return told + f"To convert the categories to columns of 0 and 1{also}, " + encode.line("")
 
 
 def _mostly_numbers(column: Any, failed: list[int]) -> bool:
@@ -208,11 +208,11 @@ def _refuse_missing(table: ndarray, names: list[str], source: Source) -> None:
     empty = [names[j] for j in np.flatnonzero(counts == len(table))]
     if empty:
         drop = source.line(f".drop(columns={text_literal(empty)})")
-        advice = f"{some([repr(name) for name in empty])} holds no value at all: {drop}"
+        advice = f"Every value of {some([repr(name) for name in empty])} is missing: {drop}"
     elif len(rows) <= len(table) / 2:
         advice = f"To leave such rows out, {source.line('.dropna()')}"
     else:
-        advice = f"To leave out the columns that have gaps, {source.line('.dropna(axis=1)')}"
+        advice = f"To leave out the columns with missing values, {source.line('.dropna(axis=1)')}"
     raise InputError(
         f"{source.file} has {int(missing.sum())} missing values, in {len(rows)} of {len(table)} rows (row "
         f"{some([str(i + 1) for i in rows], 3)}) and {len(columns)} of {len(names)} columns: {some(columns)}. {advice}"
@@ -237,6 +237,6 @@ def _refuse_extreme(table: ndarray, names: list[str], source: Source) -> None:
     bad = [names[j] for j in np.flatnonzero((sizes > _LARGEST) | ((sizes > 0.0) & (sizes < _SMALLEST)))]
     if bad:
         raise InputError(
-            f"{source.file}: the largest number of {some(bad)} lies outside [{_SMALLEST:g}, {_LARGEST:g}], its square "
-            f"leaves float64; write it in another unit"
+            f"{source.file}: the largest number of {some(bad)} lies outside [{_SMALLEST:g}, {_LARGEST:g}], so that its "
+            "square leaves the range of float64; write the column in another unit"
         )

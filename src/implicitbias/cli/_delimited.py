@@ -1,4 +1,6 @@
-"""CSV and its relatives. pandas renames repeated headers and shifts uneven rows silently: raw text is read first."""
+"""CSV and similar text files. The raw text is checked before pandas reads it, because pandas silently renames
+repeated headers and shifts uneven rows.
+"""
 
 import csv
 import io
@@ -26,16 +28,16 @@ _MAGIC = {
 
 
 class Delimited(NamedTuple):
-    """A table of text as pandas reads it, once its rows are known to be even."""
+    """A table that pandas has read from text whose rows all have the same number of fields."""
 
     frame: Any
     source: Source
     layout: str
-    notices: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def read_delimited(file: Path, data: bytes) -> Delimited:
-    """The table in these bytes, or an `InputError` that says which line is at fault."""
+    """Return the table in these bytes, or raise an `InputError` that names the wrong line."""
     import pandas
 
     text = _decoded(file, data)
@@ -48,13 +50,13 @@ def read_delimited(file: Path, data: bytes) -> Delimited:
     )  # fmt: skip
     if len(frame) != rows:
         raise InputError(
-            f"{file}: the file has {rows} rows after its header, and pandas reads {len(frame)}; "
+            f"{file} has {rows} rows after its header, but pandas reads {len(frame)}; "
             "remove stray quotes and lines of blanks"
         )
-    notices = () if separator == usual else (f"its fields are separated by {_SEPARATORS[separator]}",)
+    notes = () if separator == usual else (f"the fields are separated by {_SEPARATORS[separator]}",)
     option = "" if separator == "," else f", sep={text_literal(separator)}"
     source = Source(file, f"pandas.read_csv({text_literal(str(file))}{option})")
-    return Delimited(frame, source, f"text, separated by {_SEPARATORS[separator]}", notices)
+    return Delimited(frame, source, f"text, separated by {_SEPARATORS[separator]}", notes)
 
 
 def _decoded(file: Path, data: bytes) -> str:
@@ -72,8 +74,8 @@ def _decoded(file: Path, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{file} is not UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}, as files in "
-            f"Windows-1252 (Latin-1) do; {_recode(file, 'WINDOWS-1252')}"
+            f"{file} is not UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}; the file may be in "
+            f"Windows-1252 (Latin-1); {_recode(file, 'WINDOWS-1252')}"
         ) from None
     if not text.strip():
         raise InputError(
@@ -88,7 +90,7 @@ def _recode(file: Path, encoding: str) -> str:
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(last line, fields) of every row that is not blank."""
+    """Yield (number of the last line, fields) of every row that is not blank."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
     )
@@ -98,7 +100,7 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _separator(file: Path, text: str, usual: str) -> str:
-    """The separator that splits the header, and the rows after it evenly."""
+    """Return the separator that splits the header, and that gives most of the first rows as many fields."""
     best, score = "", (0.0, 0, False)
     for separator in _SEPARATORS:
         widths = []
@@ -108,7 +110,7 @@ def _separator(file: Path, text: str, usual: str) -> str:
                 if len(widths) > _LINES_TRIED:
                     break
         except csv.Error:
-            pass  # the separator that is chosen says which line is at fault
+            pass  # if this separator is chosen nevertheless, `_checked_rows` reports the wrong line
         if widths and widths[0] > 1:
             even = widths.count(widths[0]) / len(widths)
             if (even, widths[0], separator == usual) > score:
@@ -125,15 +127,15 @@ def _separator(file: Path, text: str, usual: str) -> str:
         source = Source(
             file, f"pandas.read_csv({text_literal(str(file))}, sep={text_literal(chr(92) + 's+')})"
         )
-        raise InputError(f"{file} has its fields separated by blanks, commas are expected; {source.line('')}")
+        raise InputError(f"{file} has fields separated by blanks, commas are expected; {source.line('')}")
     raise InputError(
-        f"{file} has a single column, {first.strip()[:40]!r}: no comma, semicolon, tab or vertical bar separates its "
-        "header line; a target and at least one feature are expected"
+        f"{file} has a single column, {first.strip()[:40]!r}, a target and at least one feature are expected; its "
+        "header line contains no comma, semicolon, tab or vertical bar"
     )
 
 
 def _checked_rows(file: Path, text: str, separator: str) -> tuple[list[str], int]:
-    """The header and the number of rows, each as wide as it."""
+    """Return the header and the number of rows, after a check that all rows have as many fields as the header."""
     header: list[str] = []
     rows, uneven, line = 0, [], 0
     try:
@@ -146,8 +148,8 @@ def _checked_rows(file: Path, text: str, separator: str) -> tuple[list[str], int
                 uneven.append((line, len(fields)))
     except csv.Error as error:
         raise InputError(
-            f"{file}: line {line + 1} or later cannot be read ({error}): a quote that is not closed, or quotes "
-            f'inside a value that are not doubled (""); {_look(file, line + 1)}'
+            f"{file}: line {line + 1} or a later one cannot be read ({error}); a quote may not be closed, or quotes "
+            f'inside a value may not be doubled (""); {_look(file, line + 1)}'
         ) from None
     if uneven:
         raise InputError(_uneven(file, header, rows, uneven))
@@ -162,9 +164,9 @@ def _uneven(file: Path, header: list[str], rows: int, uneven: list[tuple[int, in
     width = len(header)
     if len(uneven) == rows and {count for _, count in uneven} == {width + 1}:
         return (
-            f"{file}: every row has {width + 1} fields and the header has {width}: if the rows begin with names or "
-            f"numbers of their own, write a name for them at the start of the header (row,{header[0]},...); if they "
-            "are numbers with a decimal comma, write a point"
+            f"{file}: every row has {width + 1} fields, but the header has {width}. If the rows begin with row names "
+            f"or row numbers, write a name for them at the start of the header (row,{header[0]},...); if the numbers "
+            "have a decimal comma, replace it by a point"
         )
     line, count = uneven[0]
     others = [str(line) for line, _ in uneven[1:]]
@@ -174,8 +176,8 @@ def _uneven(file: Path, header: list[str], rows: int, uneven: list[tuple[int, in
         else ""
     )
     return (
-        f"{file}: line {line} has {count} fields, the header has {width}{more}. A separator inside a value needs "
-        f'quotes ("1,5"), and an empty value still takes its separator; {_look(file, line)}'
+        f"{file}: line {line} has {count} fields, but the header has {width}{more}. A value that contains a separator "
+        f'needs quotes ("1,5"), and an empty value still needs its separator; {_look(file, line)}'
     )
 
 
@@ -189,8 +191,8 @@ def _checked_header(file: Path, header: list[str]) -> list[str]:
     if repeated:
         places = [str(i + 1) for i, name in enumerate(header) if name == repeated[0]]
         raise InputError(
-            f"{file}: {some([repr(name) for name in repeated])} stands more than once in the header (columns "
-            f"{', '.join(places)}); give each column a name of its own"
+            f"{file}: {some([repr(name) for name in repeated])} occurs more than once in the header (columns "
+            f"{', '.join(places)}); give each column its own name"
         )
     nameless = [i for i, name in enumerate(header) if not name and i > 0]
     if nameless:
@@ -198,7 +200,7 @@ def _checked_header(file: Path, header: list[str]) -> list[str]:
         raise InputError(
             f"{file}: column {nameless[0] + 1} has no name in the header{end}; name it, or remove the column"
         )
-    # What pandas writes for a table that was saved with its index more than once.
+    # pandas gives such a name to an index if the table was saved with its index more than once.
     blank = UNNAMED if UNNAMED not in header else f"{UNNAMED}.{len(header)}"
     return [name or blank for name in header]
 
@@ -208,5 +210,5 @@ def _is_number(name: str) -> bool:
 
 
 def _counts_up(names: list[str]) -> bool:
-    """Whether the names are 0, 1, 2, ... or 1, 2, 3, ...: what pandas writes for columns without names."""
+    """Return whether the names are 0, 1, 2, ... or 1, 2, 3, ..., as pandas writes them for columns without names."""
     return names in ([str(i) for i in range(len(names))], [str(i + 1) for i in range(len(names))])

@@ -1,4 +1,4 @@
-"""NumPy archives: an array X with a target, or one array a column."""
+"""NumPy archives with an array X and a target, or with one array for each column."""
 
 import zipfile
 from io import BytesIO
@@ -12,22 +12,22 @@ from implicitbias._core.errors import InputError
 from implicitbias.cli._source import some
 
 _LAYOUTS = (
-    "an array X of shape (n, d), if you like with feature_names (d,), and the target as an array (n,) or a column "
+    "an array X of shape (n, d), optionally with feature_names (d,), and the target as an array (n,) or a column "
     "of X; or one array (n,) for each column"
 )
 
 
 class Archive(NamedTuple):
-    """The columns of an archive, and which of them is the target."""
+    """The columns of an archive and the name of the target among them."""
 
     frame: Any
     target: str
     layout: str
-    notices: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_npz(file: Path, data: bytes, target: str) -> Archive:
-    """The columns with the target among them, or an `InputError` that says what the archive holds."""
+    """Return the columns of an archive, or raise an `InputError` that says what the archive holds."""
     import pandas
 
     arrays = _load(file, data)
@@ -38,7 +38,7 @@ def read_npz(file: Path, data: bytes, target: str) -> Archive:
     if odd or len(lengths) != 1:
         shapes = [f"{name} {array.shape}" for name, array in arrays.items()]
         raise InputError(f"{file} holds {some(shapes, 8) or 'no arrays'}; expected is {_LAYOUTS}")
-    return Archive(pandas.DataFrame(arrays), target, "NPZ, one array a column")
+    return Archive(pandas.DataFrame(arrays), target, "NPZ, one array for each column")
 
 
 def _load(file: Path, data: bytes) -> dict[str, ndarray]:
@@ -71,7 +71,7 @@ def _with_matrix(file: Path, arrays: dict[str, ndarray], target: str) -> Archive
             raise InputError(f"{file}: {target!r} is an array and a column of X; rename one of them")
         if y.shape not in ((len(X),), (len(X), 1)):
             raise InputError(
-                f"{file}: the target {target!r} has shape {y.shape}, ({len(X)},) is expected: one value a row"
+                f"{file}: the target {target!r} has shape {y.shape}, ({len(X)},) is expected, one value for each row"
             )
         frame = pandas.concat([frame, pandas.DataFrame({target: y.ravel()})], axis=1)
         used.add(target)
@@ -80,12 +80,12 @@ def _with_matrix(file: Path, arrays: dict[str, ndarray], target: str) -> Archive
     elif target not in names:
         others = [name for name in arrays if name not in used]
         raise InputError(
-            f"{file} holds no target {target!r}: beside X it has the arrays {some(others) or '(none)'}, and X has the "
+            f"{file} holds no target {target!r}: besides X it has the arrays {some(others) or '(none)'}, and X has the "
             f"columns {some(names)}; type --target {(others or names)[0]}"
         )
     rest = [name for name in arrays if name not in used]
-    notices = (f"arrays that were not used: {some(rest)}",) if rest else ()
-    return Archive(frame, target, "NPZ, an array X", notices)
+    notes = (f"arrays that were not used: {some(rest)}",) if rest else ()
+    return Archive(frame, target, "NPZ, an array X", notes)
 
 
 def _names(file: Path, arrays: dict[str, ndarray], d: int) -> list[str]:
@@ -94,7 +94,7 @@ def _names(file: Path, arrays: dict[str, ndarray], d: int) -> list[str]:
     names = [str(name) for name in np.atleast_1d(arrays["feature_names"])]
     if len(names) != d or len(set(names)) != d:
         raise InputError(
-            f"{file}: feature_names holds {len(names)} names, {len(set(names))} of them different; X has {d} columns, "
-            "and each needs a name of its own"
+            f"{file}: feature_names holds {len(names)} names, {len(set(names))} of them different, but X has {d} "
+            "columns; give each column its own name"
         )
     return names

@@ -1,4 +1,7 @@
-"""How a table is fitted and where results go; checked before anything heavy is loaded."""
+"""The options of `implicitbias path`: how a table is fitted and where results go.
+
+They are checked before modules are imported that take long to load.
+"""
 
 import shlex
 from pathlib import Path
@@ -12,7 +15,7 @@ FILES = ("path.csv", "path.nc", "path.png", "report.html")
 
 
 class Choice(NamedTuple):
-    """How a table is fitted."""
+    """The options for the fit of a table."""
 
     standardize: bool = True
     fit_intercept: bool = True
@@ -20,7 +23,7 @@ class Choice(NamedTuple):
 
 
 def check_folds(table: Table, folds: int | None) -> None:
-    """Refuse a number of folds that leaves too few rows, before anything is computed."""
+    """Raise an `InputError` if the number of folds leaves too few rows."""
     if folds is None:
         return
     n = len(table.y)
@@ -30,12 +33,12 @@ def check_folds(table: Table, folds: int | None) -> None:
         raise InputError(f"--cv {folds} leaves fewer than two of {n} rows to fit; leave --cv out")
     if folds > n:
         raise InputError(
-            f"--cv is {folds} and {table.file} has {n} rows; each fold needs a row: type --cv {min(5, n)}"
+            f"--cv is {folds}, but {table.file} has {n} rows, and each fold needs a row; type --cv {min(5, n)}"
         )
 
 
 def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
-    """Return the line to type for the same result."""
+    """Return the command that gives the same result."""
     words = ["implicitbias", "path", str(table.file) if out else table.file.name, "--target", table.target]
     words += [] if choice.standardize else ["--no-standardize"]
     words += [] if choice.fit_intercept else ["--no-intercept"]
@@ -45,12 +48,12 @@ def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
 
 
 def usual_folder(table: Table) -> Path:
-    """Return a folder to suggest for the results."""
+    """Return the folder that is suggested for the results."""
     return Path(f"{stem(table.file)}-path")
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Return the names in a folder that are not of an earlier report: all of them where it is none."""
+    """Return the files in a folder that no earlier report wrote; these are all files if it holds no report."""
     inside = sorted(path.name for path in folder.iterdir())
     foreign = [name for name in inside if name not in FILES]
     return foreign or ([] if _is_report(folder) else inside)
@@ -60,5 +63,8 @@ def _is_report(folder: Path) -> bool:
     try:
         with (folder / "report.html").open(encoding="utf-8") as page:
             return 'name="generator" content="implicitbias path"' in page.read(1000)
-    except (OSError, ValueError):  # no such page, or one that is not text: not ours, and therefore kept
+    except (
+        OSError,
+        ValueError,
+    ):  # the page is missing or is not text, so this command did not write the folder
         return False

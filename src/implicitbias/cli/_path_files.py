@@ -1,4 +1,4 @@
-"""The files of `implicitbias path --out`: the path as CSV, NetCDF and picture, and the report as one page."""
+"""The files of `implicitbias path --out`: the path as CSV, NetCDF and PNG, and the report as an HTML page."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def path_table(report: PathReport) -> Any:
 
 
 def csv_names(names: tuple[str, ...]) -> list[str]:
-    """Return the names of features, in parentheses where they would repeat another column of the table."""
+    """Return the names of features, in parentheses if they would repeat the name of another column of the table."""
     result = list(names)
     for i, name in enumerate(names):
         while result[i] in _OWN_COLUMNS or (result[i] != name and result[i] in names):
@@ -50,7 +50,7 @@ def csv_names(names: tuple[str, ...]) -> list[str]:
 
 
 def path_dataset(report: PathReport) -> Any:
-    """Return the path as it was computed, with the coefficients in the units of the data beside it."""
+    """Return the path as a dataset, with its own coefficients and with those in the units of the data."""
     data = report.path.to_dataset()
     data["original_coefficients"] = (("jump", "feature"), report.coefficients.toarray())
     data["intercept"] = (("jump",), report.intercepts)

@@ -18,13 +18,13 @@ from implicitbias.estimators import prepare
 from implicitbias.limits import Jump, saddle_path
 from implicitbias.plotting import PathReport, Validation
 
-# Above this rank correlation of the target with the row number, contiguous folds differ from each other.
+# If the rank correlation of the target with the row number is above this, contiguous folds differ systematically.
 _ORDERED = 0.3
 _WRITTEN_VERSIONS = ("numpy", "scipy", "scikit-learn", "pandas")
 
 
 def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
-    """Return the certified path of a table, and the time that cross-validation chooses if it is asked for."""
+    """Return the report of the certified path of a table, with cross-validation if it is requested."""
     frame = pandas.DataFrame(table.X, columns=list(table.features))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -44,13 +44,13 @@ def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
         intercepts=np.asarray(intercepts, dtype=np.float64),
         standardized=choice.standardize,
         facts=_facts(table, choice),
-        notices=(*_notices(table, choice), *told),
+        notes=(*_notes(table, choice), *told),
         validation=validation,
     )
 
 
 def _teller(problem: Any, progress: Progress) -> Any:
-    """Return a function that reports each jump; its fraction is one minus the loss relative to that at the start."""
+    """Return a function that reports each jump. The reported fraction is 1 minus the loss relative to the start."""
     start = problem.loss(np.zeros(problem.shape[1]))
 
     def tell(jump: Jump) -> None:
@@ -77,21 +77,21 @@ def _validate(frame: Any, table: Table, choice: Choice, progress: Progress) -> V
     )
 
 
-def _notices(table: Table, choice: Choice) -> list[str]:
-    notices = list(table.notices)
+def _notes(table: Table, choice: Choice) -> list[str]:
+    notes = list(table.notes)
     renamed = [
         new for new, name in zip(csv_names(table.features), table.features, strict=True) if new != name
     ]
     if renamed:
-        notices.append(
-            f"path.csv names these features in parentheses, beside columns of its own: {some(renamed)}"
+        notes.append(
+            f"path.csv names these features in parentheses, because other columns have their names: {some(renamed)}"
         )
     if choice.folds is not None and len(table.y) >= 20 and abs(_order(table.y)) > _ORDERED:
-        notices.append(
-            "the target goes up or down with the number of the row, and folds are blocks of rows: if the order has no "
-            "meaning, shuffle the rows first, with pandas.DataFrame.sample(frac=1, random_state=0), and validate again"
+        notes.append(
+            "the target increases or decreases with the row number, and each fold is a block of rows; if the order has "
+            "no meaning, shuffle the rows with pandas.DataFrame.sample(frac=1, random_state=0) and validate again"
         )
-    return notices
+    return notes
 
 
 def _order(y: np.ndarray) -> float:

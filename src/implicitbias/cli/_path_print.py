@@ -1,4 +1,4 @@
-"""What `implicitbias path` prints."""
+"""The output of `implicitbias path` on the terminal."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,14 @@ from rich.text import Text
 
 from implicitbias.plotting import PathReport, chosen_sentence, middle, short
 
-# A longer path is cut in the middle: so many rows are shown before the gap, and so many after it.
+# Numbers of rows before and after the gap in the table of a long path.
 _FIRST, _LAST = 20, 12
 _COEFFICIENTS = 20
 _NUMBERS_WIDTH = 48
 
 
 def print_report(report: PathReport) -> None:
-    """Print the jumps, how the path ended, and what cross-validation chose."""
+    """Print the jumps, the status and the certificate of the path, and the result of cross-validation."""
     console = Console()
     path = report.path
     n, d = path.problem.shape
@@ -24,8 +24,8 @@ def print_report(report: PathReport) -> None:
         Text.assemble((report.title, "bold"), f": target {report.target}, {n} rows, {d} features"),
         soft_wrap=True,
     )
-    for notice in report.notices:
-        console.print(Text(f"note: {notice}", style="yellow"))
+    for note in report.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
     console.print(_jump_table(report, console.width))
     if report.validation is not None:
         console.print(_coefficient_table(report, console.width))
@@ -40,7 +40,7 @@ def print_report(report: PathReport) -> None:
 
 
 def _shown(report: PathReport) -> Iterator[int | None]:
-    """Yield the rows of the table; None where rows are left out."""
+    """Yield the rows of the table, and None in place of rows that are left out."""
     rows = len(report.path.times)
     if rows <= _FIRST + _LAST + 1:
         yield from range(rows)
@@ -97,7 +97,7 @@ def _table(title: str) -> Table:
 
 
 def _listed(names: list[str], room: int) -> str:
-    """Return the first names, each cut to `room` characters, and how many more there are."""
+    """Return the first names, each shortened to `room` characters, and the number of the others."""
     most = 3
     text = ", ".join(middle(name, room - 1) for name in names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"

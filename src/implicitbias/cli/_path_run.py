@@ -1,4 +1,4 @@
-"""The command `implicitbias path`: read, fit, print, write."""
+"""The command `implicitbias path`: it reads a table, fits the path, and prints and writes the report."""
 
 import shlex
 import sys
@@ -19,7 +19,7 @@ from implicitbias.cli._path_choice import (
 from implicitbias.cli._progress import progress_bar
 from implicitbias.cli._read_table import read_table
 
-# Short work stays silent on standard error where that is no terminal.
+# If standard error is not a terminal, progress is written only after this number of seconds.
 _PATIENCE = 3.0
 
 
@@ -32,10 +32,10 @@ def run_path(
     fit_intercept: bool = True,
     folds: int | None = None,
 ) -> bool:
-    """Read, fit, print and write; return whether the path is what was asked for and its certificate holds.
+    """Read, fit, print and write; return whether the path is complete and its certificate holds.
 
     Raises:
-        InputError: options or a file that cannot be used, before anything is written.
+        InputError: the options or the file cannot be used; nothing is written.
     """
     table = read_table(data, targets)
     check_folds(table, folds)
@@ -45,7 +45,7 @@ def run_path(
         place = ResultFolder(out, foreign_files, f"type --out {shlex.quote(f'{out}-path')}")
         if data.resolve().parent == place.check():
             raise InputError(f"{data} lies in {out}, which would be replaced; choose another --out DIR")
-    # Loading these takes seconds: bad input is refused before.
+    # These imports take seconds, so bad input is refused before them.
     from implicitbias.cli._path_files import write_files
     from implicitbias.cli._path_job import fit_table
     from implicitbias.cli._path_print import print_report

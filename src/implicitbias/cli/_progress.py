@@ -1,4 +1,4 @@
-"""A progress bar on standard error, and plain lines where that is no terminal."""
+"""A progress bar on standard error, or plain lines if standard error is not a terminal."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress_bar(title: str, patience: float = 0.0) -> Iterator[Report]:
-    """Yield the function that long work calls with (fraction, text); plain lines begin after `patience` seconds."""
+    """Yield a function of (fraction, text) that shows progress; plain lines begin after `patience` seconds."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(console, title, patience)

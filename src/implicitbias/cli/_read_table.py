@@ -1,4 +1,4 @@
-"""`read_table`: a file of any layout that we know as names and numbers."""
+"""The function `read_table`, which reads a CSV, TSV, Parquet or NPZ file as names and numbers."""
 
 import gzip
 import hashlib
@@ -31,14 +31,14 @@ class Table:
     """A table to fit.
 
     Attributes:
-        file: as the user named it.
+        file: the path as the user wrote it.
         layout: format and separator, in words.
         digest: SHA-256 of the file.
         target: name of the target.
-        features: d names.
+        features: names of the d features.
         X: (n, d) features.
         y: (n,) target.
-        notices: what was decided without asking.
+        notes: sentences about decisions that the user did not make, such as a column that was left out.
     """
 
     file: Path
@@ -48,14 +48,14 @@ class Table:
     features: tuple[str, ...]
     X: Float64[ndarray, "n d"]
     y: Float64[ndarray, " n"]
-    notices: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def read_table(file: Path, targets: list[str]) -> Table:
-    """The features and the target in a CSV, TSV, Parquet or NPZ file.
+    """Return the features and the target in a CSV, TSV, Parquet or NPZ file.
 
     Raises:
-        InputError: a file, a target or columns that cannot be used; the message says which and what to type.
+        InputError: the file, the target or some columns cannot be used.
     """
     if len(targets) > 1:
         raise InputError(f"--target is given {len(targets)} times ({some(targets)}); one target is expected")
@@ -68,7 +68,7 @@ def read_table(file: Path, targets: list[str]) -> Table:
     if kind == ".npz":
         archive = read_npz(file, data, wanted)
         found, wanted = (
-            Delimited(archive.frame, Source(file, ""), archive.layout, archive.notices),
+            Delimited(archive.frame, Source(file, ""), archive.layout, archive.notes),
             archive.target,
         )
     elif kind in (".parquet", ".pq"):
@@ -82,8 +82,8 @@ def read_table(file: Path, targets: list[str]) -> Table:
         found = read_delimited(file, data)
     _check_target(file, [str(name) for name in found.frame.columns], wanted)
     columns = numeric_columns(found.frame, wanted, found.source)
-    notices = (*found.notices, *columns.notices)
-    return Table(file, found.layout, digest, wanted, columns.features, columns.X, columns.y, notices)
+    notes = (*found.notes, *columns.notes)
+    return Table(file, found.layout, digest, wanted, columns.features, columns.X, columns.y, notes)
 
 
 def _contents(file: Path) -> bytes:
@@ -120,7 +120,7 @@ def _parquet(file: Path, data: bytes) -> Delimited:
         ]
         if repeated:
             raise InputError(
-                f"{file}: {some(repeated)} names more than one column; give each a name of its own"
+                f"{file}: more than one column has the name {some(repeated)}; give each column its own name"
             )
         frame: Any = pandas.read_parquet(BytesIO(data))
     except InputError:
@@ -130,10 +130,8 @@ def _parquet(file: Path, data: bytes) -> Delimited:
         raise InputError(f"{file} cannot be read as Parquet: {first}") from None
     frame.columns = [str(name) for name in frame.columns]
     kept = [str(name) for name in frame.index.names if name is not None]
-    notices = (f"its index ({some(kept)}) was left out",) if kept else ()
-    return Delimited(
-        frame, Source(file, f"pandas.read_parquet({text_literal(str(file))})"), "Parquet", notices
-    )
+    notes = (f"the index of the table ({some(kept)}) was left out",) if kept else ()
+    return Delimited(frame, Source(file, f"pandas.read_parquet({text_literal(str(file))})"), "Parquet", notes)
 
 
 def _check_target(file: Path, names: list[str], target: str) -> None:
@@ -143,7 +141,7 @@ def _check_target(file: Path, names: list[str], target: str) -> None:
         raise InputError(f"{file} has no columns; a target and at least one feature are expected")
     if not target:
         raise InputError(
-            f"which column is the target? {file} has {some(names, 12)}; "
+            f"no --target is given, one of the columns of {file} is expected: {some(names, 12)}; "
             f"type implicitbias path {shlex.quote(str(file))} --target {shlex.quote(names[-1])}"
         )
     folded = {name.strip().lower(): name for name in reversed(names)}

@@ -1,11 +1,11 @@
-"""The file that a table comes from, and the lines to type that clean it."""
+"""The file of a table, and shell lines that clean it."""
 
 import json
 import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-# What pandas calls a column without a name.
+# The name that pandas gives to a column without a name.
 UNNAMED = "Unnamed: 0"
 _ENDINGS = (
     ".gz",
@@ -24,13 +24,13 @@ _ENDINGS = (
 
 
 class Source(NamedTuple):
-    """A file as the user named it, and the expression with which pandas reads it ("" where pandas cannot)."""
+    """A file as the user wrote it, and the expression with which pandas reads it ("" if pandas cannot read it)."""
 
     file: Path
     load: str
 
     def line(self, steps: str) -> str:
-        """A shell line that reads the file, applies `steps` to the frame and saves it beside the original."""
+        """Return a shell line that reads the file, applies `steps` to the frame and saves it beside the original."""
         if not self.load:
             return f"change it in Python and save it with numpy.savez({text_literal(str(self.file))}, ...)"
         new = str(self.file.with_name(f"{stem(self.file)}-clean"))
@@ -42,12 +42,12 @@ class Source(NamedTuple):
 
 
 def text_literal(value: str | list[str]) -> str:
-    """A string, or a list of them, as Python source with double quotes: it stands in single quotes in a shell."""
+    """Return a string or a list of strings as Python source with double quotes, for use in single quotes in a shell."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def stem(file: Path) -> str:
-    """The file's name without the endings that we know: `data` of `data.csv.gz`."""
+    """Return the name of a file without its known endings, for instance `data` for `data.csv.gz`."""
     name = file.name
     while Path(name).suffix.lower() in _ENDINGS and Path(name).stem:
         name = Path(name).stem
@@ -55,6 +55,6 @@ def stem(file: Path) -> str:
 
 
 def some(names: list[str], most: int = 5) -> str:
-    """A few of the names, and how many more there are."""
+    """Return the first names and the number of the others as text."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

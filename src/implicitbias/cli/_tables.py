@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""The tables that the commands `list`, `run` and `report` print."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,7 +9,7 @@ from implicitbias.studies import Card, StudyResult
 
 
 def print_cards(cards: tuple[Card, ...]) -> None:
-    """Print the studies there are."""
+    """Print a table of studies."""
     table = Table(box=None, pad_edge=False)
     for title in ("study", "paper", "shows"):
         table.add_column(title, overflow="fold")
@@ -19,7 +19,7 @@ def print_cards(cards: tuple[Card, ...]) -> None:
 
 
 def print_result(result: StudyResult, last: str = "") -> None:
-    """Print claims by setting, assumptions that fail, how many claims hold, and a last line."""
+    """Print the claims of each setting, the assumptions that fail, the number of claims that hold, and a last line."""
     console = Console()
     title = f"{result.card.name}: {result.card.paper}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

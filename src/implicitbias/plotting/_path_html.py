@@ -58,8 +58,8 @@ def _head(report: PathReport, title: str) -> str:
     if report.validation is not None:
         said.insert(0, chosen_sentence(report))
     text = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
-    notices = "".join(f"<li>{escape(notice)}</li>" for notice in report.notices)
-    notes = f'<ul class="notices">{notices}</ul>' if notices else ""
+    items = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+    notes = f'<ul class="notes">{items}</ul>' if items else ""
     return (
         f"<header><h1>{title}</h1><p>Target <b>{escape(report.target)}</b> {badge}</p></header>\n"
         f'<dl class="tiles">{tiles}</dl>\n<section class="verdict">{text}{notes}</section>\n'

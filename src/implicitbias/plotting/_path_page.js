@@ -1,4 +1,4 @@
-// Names what lies under the pointer, and marks the same time in every drawing. The page is whole without it.
+// Show a tip with the values at the pointer, and mark the same time in every drawing. The page is complete without scripts.
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("path-data").textContent);
@@ -6,7 +6,7 @@
   const lines = new Map(data.lines.map((line) => [String(line.i), line]));
   const drawing = document.querySelector('[data-kind="coefficients"] svg');
 
-  // Titles of lines are for pages without scripts; two tips at once are too many.
+  // Remove the titles of lines, which serve browsers without scripts, so that only one tip is visible.
   document.querySelectorAll("svg title").forEach((title) => title.remove());
 
   const number = (value) => String(Number(value.toPrecision(4))).replace("-", "−");
@@ -97,7 +97,7 @@
       tip.hidden = false;
       const side = share < 0.5 ? share * box.width + 14 : share * box.width - 14 - tip.offsetWidth;
       tip.style.left = `${Math.min(Math.max(side, -40), box.width - tip.offsetWidth)}px`;
-      // On a narrow page a tip beside the pointer would cover the line: it goes above or below.
+      // On a narrow page a tip beside the pointer would cover the line, so it is placed above or below the pointer.
       const beside = Math.min(Math.max(y - 30, 0), Math.max(box.height - tip.offsetHeight, 0));
       const apart = y > box.height / 2 ? y - tip.offsetHeight - 16 : y + 16;
       tip.style.top = `${box.width < 560 ? apart : beside}px`;

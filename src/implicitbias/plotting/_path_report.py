@@ -57,7 +57,7 @@ class PathReport:
         intercepts: (k+1,) intercepts, in the units of the data.
         standardized: whether the problem's columns have unit standard deviation.
         facts: {name: value} of data, options and versions.
-        notices: sentences at the top of the report that a reader should know first.
+        notes: sentences at the top of the report that a reader should know first.
         validation: the cross-validation that chose a time; None if no time was chosen.
     """
 
@@ -68,7 +68,7 @@ class PathReport:
     intercepts: Float64[ndarray, " k"]
     standardized: bool
     facts: Mapping[str, str] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     validation: Validation | None = None
 
     @cached_property
