@@ -24,7 +24,7 @@ class TestNames:
         with pytest.raises(ib.InputError) as caught:
             ib.studies.run(name, out=tmp_path / "new")
         assert repr(name) in str(caught.value)
-        assert "there are: saddle-to-saddle" in str(caught.value)
+        assert "one of saddle-to-saddle" in str(caught.value)
         assert "implicitbias list" in str(caught.value)
         assert listing(tmp_path) == []
 

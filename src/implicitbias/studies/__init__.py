@@ -1,6 +1,6 @@
-"""Studies: papers as code. Settings, points, and claims that are computed.
+"""Studies: results of papers, reproduced as settings, computed datasets and claims about them.
 
-To add one, write `name_of_study.py` with a subclass of `Study` and `STUDY = ThatClass()`, and give it a card in
+To add a study, write `name_of_study.py` with a subclass of `Study` and `STUDY = ThatClass()`, and add a card to
 `_registry.py`.
 
 Examples:

@@ -1,4 +1,4 @@
-"""Real data, and the methods of scikit-learn that claims are compared with: its only door in this room."""
+"""Real data and the Lasso from scikit-learn. Only this file of the folder imports scikit-learn."""
 
 import numpy as np
 from jaxtyping import Float64

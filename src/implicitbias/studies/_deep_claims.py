@@ -20,7 +20,7 @@ from implicitbias.studies._stored_claims import (
 
 _PAPER = "zhao2026gradient"
 _RATES = "docs/theory.md, Growth times"
-# Integration errors below this part of what is measured do not bend a slope by more than its tolerance.
+# If integration errors are below this share of the measured distances, they change a slope by less than its tolerance.
 _SMALL_PART = 0.05
 _SLOPE_TOLERANCE = 0.05
 
@@ -38,16 +38,16 @@ def end_claims(point: str, data: Any) -> list[Claim]:
             f"{_PAPER}, implicit bias", (gap, 1e-8), end_optimal(data),
         ),
         at_most(
-            point, "and its own dual proves that (relative duality gap)", f"{_PAPER}, implicit bias",
+            point, "the limit's own dual proves this optimality (relative duality gap)", f"{_PAPER}, implicit bias",
             (number(data, "end_gap"), CERTIFIED), feasible,
         ),
     ]  # fmt: skip
 
 
 def not_plain_claim(point: str, data: Any) -> Claim:
-    """Return the claim that with unequal growth times the l1 norm itself is not what the limit minimises."""
+    """Return the claim that, with unequal growth times, the limit does not minimise the plain l1 norm."""
     excess = number(data, "end_l1_norm") / number(data, "least_l1_norm") - 1.0
-    statement = "its l1 norm is larger than the least one (relative excess)"
+    statement = "the l1 norm of the limit is larger than the least l1 norm (relative excess)"
     return at_least(point, statement, _PAPER, (excess, 0.01))
 
 
@@ -58,18 +58,19 @@ def plain_claim(point: str, data: Any) -> Claim:
 
 
 def paper_claims(point: str, data: Any) -> list[Claim]:
-    """Return the claims about the example in fractions, in the units of the paper: loss 1/2 ||X w - y||^2, times 1.
+    """Return the claims about the paper's example, whose values are fractions.
 
-    Its times are ours divided by n = 2 (the loss) and by 1/2 (the growth times), which are the same numbers.
+    The paper uses the loss 1/2 ||X w - y||^2 and growth times 1. Its times are ours divided by n = 2 for the loss and
+    by 1/2 for the growth times, so that they are the same numbers.
     """
     reference = "zhao2026gradient, appendix"
     found, w = data["time"].values, data["coefficients"].values
-    # Algorithm 1 by hand: waits of 1, 3 and 80/49.
+    # Algorithm 1, computed by hand: the times between jumps are 1, 3 and 80/49.
     times, end = np.array([0.0, 1.0, 4.0, 276 / 49]), np.array([0.0, 0.0, 10 / 7, -10 / 49])
     apart = np.max(np.abs(found - times)) if len(found) == len(times) else np.inf
     arrived = np.diff(data["boundary"].values, axis=0) == 1
     first = [int(np.argmax(row)) + 1 if row.any() else 0 for row in arrived]
-    # The time until feature 1 would turn negative at the saddle (0, 0, 7/5, 0).
+    # The time after which feature 1 would become negative at the saddle (0, 0, 7/5, 0).
     force = abs(float(data["force"].values[2, 0]))
     wait = (data["dual"].values[2, 0] / 0.5 + 1.0) / force if force else np.inf
     return [
@@ -82,14 +83,14 @@ def paper_claims(point: str, data: Any) -> list[Claim]:
             ", ".join(map(str, first)),
         ),
         close(
-            point, "the wait of feature 1 at the third step is 40 by the paper's formula (20 is printed there)",
+            point, "the paper's formula gives feature 1 a waiting time of 40 at the third step (the paper prints 20)",
             reference, (40.0, wait, 1e-11),
         ),
     ]  # fmt: skip
 
 
 def two_layer_claims(point: str, data: Any) -> list[Claim]:
-    """Return the claims about two layers: rates in 1/ln(1/scale), and saddles that are reached fast."""
+    """Return the claims about two layers: jump times converge like 1/ln(1/scale), and saddles are reached fast."""
     statement = "jump times converge like 1/ln(1/scale): slope furthest from 1"
     worst = np.max(data["saddle_error"].values[-1])
     return [
@@ -103,12 +104,10 @@ def two_layer_claims(point: str, data: Any) -> list[Claim]:
 
 
 def deep_claims(point: str, data: Any) -> list[Claim]:
-    """Return the claims about three layers or more: powers of the scale."""
+    """Return the claims about three or more layers: errors are powers of the scale."""
     D, scales = int(data["order"]), 10.0 ** -data["exponent"].values
     jumps = f"jump times converge like scale^(D-2): slope in ln(scale) furthest from {D - 2}"
-    rest = (
-        f"what rests at 0 stays as small as scale^D: slope furthest from {D}, in the middle of the plateaus"
-    )
+    rest = f"coordinates off the support of a saddle have the size scale^D: slope furthest from {D} in mid-plateau"
     return [
         _slope_claim(point, jumps, D - 2.0, (scales, data["jump_error"].values), data),
         _slope_claim(point, rest, float(D), (scales, data["off_support"].values), data, _strict(data)),
@@ -130,9 +129,11 @@ def network_claims(point: str, data: Any) -> list[Claim]:
 
 
 def _end_claim(point: str, data: Any) -> Claim:
-    """Return the claim that the simulated flow ends at the least modified norm, too."""
+    """Return the claim that the simulated flow also ends at the least modified norm."""
     excess = abs(number(data, "flow_end_norm") / number(data, "least_norm") - 1.0)
-    statement = f"the flow from scale {_smallest(data)} ends there, too (its norm against the linear program, relative)"
+    statement = (
+        f"the flow from scale {_smallest(data)} ends at the least norm (relative gap to the linear program)"
+    )
     return at_most(point, statement, f"{_PAPER}, implicit bias", (excess, 1e-5), all_finished(data))
 
 
@@ -144,7 +145,7 @@ def _slope_claim(
     data: Any,
     *assumptions: Assumption,
 ) -> Claim:
-    """Return a claim about slopes; values = (small parameter, errors with a column for each jump or saddle)."""
+    """Return a claim about slopes. `values` are the small parameter and the errors, one column per jump or saddle."""
     slope = furthest(rate_slopes(*values), expected)
     measured = (expected, slope, _SLOPE_TOLERANCE)
     return close(point, statement, _RATES, measured, all_finished(data), _integrated(data), *assumptions)
@@ -153,8 +154,8 @@ def _slope_claim(
 def _integrated(data: Any) -> Assumption:
     fine, coarse = number(data, "rtol"), number(data, "coarse_rtol")
     text = (
-        f"the integration error is small: how far rtol {fine:g} and {coarse:g} differ at the smallest scale, relative "
-        "to the distances measured there"
+        f"the integration error is small (difference between rtol {fine:g} and {coarse:g} at the smallest scale, "
+        "relative to the distances measured there)"
     )
     return Assumption.checked(text, number(data, "integration_error"), at_most=_SMALL_PART)
 

@@ -1,4 +1,4 @@
-"""Simulations of the flow of a diagonal network in theta, seen in w, at ever smaller scales of its start."""
+"""Simulations of the flow of a diagonal network in theta, mapped to w, at a sequence of decreasing scales."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -21,18 +21,18 @@ from implicitbias.studies._sweep_evidence import finished, sweep_variables
 from implicitbias.trajectories import DenseOutput, Trajectory
 
 _BEYOND = 1.2
-# The same flow with this many times the rtol tells how large the integration error is.
+# A simulation with rtol times this factor measures the integration error.
 _COARSER = 10.0
 
 
 class InW(DenseOutput):
-    """The states of a trajectory of theta, seen through the map."""
+    """The dense output of a trajectory in theta, mapped to w."""
 
     def __init__(self, trajectory: Trajectory, G: Diagonal) -> None:
         self._trajectory, self._formula = trajectory, jax.jit(jax.vmap(G.formula))
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
-        # JAX compiles for each number of times: only powers of two occur.
+        # JAX compiles once for each number of times, so the times are padded to a power of two.
         m = len(times)
         padded = np.concatenate([times, np.full(2 ** int(np.ceil(np.log2(max(m, 1)))) - m, times[-1])])
         theta = self._trajectory.state(padded)
@@ -50,14 +50,14 @@ def in_w(trajectory: Trajectory, G: Diagonal) -> Trajectory:
 
 
 class Growths(NamedTuple):
-    """The flow from each scale, to a little past the last jump, and that from the smallest one at a coarser rtol."""
+    """The flows from all scales until shortly after the last jump, and the last of them at a larger rtol."""
 
     sweep: ScaleSweep
     coarse: ScaleSweep
 
     @property
     def integration_error(self) -> float:
-        """Return how far the two rtol differ at the smallest scale, relative to the distances measured there."""
+        """The difference between the two rtol at the smallest scale, relative to the distances measured there."""
         apart = np.abs(self.coarse.jump_times[0] - self.sweep.jump_times[-1])
         return float(np.max(apart / self.sweep.jump_errors[-1]))
 
@@ -73,7 +73,7 @@ def simulated(path: SaddlePath, network: Network, progress: Progress) -> Growths
     for i, exponent in enumerate(network.exponents):
         progress((i + 1) / count, f"flow from scale 1e-{exponent:g}")
         trajectories.append(_trajectory(path, network, i, network.rtol))
-    progress((count - 1) / count, "the same at a coarser rtol")
+    progress((count - 1) / count, "flow from the smallest scale at a larger rtol")
     coarse = _trajectory(path, network, len(units) - 1, _COARSER * network.rtol)
     loss = _loss(path)
     sweep = ScaleSweep(path, tuple(trajectories), units, loss, _BEYOND)
@@ -87,7 +87,7 @@ def predicted(setting: Setting) -> SaddlePath:
 
 
 def deep_dataset(path: SaddlePath, network: Network, growths: Growths) -> Any:
-    """Return what is measured of the path and of the simulations."""
+    """Return the dataset of measurements of the path and of the simulations."""
     assert path.growth_times is not None
     plus, minus = path.growth_times
     plain = saddle_path(path.problem)
@@ -119,7 +119,7 @@ def deep_dataset(path: SaddlePath, network: Network, growths: Growths) -> Any:
 def _loss(path: SaddlePath) -> Any:
     X, y = path.problem.X, path.problem.y
 
-    def loss(w: ndarray) -> float:  # without the checks of `problem.loss`, which take longer
+    def loss(w: ndarray) -> float:  # faster than `problem.loss`, because it checks nothing
         residual = X @ w - y
         return float(residual @ residual) / (2 * len(y))
 

@@ -14,7 +14,10 @@ from implicitbias.problems import LeastSquares
 
 
 class Network(NamedTuple):
-    """A diagonal network with starts scale * direction, scale = 10^-e for each exponent; `order` is that of w at 0."""
+    """A diagonal network with starts scale * direction, where scale = 10^-e for each exponent e.
+
+    `order` is the order of the map to w at 0, which is the number of layers.
+    """
 
     G: Diagonal
     direction: Any
@@ -24,7 +27,7 @@ class Network(NamedTuple):
 
     @property
     def growth(self) -> Growth:
-        """The growth of the coordinates from the direction, which names the unit of slow time."""
+        """The growth of the network from the direction, which also names the unit of slow time."""
         return self.G.growth_times(self.direction)
 
     def units(self) -> Float64[ndarray, " scales"]:
@@ -45,12 +48,12 @@ class Setting(NamedTuple):
 
 
 def _four_features() -> LeastSquares:
-    """n = 2, d = 4. Numbers: zhao2026gradient, appendix on the figure's experiment."""
+    """Return the example of zhao2026gradient (appendix on the experiment of the figure): n = 2, d = 4."""
     return LeastSquares([[1.0, 0.5, 0.7, 0.0], [0.5, 1.0, 0.1, 0.7]], [1.0, 0.0])
 
 
 def _generic() -> LeastSquares:
-    """n = 4, d = 6, Gaussian design and targets."""
+    """Return a problem with n = 4, d = 6 and Gaussian design and targets."""
     rng = np.random.default_rng(9)
     return LeastSquares(rng.standard_normal((4, 6)), rng.standard_normal(4))
 
@@ -76,7 +79,10 @@ FOUR_MAPS = Featurewise([_product, _squares, _exponentials, _sinh_of_product])
 
 
 def _generic_layers(depth: int) -> tuple[ndarray, ...]:
-    """Sizes in [1/2, 3/2] with random signs: no ties, and growth times that differ by feature and sign."""
+    """Return random directions with sizes in [1/2, 3/2] and random signs.
+
+    There are no ties, and growth times differ between features and between signs.
+    """
     rng = np.random.default_rng([depth, 9])
     return tuple(rng.uniform(0.5, 1.5, (depth, 6)) * rng.choice([-1.0, 1.0], (depth, 6)))
 

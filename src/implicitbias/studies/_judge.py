@@ -1,4 +1,4 @@
-"""Judge the claims of stored results again, from what is stored, without computing a path or a flow."""
+"""Judge the claims of stored results again from the stored data, without predicting paths or simulating flows."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from implicitbias.studies._store import CLAIMS, read_content, read_points
 
 
 def find_results(folder: Any) -> tuple[Path, ...]:
-    """Return the folders of results of one study, or of several in the folder that `run(name, out=...)` was given.
+    """Return the folders of results: the given folder itself, or the folders in the `out` folder of `run`.
 
     Raises:
-        InputError: there is no such folder, or no results in it.
+        InputError: the folder does not exist or holds no results.
     """
     place = Path(folder)
     if not place.is_dir():
@@ -26,26 +26,26 @@ def find_results(folder: Any) -> tuple[Path, ...]:
     found = tuple(sorted(inner for inner in place.iterdir() if (inner / CLAIMS).is_file()))
     if not found:
         raise InputError(
-            f"{place} holds no results of a study, neither itself nor in a folder below it; "
+            f"{place} and the folders in it hold no results of a study, at least one claims.json is expected; "
             f"type implicitbias run --out {place}"
         )
     return found
 
 
 def judge(folder: Any) -> StudyResult:
-    """Judge the claims of one folder of results again. Nothing is computed but the claims, and nothing is written.
+    """Judge the claims of one folder of results again.
 
-    Claims are functions of the stored datasets: a changed number in a `.nc` file changes the verdict. What
-    claims.json says of an earlier judgement does not count.
+    Only the claims are computed, and nothing is written. Claims are functions of the stored datasets, so that a changed
+    number in a `.nc` file changes the verdict. The verdicts in claims.json are not used.
 
     Args:
-        folder: the folder of one study, as `find_results` gives it.
+        folder: the folder of one study, as `find_results` returns it.
 
     Returns:
         A `StudyResult`; `ok` says whether every claim holds.
 
     Raises:
-        InputError: a folder without results, an unknown study, or a file that is missing or damaged.
+        InputError: the folder holds no results; the study is unknown; a file is missing or damaged.
     """
     place = Path(folder)
     content = read_content(place)

@@ -1,4 +1,4 @@
-"""What studies measure of a predicted path: optimality of saddles, the norm at its end, the link with the Lasso."""
+"""Measurements of a predicted path: optimality of saddles, the norm at its end, and the distance from the Lasso."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ _INTERVALS = 12
 
 
 def path_dataset(path: SaddlePath) -> Any:
-    """Return the path as a dataset, with what was measured of it.
+    """Return the path as a dataset with measurements.
 
-    Beside the variables of `SaddlePath.to_dataset`: `boundary` (1 where the dual is at its threshold), `kkt_residual`,
-    `complementarity` and `rank_excess` of each saddle; of the last point the residuals of its certificate, its norm
-    and the least one by a linear program.
+    The dataset has the variables of `SaddlePath.to_dataset`. For each saddle it also has `boundary` (1 if the dual is
+    at its threshold), `kkt_residual`, `complementarity` and `rank_excess`. For the last point it has the residuals of
+    its certificate, its norm, and the least norm by a linear program.
     """
     last = path.coefficients[-1]
     certificate = certify(path.problem, last, MinL1(growth_times=path.growth_times))
@@ -39,7 +39,7 @@ def path_dataset(path: SaddlePath) -> Any:
 
 
 def modified_norm(path: SaddlePath, w: Float64[ndarray, " d"]) -> float:
-    """Return sum t+ w+ + t- w-, the l1 norm without growth times; inf where a w_i has a sign that it never takes."""
+    """Return sum t+ w+ + t- w-; without growth times this is the l1 norm. It is inf if w has an excluded sign."""
     if path.growth_times is None:
         return float(np.sum(np.abs(w)))
     plus, minus = path.growth_times
@@ -48,7 +48,7 @@ def modified_norm(path: SaddlePath, w: Float64[ndarray, " d"]) -> float:
 
 
 def least_norm(path: SaddlePath, plain: bool = False) -> float:
-    """Return the least modified norm (l1 norm, if plain) of all minimisers, by a linear program; nan if not solved."""
+    """Return the least modified norm (or l1 norm) of all minimisers, by a linear program; nan if it is not solved."""
     problem = path.problem
     fit = problem.X @ path.coefficients[-1]
     growth = None if plain else path.growth_times
@@ -57,7 +57,10 @@ def least_norm(path: SaddlePath, plain: bool = False) -> float:
 
 
 def kkt_residuals(path: SaddlePath) -> Float64[ndarray, " k"]:
-    """Return relative KKT residuals of the saddles, from coefficients and boundary sets alone; inf at a wrong sign."""
+    """Return the relative KKT residuals of the saddles, from coefficients and equicorrelation sets.
+
+    A residual is inf if a coefficient has the wrong sign.
+    """
     residuals = np.zeros(len(path.times))
     gradients = _relative_gradients(path)
     for k, (w, s, g) in enumerate(zip(path.coefficients, path.dual, gradients, strict=True)):
@@ -71,7 +74,8 @@ def kkt_residuals(path: SaddlePath) -> Float64[ndarray, " k"]:
 def complementarity(path: SaddlePath) -> Float64[ndarray, " k"]:
     """Return for each saddle the least max(|w_i|, |grad_i|), both relative, over coordinates at their threshold.
 
-    A saddle is degenerate where it is 0: |s_i| = 1 and w_i = grad_i = 0. It is inf where no s_i is at its threshold.
+    The value is 0 for a degenerate saddle, which has an i with |s_i| = 1 and w_i = grad_i = 0. It is inf if no s_i is
+    at its threshold.
     """
     gradients = _relative_gradients(path)
     size = float(np.max(np.abs(path.coefficients), initial=0.0)) or 1.0
@@ -85,7 +89,7 @@ def complementarity(path: SaddlePath) -> Float64[ndarray, " k"]:
 
 
 def rank_excess(path: SaddlePath) -> Int64[ndarray, " k"]:
-    """Return how many coefficients each saddle with unique ones has beyond the rank of its active columns."""
+    """Return the number of coefficients minus the rank of their columns, for saddles with unique coefficients."""
     excess = np.zeros(len(path.times), dtype=np.int64)
     for k, (active, unique) in enumerate(zip(path.active_sets, path.unique, strict=True)):
         if unique and len(active):
@@ -94,7 +98,7 @@ def rank_excess(path: SaddlePath) -> Int64[ndarray, " k"]:
 
 
 def departure_times(path: SaddlePath) -> Float64[ndarray, " d"]:
-    """Return for each coordinate the first time at which it leaves |s_i| = 1 after it was non-zero; inf for never."""
+    """Return for each coordinate the first time at which it leaves |s_i| = 1 after it was non-zero, or inf."""
     left = np.full(path.problem.shape[1], np.inf)
     learned = np.zeros(len(left), dtype=bool)
     for k in range(len(path.times) - 1):
@@ -102,14 +106,14 @@ def departure_times(path: SaddlePath) -> Float64[ndarray, " d"]:
         inside = np.ones(len(learned), dtype=bool)
         inside[path.equicorrelation_sets[k + 1]] = False
         inside[path.active_sets[k]] = False
-        # From one side of the boundary to the other it has been inside as well.
+        # A coordinate that moved from one threshold to the other has also been between them.
         inside |= path.dual[k] * path.dual[k + 1] < 0.0
         left[learned & inside & np.isinf(left)] = path.times[k]
     return left
 
 
 def lasso_dataset(path: SaddlePath) -> dict[str, Any]:
-    """Return variables: relative distances of the time average from the Lasso with penalty 1/t, over `lasso_time`."""
+    """Return variables with the relative distances of the time average from the Lasso with penalty 1/t."""
     ends = np.append(path.times[1 : _INTERVALS + 1], path.times[-1] * 1.2)
     times = np.sort(np.concatenate([(ends[:-1] + ends[1:]) / 2, ends]))
     return {
@@ -127,7 +131,7 @@ def _lasso_distance(path: SaddlePath, t: float) -> float:
 
 
 def _relative_gradients(path: SaddlePath) -> Float64[ndarray, "k d"]:
-    """Return X^T (y - X w) of each saddle over the norms of the columns and of what the residual is made of."""
+    """Return X^T (y - X w) of each saddle, divided by the norms of the columns and by ||y|| + sum ||x_j|| |w_j|."""
     problem, norms = path.problem, path.problem.column_norms
     size = np.sqrt(problem.y @ problem.y)
     rows = [

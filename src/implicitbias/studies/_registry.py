@@ -1,4 +1,4 @@
-"""The studies there are. Listing them imports none of them."""
+"""The list of studies. Reading it imports no study."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Card(NamedTuple):
-    """A study's name, paper and what it shows."""
+    """The name of a study, its paper, its main statement and its module."""
 
     name: str
     paper: str
@@ -35,25 +35,27 @@ _CARDS = (
 
 
 def list_cards() -> tuple[Card, ...]:
-    """Return the studies there are, as cards with `name`, `paper` and `shows`."""
+    """Return all studies, as cards with `name`, `paper` and `shows`."""
     return _CARDS
 
 
 def find(name: str) -> Card:
-    """Return the card of a name.
+    """Return the card of a study by its name.
 
     Raises:
-        InputError: there is no such study; the message says which there are.
+        InputError: there is no such study. The message lists all studies.
     """
     for card in _CARDS:
         if card.name == name:
             return card
     names = ", ".join(card.name for card in _CARDS)
-    raise InputError(f"there is no study {name!r}; there are: {names}. List them with: implicitbias list")
+    raise InputError(
+        f"there is no study {name!r}, one of {names} is expected; to list them, type implicitbias list"
+    )
 
 
 def load(name: str) -> "Study":
-    """Return the study of a name: its points, and how they are computed, judged and drawn.
+    """Return a study by its name.
 
     Raises:
         InputError: there is no such study.

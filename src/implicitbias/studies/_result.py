@@ -1,4 +1,4 @@
-"""What a study leaves behind: claims, and the datasets that they were computed from."""
+"""The result of a study: its claims and the datasets from which they are computed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ class StudyResult:
     """The claims of a study and its data.
 
     Attributes:
-        card: which study.
-        claims: every claim, in order.
-        datasets: {point: xarray.Dataset} that claims and figures are functions of.
-        folder: where it was written or read, None if nowhere.
+        card: the card of the study.
+        claims: all claims, in order.
+        datasets: {point: xarray.Dataset} from which claims and figures are computed.
+        folder: the folder to which it was written or from which it was read; None if there is none.
     """
 
     card: Card
@@ -30,7 +30,7 @@ class StudyResult:
 
     @property
     def ok(self) -> bool:
-        """Return whether every claim holds."""
+        """Whether every claim holds."""
         return all(claim.holds for claim in self.claims)
 
 
@@ -38,16 +38,16 @@ def judged(study: Study, datasets: dict[str, Any]) -> tuple[Claim, ...]:
     """Return the claims of all points.
 
     Raises:
-        InputError: a dataset lacks what the claims need.
+        InputError: a dataset lacks a variable that the claims need.
     """
     claims: list[Claim] = []
     for point, data in datasets.items():
         try:
-            with np.errstate(all="ignore"):  # a NaN fails where it is compared
+            with np.errstate(all="ignore"):  # a claim about a NaN fails
                 claims += study.claims(point, data)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(
                 f"the data of {point!r} cannot be judged ({type(error).__name__}: {error}); a variable is missing or "
-                "of another shape, as in a damaged file or in one of another version: run the study again"
+                "has another shape, because the file is damaged or from another version; run the study again"
             ) from error
     return tuple(claims)

@@ -1,4 +1,4 @@
-"""Run a study and keep what it leaves: claims as JSON, data as NetCDF, pictures, a readable page."""
+"""Run a study, and write claims as JSON, data as NetCDF, figures and a page."""
 
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ def run(name: str, out: Any = None, progress: Progress | None = None) -> StudyRe
 
     Args:
         name: a name that `ib.studies.list()` gives.
-        out: folder for the results, made where it is missing; None writes nothing. A folder of an earlier run of the
-            same study is replaced, and only once the new one is complete.
-        progress: called with (fraction done, text).
+        out: folder for the results, which is made if it is missing; None writes nothing. The results of an earlier run
+            of the same study are replaced after the new ones are complete.
+        progress: function that is called with (fraction done, text).
 
     Returns:
         A `StudyResult`; `ok` says whether every claim holds.
 
     Raises:
-        InputError: an unknown name, or a place that cannot be written to.
+        InputError: the name is unknown, or the folder cannot be written.
     """
     card = find(name)
     place = None if out is None else result_folder(Path(out), name)

@@ -16,7 +16,7 @@ from implicitbias.studies._stored_claims import (
     worst_saddle_claim,
 )
 
-# The integrator's rtol: distances below it say nothing about the flow.
+# The rtol of the integrator. A distance below it is an integration error.
 _RESOLVED = 1e-4
 _CLOSENESS = "docs/theory.md, How close is a finite initialisation?"
 
@@ -24,7 +24,7 @@ _CLOSENESS = "docs/theory.md, How close is a finite initialisation?"
 def path_claims(point: str, data: Any) -> list[Claim]:
     """Return the claims that saddles are optimal, the last point has the least l1 norm, and the loss falls."""
     norm, by_program = number(data, "end_norm"), number(data, "least_norm")
-    not_falling = np.sum(~(np.diff(data["loss"].values) < 0.0))  # a nan counts
+    not_falling = np.sum(~(np.diff(data["loss"].values) < 0.0))  # a nan counts as not falling
     return [
         worst_saddle_claim(point, data, "pesme2023saddle, algorithm 1"),
         at_most(
@@ -32,10 +32,10 @@ def path_claims(point: str, data: Any) -> list[Claim]:
             "pesme2023saddle, theorem 1", (abs(norm - by_program) / norm, 1e-8), end_optimal(data),
         ),
         at_most(
-            point, "the loss falls at every jump (jumps where it does not)", "pesme2023saddle", (not_falling, 0)
+            point, "the loss falls at every jump (number of other jumps)", "pesme2023saddle", (not_falling, 0)
         ),
         at_most(
-            point, "coefficients beyond the rank of their columns, where they are unique (most at a saddle)",
+            point, "unique coefficients are at most as many as the rank of their columns (largest excess at a saddle)",
             "docs/theory.md, The number of jumps", (np.max(data["rank_excess"].values), 0),
         ),
     ]  # fmt: skip
@@ -51,25 +51,25 @@ def lasso_claims(point: str, data: Any) -> list[Claim]:
         left = np.sum(departures < np.max(times[kept]))
         statement = "the time average solves the Lasso with penalty 1/t (largest relative distance)"
         rule = Assumption.checked(
-            "no coordinate has returned to 0 and left |s_i| = 1 before these times (how many have)",
+            "no coordinate has returned to 0 and left |s_i| = 1 before these times (number of such coordinates)",
             left, at_most=0,
         )  # fmt: skip
         claims.append(at_most(point, statement, reference, (np.max(distances[kept]), 1e-6), rule))
     if not kept.all():
         left = np.sum(departures < np.min(times[~kept]))
         rule = Assumption.checked(
-            "a coordinate has returned to 0 and left |s_i| = 1 before these times (how many have)",
+            "a coordinate has returned to 0 and left |s_i| = 1 before these times (number of such coordinates)",
             left, at_least=1,
         )  # fmt: skip
         statement = (
-            "the time average leaves the Lasso path once a learned coordinate leaves (relative distance)"
+            "the time average differs from the Lasso after a learned coordinate has left (relative distance)"
         )
         claims.append(at_least(point, statement, reference, (np.max(distances[~kept]), 1e-3), rule))
     return claims
 
 
 def flow_claims(point: str, data: Any) -> list[Claim]:
-    """Return the claims about rates in 1/ln(1/alpha), for well separated jumps, and the cost of a small alpha."""
+    """Return the claims about rates in 1/ln(1/alpha) for well separated jumps, and about the cost of a small alpha."""
     small, ended = 1.0 / data["unit"].values, all_finished(data)
     worst = np.max(data["jump_error"].values, axis=1)
     steps = dict(zip(data["exponent"].values.tolist(), data["steps"].values.astype(float), strict=True))
@@ -80,14 +80,17 @@ def flow_claims(point: str, data: Any) -> list[Claim]:
         ),
         *_saddle_claims(point, data, ended),
         at_most(
-            point, "the cost of simulating is flat in alpha: steps at 1e-1000 over steps at 1e-30", "this library",
-            (steps[1000.0] / steps[30.0], 2.0), ended,
+            point, "simulations cost about the same for every alpha (steps at 1e-1000 over steps at 1e-30)",
+            "this library", (steps[1000.0] / steps[30.0], 2.0), ended,
         ),
     ]  # fmt: skip
 
 
 def _saddle_claims(point: str, data: Any, ended: Assumption) -> list[Claim]:
-    """Return claims about saddles: fast where strictly complementary, slope 1 where not. The start at 0 is exact."""
+    """Return the claims about distances from saddles other than the start.
+
+    They decrease fast at strictly complementary saddles, and like 1/ln(1/alpha) at degenerate ones.
+    """
     small, errors = 1.0 / data["unit"].values, data["saddle_error"].values[:, 1:]
     strict, slack = data["strictly_complementary"].values[1:], data["complementarity"].values[1:]
     claims = []
@@ -104,7 +107,8 @@ def _saddle_claims(point: str, data: Any, ended: Assumption) -> list[Claim]:
             ),
             at_most(
                 point,
-                "and faster than 1/ln(1/alpha): median gain over the whole range of alpha, times that rate", _CLOSENESS,
+                "strictly complementary saddles are reached faster than 1/ln(1/alpha): median ratio of the last to the "
+                "first distance, relative to that rate", _CLOSENESS,
                 (np.median(gain) * small[0] / small[-1], 0.1), rule,
             ),
         ]  # fmt: skip
@@ -113,7 +117,7 @@ def _saddle_claims(point: str, data: Any, ended: Assumption) -> list[Claim]:
             "these saddles are degenerate, |s_i| = 1 and w_i = grad_i = 0 (largest relative max(|w_i|, |grad_i|))",
             np.max(slack[~strict]), at_most=STRICT,
         )  # fmt: skip
-        # The three smallest alphas: far from the limit other terms still bend the line.
+        # Only the three smallest alphas are used, because for larger ones other terms change the slope.
         slopes = rate_slopes(small[-3:], errors[-3:, ~strict])
         statement = "degenerate saddles are approached like 1/ln(1/alpha): slope furthest from 1"
         claims.append(close(point, statement, _CLOSENESS, (1.0, furthest(slopes, 1.0), 0.1), rule, ended))
@@ -121,10 +125,10 @@ def _saddle_claims(point: str, data: Any, ended: Assumption) -> list[Claim]:
 
 
 def limit_claims(point: str, data: Any) -> list[Claim]:
-    """Return claims about a long path with ties: the flow passes the saddles and ends at the canonical limit."""
+    """Return the claims about a long path with ties: the flow passes all saddles and ends at the canonical split."""
     ended, errors = all_finished(data), data["saddle_error"].values[-1, 1:]
     tied = Assumption.checked(
-        "some saddles are not unique: equal columns share a coefficient (how many)",
+        "some saddles are not unique, because equal columns share a coefficient (number of such saddles)",
         np.sum(~data["unique"].values.astype(bool)), at_least=1,
     )  # fmt: skip
     return [
@@ -133,7 +137,7 @@ def limit_claims(point: str, data: Any) -> list[Claim]:
             "pesme2023saddle, theorem 1", (np.median(errors), 1e-3), ended,
         ),
         at_most(
-            point, "among equal columns the flow takes the split of least entropy: distance of its end to that one",
+            point, "the flow takes the split of least entropy among equal columns: distance of its end to that split",
             "docs/theory.md, Ties and degenerate data", (errors[-1], 1e-3), ended, tied,
         ),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Simulations of the flow of u * v from ever smaller scales."""
+"""Simulations of the flow of u * v from a sequence of decreasing scales."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _BEYOND = 1.2
 
 
 def simulated(path: SaddlePath, exponents: tuple[int, ...], progress: Progress) -> ScaleSweep:
-    """Return the flows from alpha = 10^-e for each exponent e, to a little past the last jump.
+    """Return the flows from alpha = 10^-e for each exponent e, until shortly after the last jump.
 
     Raises:
         KeyboardInterrupt: a simulation was interrupted from the keyboard.

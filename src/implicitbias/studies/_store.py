@@ -1,4 +1,4 @@
-"""The folder of a study's results: claims as JSON, one NetCDF file for each point, pictures and a page."""
+"""The folder of a study's results: claims as JSON, one NetCDF file for each point, figures and a page."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ from implicitbias.studies._result import StudyResult
 from implicitbias.studies._study import Study
 
 CLAIMS, PAGE = "claims.json", "README.md"
-# What results that do not list their files may hold.
+# Files that results of earlier versions may hold, which do not list their files.
 _EARLIER = (CLAIMS, PAGE, "*.nc", "*.png")
 
 
@@ -26,7 +26,7 @@ def result_folder(out: Path, name: str) -> ResultFolder:
 
 
 def write_result(result: StudyResult, study: Study, folder: Path) -> None:
-    """Write claims, datasets, pictures and the page into a folder that is there."""
+    """Write claims, datasets, figures and the page into an existing folder."""
     pictures: dict[str, list[str]] = {}
     for point, data in result.datasets.items():
         marks = {"study": result.card.name, "point": point}
@@ -42,20 +42,23 @@ def write_result(result: StudyResult, study: Study, folder: Path) -> None:
 
 
 def read_content(folder: Path) -> dict[str, Any]:
-    """Return what claims.json of a study says.
+    """Return the content of claims.json of a study.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: the file is missing or damaged.
     """
     file = folder / CLAIMS
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no {CLAIMS}; it is no folder of a study's results") from None
+        raise InputError(
+            f"{folder} holds no {CLAIMS}, a folder with the results of a study is expected; "
+            "type implicitbias run --out DIR"
+        ) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read ({error}); it is damaged, or of another program") from None
+        raise InputError(f"{file} cannot be read ({error}); it is damaged or from another program") from None
     if not isinstance(content, dict) or not isinstance(content.get("study"), str):
-        raise InputError(f"{file} names no study; it is damaged, or of another program")
+        raise InputError(f"{file} names no study; it is damaged or from another program")
     return content
 
 
@@ -73,7 +76,7 @@ def read_points(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         or not all(isinstance(point, str) and Path(point).name == point for point in points)
     ):
         raise InputError(
-            f"{folder / CLAIMS} lists no points; it was written by an earlier version, or is damaged; {again}"
+            f"{folder / CLAIMS} lists no points; it was written by an earlier version or is damaged; {again}"
         )
     datasets = {}
     for point in points:
@@ -92,7 +95,7 @@ def read_points(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary(result: StudyResult, notes: str, pictures: dict[str, list[str]]) -> str:
-    """Return the claims as a Markdown page, with the pictures of each point."""
+    """Return the claims as a Markdown page, with the figures of each point."""
     card: Card = result.card
     lines = [f"# {card.name}", "", f"{card.paper}: {card.shows}.", "", notes, ""]
     lines += ["| holds | setting | claim | predicted | measured |", "|---|---|---|---|---|"]

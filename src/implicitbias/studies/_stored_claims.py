@@ -1,4 +1,4 @@
-"""Claims that several studies make, as functions of what was stored; nothing here computes a path or a flow."""
+"""Claims that several studies make, as functions of the stored data. They compute neither paths nor flows."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from numpy import ndarray
 from implicitbias._core.claim import Assumption, Claim, at_least, at_most
 from implicitbias._core.status import Status
 
-# A saddle is degenerate where a coordinate at its threshold has |w_i| and |grad_i| below this relative size.
+# A saddle is degenerate if a coordinate at its threshold has |w_i| and |grad_i| below this relative size.
 STRICT = 1e-6
-# Residuals of a certified point.
+# The largest residual of a certified point.
 CERTIFIED = 1e-9
 
 
@@ -21,8 +21,8 @@ def worst_saddle_claim(point: str, data: Any, reference: str) -> Claim:
 
 
 def departure_claim(point: str, data: Any) -> Claim:
-    """Return the claim that coordinates can be forgotten."""
-    statement = "coordinates can leave: the active set is not monotone (coordinates that become 0 on the way)"
+    """Return the claim that coordinates can become 0 again."""
+    statement = "the active set is not monotone (number of times that a coordinate becomes 0 again)"
     return at_least(point, statement, "pesme2023saddle", (leaving(data["coefficients"].values), 1))
 
 
@@ -44,12 +44,12 @@ def all_finished(data: Any) -> Assumption:
     names += [str(data.attrs["coarse_status"])] if "coarse_status" in data.attrs else []
     early = sum(not Status[name].ok for name in names)
     return Assumption.checked(
-        "every simulation reached its end time (how many stopped early)", early, at_most=0
+        "every simulation reached its end time (number that stopped early)", early, at_most=0
     )
 
 
 def number(data: Any, name: str) -> np.float64:
-    """Return a stored scalar; a division by a stored 0 then gives inf or NaN, which no claim accepts."""
+    """Return a stored scalar as a NumPy number, whose division by 0 gives inf or NaN and lets the claim fail."""
     return np.float64(data[name].values[()])
 
 

@@ -1,4 +1,4 @@
-"""Figures that several studies draw from what they stored."""
+"""Figures that several studies draw from stored data."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from implicitbias.plotting import PathPicture, Run, path_figure, path_over_simul
 
 
 def path_figures(point: str, data: Any) -> dict[str, Any]:
-    """Return the figure of the path, and of the path over the simulations whose samples were stored."""
+    """Return the figure of the path, and the figure of the path over the simulations with stored samples."""
     picture = PathPicture.of_dataset(data)
     runs = []
     for k, label in enumerate(data["shown"].values):

@@ -1,4 +1,4 @@
-"""What a study is: points, what is computed at each, and claims and figures of what was computed."""
+"""The base class of studies: points, a dataset for each point, and claims and figures from the dataset."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -8,31 +8,31 @@ from implicitbias._core.progress import Progress
 
 
 class Study(ABC):
-    """A paper as code.
+    """The results of a paper, reproduced by code.
 
-    Only `compute` computes. Claims and figures are functions of the dataset that it returns, so that
-    `implicitbias report` judges a stored dataset as it judges a new one.
+    Only `compute` predicts and simulates. Claims and figures are functions of the dataset that it returns, so that
+    `implicitbias report` can judge a stored dataset in the same way as a new one.
     """
 
     @abstractmethod
     def points(self) -> tuple[str, ...]:
-        """Return the names of the settings, in the order in which they run; the first one should take seconds."""
+        """Return the names of the settings in the order in which they run. The first one should take seconds."""
 
     @abstractmethod
     def compute(self, point: str, progress: Progress) -> Any:
         """Return an `xarray.Dataset` with everything that claims and figures of this setting need.
 
-        Import rooms that need JAX or numba in here, so that stored results can be judged without them.
+        Import modules that need JAX or numba inside this method, so that stored results can be judged without them.
         """
 
     @abstractmethod
     def claims(self, point: str, dataset: Any) -> list[Claim]:
-        """Return what is claimed of this setting, from the dataset alone: compare, take maxima, fit slopes."""
+        """Return the claims about this setting, computed from the dataset alone."""
 
     @abstractmethod
     def notes(self) -> str:
-        """Return what a reader must know, in a paragraph: which settings are the paper's and which were chosen."""
+        """Return a paragraph for readers that says which settings are from the paper and which were chosen."""
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
-        """Return {file stem: matplotlib Figure} of this setting, from the dataset alone. The default has none."""
+        """Return {file stem: matplotlib Figure} of this setting, from the dataset alone; {} by default."""
         return {}

@@ -1,4 +1,4 @@
-"""What studies measure of simulations at ever smaller scales, as variables of a dataset."""
+"""Measurements of simulations at a sequence of decreasing scales, as variables of a dataset."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _DRAWN = 1.15
 
 
 def finished(trajectory: Trajectory) -> Trajectory:
-    """Return the trajectory; an interrupted one is an interrupt of the study, which half a simulation cannot end.
+    """Return the trajectory, or raise `KeyboardInterrupt` if it was interrupted, so that the study stops too.
 
     Raises:
         KeyboardInterrupt: the simulation was interrupted from the keyboard.
@@ -32,8 +32,8 @@ def sweep_variables(
 
     Args:
         sweep: the simulations.
-        exponents: the scale of each is 10^-exponent.
-        shown: {label: index of the simulation} of those whose samples are kept for figures.
+        exponents: the scale of each simulation is 10^-exponent.
+        shown: {label: index} of the simulations whose samples are stored for figures.
     """
     end = _DRAWN * float(sweep.path.times[-1])
     runs = [sweep.sampled(index, end) for index in shown.values()]
@@ -53,7 +53,7 @@ def sweep_variables(
 
 
 def _padded(rows: list[ndarray]) -> Float64[ndarray, "shown sample *rest"]:
-    """Return arrays of different lengths as one, filled up with NaN."""
+    """Return one array from arrays of different lengths, padded with NaN."""
     longest = max(len(row) for row in rows)
     padded = np.full((len(rows), longest, *rows[0].shape[1:]), np.nan)
     for place, row in zip(padded, rows, strict=True):

@@ -11,15 +11,15 @@ _POINTS = ("four-features", "depth-2", "depth-3", "depth-4", "depth-5")
 
 
 class DeepDiagonalNetworks(Study):
-    """Growth times from the direction, the path from the growth times, and the flow compared with both."""
+    """The study that predicts the path from growth times and compares the flow of deep networks with it."""
 
     def points(self) -> tuple[str, ...]:
-        """Return the paper's example, and a design of our own at four depths."""
+        """Return the paper's example, and our own design at four depths."""
         return _POINTS
 
     def compute(self, point: str, progress: Progress) -> Any:
-        """Predict the path, simulate the flow, and store what is measured of both."""
-        # What is judged again later needs neither numba nor JAX.
+        """Predict the path, simulate the flow, and return measurements of both."""
+        # These imports are here, so that stored results can be judged without numba and JAX.
         from implicitbias.studies._deep_evidence import deep_dataset, predicted, simulated
         from implicitbias.studies._deep_settings import SETTINGS
 
@@ -33,7 +33,7 @@ class DeepDiagonalNetworks(Study):
         return network_claims(point, dataset)
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
-        """Return the path, the path over simulations, and the rates of jump times and of what rests at 0."""
+        """Return figures of the path, of the path over simulations, and of the rates of convergence."""
         from implicitbias.plotting import rate_figure
         from implicitbias.studies._stored_figures import path_figures
 
@@ -49,22 +49,23 @@ class DeepDiagonalNetworks(Study):
         figures[f"{point}-rates"] = rate_figure(small, errors, label, y_label, rate)
         if D > 2:
             rest = {f"saddle {k}": e for k, e in enumerate(dataset["off_support"].values.T)}
-            y_label = r"largest $|w_i|$ that rests at 0"
+            y_label = r"largest $|w_i|$ off the support of the saddle"
             figures[f"{point}-off-support"] = rate_figure(small, rest, label, y_label, float(D))
         return figures
 
     def notes(self) -> str:
-        """Return which settings are the paper's and which are ours."""
+        """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (
-            "Design, target and end of the four-feature example are the paper's, and so are the Hessian eigenvalues 2 "
-            "and -2 of its maps; the four maps themselves and the direction of the start are chosen here. The paper "
-            "prints growth times of 1 for that example; eigenvalues of 2 give 1/2, which halves all times and leaves "
-            "the path as it is. The paper computes with 200 decimal digits from a scale of 1e-60; these simulations "
-            "use float64. That works as long as what shrinks while something else grows is not needed again, or is a "
-            "parameter of its own, which decided the choice of the map for feature 2: its force changes sign while it "
-            "is still small. Design, targets, directions and scales of the settings by depth are chosen. Depth 2 is "
-            "integrated in dual variables, the others in theta. Slow time is t / ln(1/scale) for two-layer maps and "
-            "t * scale^(D-2) for D >= 3 layers. Every number below was computed in this run."
+            "The design, the target and the end of the four-feature example are from the paper, and so are the "
+            "Hessian eigenvalues 2 and -2 of its maps. The four maps and the direction of the start were chosen here. "
+            "The paper prints growth times of 1 for this example. Eigenvalues of 2 give growth times of 1/2, which "
+            "halves all times and does not change the saddles. The paper computes with 200 decimal digits from a "
+            "scale of 1e-60. These simulations use float64. This is accurate if a quantity that shrinks while another "
+            "one grows is not needed later, or is a separate parameter. The map of feature 2 was chosen for this "
+            "reason, because the force on this feature changes sign while the feature is still small. In the settings "
+            "by depth, the design, the targets, the directions and the scales were chosen here. Depth 2 is integrated "
+            "in dual variables, the other depths in theta. Slow time is t / ln(1/scale) for two-layer maps and t * "
+            "scale^(D-2) for D >= 3 layers. Every number below was computed in this run."
         )
 
 

@@ -13,12 +13,12 @@ from implicitbias.studies._saddle_claims import saddle_claims
 from implicitbias.studies._study import Study
 
 EXPONENTS = (3, 10, 30, 100, 300, 1000)
-"""Initialisation scales: alpha = 10^-3 ... 10^-1000."""
+"""Exponents e of the initialisation scales alpha = 10^-e."""
 _DRAWN = (3, 30, 1000)
 
 
 class Setting(NamedTuple):
-    """One problem, and what is shown on it."""
+    """A problem, the exponents of its scales, and the claims that are made about it."""
 
     problem: Callable[[], LeastSquares]
     exponents: tuple[int, ...]
@@ -27,19 +27,22 @@ class Setting(NamedTuple):
 
 
 def _deactivation() -> LeastSquares:
-    """n = 5, d = 7, a 2-sparse target: a coordinate is learned first and forgotten at the last jump."""
+    """Return a problem with n = 5, d = 7 and a 2-sparse target.
+
+    One coordinate enters at the first jump and becomes 0 again at the last jump.
+    """
     X = np.random.default_rng(0).standard_normal((5, 7))
     return LeastSquares(X, X @ np.array([1.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
 
 
 def _gaussian() -> LeastSquares:
-    """n = 12, d = 30, Gaussian design and targets."""
+    """Return a problem with n = 12, d = 30 and Gaussian design and targets."""
     rng = np.random.default_rng(2)
     return LeastSquares(rng.standard_normal((12, 30)), rng.standard_normal(12))
 
 
 def _diabetes() -> LeastSquares:
-    """n = 442, d = 10, columns and target standardised."""
+    """Return the diabetes data, n = 442 and d = 10, with standardised columns and target."""
     import pandas
 
     from implicitbias.studies._data import diabetes
@@ -49,9 +52,10 @@ def _diabetes() -> LeastSquares:
 
 
 def _diabetes_products() -> LeastSquares:
-    """40 of the 442 patients, the 10 features and all their pairwise products: d = 65.
+    """Return the diabetes data of 40 of the 442 patients, with the 10 features and all their pairwise products: d = 65.
 
-    sex takes two values, so that sex and sex * sex are the same column once standardised: a tie in real data.
+    The feature sex takes two values, so that sex and sex * sex are the same column after standardisation. This is a tie
+    in real data.
     """
     import pandas
 
@@ -80,15 +84,15 @@ SETTINGS = {
 
 
 class SaddleToSaddle(Study):
-    """Predict the path, certify it, simulate the flow from ever smaller scales, and compare the two."""
+    """The study that predicts and certifies the path and compares the flow from decreasing scales with it."""
 
     def points(self) -> tuple[str, ...]:
-        """Return two synthetic settings and two of real data."""
+        """Return two settings with synthetic data and two with real data."""
         return tuple(SETTINGS)
 
     def compute(self, point: str, progress: Progress) -> Any:
-        """Predict the path, simulate the flow, and store what is measured of both."""
-        # What is judged again later needs neither numba nor JAX.
+        """Predict the path, simulate the flow, and return measurements of both."""
+        # These imports are here, so that stored results can be judged without numba and JAX.
         from implicitbias.limits import saddle_path
         from implicitbias.studies._path_evidence import lasso_dataset, path_dataset
         from implicitbias.studies._saddle_evidence import simulated
@@ -108,7 +112,7 @@ class SaddleToSaddle(Study):
         return saddle_claims(point, dataset, rates=setting.rates, forgets=setting.forgets)
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
-        """Return the path, the path over simulations, and the rates of jump times."""
+        """Return figures of the path, of the path over simulations, and of the rates of jump times."""
         from implicitbias.plotting import rate_figure
         from implicitbias.studies._stored_figures import path_figures
 
@@ -121,13 +125,13 @@ class SaddleToSaddle(Study):
         return figures
 
     def notes(self) -> str:
-        """Return which settings are the paper's and which are ours."""
+        """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (
-            "Settings: Gaussian designs with sparse or Gaussian targets are in the setting of the paper, whose exact "
-            "numbers are not known here; seeds and sizes were chosen. The diabetes set is scikit-learn's, "
-            "standardised. Simulations integrate the true flow of w = u * v from u = sqrt(2) alpha, v = 0, in dual "
-            "variables; alpha goes down to 1e-1000. Slow time is flow time divided by ln(1/alpha). Every number below "
-            "was computed in this run."
+            "Gaussian designs with sparse or Gaussian targets are in the setting of the paper. The exact numbers of "
+            "the paper are not known here, so seeds and sizes were chosen. The diabetes data are from scikit-learn "
+            "and are standardised. Simulations integrate the true flow of w = u * v from u = sqrt(2) alpha, v = 0, in "
+            "dual variables, with alpha down to 1e-1000. Slow time is flow time divided by ln(1/alpha). Every number "
+            "below was computed in this run."
         )
 
 
