@@ -1,4 +1,4 @@
-"""Diagnostics: pure functions of trajectories and points."""
+"""Diagnostics: measurements on trajectories and paths, as functions and values without side effects."""
 
 from implicitbias.diagnostics._crossings import crossing_times as crossing_times
 from implicitbias.diagnostics._crossings import jump_times as jump_times

@@ -1,4 +1,4 @@
-"""When a trajectory crosses levels."""
+"""The times at which a trajectory crosses levels."""
 
 from collections.abc import Callable
 
@@ -14,9 +14,10 @@ _BISECTIONS = 60
 def crossing_times(
     trajectory: Trajectory, quantity: Callable[[ndarray], float], levels: Float64[ndarray, " k"]
 ) -> Float64[ndarray, " k"]:
-    """Return the first times at which a decreasing quantity of the state falls below each level; nan for never.
+    """Return the first times at which a decreasing quantity of the state falls below each level; nan if it never does.
 
-    The interval is found among the trajectory's own times and refined by bisection on its dense output.
+    The crossing is first located between two of the trajectory's own times. Then bisection on the dense output gives
+    the time.
     """
     values = np.array([quantity(state) for state in trajectory.states])
     below = values[:, None] < levels
@@ -35,6 +36,6 @@ def crossing_times(
 def jump_times(
     trajectory: Trajectory, loss: Callable[[ndarray], float], plateaus: Float64[ndarray, " saddles"]
 ) -> Float64[ndarray, " jumps"]:
-    """Return the times at which the loss crosses half way between consecutive plateaus (k + 1 plateaus, k jumps)."""
+    """Return the k times at which the loss crosses the means of consecutive plateaus, for k + 1 plateaus."""
     levels = (plateaus[:-1] + plateaus[1:]) / 2
     return crossing_times(trajectory, loss, levels)

@@ -1,4 +1,4 @@
-"""Simulations from ever smaller scales of the start, held against the path that they converge to."""
+"""Comparison of simulations from decreasing scales of the start with the path to which they converge."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from implicitbias._core.errors import InputError
 from implicitbias.diagnostics._crossings import jump_times
 from implicitbias.trajectories import Trajectory
 
-# Even samples of a simulation beside its own times.
+# Number of evenly spaced samples of a simulation, in addition to its own times.
 _SAMPLES = 500
 
 
@@ -23,18 +23,18 @@ class JumpingPath(Protocol):
 
     @property
     def times(self) -> Float64[ndarray, " k"]:
-        """(k+1,) ascending jump times, the first of them 0."""
+        """(k+1,) ascending jump times; the first is 0."""
 
     @property
     def losses(self) -> Float64[ndarray, " k"]:
-        """(k+1,) the loss between the jumps."""
+        """(k+1,) the losses between the jumps."""
 
     def at(self, t: Any) -> Float64[ndarray, "..."]:
-        """Return the value at times, (m, d)."""
+        """Return the values of the path at m times, (m, d)."""
 
 
 class SampledRun(NamedTuple):
-    """Samples of one simulation: slow times (m,), states (m, d), losses (m,)."""
+    """Samples of one simulation: slow times (m,), states (m, d) and losses (m,)."""
 
     times: Float64[ndarray, " m"]
     states: Float64[ndarray, "m d"]
@@ -43,19 +43,19 @@ class SampledRun(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScaleSweep:
-    r"""Trajectories of w from several scales, and how far each is from the path in slow time.
+    r"""Trajectories of w from several scales, and their distances from the path in slow time.
 
     Slow time is flow time divided by a unit that grows as the scale vanishes, for instance $\ln(1/\alpha)$.
 
     Args:
-        path: the predicted path, with `times`, `losses` and `at`; k jumps.
-        trajectories: one for each scale, from the largest scale to the smallest; their states are w, (d,).
+        path: the predicted path with k jumps, which has `times`, `losses` and `at`.
+        trajectories: one trajectory for each scale, from the largest scale to the smallest. Their states are w, (d,).
         units: (scales,) the flow time of one unit of slow time at each scale.
-        loss: w -> L(w); a jump of a simulation is where it crosses half way between two plateaus.
-        beyond: the last plateau is taken to end at this multiple of the last jump time.
+        loss: w -> L(w). A simulation jumps at the time at which its loss crosses the mean of two plateaus.
+        beyond: the last plateau ends at this multiple of the last jump time.
 
     Raises:
-        InputError: numbers of trajectories and units that differ, or units that are not positive.
+        InputError: the numbers of trajectories and units differ, or a unit is not positive.
 
     Reference:
         pesme2023saddle, theorem 1.
@@ -87,7 +87,7 @@ class ScaleSweep:
 
     @cached_property
     def jump_times(self) -> Float64[ndarray, "scales jumps"]:
-        """(scales, k) jump times of the simulations in slow time; nan where one is missing."""
+        """(scales, k) jump times of the simulations in slow time; nan for a jump that a simulation does not make."""
         return np.array(
             [
                 jump_times(trajectory, self.loss, self.path.losses) / unit
@@ -97,7 +97,7 @@ class ScaleSweep:
 
     @property
     def jump_errors(self) -> Float64[ndarray, "scales jumps"]:
-        """(scales, k) distances of jump times from those of the path, in slow time."""
+        """(scales, k) distances between the jump times of simulations and path, in slow time."""
         return np.abs(self.jump_times - self.path.times[1:])
 
     @cached_property
@@ -113,19 +113,19 @@ class ScaleSweep:
 
     @cached_property
     def saddle_errors(self) -> Float64[ndarray, "scales saddles"]:
-        """(scales, k+1) distances from the saddles in the middle of each plateau, over the largest coefficient."""
+        """(scales, k+1) distances from the saddles in mid-plateau, relative to the largest coefficient."""
         saddles = self.path.at(self.middles)
         return np.max(np.abs(self.states - saddles), axis=2) / np.max(np.abs(saddles))
 
     @cached_property
     def off_support(self) -> Float64[ndarray, "scales saddles"]:
-        """(scales, k+1) the largest |w_i| in the middle of each plateau among those that are 0 at its saddle."""
+        """(scales, k+1) the largest |w_i| in the middle of each plateau, over the i with w_i = 0 at its saddle."""
         resting = self.path.at(self.middles) == 0.0
         return np.max(np.where(resting, np.abs(self.states), 0.0), axis=2)
 
     @property
     def steps(self) -> Int64[ndarray, " scales"]:
-        """(scales,) steps that each simulation took."""
+        """(scales,) number of steps of each simulation."""
         return np.array([trajectory.stats.steps for trajectory in self.trajectories], dtype=np.int64)
 
     @property
@@ -134,7 +134,7 @@ class ScaleSweep:
         return tuple(trajectory.status.name for trajectory in self.trajectories)
 
     def sampled(self, index: int, end: float, samples: int = _SAMPLES) -> SampledRun:
-        """Return one simulation up to the slow time `end`, at its own times and at even times between them."""
+        """Return samples of one simulation up to the slow time `end`, at its own times and at evenly spaced times."""
         trajectory, unit = self.trajectories[index], float(self.units[index])
         own = trajectory.times / unit
         last = min(end, float(own[-1]))
@@ -144,11 +144,11 @@ class ScaleSweep:
 
 
 def plateau_middles(times: Float64[ndarray, " k"], beyond: float = 1.2) -> Float64[ndarray, " k"]:
-    """Return the slow times in the middle of the plateaus between jump times; the last one ends at beyond * times[-1].
+    """Return the slow times in the middle of the plateaus between jump times.
 
     Args:
-        times: (k+1,) the start, 0, and the jump times.
-        beyond: where the last plateau is taken to end, in last jump times.
+        times: (k+1,) the time 0 and the jump times.
+        beyond: the last plateau ends at beyond * times[-1].
 
     Examples:
         >>> import numpy as np
@@ -167,7 +167,7 @@ def rate_slopes(small: Float64[ndarray, " scales"], errors: Float64[ndarray, "..
         errors: (scales,) or (scales, k).
 
     Returns:
-        (), or (k,): nan where an error is 0 or nan, as for a jump that a simulation does not make.
+        () or (k,) slopes. A slope is nan if an error is 0 or nan, for instance because a simulation does not jump.
 
     Examples:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Conic forms: the epigraph of a gauge as an affine image of standard cones, for any conic solver."""
+"""Conic forms, which describe the epigraph of a gauge by standard cones for any conic solver."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -14,13 +14,14 @@ from implicitbias._core.values import Fingerprinted
 
 
 class ConeKind(Enum):
-    """The standard cones; the value says which set it is."""
+    """The standard cones. The value of each member describes the set."""
 
     ZERO = "{x: x = 0}"
     NON_NEGATIVE = "{x: x_i >= 0 for all i}"
     SECOND_ORDER = "{(t, x): t >= ||x||_2}"
     POWER = "{(x, y, z): x^a y^(1-a) >= |z|, x >= 0, y >= 0}"
-    # Column by column; entries off the diagonal stand times sqrt(2), so that inner products agree.
+    # The triangle is stored column by column. Entries off the diagonal are multiplied by sqrt(2), which preserves inner
+    # products.
     POSITIVE_SEMIDEFINITE = "{upper triangles of positive semidefinite matrices}"
 
 
@@ -29,9 +30,9 @@ class Cone:
     """One factor of a product of cones.
 
     Attributes:
-        kind: which set.
-        rows: how many rows of the form lie in it.
-        exponent: a of the power cone, else None.
+        kind: the kind of the cone.
+        rows: the number of rows of the form that lie in the cone.
+        exponent: the exponent a of a power cone; None for other cones.
     """
 
     kind: ConeKind
@@ -43,13 +44,13 @@ class Cone:
 class ConicForm(Fingerprinted):
     r"""The epigraph of a gauge as a product of cones K.
 
-    $\gamma(w) \le t$ exactly if some u has `on_point` w + `on_level` t + `on_extra` u in K. The epigraph of a gauge
-    is a cone, so that there is no constant term. w is flat, row by row for matrices.
+    $\gamma(w) \le t$ if and only if some u has `on_point` w + `on_level` t + `on_extra` u in K. The epigraph of a gauge
+    is a cone, so there is no constant term. w is a flat vector; a matrix is stored row by row.
 
     Attributes:
-        on_point: (rows, size of w) `scipy.sparse.csc_array`.
-        on_level: (rows,) what multiplies t.
-        on_extra: (rows, m) `scipy.sparse.csc_array`, what multiplies the extra variables u.
+        on_point: (rows, size of w) `scipy.sparse.csc_array`, the coefficients of w.
+        on_level: (rows,) the coefficients of t.
+        on_extra: (rows, m) `scipy.sparse.csc_array`, the coefficients of the extra variables u.
         cones: the factors of K, in the order of the rows.
     """
 
@@ -61,7 +62,7 @@ class ConicForm(Fingerprinted):
     def dual(self) -> "ConicForm":
         r"""Return the conic form of the polar gauge.
 
-        By conic duality $\gamma^\circ(z) \le t$ exactly if some $y \in K^*$ has `on_point`^T y = -z,
+        By conic duality, $\gamma^\circ(z) \le t$ if and only if some $y \in K^*$ has `on_point`^T y = -z,
         `on_extra`^T y = 0 and <`on_level`, y> <= t.
         """
         rows, size = self.on_point.shape
@@ -71,7 +72,7 @@ class ConicForm(Fingerprinted):
         for cone in self.cones:
             block = sparse.eye_array(rows, format="csr")[first : first + cone.rows]
             first += cone.rows
-            if cone.kind is ConeKind.ZERO:  # its dual cone is the whole space
+            if cone.kind is ConeKind.ZERO:  # the dual cone is the whole space and gives no constraint
                 continue
             if cone.exponent is not None:
                 a = cone.exponent
@@ -94,7 +95,7 @@ class ConicForm(Fingerprinted):
 
 
 class Parts:
-    """Collects the rows of a conic form, cone by cone."""
+    """A conic form that is built cone by cone."""
 
     def __init__(self, size: int, extra: int) -> None:
         self._size, self._extra = size, extra
@@ -104,7 +105,7 @@ class Parts:
         self._cones: list[Cone] = []
 
     def add(self, cone: Cone, point: Any = None, level: ndarray | None = None, extra: Any = None) -> None:
-        """Append the rows of one cone; what is None is zero there."""
+        """Append the rows of one cone. Arguments that are None stand for zero coefficients."""
         rows = cone.rows
         if rows == 0:
             return
@@ -114,7 +115,7 @@ class Parts:
         self._cones.append(cone)
 
     def form(self) -> ConicForm:
-        """Return what was collected."""
+        """Return the conic form of all rows."""
         return ConicForm(
             on_point=_read_only(sparse.vstack(self._point, format="csc")),
             on_level=frozen(np.concatenate(self._level)),

@@ -47,34 +47,34 @@ class Ellipsoid(Gauge):
         except np.linalg.LinAlgError as error:
             raise InputError(
                 f"A has the smallest eigenvalue {np.linalg.eigvalsh(matrix)[0]:g}, a positive definite matrix is "
-                "expected; a direction in which it is 0 makes the gauge vanish there"
+                "expected; remove the directions in which w.T @ A @ w is not positive"
             ) from error
         object.__setattr__(self, "A", frozen(matrix))
         object.__setattr__(self, "root", frozen(root))
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """(d,)."""
+        """The shape (d,) of points."""
         return (len(self.root),)
 
     def polar(self) -> Gauge:
-        """Return the norm of the inverse matrix."""
+        r"""Return the norm of the inverse matrix, $(z^\top A^{-1} z)^{1/2}$."""
         return Polar(self)
 
     def value_formula(self, w: Float64[ndarray, " d"]) -> float:
-        """Return the length of R w, with A = R^T R."""
+        """Return the Euclidean norm of R w, where A = R^T R."""
         unit = float(np.max(np.abs(w)))
         return unit * float(np.linalg.norm(self.root @ (w / unit))) if unit else 0.0
 
     def subgradient(self, w: Any) -> Float64[ndarray, " d"]:
-        """Return A w / gauge(w), and 0 at 0."""
+        """Return A w / gauge(w), or 0 at w = 0."""
         array = self.checked(w)
         unit = float(np.max(np.abs(array))) or 1.0
         image = self.root @ (array / unit)
         return frozen(self.root.T @ (image / (float(np.linalg.norm(image)) or 1.0)))
 
     def face_formula(self, z: Float64[ndarray, " d"], tolerance: float) -> Face:
-        """Return the point A^-1 z / polar(z), or the whole ball where z is 0."""
+        """Return the point A^-1 z / polar(z), or the whole ball if z is 0."""
         unit = float(np.max(np.abs(z)))
         image = solve_triangular(self.root, z / (unit or 1.0), trans="T")
         member = solve_triangular(self.root, image / (float(np.linalg.norm(image)) or 1.0))
@@ -90,7 +90,7 @@ class Ellipsoid(Gauge):
         )
 
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
-        """Return (t, R w) in the second-order cone."""
+        """Return the constraint that (t, R w) is in the second-order cone."""
         d = len(self.root)
         level = np.zeros(1 + d)
         level[0] = 1.0

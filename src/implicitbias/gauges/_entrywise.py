@@ -1,4 +1,4 @@
-"""Gauges of entries: l_p norms of weighted lengths, with a weight for each sign of each entry."""
+"""Entrywise gauges: l_p norms of weighted lengths of entries, with a weight for each sign of each entry."""
 
 from abc import abstractmethod
 
@@ -18,13 +18,14 @@ from implicitbias.gauges._sides import Sides
 class EntrywiseGauge(Gauge):
     r"""The gauge $\lVert r(w) \rVert_p$ of the lengths $r_i = c_i^+ w_i^+ + c_i^- w_i^-$.
 
-    The polar has the exponent q with 1/p + 1/q = 1 and the weights 1/c. Subclasses give `exponent`, `sides`, `polar`.
+    The polar has the exponent q with 1/p + 1/q = 1 and the weights 1/c. Subclasses define `exponent`, `sides` and
+    `polar`.
     """
 
     @property
     @abstractmethod
     def exponent(self) -> float:
-        """p, in [1, infinity]."""
+        """The exponent p in [1, infinity]."""
 
     @property
     @abstractmethod
@@ -37,7 +38,7 @@ class EntrywiseGauge(Gauge):
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """The shape of the weights, None where a single one serves all entries."""
+        """The shape of the weights; None if all entries share one weight."""
         return self.sides.plus.shape or None
 
     def value_formula(self, w: Float64[ndarray, "..."]) -> float:
@@ -45,7 +46,7 @@ class EntrywiseGauge(Gauge):
         return _norm(self.sides.lengths(w), self.exponent)
 
     def face_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Face:
-        """Return the face, from the lengths of z in the polar gauge; where that is infinite, raise an `InputError`."""
+        """Return the face, from the lengths of z in the polar gauge; raise an `InputError` if the polar is infinite."""
         polar = self.sides.reciprocal()
         lengths = polar.lengths(z)
         q = conjugate(self.exponent)
@@ -55,7 +56,8 @@ class EntrywiseGauge(Gauge):
                 "z has an infinite polar gauge, so that <z, w> has no maximum on the unit ball; set z to 0 where "
                 f"{type(self).__name__} has weight 0"
             )
-        # A small length is rounding on a polyhedron only; its power p - 1 on a curved ball may be of the size of 1.
+        # On a polyhedral ball a small length counts as 0. On a curved ball it does not, because its power q - 1 may be
+        # close to 1.
         flat = self.exponent in (1.0, np.inf)
         counted = (lengths > (tolerance if flat else 0.0) * largest) & (lengths > 0.0)
         with np.errstate(invalid="ignore"):
@@ -97,16 +99,16 @@ class EntrywiseGauge(Gauge):
         return (z == 0.0) & (plus == 0.0), (z == 0.0) & (minus == 0.0)
 
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
-        """Return the epigraph: linear for p = 1 and infinity, second-order for 2, power cones else."""
+        """Return the epigraph: linear for p = 1 and infinity, a second-order cone for p = 2, otherwise power cones."""
         sides = self.sides.spread(shape)
         return _box(sides) if np.isinf(self.exponent) else _sum(sides, self.exponent)
 
     def to_domain(
         self, direction: Float64[ndarray, "..."], at: Float64[ndarray, "..."]
     ) -> Float64[ndarray, "..."]:
-        """Return the direction without its entries on sides of infinite weight, where `at` is 0."""
-        barred = (at == 0.0) & np.isinf(self.sides.at(direction))
-        return np.where(barred, 0.0, direction)
+        """Return the direction, with 0 in entries that would leave 0 to a side of infinite weight."""
+        excluded = (at == 0.0) & np.isinf(self.sides.at(direction))
+        return np.where(excluded, 0.0, direction)
 
 
 def conjugate(p: float) -> float:
@@ -117,7 +119,7 @@ def conjugate(p: float) -> float:
 
 
 def _norm(lengths: Float64[ndarray, "..."], p: float) -> float:
-    """Return the l_p norm of non-negative lengths; no power of them leaves float64."""
+    """Return the l_p norm of non-negative lengths, scaled so that powers neither overflow nor underflow."""
     largest = float(np.max(lengths, initial=0.0))
     if largest == 0.0 or np.isinf(largest) or np.isinf(p):
         return largest
@@ -127,10 +129,10 @@ def _norm(lengths: Float64[ndarray, "..."], p: float) -> float:
 
 
 def _box(sides: Sides) -> ConicForm:
-    """Return max r_i <= t: two inequalities for each entry."""
+    """Return the conic form of max r_i <= t, with two inequalities for each entry."""
     d = len(sides.plus)
     parts = Parts(d, 0)
-    _bar(parts, sides)
+    _add_excluded_signs(parts, sides)
     unit = sparse.eye_array(d, format="csr")
     for side, sign in ((sides.plus, 1.0), (sides.minus, -1.0)):
         some = np.flatnonzero(np.isfinite(side) & (side > 0.0))
@@ -140,8 +142,8 @@ def _box(sides: Sides) -> ConicForm:
     return parts.form()
 
 
-def _bar(parts: Parts, sides: Sides) -> None:
-    """Add w_i = 0, w_i <= 0 or w_i >= 0 where both weights or one of them are infinite."""
+def _add_excluded_signs(parts: Parts, sides: Sides) -> None:
+    """Add w_i = 0 for entries with two infinite weights, and w_i <= 0 or w_i >= 0 for those with one."""
     d = len(sides.plus)
     unit = sparse.eye_array(d, format="csr")
     no_plus, no_minus = np.isinf(sides.plus), np.isinf(sides.minus)
@@ -155,9 +157,10 @@ def _bar(parts: Parts, sides: Sides) -> None:
 
 
 def _sum(sides: Sides, p: float) -> ConicForm:
-    """Return the l_p norm of the lengths <= t, p finite.
+    """Return the conic form of: the l_p norm of the lengths is at most t, for a finite p.
 
-    Where the two weights of an entry agree and p > 1, c_i w_i stands for its length; else an extra variable bounds it.
+    If the two weights of an entry agree and p > 1, the entry c_i w_i is used in place of its length. Otherwise an extra
+    variable bounds the length.
     """
     plus, minus = sides.plus, sides.minus
     d = len(plus)
@@ -167,7 +170,7 @@ def _sum(sides: Sides, p: float) -> ConicForm:
     terms = len(direct) + len(bounded)
     powers = 0 if p in (1.0, 2.0) else terms
     parts = Parts(d, len(bounded) + powers)
-    _bar(parts, sides)
+    _add_excluded_signs(parts, sides)
     unit = sparse.eye_array(d, format="csr")
     extra = sparse.eye_array(len(bounded) + powers, format="csr")
     for side, sign in ((plus, 1.0), (minus, -1.0)):
@@ -195,7 +198,7 @@ def _sum(sides: Sides, p: float) -> ConicForm:
     parts.add(
         Cone(ConeKind.NON_NEGATIVE, 1), level=np.ones(1), extra=-sparse.csr_array(summed.sum(axis=0)[None, :])
     )
-    # r_i^p <= v_i t^(p-1) with sum v_i <= t.
+    # The constraints r_i^p <= v_i t^(p-1) with sum v_i <= t are equivalent to the norm being at most t.
     for i in range(powers):
         parts.add(
             Cone(ConeKind.POWER, 3, 1.0 / p),

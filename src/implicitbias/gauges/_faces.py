@@ -1,4 +1,4 @@
-"""The faces of unit balls that are known in full, and one of which a single point is known."""
+"""Faces of unit balls: entrywise, nuclear and spectral ones, and faces of which a single point is known."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from implicitbias.gauges._gauge import Face
 
 @dataclass(frozen=True, eq=False)
 class EntrywiseFace(Face):
-    """A face of a gauge of entries.
+    """A face of the unit ball of an entrywise gauge.
 
     Attributes:
-        positive: which entries of a point of the face can be positive.
-        negative: which can be negative.
-        free: entries that are not the same in all points of the face.
+        positive: the entries that are positive in some points of the face.
+        negative: the entries that are negative in some points of the face.
+        free: the entries that are not the same in all points of the face.
         normal: a unit vector on the free entries that has the same product with every point of the face, or None.
     """
 
@@ -32,31 +32,31 @@ class EntrywiseFace(Face):
 
     @property
     def support(self) -> Bool[ndarray, "..."]:
-        """Which entries can be non-zero in the face."""
+        """The entries that are non-zero in some points of the face."""
         return self.positive | self.negative
 
     @property
     def signs(self) -> Int64[ndarray, "..."]:
-        """1 or -1 where only this sign can be taken, 0 where an entry is 0 or can take both."""
+        """The signs of entries: 1 or -1 if only this sign occurs in the face, 0 if none or both occur."""
         return self.positive.astype(np.int64) - self.negative.astype(np.int64)
 
     def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
-        """Return x without its free entries, but with its part along the normal."""
+        """Return x with 0 in the free entries, plus the part of x along the normal."""
         rest = np.where(self.free, 0.0, x)
         return rest if self.normal is None else rest + np.sum(self.normal * x) * self.normal
 
     def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
-        """Return the places of the entries that are not free, and the normal."""
+        """Return the positions of the entries that are not free, and the normal."""
         return np.flatnonzero(~self.free), self.normal
 
 
 @dataclass(frozen=True, eq=False)
 class NuclearFace(Face):
-    r"""A face of the ball of the nuclear norm: $U S V^\top$ with S positive semidefinite of trace 1.
+    r"""A face of the unit ball of the nuclear norm: all $U S V^\top$ with S positive semidefinite of trace 1.
 
     Attributes:
-        left: (m, r) U, left singular vectors of the largest singular value of z.
-        right: (k, r) V, the right ones.
+        left: (m, r) U, the left singular vectors of the largest singular value of z.
+        right: (k, r) V, the right singular vectors of the largest singular value of z.
     """
 
     left: Float64[ndarray, "m r"]
@@ -68,9 +68,9 @@ class NuclearFace(Face):
         return self.left.shape[1] == 1
 
     def fixed(self, x: Float64[ndarray, "m k"]) -> Float64[ndarray, "m k"]:
-        """Return x without the symmetric part of U^T x V, but with its trace."""
+        """Return x minus the trace-free symmetric part of U^T x V."""
         if not self.z.any():
-            return np.zeros_like(x)  # the whole ball
+            return np.zeros_like(x)  # for z = 0 the face is the whole ball
         core = self.left.T @ x @ self.right
         r = len(core)
         moved = (core + core.T) / 2.0 - np.trace(core) / r * np.eye(r)
@@ -79,11 +79,13 @@ class NuclearFace(Face):
 
 @dataclass(frozen=True, eq=False)
 class SpectralFace(Face):
-    r"""A face of the ball of the spectral norm: $U V^\top + M$ with $U^\top M = 0$, $M V = 0$, $\lVert M \rVert \le 1$.
+    r"""A face of the unit ball of the spectral norm.
+
+    It holds all $U V^\top + M$ with $U^\top M = 0$, $M V = 0$ and $\lVert M \rVert \le 1$.
 
     Attributes:
-        left: (m, r) U, left singular vectors of the singular values of z that are not 0.
-        right: (k, r) V, the right ones.
+        left: (m, r) U, the left singular vectors of the non-zero singular values of z.
+        right: (k, r) V, the right singular vectors of the non-zero singular values of z.
     """
 
     left: Float64[ndarray, "m r"]
@@ -95,24 +97,24 @@ class SpectralFace(Face):
         return self.left.shape[1] == min(self.z.shape)
 
     def fixed(self, x: Float64[ndarray, "m k"]) -> Float64[ndarray, "m k"]:
-        """Return x without (I - U U^T) x (I - V V^T)."""
+        """Return x - (I - U U^T) x (I - V V^T)."""
         rows = x - self.left @ (self.left.T @ x)
         return x - (rows - (rows @ self.right) @ self.right.T)
 
 
 @dataclass(frozen=True, eq=False)
 class KnownPoint(Face):
-    """A face of which one point is known and nothing else, as an oracle gives it."""
+    """A face of which only one point is known, as for gauges from oracles."""
 
     @property
     def unique(self) -> bool | None:
-        """None: not known."""
+        """None, because it is not known whether the face has other points."""
         return None
 
     def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
-        """Return x: no direction is known in which the face extends."""
+        """Return x itself, because no direction is known in which the face extends."""
         return x
 
     def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
-        """Return the places of all entries."""
+        """Return the positions of all entries."""
         return np.arange(self.z.size), None

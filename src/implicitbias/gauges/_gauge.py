@@ -1,4 +1,4 @@
-"""What a gauge is: a convex, positively homogeneous function with its polar, the faces of its ball, its conic form."""
+"""The abstract classes of gauges and of the faces of their unit balls."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from implicitbias.gauges._conic_form import ConicForm
 class Face(Fingerprinted, ABC):
     r"""The face of a unit ball that z exposes.
 
-    It holds all w with $\gamma(w) \le 1$ and $\langle z, w \rangle = \gamma^\circ(z)$.
+    The face is the set of all w with $\gamma(w) \le 1$ and $\langle z, w \rangle = \gamma^\circ(z)$.
 
     Attributes:
-        gauge: whose unit ball it is.
-        z: what exposes it.
-        member: one w of the face, of least Euclidean norm among those that treat equal entries equally.
+        gauge: the gauge of the unit ball.
+        z: the vector that exposes the face.
+        member: one point of the face, with the least Euclidean norm among those that treat equal entries equally.
     """
 
     gauge: "Gauge"
@@ -34,21 +34,21 @@ class Face(Fingerprinted, ABC):
     @property
     @abstractmethod
     def unique(self) -> bool | None:
-        """Whether the face is a single point; None where this is not known."""
+        """Whether the face is a single point; None if this is not known."""
 
     @abstractmethod
     def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
-        """Return x projected on the directions in which the face does not extend.
+        """Return the projection of x on the directions in which the face does not extend.
 
-        Two points of the face have the same fixed part, and w is in the affine hull of the face exactly if
-        `fixed(w - point())` is 0. Where `unique` is None, the face is taken for its known point.
+        Any two points of the face have the same fixed part. w is in the affine hull of the face if and only if
+        `fixed(w - point())` is 0. If `unique` is None, the face is treated as its known point.
         """
 
     def equations(self) -> tuple[Int64[ndarray, " k"], Float64[ndarray, "..."] | None] | None:
-        """Return what the fixed part consists of: places of entries (in row order), and a vector or None.
+        """Return equations of the affine hull of the face: positions of entries (row by row), and a vector or None.
 
-        All points of the face agree in these entries and in the product with the vector. None where the fixed part is
-        not of this form, as for matrices.
+        All points of the face have the same values in these entries and the same product with the vector. The result is
+        None if the affine hull has no such equations, as for matrix norms.
         """
         return None
 
@@ -62,16 +62,17 @@ class Face(Fingerprinted, ABC):
         if array.shape != self.z.shape or not self.gauge.value(array) <= 1.0 + tolerance:
             return False
         reached, largest = float(np.sum(self.z * array)), self.gauge.polar().value(self.z)
-        # Where the polar is 0, a multiple of z that is not 0 stands for the size of the terms.
+        # If the polar is 0, the tolerance is relative to the sum of the sizes of the terms.
         size = largest or float(np.sum(np.abs(self.z * array)))
         return reached >= largest - tolerance * size
 
 
 class Gauge(Fingerprinted, ABC):
-    r"""A convex function $\gamma \ge 0$ with $\gamma(c w) = c \gamma(w)$ for $c \ge 0$: a norm that may be one-sided.
+    r"""A convex function $\gamma \ge 0$ with $\gamma(c w) = c \gamma(w)$ for $c \ge 0$.
 
-    It may be 0 off 0 (where a weight is 0) and infinite (where a weight is infinite). A subclass gives `polar` and
-    three formulas on checked arrays, `value_formula`, `face_formula` and `conic_formula`; everything else follows.
+    A gauge is like a norm, but $\gamma(-w)$ may differ from $\gamma(w)$. It may be 0 at some $w \ne 0$ (if a weight is
+    0) and infinite at others (if a weight is infinite). A subclass defines `polar` and three formulas on checked
+    arrays, `value_formula`, `face_formula` and `conic_formula`. All other methods use these.
 
     Reference:
         rockafellar1970convex, section 15.
@@ -97,22 +98,22 @@ class Gauge(Fingerprinted, ABC):
 
     @abstractmethod
     def face_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Face:
-        """Return the face that z exposes, or raise an `InputError` where the polar is infinite."""
+        """Return the face that z exposes, or raise an `InputError` if the polar is infinite at z."""
 
     @abstractmethod
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
-        """Return the conic form for points of this shape, None where the gauge has none."""
+        """Return the conic form for points of this shape, or None if the gauge has none."""
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """The shape of points, None where any shape will do."""
+        """The shape of points; None if every shape is allowed."""
         return None
 
     def value(self, w: Any) -> float:
         r"""Return $\gamma(w)$, which may be infinite.
 
         Raises:
-            InputError: w has NaN or infinite entries, or not the shape of the weights.
+            InputError: w has NaN or infinite entries, or another shape than the weights.
         """
         return self.value_formula(self.checked(w))
 
@@ -131,26 +132,27 @@ class Gauge(Fingerprinted, ABC):
         return self.polar().face(array).point()
 
     def face(self, z: Any, tolerance: float = 1e-12) -> Face:
-        r"""Return the w in the unit ball with $\langle z, w \rangle = \gamma^\circ(z)$.
+        r"""Return the face of the unit ball that z exposes: all w with $\langle z, w \rangle = \gamma^\circ(z)$.
 
         Args:
             z: an array of the shape of points.
-            tolerance: entries (singular values) whose weighted sizes differ by less than this share of the largest
-                count as equal, and smaller ones than this share as 0; l_p balls with 1 < p < infinity need none.
+            tolerance: share of the largest weighted size of an entry (or singular value). Sizes that differ by less
+                from the largest count as equal to it, and sizes that are smaller count as 0. It has no effect for l_p
+                norms with 1 < p < infinity.
 
         Raises:
-            InputError: the polar gauge is infinite at z, so that no w attains it.
+            InputError: the polar gauge is infinite at z, so that no w attains the supremum.
         """
         return self.face_formula(self.checked(z, "z"), tolerance)
 
     def conic_form(self, shape: Any) -> ConicForm | None:
-        """Return the epigraph as a product of cones, None where the gauge has no such form.
+        """Return the epigraph as a product of cones, or None if the gauge has no such form.
 
         Args:
             shape: the number of entries of w, or the shape of w.
 
         Raises:
-            InputError: a shape that is none, or not that of the weights.
+            InputError: the argument is not a shape, or is another shape than that of the weights.
         """
         sizes = _checked_shape(shape)
         self.refuse_shape(sizes, "shape is")
@@ -159,9 +161,9 @@ class Gauge(Fingerprinted, ABC):
     def to_domain(
         self, direction: Float64[ndarray, "..."], at: Float64[ndarray, "..."]
     ) -> Float64[ndarray, "..."]:
-        """Return the nearest direction in which the gauge stays finite from the point `at`, at least for a while.
+        """Return the nearest direction along which the gauge is finite for a short distance from the point `at`.
 
-        A gauge that is finite everywhere returns the direction itself.
+        If the gauge is finite everywhere, this is the direction itself.
         """
         return direction
 
@@ -169,14 +171,14 @@ class Gauge(Fingerprinted, ABC):
         """Return w as a read-only float64 array of the right shape.
 
         Raises:
-            InputError: NaN, infinite entries, another shape.
+            InputError: w has NaN or infinite entries, or another shape.
         """
         array = real_array(w, name, ndim=_dimensions(w, name))
         self.refuse_shape(array.shape, f"{name} has shape")
         return frozen(array)
 
     def refuse_shape(self, shape: tuple[int, ...], what: str) -> None:
-        """Raise an `InputError` for a shape that points cannot have."""
+        """Raise an `InputError` if points cannot have this shape."""
         expected = self.shape
         if expected is not None and shape != expected:
             raise InputError(
@@ -189,7 +191,7 @@ def _dimensions(w: Any, name: str) -> int:
         ndim = np.ndim(w)
     except ValueError as error:  # rows of different lengths
         raise InputError(f"{name} is not an array of numbers: {error}") from error
-    # A number is no point: say that an array is expected.
+    # A single number is not a point. With ndim = 1 the check reports that an array is expected.
     return max(ndim, 1)
 
 

@@ -16,10 +16,10 @@ from implicitbias.gauges._gauge import Face, Gauge
 
 
 class MatrixGauge(Gauge):
-    """A gauge of matrices of any size: what the nuclear and the spectral norm share."""
+    """A gauge of matrices of any size, the base class of the nuclear and the spectral norm."""
 
     def refuse_shape(self, shape: tuple[int, ...], what: str) -> None:
-        """Raise an `InputError` for what is not a matrix."""
+        """Raise an `InputError` if the shape is not that of a matrix."""
         if len(shape) != 2 or 0 in shape:
             raise InputError(
                 f"{what} {shape}, a matrix is expected by {type(self).__name__}; give w the shape (m, k)"
@@ -59,7 +59,7 @@ class Nuclear(MatrixGauge):
         )
 
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
-        """Return [[P, W], [W^T, Q]] positive semidefinite with trace P + trace Q <= 2 t."""
+        """Return the constraint that [[P, W], [W^T, Q]] is positive semidefinite with trace P + trace Q <= 2 t."""
         (m, k), (i, j) = shape, _triangle(sum(shape))
         inner = (j < m) | (i >= m)
         count = int(np.count_nonzero(inner))
@@ -100,14 +100,14 @@ class Spectral(MatrixGauge):
         return float(_singular_values(w)[0])
 
     def face_formula(self, z: Float64[ndarray, "m k"], tolerance: float) -> Face:
-        """Return the face, from the singular vectors of z where its singular values are not 0."""
+        """Return the face, from the singular vectors of the non-zero singular values of z."""
         left, sizes, right = _decomposed(z)
         counted = (sizes > tolerance * sizes[0]) & (sizes > 0.0)
         left, right = left[:, counted], right[:, counted]
         return SpectralFace(self, z, frozen(left @ right.T), frozen(left), frozen(right))
 
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
-        """Return [[t I, W], [W^T, t I]] positive semidefinite."""
+        """Return the constraint that [[t I, W], [W^T, t I]] is positive semidefinite."""
         (m, k), (i, j) = shape, _triangle(sum(shape))
         parts = Parts(m * k, 0)
         parts.add(
@@ -119,13 +119,13 @@ class Spectral(MatrixGauge):
 
 
 def _triangle(order: int) -> tuple[ndarray, ndarray]:
-    """Return rows and columns of the upper triangle, column by column."""
+    """Return the row and column indices of the upper triangle, column by column."""
     columns, rows = np.tril_indices(order)
     return rows, columns
 
 
 def _off_diagonal(i: ndarray, j: ndarray, shape: tuple[int, int]) -> Any:
-    """Return the rows of the triangle that hold the entries of W, times sqrt(2)."""
+    """Return the matrix that puts the entries of W, times sqrt(2), into the triangle."""
     m, k = shape
     where = np.flatnonzero((i < m) & (j >= m))
     place = i[where] * k + (j[where] - m)

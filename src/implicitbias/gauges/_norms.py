@@ -28,7 +28,7 @@ class L1(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """1."""
+        """The exponent 1."""
         return 1.0
 
     @property
@@ -58,7 +58,7 @@ class L2(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """2."""
+        """The exponent 2."""
         return 2.0
 
     @property
@@ -88,7 +88,7 @@ class LInf(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """Infinity."""
+        """The exponent infinity."""
         return np.inf
 
     @property
@@ -109,7 +109,7 @@ class Lp(EntrywiseGauge):
         p: the exponent.
 
     Raises:
-        InputError: p < 1 (then it is not convex), or p that is not a number.
+        InputError: p < 1, for which the function is not convex, or p is not a number.
 
     Reference:
         rockafellar1970convex, section 15.
@@ -134,7 +134,7 @@ class Lp(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """p."""
+        """The exponent p."""
         return self.p
 
     @property

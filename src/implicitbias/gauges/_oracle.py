@@ -1,4 +1,4 @@
-"""A gauge of which functions are known."""
+"""A gauge that is given by functions of the user."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from implicitbias.gauges._faces import KnownPoint
 from implicitbias.gauges._gauge import Face, Gauge
 from implicitbias.gauges._polar import Polar
 
-# What the answers of an oracle may deviate from each other, relatively.
+# Largest relative difference between answers of an oracle that should agree.
 _TOLERANCE = 1e-8
 
 
@@ -31,10 +31,10 @@ class FromOracle(Gauge):
         value: w -> $\gamma(w)$, convex and positively homogeneous.
         subgradient: w -> one z with $\gamma^\circ(z) \le 1$ and $\langle z, w \rangle = \gamma(w)$.
         maximizer: z -> one w with $\gamma(w) \le 1$ that maximises $\langle z, w \rangle$.
-        conic_form: shape -> `ConicForm`, None where there is none; then limits that need a conic program are not found.
+        conic_form: shape -> `ConicForm`, or None. Without a conic form, limits that need a conic program are not found.
 
     Raises:
-        InputError: an argument that cannot be called.
+        InputError: an argument is not a function.
 
     Reference:
         rockafellar1970convex, sections 13 and 15.
@@ -71,11 +71,11 @@ class FromOracle(Gauge):
         object.__setattr__(self, "conic_oracle", conic_form)
 
     def polar(self) -> Gauge:
-        """Return the polar, by the maximiser."""
+        """Return the polar, which uses the maximiser."""
         return Polar(self)
 
     def value_formula(self, w: Float64[ndarray, "..."]) -> float:
-        """Return what the function says, if it is a non-negative number."""
+        """Return the value of the function, or raise an `InputError` if it is not a non-negative number."""
         number = self.oracle(w)
         if np.ndim(number) != 0 or not float(number) >= 0.0:
             raise InputError(
@@ -85,7 +85,7 @@ class FromOracle(Gauge):
         return float(number)
 
     def subgradient(self, w: Any) -> Float64[ndarray, "..."]:
-        """Return what the function says, if it agrees with the value."""
+        """Return the subgradient of the function, or raise an `InputError` if it does not attain the value."""
         array = self.checked(w)
         z = self._array("subgradient(w)", self.subgradient_oracle(array), array)
         reached, expected = float(np.sum(z * array)), self.value_formula(array)
@@ -97,7 +97,7 @@ class FromOracle(Gauge):
         return z
 
     def face_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Face:
-        """Return a face with the maximiser as the known point, if that is in the unit ball."""
+        """Return a face with the maximiser as its known point, or raise an `InputError` if that is outside the ball."""
         point = self._array("maximizer(z)", self.maximizer(z), z)
         size = self.value_formula(point)
         if not size <= 1.0 + _TOLERANCE:
@@ -107,7 +107,7 @@ class FromOracle(Gauge):
         return KnownPoint(self, z, point)
 
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
-        """Return what the function says, None where none was given."""
+        """Return the conic form of the function, or None if no function was given."""
         return None if self.conic_oracle is None else self.conic_oracle(shape)
 
     def _array(self, name: str, value: Any, like: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:

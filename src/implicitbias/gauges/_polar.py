@@ -1,4 +1,4 @@
-"""The polar of any gauge, by the gauge's own faces."""
+"""The polar of any gauge, computed from the faces of the gauge."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,14 @@ from implicitbias.gauges._gauge import Face, Gauge
 class Polar(Gauge):
     r"""The polar $\gamma^\circ(z) = \sup \{\langle z, w \rangle : \gamma(w) \le 1\}$ of a gauge without a closed form.
 
-    The supremum is attained at `gauge.face(z).point()`. Gauges whose polar has a name return that from `polar()`.
+    The supremum is attained at `gauge.face(z).point()`. If the polar of a gauge has its own class, `gauge.polar()`
+    returns an instance of it.
 
     Args:
-        gauge: whose polar it is.
+        gauge: the gauge whose polar this is.
 
     Raises:
-        InputError: what is not a gauge.
+        InputError: the argument is not a gauge.
 
     Reference:
         rockafellar1970convex, section 15.
@@ -48,11 +49,11 @@ class Polar(Gauge):
         return self.gauge.shape
 
     def polar(self) -> Gauge:
-        """Return the gauge itself: a closed gauge is the polar of its polar."""
+        """Return the original gauge, because a closed gauge is the polar of its polar."""
         return self.gauge
 
     def value_formula(self, w: Float64[ndarray, "..."]) -> float:
-        """Return <w, v> for a v of the ball of the gauge that attains the supremum."""
+        """Return <w, v> for a v in the unit ball of the gauge that attains the supremum."""
         unit = float(np.max(np.abs(w), initial=0.0))
         if unit == 0.0:
             return 0.0
@@ -60,7 +61,7 @@ class Polar(Gauge):
         return unit * float(np.sum(scaled * self.gauge.face(scaled).point()))
 
     def face_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Face:
-        """Return a face of which the subgradient of the gauge at z is the known point."""
+        """Return a face whose known point is the subgradient of the gauge at z."""
         return KnownPoint(self, z, self.gauge.subgradient(z))
 
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
@@ -69,5 +70,5 @@ class Polar(Gauge):
         return None if form is None else form.dual()
 
     def refuse_shape(self, shape: tuple[int, ...], what: str) -> None:
-        """Raise an `InputError` for a shape that points of the gauge cannot have."""
+        """Raise an `InputError` if points of the gauge cannot have this shape."""
         self.gauge.refuse_shape(shape, what)

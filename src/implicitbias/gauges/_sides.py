@@ -1,4 +1,4 @@
-"""Weights of entries, one for each sign: numbers in [1e-140, 1e140], 0 or infinity."""
+"""Weights of entries, one for each sign. A weight is a number in [1e-140, 1e140], 0 or infinity."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,14 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 
-# Products of a weight and an entry of w in [1e-150, 1e150] then stay inside float64.
+# With these bounds, the product of a weight and an entry of w in [1e-150, 1e150] stays in the range of float64.
 LEAST, MOST = 1e-140, 1e140
 _SLACK = 1.0 - 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """The weights of positive and of negative entries; arrays of no dimension serve every shape.
+    """The weights of positive and of negative entries. Zero-dimensional arrays apply to points of every shape.
 
     Attributes:
         plus: weights of positive entries.
@@ -28,7 +28,7 @@ class Sides:
     minus: Float64[ndarray, "*shape"]
 
     def at(self, w: Float64[ndarray, "*shape"]) -> Float64[ndarray, "*shape"]:
-        """Return the weight on the side of each entry of w (that of the negative side where w_i = 0)."""
+        """Return the weight for the sign of each entry of w; for w_i = 0 it is the weight of negative entries."""
         return np.where(w > 0.0, self.plus, self.minus)
 
     def lengths(self, w: Float64[ndarray, "*shape"]) -> Float64[ndarray, "*shape"]:
@@ -51,7 +51,7 @@ PLAIN = Sides(frozen(np.ones(())), frozen(np.ones(())))
 
 
 def checked_weights(value: Any, name: str) -> Float64[ndarray, "..."]:
-    """Return weights as a read-only float64 array, or raise an `InputError` that says which entry is at fault."""
+    """Return weights as a read-only float64 array, or raise an `InputError` that names the wrong entry."""
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -60,13 +60,13 @@ def checked_weights(value: Any, name: str) -> Float64[ndarray, "..."]:
         raise InputError(f"{name} holds {array.dtype}, non-negative numbers are expected; {_HINT}")
     array = array.astype(np.float64)
     _refuse(array, ~(array >= 0.0), name, "non-negative numbers are expected (0 and infinity are allowed)")
-    # Reciprocals of allowed weights are allowed, though their last digit is rounded.
+    # The bounds have a small slack, so that rounded reciprocals of allowed weights are allowed too.
     usual = ((array >= LEAST * _SLACK) & (array <= MOST / _SLACK)) | (array == 0.0) | np.isinf(array)
     _refuse(array, ~usual, name, f"0, infinity or numbers in [{LEAST:g}, {MOST:g}] are expected")
     return frozen(array)
 
 
-_HINT = "type for instance weights=[1.0, 2.0, numpy.inf]"
+_HINT = "for instance, type weights=[1.0, 2.0, numpy.inf]"
 
 
 def _refuse(array: ndarray, bad: Any, name: str, expected: str) -> None:

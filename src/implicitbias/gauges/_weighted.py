@@ -1,4 +1,4 @@
-"""Norms of entries with weights, one for each entry or one for each of its signs."""
+"""Weighted norms of entries, with one weight for each entry or one for each sign of each entry."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +11,18 @@ from implicitbias.gauges._sides import PLAIN, Sides, checked_weights
 
 @dataclass(frozen=True, eq=False)
 class Weighted(EntrywiseGauge):
-    r"""The gauge $\gamma(r)$ of the lengths $r_i = c_i^+ w_i^+ + c_i^- w_i^-$, with $\gamma$ an $\ell_p$ norm.
+    r"""The gauge $\gamma(r)$ of the lengths $r_i = c_i^+ w_i^+ + c_i^- w_i^-$, where $\gamma$ is an $\ell_p$ norm.
 
-    An infinite weight forbids its sign ($0 \cdot \infty = 0$), a weight 0 makes it free of cost. The polar has the
-    norm's polar and the weights $1/c$.
+    An infinite weight excludes its sign ($0 \cdot \infty = 0$), and entries with weight 0 cost nothing. The polar is
+    the polar norm with the weights $1/c$.
 
     Args:
         norm: `L1()`, `L2()`, `LInf()` or `Lp(p)`.
         weights: weights of the entries, of the shape of points, or one for all; 0, infinity, or in [1e-140, 1e140].
-        minus: weights of negative entries; None for the same as `weights`.
+        minus: weights of negative entries; None if they equal `weights`.
 
     Raises:
-        InputError: negative weights, NaN, shapes that disagree, a norm that has weights itself.
+        InputError: weights are negative or NaN; the shapes disagree; the norm already has weights.
 
     Reference:
         rockafellar1970convex, section 15.
@@ -53,7 +53,7 @@ class Weighted(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """That of the norm."""
+        """The exponent of the norm."""
         return self.norm.exponent
 
     @property
@@ -71,13 +71,13 @@ class Weighted(EntrywiseGauge):
 class WeightedL1(EntrywiseGauge):
     r"""The gauge $\sum_i c_i |w_i|$ with weights $c_i \in [0, \infty]$.
 
-    An infinite weight forbids its entry ($0 \cdot \infty = 0$), a weight 0 makes it free of cost.
+    An infinite weight excludes its entry ($0 \cdot \infty = 0$), and an entry with weight 0 costs nothing.
 
     Args:
-        weights: of the shape of points, or one for all; 0, infinity, or in [1e-140, 1e140].
+        weights: weights of the shape of points, or one for all entries; 0, infinity, or in [1e-140, 1e140].
 
     Raises:
-        InputError: negative weights or NaN.
+        InputError: weights are negative or NaN.
 
     Reference:
         tibshirani1996lasso.
@@ -98,7 +98,7 @@ class WeightedL1(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """1."""
+        """The exponent 1."""
         return 1.0
 
     @property
@@ -113,9 +113,9 @@ class WeightedL1(EntrywiseGauge):
 
 @dataclass(frozen=True, eq=False)
 class TwoSidedL1(EntrywiseGauge):
-    r"""The gauge $\sum_i t_i^+ w_i^+ + t_i^- w_i^-$: what a diagonal network with growth times $t^\pm$ minimises.
+    r"""The gauge $\sum_i t_i^+ w_i^+ + t_i^- w_i^-$, which a diagonal network with growth times $t^\pm$ minimises.
 
-    From a pretrained start with signs q, the norm $\lVert w \rVert_1 - \langle q, w \rangle$ is
+    From a pretrained start with signs q, the network minimises $\lVert w \rVert_1 - \langle q, w \rangle$, which is
     `TwoSidedL1(1 - q, 1 + q)`.
 
     Args:
@@ -123,7 +123,7 @@ class TwoSidedL1(EntrywiseGauge):
         minus: weights of negative entries.
 
     Raises:
-        InputError: negative weights, NaN, shapes that disagree.
+        InputError: weights are negative or NaN; the shapes disagree.
 
     Reference:
         zhao2026gradient; decleves2026statistical for pretrained starts.
@@ -147,7 +147,7 @@ class TwoSidedL1(EntrywiseGauge):
 
     @property
     def exponent(self) -> float:
-        """1."""
+        """The exponent 1."""
         return 1.0
 
     @property

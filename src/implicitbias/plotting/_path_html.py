@@ -86,9 +86,7 @@ def _slow_time(report: PathReport) -> str:
     unit = report.path.growth.unit
     if unit is None:
         return "Slow time is in the unit of the growth times."
-    return (
-        f"Slow time is training time divided by {unit.replace('alpha', 'α')}, with α the scale of the start."
-    )
+    return f"Slow time is training time divided by {unit.replace('alpha', 'α')}, where α is the scale of the start."
 
 
 def _charts(drawing: Drawing) -> str:
