@@ -3,8 +3,7 @@
 The programs are kept in the user's cache folder. JAX's persistent cache is switched on while the library computes, and
 the caller's setting is restored afterwards. Nothing is changed if the caller has chosen a cache folder
 (JAX_COMPILATION_CACHE_DIR). Set IMPLICITBIAS_COMPILE_CACHE to a folder to use that folder, or to "off" to switch the
-cache off. The cache is not used if other users may write the
-folder.
+cache off. The cache is not used if other users may write the folder.
 """
 
 import hashlib
