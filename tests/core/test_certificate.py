@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,3 +85,29 @@ def test_it_reads_as_text() -> None:
     assert worse.sentence == (
         "Not proved: the point is optimal; stationarity is 5e-01, at most 1e-09 is accepted. Look again."
     )
+
+
+@pytest.mark.parametrize(
+    ("gap", "residuals", "tolerance", "message"),
+    [
+        (None, {"r": -5.0}, 1e-9, "r is -5, a number >= 0 is expected"),
+        (-1.0, {}, 1e-9, "gap is -1, a number >= 0 is expected"),
+        (None, {}, 1e-9, "has no numbers"),
+        (None, {"r": 5.0}, np.inf, "the bound of tolerance is infinite"),
+        (None, {"r": 5.0}, -1.0, "tolerance is -1, a number >= 0 is expected"),
+    ],
+)
+def test_numbers_that_prove_nothing_are_rejected(
+    gap: Any, residuals: Any, tolerance: float, message: str
+) -> None:
+    with pytest.raises(ib.InputError, match=message):
+        ib.Certificate("a statement", gap, residuals, tolerance)
+
+
+# The run-time type checks of the tests reject these first; callers do not have them.
+def test_what_is_no_number_is_rejected() -> None:
+    for value in (np.False_, np.array(False), True, "0"):
+        record = ib.Certificate("a statement", None, {"r": 0.0}, 1e-9)
+        object.__setattr__(record, "residuals", {"r": value})
+        with pytest.raises(ib.InputError, match="a number is expected"):
+            record.__post_init__()

@@ -179,3 +179,10 @@ def test_claims_and_assumptions_are_frozen_values() -> None:
     assert claim == again
     assert claim.fingerprint() == again.fingerprint()
     assert dataclasses.replace(claim, measured=2.0 + 1e-15).fingerprint() != claim.fingerprint()
+
+
+def test_infinite_tolerances_and_texts_for_numbers_are_rejected() -> None:
+    with pytest.raises(ib.InputError, match="a finite number >= 0 is expected"):
+        Claim("setting", "statement", "reference", (), 1.0, 9.0, float("inf"))
+    with pytest.raises(ib.InputError, match="is the text '5', a number is expected"):
+        Assumption.checked("text", "5", at_most=6.0)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,33 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, mode: int
     assert compile_cache._is_private(tmp_path)
     tmp_path.chmod(mode)
     assert not compile_cache._is_private(tmp_path) or sys.platform == "win32"
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Let the cache choose its folder again, before and after the test."""
+    compile_cache._folder.cache_clear()
+    yield
+    compile_cache._folder.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_user_without_a_home_folder_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (compile_cache.VARIABLE, "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert compile_cache._folder() is None
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_relative_folder_does_not_follow_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(compile_cache.VARIABLE, "here")
+    folder = compile_cache._folder()
+    assert folder is not None
+    assert folder.parent == tmp_path / "here"

@@ -169,3 +169,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("text")
     with pytest.raises(ib.InputError, match="is not a saved limit, or is damaged"):
         ib.Limit.load(tmp_path / "text.npz")
+
+
+def test_complex_rows_are_not_cast_to_real_ones() -> None:
+    limit = ib.saddle_path(ib.LeastSquares([[2.0, 0.0], [0.0, 1.0]], [4.0, 1.0])).limit
+    with pytest.raises(ib.InputError, match="type complex128"):
+        limit.predict(sparse.csr_array(np.full((1, 2), 1.0 + 1.0j)))
+
+
+def test_equal_starts_have_equal_prints() -> None:
+    assert ib.MinL1(start=[1, 0]).fingerprint() == ib.MinL1(start=[1.0, 0.0]).fingerprint()
+    assert ib.MinL1(start=[1, 0]).fingerprint() != ib.MinL1(start=[1.0, 1e-300]).fingerprint()

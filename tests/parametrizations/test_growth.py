@@ -158,3 +158,14 @@ def test_a_growth_of_another_shape_is_refused() -> None:
     problem = ib.LeastSquares(np.eye(2), [1.0, 2.0])
     with pytest.raises(ib.InputError, match=r"w of shape \(3,\), but X has 2 columns.*one entry for each"):
         ib.saddle_path(problem, growth_times=PRODUCT)
+
+
+@pytest.mark.parametrize("order", [2.5, np.float64(3.0)])
+def test_an_order_that_is_no_whole_number_is_rejected(order: Any) -> None:
+    with pytest.raises(ib.InputError, match="a whole number of at least 2 or None is expected"):
+        ib.Growth([1.0], [1.0], order=order)
+
+
+def test_a_time_that_is_no_number_is_rejected() -> None:
+    with pytest.raises(ib.InputError, match="a number or an array of numbers is expected"):
+        ib.Growth([1.0], [1.0], order=3).flow_time("soon", scale=0.1)

@@ -88,3 +88,9 @@ def test_a_diagonal_form_is_a_scaled_squared_norm() -> None:
 def test_a_form_for_another_number_of_columns_is_refused() -> None:
     with pytest.raises(ib.InputError, match="A has 3 entries, but X has 2 columns"):
         ib.MirrorFlow(ib.LeastSquares(np.eye(2), [1.0, 2.0]), ib.QuadraticForm(A))
+
+
+# The eigenvalues are positive, but 1 / 1e-320 is infinite in float64.
+def test_a_matrix_whose_inverse_overflows_is_rejected() -> None:
+    with pytest.raises(ib.InputError, match="reciprocals exceed float64"):
+        ib.QuadraticForm(1e-320 * np.eye(2))

@@ -234,3 +234,8 @@ def test_a_tangent_kernel_needs_no_flow() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_empty_block_of_rows_is_an_empty_matrix() -> None:
+    problem = ib.LeastSquares(np.eye(3), np.ones(3))
+    assert predictors.of(problem).jacobian(np.ones(3)).dense(slice(0, 0)).shape == (0, 3)

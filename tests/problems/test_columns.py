@@ -161,3 +161,10 @@ def test_gradient_flows_take_sparse_data(kind: str) -> None:
         return ib.simulate(flow, np.zeros(11), t1=3.0, rtol=1e-8).final
 
     np.testing.assert_allclose(end(sparse.csr_array(_table())), end(_table()), rtol=1e-6, atol=1e-8)
+
+
+# 200 + 200 is 144 in uint8: SciPy adds duplicate entries in the type of the matrix.
+def test_duplicate_entries_of_small_integers_do_not_overflow() -> None:
+    data = np.array([200, 200, 1], dtype=np.uint8)
+    X = sparse.coo_array((data, ([0, 0, 1], [0, 0, 1])), shape=(2, 2))
+    assert ib.LeastSquares(X, [1.0, 2.0]).X.toarray().tolist() == [[400.0, 0.0], [0.0, 1.0]]

@@ -20,10 +20,14 @@ def frozen(array: Any) -> ndarray:
 
 
 def kept(value: Any) -> Any:
-    """Return a read-only copy of an array or a list, and any other object unchanged; the content is not checked."""
+    """Return a read-only copy of an array or a list, and any other object unchanged; the content is not checked.
+
+    Integers and floats become float64, so that equal numbers have equal fingerprints.
+    """
     if isinstance(value, (ndarray, list)):
         try:
-            return frozen(np.array(value))
+            array = np.array(value)
+            return frozen(array.astype(np.float64) if array.dtype.kind in "iuf" else array)
         except ValueError:  # The rows have unequal lengths; the later check reports this.
             return value
     return value

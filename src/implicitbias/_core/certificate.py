@@ -6,6 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from implicitbias._core.errors import InputError
 from implicitbias._core.values import Fingerprinted
 
@@ -26,7 +28,8 @@ class Certificate(Fingerprinted):
         sentence: the verdict in words. It is derived.
 
     Raises:
-        InputError: a residual or a bound is not a number, or `tolerances` names a residual that does not exist.
+        InputError: a gap, a residual or a bound is not a number or is negative, a bound is infinite, there is no number
+            at all, or `tolerances` names a residual that does not exist.
 
     Examples:
         >>> import implicitbias as ib
@@ -47,10 +50,17 @@ class Certificate(Fingerprinted):
     def __post_init__(self) -> None:
         keep = object.__setattr__
         keep(self, "gap", None if self.gap is None else _number("gap", self.gap))
-        keep(self, "tolerance", _number("tolerance", self.tolerance))
-        for name in ("residuals", "tolerances"):
-            values = {key: _number(key, value) for key, value in getattr(self, name).items()}
-            keep(self, name, MappingProxyType(values))
+        keep(self, "tolerance", _bound("tolerance", self.tolerance))
+        for name, checked in (("residuals", _number), ("tolerances", _bound)):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise InputError(f"{name} is {given!r}, a dictionary of named numbers is expected")
+            keep(self, name, MappingProxyType({key: checked(key, value) for key, value in given.items()}))
+        if self.gap is None and not self.residuals:
+            raise InputError(
+                f"a certificate that {self.statement!r} has no numbers, a gap or at least one residual is expected; "
+                "without numbers nothing is proved"
+            )
         unknown = [name for name in self.tolerances if name not in self.residuals]
         if unknown:
             raise InputError(
@@ -151,11 +161,26 @@ def _kind() -> Any:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool):
+    if isinstance(value, (bool, str, bytes)) or getattr(value, "dtype", None) == np.bool_:
         raise InputError(
             f"{name} is {value!r}, a number is expected; the verdict is computed from numbers such as residuals"
         )
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} is {value!r}, a number is expected") from error
+    if number < 0.0:
+        raise InputError(
+            f"{name} is {number:g}, a number >= 0 is expected, because a negative one would pass every bound; "
+            f"type abs({name}) or max({name}, 0.0)"
+        )
+    return number
+
+
+def _bound(name: str, value: Any) -> float:
+    number = _number(name, value)
+    if number == np.inf:
+        raise InputError(
+            f"the bound of {name} is infinite, a finite number is expected; every number passes it"
+        )
+    return number

@@ -132,7 +132,7 @@ class Claim(Fingerprinted):
 
     Raises:
         InputError: a boolean is given instead of a number, a number is compared with a text, the relation is unknown,
-            or the tolerance is negative.
+            or the tolerance is negative or infinite.
 
     Examples:
         >>> from implicitbias.studies import Claim
@@ -155,9 +155,9 @@ class Claim(Fingerprinted):
     def __post_init__(self) -> None:
         keep = object.__setattr__
         keep(self, "tolerance", _number("tolerance", self.tolerance))
-        if self.tolerance < 0.0:
+        if self.tolerance < 0.0 or self.tolerance == math.inf:
             raise InputError(
-                f"tolerance is {self.tolerance:g}, a number >= 0 is expected ({self.statement!r})"
+                f"tolerance is {self.tolerance:g}, a finite number >= 0 is expected ({self.statement!r})"
             )
         if self.relation not in RELATIONS:
             raise InputError(f"relation is {self.relation!r}, one of {RELATIONS} is expected")
@@ -253,6 +253,8 @@ def _number(name: str, value: Any) -> float:
             f"{name} is {value!r}, a number is expected; the verdict is computed from numbers such as residuals or "
             "counts of failures"
         )
+    if isinstance(value, (str, bytes)):
+        raise InputError(f"{name} is the text {value!r}, a number is expected")
     try:
         return float(value)
     except (TypeError, ValueError) as error:

@@ -3,7 +3,7 @@
 The programs are kept in the user's cache folder. JAX's persistent cache is switched on while the library computes, and
 the caller's setting is restored afterwards. Nothing is changed if the caller has chosen a cache folder
 (JAX_COMPILATION_CACHE_DIR). Set IMPLICITBIAS_COMPILE_CACHE to a folder to use that folder, or to "off" to switch the
-cache off.
+cache off. The cache is not used if other users may write the folder.
 """
 
 import hashlib
@@ -83,18 +83,21 @@ def _change(settings: dict[str, Any]) -> None:
 
 @cache
 def _folder() -> Path | None:
-    """Return the cache folder for this kind of machine, or None if the cache is off or the folder is not writable."""
+    """Return the cache folder for this kind of machine, or None if there is no private, writable one."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen.strip().lower() in ("off", "0", "false", "no"):
         return None
-    folder = (Path(chosen) if chosen.strip() else _user_cache() / "implicitbias") / f"jax-{_machine()}"
     try:
+        base = Path(chosen).expanduser() if chosen.strip() else _user_cache() / "implicitbias"
+        folder = base.absolute() / f"jax-{_machine()}"
         # The files are loaded as machine code, so no other user may write them.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK) or not _is_private(folder):
             return None
         _prune(folder)
-    except OSError:  # Without a cache the library still works, it only starts more slowly.
+    # Without a cache the library still works, it only starts more slowly. A user without an entry in the password file
+    # has no home folder, which pathlib reports as a RuntimeError.
+    except (OSError, RuntimeError):
         return None
     return folder
 

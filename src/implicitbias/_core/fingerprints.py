@@ -6,42 +6,23 @@ the memory layout of arrays.
 """
 
 import dataclasses
-import dis
-import functools
 import hashlib
 import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.function_fingerprints import write_class, write_function
 from implicitbias._core.settled import Settled
 
 # The number of array entries that are copied at a time.
 _BLOCK = 2**20
-# The functions and classes of these packages are identified by their name and the version of the package.
-_PACKAGES = frozenset(
-    {
-        "numpy",
-        "scipy",
-        "jax",
-        "jaxlib",
-        "equinox",
-        "diffrax",
-        "lineax",
-        "optimistix",
-        "optax",
-        "flax",
-        "haiku",
-    }
-)
-_PACKAGES |= {"einops", "jaxtyping", "pandas", "sklearn", "torch", "numba"}
 # The number of functions that `shared_function` remembers.
 _REMEMBERED = 64
 _SHARED: OrderedDict[str, Any] = OrderedDict()
@@ -62,7 +43,8 @@ def shared_function(function: Any) -> Any:
     """Return the first function with equal content that was passed to this function, or `function` itself.
 
     JAX compiles once for each function object. If a function is defined again, for instance when a notebook cell is run
-    again, it can then use the program that was compiled for the first one.
+    again, it can then use the program that was compiled for the first one. If a variable that a function uses has
+    changed since it was first passed, its compiled program is out of date, and a copy of it is returned.
     """
     try:
         key = fingerprint(function)
@@ -72,6 +54,10 @@ def shared_function(function: Any) -> Any:
             first = function
     except InputError:
         return function
+    if first is function and any(other is function for name, other in _SHARED.items() if name != key):
+        if not isinstance(function, types.FunctionType):
+            return function  # It must not stand for another object with its present content.
+        first = _copied(function)
     _SHARED[key] = first
     _SHARED.move_to_end(key)
     if len(_SHARED) > _REMEMBERED:
@@ -79,12 +65,36 @@ def shared_function(function: Any) -> Any:
     return first
 
 
+def _copied(function: types.FunctionType) -> types.FunctionType:
+    """Return another function object with the same code and variables."""
+    copy = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__, copy.__qualname__ = function.__kwdefaults__, function.__qualname__
+    vars(copy).update(vars(function))
+    return copy
+
+
 class _Writer:
-    """A writer of objects to a hash; `open` lists the objects that are being written, to detect cyclic references."""
+    """A writer of objects to a hash.
+
+    Attributes:
+        hash: the hash so far.
+        open: the objects that are being written, to detect cyclic references.
+        lowest: the first place in `open` to which a cyclic reference was found.
+        known: the digests of functions and classes that were written in full. Functions that use each other are thus
+            written once each; without this, the work grows exponentially with their number.
+    """
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
         self.open: list[Any] = []
+        self.lowest = sys.maxsize
+        self.known: dict[int, tuple[Any, bytes]] = {}
 
     def put(self, tag: str, content: bytes = b"") -> None:
         """Write one piece with its tag and length."""
@@ -95,10 +105,33 @@ class _Writer:
         """Write an object; `where` describes its position for error messages."""
         for place, other in enumerate(self.open):
             if other is value:
-                self.put("seen", str(place).encode())
+                self.lowest = min(self.lowest, place)
+                self.put("seen", str(len(self.open) - place).encode())
                 return
         if _write_plain(self, value):
             return
+        if isinstance(value, (types.FunctionType, type)):
+            self.put("digest", self._digest(value, where))
+        else:
+            self._write_parts(value, where)
+
+    def _digest(self, value: Any, where: str) -> bytes:
+        """Return the digest of a function or a class."""
+        if id(value) in self.known:
+            return self.known[id(value)][1]
+        outer, lowest = self.hash, self.lowest
+        self.hash, self.lowest = hashlib.sha256(), sys.maxsize
+        try:
+            self._write_parts(value, where)
+            digest = self.hash.digest()
+            if self.lowest >= len(self.open):  # Otherwise the digest depends on what is around the object.
+                self.known[id(value)] = (value, digest)
+        finally:
+            self.hash, self.lowest = outer, min(lowest, self.lowest)
+        return digest
+
+    def _write_parts(self, value: Any, where: str) -> None:
+        """Write an object that has parts."""
         self.open.append(value)
         try:
             if not any(write(self, value, where) for write in _WRITERS):
@@ -121,10 +154,13 @@ class _Writer:
 
 def _write_plain(writer: _Writer, value: Any) -> bool:
     """Write a number, a string or another object without parts; return False for other objects."""
-    if value is None or isinstance(value, (bool, np.bool_)) or value is Ellipsis:
+    if value is None or isinstance(value, bool) or value is Ellipsis:
         writer.put("constant", repr(value).encode())
+    elif isinstance(value, np.bool_):
+        writer.put("constant", repr(bool(value)).encode())
     elif isinstance(value, Enum):
         writer.put("enum", f"{type(value).__module__}.{type(value).__qualname__}.{value.name}".encode())
+        writer.write(value.value, value.name)
     elif isinstance(value, np.generic):
         _write_array(writer, np.asarray(value), "")
     elif isinstance(value, int):
@@ -151,6 +187,10 @@ def _write_array(writer: _Writer, value: Any, where: str) -> bool:
             value = np.asarray(value)
         except TypeError:  # Keys of jax.random cannot be converted to NumPy arrays.
             return False
+    if isinstance(value, np.ma.MaskedArray):
+        writer.put("masked")
+        _write_array(writer, np.ma.getmaskarray(value), where)
+        value = value.data
     if value.dtype.kind == "O":
         writer.put("objects", repr(value.shape).encode())
         for index, item in enumerate(value.ravel().tolist()):
@@ -194,7 +234,7 @@ def _write_container(writer: _Writer, value: Any, where: str) -> bool:
         for index, item in enumerate(value):
             writer.write(item, f"{where}[{index}]")
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        _write_class(writer, type(value), where)
+        write_class(writer, type(value), where)
         writer.write_all("namedtuple", zip(value._fields, value, strict=True), where)
     elif isinstance(value, slice):
         writer.write((value.start, value.stop, value.step), where)
@@ -212,152 +252,9 @@ def _write_instance(writer: _Writer, value: Any, where: str) -> bool:
         fields = [(name, getattr(value, name)) for name in names if hasattr(value, name)]
     else:
         return False
-    _write_class(writer, type(value), where)
+    write_class(writer, type(value), where)
     writer.write_all("fields", fields, where)
     return True
-
-
-def _write_function(writer: _Writer, value: Any, where: str) -> bool:
-    """Write a function of a known package by its name and version, and any other function by its code."""
-    if isinstance(value, types.ModuleType):
-        writer.put("module", f"{value.__name__} {_version(value.__name__)}".encode())
-    elif isinstance(value, type):
-        _write_class(writer, value, where)
-    elif isinstance(value, functools.partial):
-        parts = (("func", value.func), ("args", value.args), ("keywords", value.keywords))
-        writer.write_all("partial", parts, where)
-    elif isinstance(value, types.MethodType):
-        writer.write_all("method", (("self", value.__self__), ("func", value.__func__)), where)
-    elif isinstance(value, np.ufunc):
-        writer.put("ufunc", f"{value.__name__} {np.__version__}".encode())
-    elif _is_offered(value):
-        writer.put(
-            "offered", f"{value.__module__}.{value.__qualname__} {_version(value.__module__)}".encode()
-        )
-    elif isinstance(value, types.FunctionType):
-        _write_code_of(writer, value, where)
-    elif isinstance(value, types.BuiltinMethodType):
-        writer.write_all("builtin method", (("self", value.__self__), ("name", value.__name__)), where)
-    elif callable(
-        getattr(value, "__wrapped__", None)
-    ):  # The function was decorated, for instance by jax.jit.
-        writer.put("wrapped", type(value).__qualname__.encode())
-        writer.write(value.__wrapped__, where)
-    else:
-        return False
-    return True
-
-
-def _is_known(module: Any) -> bool:
-    """Return whether a module belongs to Python's standard library or to a package of `_PACKAGES`."""
-    top = module.partition(".")[0] if isinstance(module, str) else ""
-    return top in _PACKAGES or top in sys.stdlib_module_names
-
-
-def _is_offered(value: Any) -> bool:
-    """Return whether a known package contains this very object under the name that the object has."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not _is_known(module) or not isinstance(name, str) or "<" in name:
-        return False
-    found: Any = sys.modules.get(str(module))
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is value
-
-
-def _write_code_of(writer: _Writer, function: types.FunctionType, where: str) -> None:
-    """Write the code, the defaults and the closure of a function, and the global variables that its code uses."""
-    code, home = function.__code__, function.__globals__.get("__name__")
-    filled = [
-        (name, cell.cell_contents)
-        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
-        if name != "__class__" and _is_filled(cell)  # The class of a method is written elsewhere.
-    ]
-    if _is_known(home):  # A known package made the function; for example, jax.vmap returned it.
-        writer.put("made by", f"{home}.{code.co_qualname} {_version(str(home))}".encode())
-        # Packages use a bare object() as the default of an argument that was not given.
-        filled = [(name, None if type(item) is object else item) for name, item in filled]
-    else:
-        _write_code(writer, code, where)
-        names = sorted(name for name in _global_names(code) if name in function.__globals__)
-        writer.write_all("globals", ((name, function.__globals__[name]) for name in names), where)
-    defaults = (("defaults", function.__defaults__), ("keyword defaults", function.__kwdefaults__))
-    writer.write_all("parts", (*defaults, *filled), where)
-
-
-def _write_code(writer: _Writer, code: types.CodeType, where: str) -> None:
-    """Write the instructions, names and constants of a code object, but not its file and line numbers."""
-    writer.put("code", code.co_code)
-    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    writer.write((counts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars), where)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            _write_code(writer, constant, where)
-        else:
-            writer.write(constant, where)
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    """Return the names of the global variables that the code, or code nested in it, uses."""
-    names = {
-        instruction.argval
-        for instruction in dis.get_instructions(code)
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return names.union(*(_global_names(constant) for constant in inner))
-
-
-def _is_filled(cell: Any) -> bool:
-    """Return whether the variable of a closure cell has been assigned."""
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:  # The variable is not assigned yet.
-        return False
-    return True
-
-
-def _write_class(writer: _Writer, kind: type, where: str) -> None:
-    """Write the name of a class, and also the code of its methods if it is defined by the user."""
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if kind.__module__.partition(".")[0] == "implicitbias":
-        # The version of this library is left out; code that stores results keeps it next to them.
-        writer.put("class", name.encode())
-        return
-    if _is_known(kind.__module__) and kind.__module__ != "__main__":
-        writer.put("class", f"{name} {_version(kind.__module__)}".encode())
-        return
-    writer.put("own class", kind.__qualname__.encode())
-    for base in kind.__bases__:
-        _write_class(writer, base, where)
-    own = [(key, _undecorated(item)) for key, item in sorted(vars(kind).items())]
-    # equinox and dataclasses add generated methods, whose names begin with two underscores.
-    methods = [
-        (key, item)
-        for key, item in own
-        if isinstance(item, types.FunctionType) and (not key.startswith("__") or key == "__call__")
-    ]
-    writer.write_all("methods", methods, where)
-
-
-def _undecorated(item: Any) -> Any:
-    """Return the function inside a static method, a class method, a property or another decorator."""
-    for name in ("__func__", "fget", "__wrapped__"):
-        if isinstance(getattr(item, name, None), types.FunctionType):
-            return getattr(item, name)
-    return item
-
-
-@functools.cache
-def _version(package: str) -> str:
-    """Return the version of the package of a module: Python's for the standard library, "" if it is unknown."""
-    top = package.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return f"{sys.version_info.major}.{sys.version_info.minor}"
-    try:
-        return metadata.version(top)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 _WRITERS: tuple[Callable[[_Writer, Any, str], bool], ...] = (
@@ -365,5 +262,5 @@ _WRITERS: tuple[Callable[[_Writer, Any, str], bool], ...] = (
     _write_instance,
     _write_array,
     _write_container,
-    _write_function,
+    write_function,
 )

@@ -131,8 +131,10 @@ class Limit(Fingerprinted):
 def _checked_rows(X_new: Any) -> Any:
     if not sparse.issparse(X_new):
         return real_array(X_new, "X_new", ndim=2)
-    if X_new.ndim != 2 or not np.all(np.isfinite(X_new.tocoo().data)):
+    real = np.dtype(X_new.dtype).kind in "fiub"
+    if X_new.ndim != 2 or not real or not np.all(np.isfinite(X_new.tocoo().data)):
         raise InputError(
-            "X_new is not a sparse matrix of finite numbers; drop or impute its NaN and infinite entries"
+            f"X_new is not a sparse matrix of finite numbers but of shape {X_new.shape} and type {X_new.dtype}; drop "
+            "or impute NaN and infinite entries, and take the real part of complex ones"
         )
     return X_new.astype(np.float64)

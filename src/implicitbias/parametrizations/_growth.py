@@ -1,7 +1,7 @@
 """The growth of a diagonal network: thresholds, the split of dependent columns, and the unit of slow time."""
 
 from collections.abc import Iterator
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -65,18 +65,18 @@ class Growth(Value):
     order: int | None
     split: SplitRule | None
 
-    def __init__(
-        self, t_plus: Any, t_minus: Any, order: int | None = None, split: SplitRule | None = None
-    ) -> None:
+    def __init__(self, t_plus: Any, t_minus: Any, order: Any = None, split: SplitRule | None = None) -> None:
         plus, minus = _positive(t_plus, "t_plus"), _positive(t_minus, "t_minus")
         if plus.shape != minus.shape:
             raise InputError(
                 f"t_plus has shape {plus.shape} and t_minus has shape {minus.shape}, they must agree: each coordinate "
                 "has one threshold of each kind"
             )
-        if order is not None and order < 2:
-            raise InputError(f"order is {order}, a whole number of at least 2 or None is expected")
-        self._settle({"t_plus": plus, "t_minus": minus, "order": order, "split": split})
+        if order is not None and not (isinstance(order, Integral) and int(order) >= 2):
+            raise InputError(f"order is {order!r}, a whole number of at least 2 or None is expected")
+        self._settle(
+            {"t_plus": plus, "t_minus": minus, "order": None if order is None else int(order), "split": split}
+        )
 
     @classmethod
     def product(cls, d: int) -> "Growth":
@@ -231,7 +231,10 @@ def _log_scale(scale: Any, log_scale: Any) -> float:
 
 def _times(time: Any, factor: float) -> Any:
     """Return a number or an array of times in another unit."""
-    times = np.asarray(time, dtype=np.float64) * factor
+    try:
+        times = np.asarray(time, dtype=np.float64) * factor
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the time is {time!r}, a number or an array of numbers is expected") from error
     return times if times.ndim else float(times)
 
 

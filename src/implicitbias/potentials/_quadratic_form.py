@@ -50,8 +50,15 @@ class QuadraticForm(Potential):
                 f"A has eigenvalues from {values[0]:g} to {values[-1]:g}, positive ones are expected, because a "
                 "potential is strictly convex"
             )
+        with np.errstate(over="ignore", invalid="ignore"):
+            inverse = (vectors / values) @ vectors.T
+        if not np.all(np.isfinite(inverse)):
+            raise InputError(
+                f"A has eigenvalues from {values[0]:g} to {values[-1]:g}, whose reciprocals exceed float64; change the "
+                "unit of w, for instance type A = A / numpy.max(numpy.abs(A))"
+            )
         self.A = frozen(matrix)
-        self.inverse = frozen((vectors / values) @ vectors.T)
+        self.inverse = frozen(inverse)
 
     def horizon(self) -> Gauge:
         """Return the gauge (w^T A w)^(1/2)."""

@@ -111,7 +111,7 @@ class Jacobian(Value):
                 block = _entries(self.predictor, self.tree, self.flat)
             else:
                 block = _some_entries(self.predictor, self.tree, self.flat, chosen)
-            return frozen(np.asarray(block).reshape(len(chosen), -1))
+            return frozen(np.asarray(block).reshape(len(chosen), self.shape[1]))
 
     def layer_factors(self) -> tuple[LayerFactors, ...] | None:
         """Return the factors of J for each leaf, or None if no factors are known for this kind of predictor."""
