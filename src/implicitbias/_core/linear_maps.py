@@ -322,7 +322,7 @@ def canonical(X: Any) -> Any:
     if X.ndim != 2:
         raise InputError(f"X is a sparse array of {X.ndim} dimension(s), 2 are expected")
     # Conversion to CSC adds duplicate entries; in a small integer type their sum could overflow.
-    copy = sparse.csc_array(X.astype(np.float64), copy=True)
+    copy = sparse.csc_array(X.astype(np.float64, copy=False), copy=True)
     copy.sum_duplicates()
     copy.eliminate_zeros()
     # The smallest sufficient index type halves the memory, and nearly all matrices then share one compiled loop.
