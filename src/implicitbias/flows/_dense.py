@@ -1,6 +1,7 @@
 """The output of parts of an integration: dense output from the stages of steps, or sampled states."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,14 @@ class Output(DenseOutput):
     def nbytes(self) -> int:
         """The memory of the arrays in bytes."""
 
+    @abstractmethod
+    def step(self, index: int) -> tuple[float, float] | None:
+        """Return where a step begins and ends, None where the states inside the step are not known."""
+
+    @abstractmethod
+    def joined(self, others: Sequence[Any]) -> "Output":
+        """Return one output made of this one and of consecutive ones of the same kind; a start alone is left out."""
+
 
 @dataclass(frozen=True, eq=False)
 class StageOutput(Output):
@@ -47,6 +56,15 @@ class StageOutput(Output):
     def ends(self) -> Float64[ndarray, " k"]:
         ends: ndarray = self.begins + self.sizes
         return ends
+
+    def step(self, index: int) -> tuple[float, float] | None:
+        return float(self.begins[index]), float(self.ends[index])
+
+    def joined(self, others: Sequence[Any]) -> Output:
+        if not others:
+            return self
+        fields = ("begins", "sizes", "starts", "stages")
+        return StageOutput(self.system, *(np.concatenate([getattr(p, f) for p in others]) for f in fields))
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
         return self.system.states(self._inner(times))
@@ -79,12 +97,6 @@ def constant_output(system: System, u: Any) -> StageOutput:
     return StageOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
 
 
-def joined(pieces: list[StageOutput]) -> StageOutput:
-    """Return one output made of consecutive outputs."""
-    fields = ("begins", "sizes", "starts", "stages")
-    return StageOutput(pieces[0].system, *(np.concatenate([getattr(p, f) for p in pieces]) for f in fields))
-
-
 @dataclass(frozen=True, eq=False)
 class SampledOutput(Output):
     """Sampled output: states at some times only."""
@@ -100,6 +112,18 @@ class SampledOutput(Output):
     @property
     def nbytes(self) -> int:
         return self.times.nbytes + self.states.nbytes
+
+    def step(self, index: int) -> tuple[float, float] | None:
+        return None
+
+    def joined(self, others: Sequence[Any]) -> Output:
+        samples = [self, *others]
+        duals = [sample.duals for sample in samples if sample.duals is not None]
+        return SampledOutput(
+            np.concatenate([sample.times for sample in samples]),
+            np.concatenate([sample.states for sample in samples]),
+            np.concatenate(duals) if duals else None,
+        )
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
         return self.states[np.searchsorted(self.times, times)]

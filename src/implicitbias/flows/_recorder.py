@@ -10,7 +10,7 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._dense import Output, SampledOutput, StageOutput, joined
+from implicitbias.flows._dense import Output, SampledOutput
 from implicitbias.trajectories import DenseOutput
 
 DENSE_BYTES = 2 * 2**30
@@ -76,9 +76,10 @@ class Recorder:
         for i, end in enumerate(ends):
             if not self.until(float(end), self._tree(output, end)):
                 continue
-            if not isinstance(output, StageOutput):
+            step = output.step(i)
+            if step is None:
                 return float(end)
-            low, high = float(output.begins[i]), float(end)
+            low, high = step
             for _ in range(_HALVINGS):
                 middle = (low + high) / 2
                 if not low < middle < high:
@@ -130,27 +131,15 @@ class Recorder:
     @property
     def sampled(self) -> bool:
         """Whether states are known only at the kept times."""
-        return self.grid is not None or isinstance(self._first, SampledOutput)
+        return self.grid is not None or self._first.step(0) is None
 
     def output(self) -> DenseOutput:
         """Return the sampled output at the kept times, or else dense output."""
         if self.grid is not None:
-            return _joined_samples(self._samples or [_empty_output(self._first)])
-        if isinstance(self._first, SampledOutput):
-            return _joined_samples([self._first, *(p for p in self._pieces if isinstance(p, SampledOutput))])
-        pieces = [p for p in self._pieces if isinstance(p, StageOutput)]
-        return joined(pieces) if pieces else self._first
+            return _empty_output(self._first).joined(self._samples)
+        return self._first.joined(self._pieces)
 
 
 def _empty_output(first: Output) -> SampledOutput:
     state, dual = first.state(np.zeros(1)), first.dual(np.zeros(1))
     return SampledOutput(np.empty(0), state[:0], None if dual is None else dual[:0])
-
-
-def _joined_samples(samples: list[SampledOutput]) -> SampledOutput:
-    duals = [sample.duals for sample in samples if sample.duals is not None]
-    return SampledOutput(
-        np.concatenate([sample.times for sample in samples]),
-        np.concatenate([sample.states for sample in samples]),
-        np.concatenate(duals) if duals else None,
-    )
