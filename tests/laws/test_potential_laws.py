@@ -151,6 +151,22 @@ def test_the_hessian_is_the_derivative_of_the_mirror_map(
     np.testing.assert_allclose(other @ product, v @ phi.hessian_product(w, other), rtol=1e-12, atol=1e-14)
 
 
+# Law: the forms in logarithms are the maps themselves where w is a float64.
+@everywhere
+@few
+@given(w=points)
+def test_the_forms_in_logarithms_are_the_maps(phi: ib.Potential, w: np.ndarray) -> None:
+    z = phi.mirror(w)
+    signs, logs = phi.inverse_mirror_logs(z)
+    np.testing.assert_allclose(
+        signs * np.exp(logs), phi.inverse_mirror(z), rtol=4 * _resolution(phi, w), atol=1e-300
+    )
+    finite = np.where(np.isfinite(logs), logs, 0.0)
+    np.testing.assert_allclose(
+        phi.mirror_of_logs(signs, finite), z, rtol=4 * _resolution(phi, w), atol=2 * _mixing(phi, z)
+    )
+
+
 # Law: the domain of all of these is everything.
 @everywhere
 @few

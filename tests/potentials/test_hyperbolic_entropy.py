@@ -139,3 +139,29 @@ def test_the_callers_precision_is_left_alone() -> None:
     assert jax.config.jax_enable_x64 == before
     assert got.dtype == np.float64
     assert type(got) is np.ndarray
+
+
+# Oracle: 2 z = arcsinh(w / a) with mpmath, for w = exp(+-1e5) and beyond, which no float64 holds.
+@pytest.mark.parametrize("log_scale", [-4605.0, -1.0, 0.0, 700.0])
+@pytest.mark.parametrize("log_size", [-1e5, -5000.0, -1.0, 0.5, 5000.0, 1e5, 1e9])
+def test_sizes_beyond_float64(log_scale: float, log_size: float) -> None:
+    phi = ib.HyperbolicEntropy(log_scale=log_scale)
+    z = phi.mirror_of_logs([1.0, -1.0], [log_size, log_size])
+    with mpmath.workdps(60):
+        ratio = mpmath.exp(mpmath.mpf(log_size) - mpmath.mpf(log_scale))
+        expected = float(mpmath.asinh(ratio) / 2)
+    np.testing.assert_allclose(z, [expected, -expected], rtol=1e-14, atol=1e-300)
+    if abs(expected) > 1e-300:
+        signs, logs = phi.inverse_mirror_logs(z)
+        assert signs.tolist() == [1.0, -1.0]
+        np.testing.assert_allclose(
+            logs, log_size, rtol=1e-14, atol=4e-16 * (abs(log_scale) + 2 * abs(expected))
+        )
+
+
+@pytest.mark.parametrize(
+    ("signs", "logs"), [([1.0], [0.0, 1.0]), ([2.0], [0.0]), ([np.nan], [0.0]), ([1.0], [np.inf])]
+)
+def test_signs_and_logarithms_that_are_none(signs: list[float], logs: list[float]) -> None:
+    with pytest.raises(ib.InputError, match=r"signs|logs"):
+        ib.HyperbolicEntropy(1.0).mirror_of_logs(signs, logs)

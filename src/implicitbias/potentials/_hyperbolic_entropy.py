@@ -87,6 +87,24 @@ class HyperbolicEntropy(SeparablePotential):
         far = (jnp.exp(size + self.log_scale) - jnp.exp(self.log_scale - size)) / 2
         return jnp.sign(z) * jnp.where(small, near, far)
 
+    def mirror_of_logs_formula(self, signs: jax.Array, logs: jax.Array) -> jax.Array:
+        ratio = (
+            logs - self.log_scale
+        )  # arcsinh of its exponential; the logarithm is added where that is large
+        large = ratio > 0.0
+        above = jnp.where(large, ratio, 0.0)
+        far = above + jnp.log1p(jnp.sqrt(1.0 + jnp.exp(-2.0 * above)))
+        near = jnp.arcsinh(jnp.exp(jnp.where(large, 0.0, ratio)))
+        return signs * jnp.where(large, far, near) / 2
+
+    def inverse_mirror_logs_formula(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        size = 2 * jnp.abs(z)
+        small = size < 1.0
+        near = jnp.log(jnp.sinh(jnp.where(small, size, 1.0)))
+        above = jnp.where(small, 1.0, size)
+        far = above - jnp.log(2.0) + jnp.log1p(-jnp.exp(-2.0 * above))
+        return jnp.sign(z), self.log_scale + jnp.where(small, near, far)
+
     def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
         size = 2 * jnp.abs(z)
         return jnp.exp(size + self.log_scale) + jnp.exp(self.log_scale - size)

@@ -59,6 +59,15 @@ class Potential(Fingerprinted, eqx.Module):
         """Return whether w lies in the interior of the domain, which is the whole space by default."""
         return jnp.asarray(True)
 
+    def mirror_of_logs_formula(self, signs: jax.Array, logs: jax.Array) -> jax.Array:
+        """Return grad phi(w) for w with these signs and with ln|w| = logs; override it where w may leave float64."""
+        return self.mirror_formula(signs * jnp.exp(logs))
+
+    def inverse_mirror_logs_formula(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the signs of w and ln|w| for grad phi(w) = z; override it where w may leave float64."""
+        w = self.inverse_mirror_formula(z)
+        return jnp.sign(w), jnp.log(jnp.abs(w))
+
     def hessian_formula(self, w: jax.Array, v: jax.Array) -> jax.Array:
         """Return the product of the Hessian at w and v, (d,)."""
         return jax.jvp(self.mirror_formula, (w,), (v,))[1]
@@ -92,6 +101,36 @@ class Potential(Fingerprinted, eqx.Module):
         array = self._checked(z, "z")
         with double_precision():
             return frozen(np.asarray(self.inverse_mirror_formula(jnp.asarray(array))))
+
+    def mirror_of_logs(self, signs: Any, logs: Any) -> Float64[ndarray, " d"]:
+        """Return the mirror map at the w with these signs and with ln|w| = logs, also where w itself leaves float64.
+
+        Args:
+            signs: (d,) -1, 0 or 1.
+            logs: (d,) natural logarithms of |w|; they do not count where the sign is 0.
+
+        Raises:
+            InputError: an argument is not a finite (d,) array, the lengths disagree, or a sign is another number.
+        """
+        signs, logs = self._checked(signs, "signs"), self._checked(logs, "logs")
+        if signs.shape != logs.shape or not np.all(np.isin(signs, (-1.0, 0.0, 1.0))):
+            raise InputError(
+                f"signs has {len(signs)} entries and logs has {len(logs)}, equally many are expected, with signs -1, 0 "
+                "or 1; type signs = numpy.sign(w) and logs = numpy.log(numpy.abs(w)) for w without zeros"
+            )
+        with double_precision():
+            return frozen(np.asarray(self.mirror_of_logs_formula(jnp.asarray(signs), jnp.asarray(logs))))
+
+    def inverse_mirror_logs(self, z: Any) -> tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]:
+        """Return the signs of w and ln|w| (-inf at 0) for grad phi(w) = z, also where w itself leaves float64.
+
+        Raises:
+            InputError: z is not a finite (d,) array.
+        """
+        array = self._checked(z, "z")
+        with double_precision():
+            signs, logs = self.inverse_mirror_logs_formula(jnp.asarray(array))
+            return frozen(np.asarray(signs)), frozen(np.asarray(logs))
 
     def hessian_product(self, w: Any, v: Any) -> Float64[ndarray, " d"]:
         """Return the product of the Hessian of phi at w and v.
@@ -215,6 +254,12 @@ class Multiple(Potential):
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         return self.inner.inverse_mirror_formula(z / self.factor)
+
+    def mirror_of_logs_formula(self, signs: jax.Array, logs: jax.Array) -> jax.Array:
+        return self.factor * self.inner.mirror_of_logs_formula(signs, logs)
+
+    def inverse_mirror_logs_formula(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return self.inner.inverse_mirror_logs_formula(z / self.factor)
 
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.inner.domain_formula(w)

@@ -69,6 +69,12 @@ class SeparableMultiple(SeparablePotential):
     def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
         return self.inner.inverse_mirror_slope_formula(z / self.factor) / self.factor
 
+    def mirror_of_logs_formula(self, signs: jax.Array, logs: jax.Array) -> jax.Array:
+        return self.factor * self.inner.mirror_of_logs_formula(signs, logs)
+
+    def inverse_mirror_logs_formula(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return self.inner.inverse_mirror_logs_formula(z / self.factor)
+
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.inner.domain_formula(w)
 
