@@ -1,6 +1,7 @@
 """Tests of the checks of a model: lower precision than float64, jumps of its derivative, and no false findings."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import equinox as eqx
@@ -157,23 +158,23 @@ def test_rows_that_belong_together_are_kept_together() -> None:
 
 
 def test_the_second_call_does_not_look_at_the_model() -> None:
-    calls = 0
+    # A number in the closure would make the model another function after each call.
+    count = SimpleNamespace(calls=0)
 
     def model(p: Any, X: Any) -> Any:
-        nonlocal calls
-        calls += 1
+        count.calls += 1
         return jax.nn.relu(X @ p)
 
     problem = ib.Problem(model, X, Y)
     arguments = problem.checked_params(np.ones(5))
-    first, seen = model_flags(problem, *arguments), calls
+    first, seen = model_flags(problem, *arguments), count.calls
     assert model_flags(problem, *arguments) is first
-    assert calls == seen
+    assert count.calls == seen
     other = ib.Problem(model, X + 1, Y)
     again = problem.checked_params(np.full(5, 2.0))
-    seen = calls
+    seen = count.calls
     assert model_flags(other, *again) is first
-    assert calls == seen
+    assert count.calls == seen
 
 
 def test_what_overflows_far_out_is_no_jump() -> None:
