@@ -83,7 +83,9 @@ def test_what_claims_json_says_does_not_count(ask: Ask, results: Path) -> None:
 def test_an_assumption_that_fails_is_told(ask: Ask, results: Path) -> None:
     change(results, x=[0.0, 5.0, 2.0])
     status, out, _ = ask(results)
-    assert status == 0
+    assert status == 1
+    assert "1 FAIL" in out
+    assert "assumption fails" in out
     assert "Assumption fails: first: the sky is up: 5, at most 1" in out
 
 

@@ -186,3 +186,17 @@ def test_infinite_tolerances_and_texts_for_numbers_are_rejected() -> None:
         Claim("setting", "statement", "reference", (), 1.0, 9.0, float("inf"))
     with pytest.raises(ib.InputError, match="is the text '5', a number is expected"):
         Assumption.checked("text", "5", at_most=6.0)
+
+
+# Oracle: by hand. A claim whose assumption fails may hold as a comparison, and is not supported.
+@pytest.mark.parametrize(
+    ("measured", "number", "verdict"),
+    [(1.0, 0.0, "yes"), (3.0, 0.0, "NO"), (1.0, 2.0, "assumption fails"), (3.0, 2.0, "NO")],
+)
+def test_a_claim_rests_on_its_assumptions(measured: float, number: float, verdict: str) -> None:
+    rules = (Assumption.checked("small", number, at_most=1.0), Assumption.not_checkable("any", "no number"))
+    claim = Claim("p", "s", "r", rules, 1.0, measured, 0.5)
+    assert claim.holds == (measured == 1.0)
+    assert claim.supported == (verdict == "yes")
+    assert claim.verdict == verdict
+    assert claim.to_dict()["supported"] == claim.supported

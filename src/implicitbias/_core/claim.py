@@ -125,6 +125,7 @@ class Claim(Fingerprinted):
         relation: "equals", "at most" or "at least", the required relation of the measured number to the predicted one.
 
     Attributes:
+        supported: whether the claim holds and no checked assumption fails. It is derived.
         holds: whether |measured - predicted| <= tolerance for "equals", measured <= predicted + tolerance for "at
             most", or measured >= predicted - tolerance for "at least". Texts must be equal. It is derived, and a NaN
             fails.
@@ -181,6 +182,16 @@ class Claim(Fingerprinted):
         return _related(self.measured, self.relation, self.predicted, self.tolerance)
 
     @property
+    def supported(self) -> bool:
+        """Whether the claim holds and none of its checked assumptions fails."""
+        return self.holds and all(assumption.state != "checked: fails" for assumption in self.assumptions)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words: "yes", "NO", or "assumption fails" where the numbers agree but prove nothing."""
+        return "NO" if not self.holds else "yes" if self.supported else "assumption fails"
+
+    @property
     def expected(self) -> str:
         """The prediction in words, for instance "1 ± 0.1" or "at most 1e-09"."""
         if isinstance(self.predicted, str):
@@ -207,6 +218,7 @@ class Claim(Fingerprinted):
             "measured": _plain(self.measured),
             "tolerance": _plain(self.tolerance),
             "holds": self.holds,
+            "supported": self.supported,
         }
 
 

@@ -33,12 +33,12 @@ def print_result(result: StudyResult, last: str = "") -> None:
             point = claim.point
             table.add_section()
             table.add_row("", f"[bold]{escape(point)}", "", "")
-        mark = "[green]yes" if claim.holds else "[bold red]NO"
+        mark = f"[{'green' if claim.supported else 'bold red'}]{claim.verdict}"
         table.add_row(mark, escape(claim.statement), escape(claim.expected), escape(claim.measured_text))
     console.print(table)
     for line in _failing_assumptions(result):
         console.print(f"Assumption fails: {line}", highlight=False, markup=False, style="yellow")
-    failed = sum(not claim.holds for claim in result.claims)
+    failed = sum(not claim.supported for claim in result.claims)
     verdict = "all hold" if failed == 0 else f"{failed} FAIL"
     console.print(f"{len(result.claims)} claims, {verdict}.", highlight=False)
     if last:

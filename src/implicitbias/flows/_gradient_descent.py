@@ -101,7 +101,11 @@ class GradientDescent(Flow):
 
 
 def _checked_rate(learning_rate: Any) -> float:
-    if isinstance(learning_rate, bool) or not isinstance(learning_rate, Real) or not 0.0 < float(learning_rate) < np.inf:
+    if (
+        isinstance(learning_rate, bool)
+        or not isinstance(learning_rate, Real)
+        or not 0.0 < float(learning_rate) < np.inf
+    ):
         raise InputError(f"learning_rate is {learning_rate!r}, a positive, finite number is expected")
     return float(learning_rate)
 

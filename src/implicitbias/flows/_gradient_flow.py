@@ -111,7 +111,11 @@ def checked_problem(problem: Any) -> TrainingProblem:
 
 def checked_weight_decay(weight_decay: Any) -> float:
     """Return the weight decay as a float, or raise an `InputError` unless it is a finite number >= 0."""
-    if isinstance(weight_decay, bool) or not isinstance(weight_decay, Real) or not 0.0 <= float(weight_decay) < np.inf:
+    if (
+        isinstance(weight_decay, bool)
+        or not isinstance(weight_decay, Real)
+        or not 0.0 <= float(weight_decay) < np.inf
+    ):
         raise InputError(f"weight_decay is {weight_decay!r}, a finite number >= 0 is expected")
     return float(weight_decay)
 

@@ -42,7 +42,7 @@ def judge(folder: Any) -> StudyResult:
         folder: the folder of one study, as `find_results` returns it.
 
     Returns:
-        A `StudyResult`; `ok` says whether every claim holds.
+        A `StudyResult`; `ok` says whether every claim holds and no checked assumption fails.
 
     Raises:
         InputError: the folder holds no results; the study is unknown; a file is missing or damaged.

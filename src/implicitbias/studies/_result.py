@@ -30,8 +30,8 @@ class StudyResult:
 
     @property
     def ok(self) -> bool:
-        """Whether every claim holds."""
-        return all(claim.holds for claim in self.claims)
+        """Whether every claim holds and none of their checked assumptions fails."""
+        return all(claim.supported for claim in self.claims)
 
 
 def judged(study: Study, datasets: dict[str, Any]) -> tuple[Claim, ...]:

@@ -19,7 +19,7 @@ def run(name: str, out: Any = None, progress: Progress | None = None) -> StudyRe
         progress: function that is called with (fraction done, text).
 
     Returns:
-        A `StudyResult`; `ok` says whether every claim holds.
+        A `StudyResult`; `ok` says whether every claim holds and no checked assumption fails.
 
     Raises:
         InputError: the name is unknown, or the folder cannot be written.

@@ -100,7 +100,7 @@ def summary(result: StudyResult, notes: str, pictures: dict[str, list[str]]) -> 
     lines = [f"# {card.name}", "", f"{card.paper}: {card.shows}.", "", notes, ""]
     lines += ["| holds | setting | claim | predicted | measured |", "|---|---|---|---|---|"]
     for claim in result.claims:
-        mark = "yes" if claim.holds else "**NO**"
+        mark = claim.verdict if claim.supported else f"**{claim.verdict}**"
         lines.append(
             f"| {mark} | {claim.point} | {claim.statement} | {claim.expected} | {claim.measured_text} |"
         )
