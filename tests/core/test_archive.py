@@ -95,7 +95,7 @@ class TestCertificates:
     # Oracle: what was put in, digit by digit; the verdict follows from the numbers.
     @pytest.mark.parametrize("gap", [None, 0.1 + 0.2, np.nan, np.inf])
     def test_a_round_trip(self, gap: float | None, tmp_path: Path) -> None:
-        before = ib.Certificate("w is best", gap, {"a": 1 / 3, "b": np.nan}, 0.5, {"a": 1e-300}, "A remark.")
+        before = ib.Certificate("w is best", gap, {"a": 1 / 3, "b": np.nan}, 0.5, {"a": 1e-300}, "A note.")
         before.save(tmp_path / "c.npz")
         after = ib.Certificate.load(str(tmp_path / "c.npz"))
         assert repr(after) == repr(before)

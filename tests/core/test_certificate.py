@@ -81,7 +81,7 @@ def test_it_reads_as_text() -> None:
     text = str(GOOD)
     assert text.startswith("Proved: the point is optimal.")
     assert "stationarity 2.0e-16 (at most 1e-09)" in text
-    worse = dataclasses.replace(GOOD, residuals={"stationarity": 0.5}, remark="Look again.")
+    worse = dataclasses.replace(GOOD, residuals={"stationarity": 0.5}, note="Look again.")
     assert worse.sentence == (
         "Not proved: the point is optimal; stationarity is 5e-01, at most 1e-09 is accepted. Look again."
     )

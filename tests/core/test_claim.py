@@ -161,6 +161,7 @@ def test_a_claim_as_json() -> None:
         "measured": 1.0,
         "tolerance": 0.1,
         "holds": True,
+        "supported": True,
     }
 
 

@@ -98,7 +98,7 @@ class TestFolder:
         for entry in content["claims"]:
             assert set(entry) == {
                 "point", "statement", "reference", "assumptions", "relation", "predicted", "measured", "tolerance",
-                "holds",
+                "holds", "supported",
             }  # fmt: skip
             assert isinstance(entry["holds"], bool)
         states = [assumption["state"] for assumption in content["claims"][0]["assumptions"]]

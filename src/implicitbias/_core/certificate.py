@@ -23,7 +23,7 @@ class Certificate(Fingerprinted):
         residuals: named non-negative numbers. They are relative, so that 1e-9 means nine correct digits.
         tolerance: the largest accepted gap, and the largest accepted value of the residuals not in `tolerances`.
         tolerances: the largest accepted values of the residuals that have a bound of their own.
-        remark: one more sentence for the reader.
+        note: one more sentence for the reader.
         holds: whether the gap and all residuals are within their bounds. It is derived, and a NaN fails.
         sentence: the verdict in words. It is derived.
 
@@ -45,7 +45,7 @@ class Certificate(Fingerprinted):
     residuals: Mapping[str, float]
     tolerance: float
     tolerances: Mapping[str, float] = field(default_factory=dict)
-    remark: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         keep = object.__setattr__
@@ -82,7 +82,7 @@ class Certificate(Fingerprinted):
         else:
             name, value, bound = failures[0]
             text = f"Not proved: {self.statement}; {name} is {value:.0e}, at most {bound:.0e} is accepted."
-        return f"{text} {self.remark}".rstrip()
+        return f"{text} {self.note}".rstrip()
 
     def record(self) -> dict[str, Any]:
         """Return the fields as values for JSON; numbers become texts, which keep all digits, infinity and NaN."""
@@ -92,7 +92,7 @@ class Certificate(Fingerprinted):
             "residuals": {name: repr(value) for name, value in self.residuals.items()},
             "tolerance": repr(self.tolerance),
             "tolerances": {name: repr(value) for name, value in self.tolerances.items()},
-            "remark": self.remark,
+            "note": self.note,
         }
 
     @classmethod
@@ -104,7 +104,7 @@ class Certificate(Fingerprinted):
             {name: float(value) for name, value in record["residuals"].items()},
             float(record["tolerance"]),
             {name: float(value) for name, value in record["tolerances"].items()},
-            str(record["remark"]),
+            str(record["note"]),
         )
 
     def save(self, path: str | Path) -> None:
@@ -151,7 +151,7 @@ class Certificate(Fingerprinted):
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled, so the mappings are pickled as plain dictionaries.
         numbers = (self.gap, dict(self.residuals), self.tolerance, dict(self.tolerances))
-        return (type(self), (self.statement, *numbers, self.remark))
+        return (type(self), (self.statement, *numbers, self.note))
 
 
 def _kind() -> Any:

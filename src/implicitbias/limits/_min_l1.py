@@ -173,9 +173,9 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
     rounding = float(np.max(end.coarseness(dual)))
     residuals = {**residuals, "dual_feasibility": feasibility, "dual_rounding": rounding}
     where = "" if end.times.finite else " among the signs that can be taken"
-    remark = ""
+    note = ""
     if rounding > TOLERANCE:
-        remark = (
+        note = (
             f"The terms of the sums x_i^T nu are much larger than the sums, whose relative rounding error is "
             f"{rounding:.0e}."
         )
@@ -185,7 +185,7 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
         residuals,
         TOLERANCE,
         {"dual_rounding": COARSEST},
-        remark,
+        note,
     )
 
 

@@ -199,5 +199,5 @@ def _certificate(walk: Walk, last: Float64[ndarray, " d"], complete: bool) -> Ce
         None,
         residuals,
         TOLERANCE,
-        remark="The path was cut before its end, so that its last point is not claimed to be the limit.",
+        note="The path was cut before its end, so that its last point is not claimed to be the limit.",
     )
