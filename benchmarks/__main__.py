@@ -11,6 +11,7 @@ from benchmarks import (
     real_data,
     softplus_net,
     sparse_path,
+    startup,
     tiny_alpha,
 )
 
@@ -26,6 +27,7 @@ _ALL = (
     grokking_diagonal,
     tiny_alpha,
     growth,
+    startup,
 )
 
 for benchmark in _ALL:
