@@ -5,23 +5,12 @@ import pytest
 from numpy import ndarray
 
 import implicitbias as ib
+from tests.oracles.designs import dependent_columns
 from tests.oracles.entropy import interpolant_at, split_by_cone, split_by_dual
 from tests.oracles.exact import exact_path, floats
 
 # Both sides solve a smooth strictly convex problem by Newton's method to rounding; |w| is about 1.
 CLOSE = 1e-9
-
-
-def _design(kind: str, seed: int) -> tuple[ndarray, ndarray]:
-    rng = np.random.default_rng([seed, len(kind)])
-    if kind == "duplicated":
-        X = rng.integers(-2, 3, size=(4, 3)).astype(float)
-        X = np.hstack([X, X[:, rng.integers(0, 3, size=3)] * rng.choice([-1.0, 1.0], size=3)])
-    elif kind == "one-hot":
-        X = np.hstack([np.eye(k)[rng.integers(0, k, size=6)] for k in (2, 3, 2)])
-    else:
-        X = rng.choice([-1.0, 1.0], size=(3, 7))
-    return X, rng.integers(-4, 5, size=len(X)).astype(float)
 
 
 def _weights(start: ndarray, s: ndarray) -> ndarray:
@@ -35,7 +24,7 @@ def _weights(start: ndarray, s: ndarray) -> ndarray:
 def test_every_saddle_takes_the_split_of_least_entropy(kind: str) -> None:
     not_unique = 0
     for seed in range(25):
-        X, y = _design(kind, seed)
+        X, y = dependent_columns(kind, seed)
         path, exact = ib.saddle_path(ib.LeastSquares(X, y)), exact_path(X, y)
         for row in np.flatnonzero(~path.unique):
             s, fit, residual = floats(exact.s)[row], floats(exact.fits)[row], y - floats(exact.fits)[row]
@@ -50,7 +39,7 @@ def test_every_saddle_takes_the_split_of_least_entropy(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["duplicated", "one-hot", "signs"])
 def test_a_conic_solver_finds_the_same_split(kind: str) -> None:
     for seed in range(10):
-        X, y = _design(kind, seed)
+        X, y = dependent_columns(kind, seed)
         path = ib.saddle_path(ib.LeastSquares(X, y))
         w = path.coefficients[-1]
         free = np.flatnonzero(w).tolist()
@@ -83,7 +72,7 @@ def test_the_flow_at_tiny_alpha_ends_at_the_split(kind: str, pretrained: bool) -
     not_unique = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        X, _ = _design(kind, seed)
+        X, _ = dependent_columns(kind, seed)
         target = rng.integers(-2, 3, size=X.shape[1]).astype(float)
         start = rng.choice([-1.5, 0.0, 0.5, 2.0], size=X.shape[1]) if pretrained else np.zeros(X.shape[1])
         path = ib.saddle_path(ib.LeastSquares(X, X @ target), start=start)
@@ -105,7 +94,7 @@ def test_the_flow_at_tiny_alpha_ends_at_the_split(kind: str, pretrained: bool) -
 def test_the_weights_of_a_start(kind: str) -> None:
     not_unique = flipped = 0
     for seed in range(40):
-        X, y = _design(kind, seed)
+        X, y = dependent_columns(kind, seed)
         start = np.random.default_rng(seed).choice([-1.5, 0.0, 0.5, 2.0], size=X.shape[1])
         path, exact = ib.saddle_path(ib.LeastSquares(X, y), start=start), exact_path(X, y, start)
         first = len(path.times) - len(exact.times)

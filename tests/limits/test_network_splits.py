@@ -2,28 +2,15 @@
 
 import numpy as np
 import pytest
-from numpy import ndarray
 from numpy.testing import assert_allclose
 
 import implicitbias as ib
+from tests.oracles.designs import dependent_columns
 from tests.oracles.entropy import split_by_cone, split_by_dual, split_by_power_cone
 
 # The objectives are flat at their minima: a conic solver gives half of the digits.
 HALF = 2e-5
 PRINTED = ib.LeastSquares([[1, 1, 1, 1], [1, -1, 0, 0], [0, 0, 1, -1]], (4, 0.5, 0))
-
-
-def design(kind: str, seed: int) -> tuple[ndarray, ndarray]:
-    """Integer designs with dependent columns."""
-    rng = np.random.default_rng([seed, len(kind)])
-    if kind == "duplicated":
-        X = rng.integers(-2, 3, size=(4, 3)).astype(float)
-        X = np.hstack([X, X[:, rng.integers(0, 3, size=3)] * rng.choice([-1.0, 1.0], size=3)])
-    elif kind == "one-hot":
-        X = np.hstack([np.eye(k)[rng.integers(0, k, size=6)] for k in (2, 3, 2)])
-    else:
-        X = rng.choice([-1.0, 1.0], size=(3, 7))
-    return X, rng.integers(-4, 5, size=len(X)).astype(float)
 
 
 def same(first: ib.SaddlePath, second: ib.SaddlePath, speed: float = 1.0) -> None:
@@ -58,7 +45,7 @@ def test_the_printed_example_has_one_answer_whatever_the_name() -> None:
 def test_two_names_of_one_network_give_one_path(kind: str, pretrained: bool) -> None:
     not_unique = 0
     for seed in range(10):
-        X, y = design(kind, seed)
+        X, y = dependent_columns(kind, seed)
         rng = np.random.default_rng(seed)
         u, v = rng.uniform(0.5, 2.0, (2, X.shape[1])) * rng.choice([-1.0, 1.0], (2, X.shape[1]))
         start = rng.choice([-1.5, 0.0, 0.5, 2.0], X.shape[1]) if pretrained else None
@@ -82,7 +69,7 @@ def test_two_names_of_one_network_give_one_path(kind: str, pretrained: bool) -> 
 def test_unequal_directions_weigh_the_entropy(kind: str) -> None:
     not_unique = 0
     for seed in range(10):
-        X, y = design(kind, seed)
+        X, y = dependent_columns(kind, seed)
         rng = np.random.default_rng(seed)
         u, v = rng.uniform(0.2, 3.0, (2, X.shape[1]))
         path = ib.saddle_path(ib.LeastSquares(X, y), growth_times=ib.HadamardProduct().growth_times((u, v)))
@@ -104,7 +91,7 @@ def test_unequal_directions_weigh_the_entropy(kind: str) -> None:
 def test_deep_networks_maximise_a_sum_of_powers(kind: str, depth: int, pretrained: bool) -> None:
     not_unique = 0
     for seed in range(12):
-        X, y = design(kind, seed)
+        X, y = dependent_columns(kind, seed)
         rng, d = np.random.default_rng(seed), X.shape[1]
         start = rng.choice([-1.5, 0.0, 0.5, 2.0], d) if pretrained else np.zeros(d)
         # One direction for all coordinates, so that their times tie.

@@ -112,3 +112,16 @@ def designs(count: int = 1000) -> Iterator[Design]:
     for seed in range(count):
         family = names[seed % len(names)]
         yield Design(family, seed, *FAMILIES[family](np.random.default_rng(seed)))
+
+
+def dependent_columns(kind: str, seed: int) -> tuple[ndarray, ndarray]:
+    """An integer design with dependent columns ("duplicated", "one-hot" or signs), and a target."""
+    rng = np.random.default_rng([seed, len(kind)])
+    if kind == "duplicated":
+        X = rng.integers(-2, 3, size=(4, 3)).astype(float)
+        X = np.hstack([X, X[:, rng.integers(0, 3, size=3)] * rng.choice([-1.0, 1.0], size=3)])
+    elif kind == "one-hot":
+        X = np.hstack([np.eye(k)[rng.integers(0, k, size=6)] for k in (2, 3, 2)])
+    else:
+        X = rng.choice([-1.0, 1.0], size=(3, 7))
+    return X, rng.integers(-4, 5, size=len(X)).astype(float)

@@ -240,14 +240,11 @@ class Potential(Fingerprinted, eqx.Module):
             return frozen(np.asarray(formula(point)))
 
 
-class Multiple(Potential):
-    """The potential c phi for a number c > 0."""
+class ScaledPotential(Potential):
+    """The potential c phi for a number c > 0; what its separable and its general kind share."""
 
     factor: Any
-    inner: Potential
-
-    def value_formula(self, w: jax.Array) -> jax.Array:
-        return self.factor * self.inner.value_formula(w)
+    inner: Any
 
     def mirror_formula(self, w: jax.Array) -> jax.Array:
         return self.factor * self.inner.mirror_formula(w)
@@ -264,17 +261,24 @@ class Multiple(Potential):
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.inner.domain_formula(w)
 
-    def hessian_formula(self, w: jax.Array, v: jax.Array) -> jax.Array:
-        return self.factor * self.inner.hessian_formula(w, v)
-
-    def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
-        return self.inner.inverse_hessian_formula(z / self.factor, v) / self.factor
-
     def horizon(self) -> Gauge:
         return self.inner.horizon()  # The sublevel sets of c phi are those of phi.
 
     def multiple(self, factor: float) -> Potential:
         return self.inner.multiple(checked_factor(factor * float(self.factor)))
+
+
+class Multiple(ScaledPotential):
+    """The potential c phi for a number c > 0 and any potential phi."""
+
+    def value_formula(self, w: jax.Array) -> jax.Array:
+        return self.factor * self.inner.value_formula(w)
+
+    def hessian_formula(self, w: jax.Array, v: jax.Array) -> jax.Array:
+        return self.factor * self.inner.hessian_formula(w, v)
+
+    def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
+        return self.inner.inverse_hessian_formula(z / self.factor, v) / self.factor
 
 
 def checked_factor(factor: Any) -> float:

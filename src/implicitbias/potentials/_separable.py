@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from implicitbias.gauges import Gauge
-from implicitbias.potentials._potential import Potential, checked_factor
+from implicitbias.potentials._potential import Potential, ScaledPotential
 
 
 class SeparablePotential(Potential):
@@ -51,35 +50,11 @@ class SeparablePotential(Potential):
         return self.inverse_mirror_slope_formula(z) * v
 
 
-class SeparableMultiple(SeparablePotential):
+class SeparableMultiple(ScaledPotential, SeparablePotential):
     """The potential c phi for a number c > 0 and a separable potential phi."""
-
-    factor: Any
-    inner: SeparablePotential
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         return self.factor * self.inner.terms_formula(w)
 
-    def mirror_formula(self, w: jax.Array) -> jax.Array:
-        return self.factor * self.inner.mirror_formula(w)
-
-    def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
-        return self.inner.inverse_mirror_formula(z / self.factor)
-
     def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
         return self.inner.inverse_mirror_slope_formula(z / self.factor) / self.factor
-
-    def mirror_of_logs_formula(self, signs: jax.Array, logs: jax.Array) -> jax.Array:
-        return self.factor * self.inner.mirror_of_logs_formula(signs, logs)
-
-    def inverse_mirror_logs_formula(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return self.inner.inverse_mirror_logs_formula(z / self.factor)
-
-    def domain_formula(self, w: jax.Array) -> jax.Array:
-        return self.inner.domain_formula(w)
-
-    def horizon(self) -> Gauge:
-        return self.inner.horizon()
-
-    def multiple(self, factor: float) -> Potential:
-        return self.inner.multiple(checked_factor(factor * float(self.factor)))
