@@ -13,6 +13,7 @@ from numpy import ndarray
 from scipy import linalg
 
 from implicitbias.limits._linear_programs import maximal_support
+from implicitbias.limits._null_vectors import NullVectors
 from implicitbias.limits._tolerances import RANK
 from implicitbias.parametrizations import SplitObjective, SplitRule
 from implicitbias.problems import LeastSquares
@@ -20,6 +21,8 @@ from implicitbias.problems import LeastSquares
 _STEPS = 200
 # The line search never shortens a Newton step to less than this share of its length.
 _SHORTEST = 1e-6
+# The normal equations are used if no diagonal entry of their Cholesky factor is below this.
+_WELL_CONDITIONED = 1e-3
 
 
 class Split(NamedTuple):
@@ -78,6 +81,63 @@ def canonical_split(
         return Split(*basic, unique=True, resolved=True)
     values[tied] = s[index] * share / norms[tied]
     return _as_split(candidates, values, resolved=True)
+
+
+def split_by_null_vectors(
+    start: Float64[ndarray, " d"],
+    s: Float64[ndarray, " d"],
+    basic: tuple[Int64[ndarray, " k"], Float64[ndarray, " k"]],
+    ties: NullVectors,
+    rule: SplitRule,
+    guess: Float64[ndarray, " m"],
+) -> Split | None:
+    """Return the canonical split if every idle column depends on the columns with a coefficient.
+
+    All basic coefficients are different from 0. A small share for every idle column therefore keeps all signs, so that
+    no linear program is needed to find out which coefficients can differ from 0, and the split is never unique.
+
+    Args:
+        start: (d,) the start of the path.
+        s: (d,) signs of the boundary coordinates.
+        basic: ascending indices and the values of one minimiser.
+        ties: the null vectors of the idle columns.
+        rule: the split of the network.
+        guess: (m,) expected sizes of the idle coefficients.
+
+    Returns:
+        The split, or None if float64 is too coarse for this method.
+    """
+    columns, signs = ties.columns, s[ties.columns]
+    whole = np.zeros(len(s))
+    whole[basic[0]] = basic[1]
+    u = signs * whole[columns]
+    null = signs[:, None] * ties.vectors * signs[ties.idle]
+    inside = _interior(u, null, guess)
+    if inside is None:
+        return None
+    try:
+        shares = _minimiser(inside, null, rule.objective(columns, signs, start[columns]))
+    except _UnresolvedError:
+        return None
+    whole[columns] = signs * shares
+    indices = np.flatnonzero(whole)
+    return Split(indices, whole[indices], unique=False, resolved=True)
+
+
+def _interior(
+    u: Float64[ndarray, " p"], null: Float64[ndarray, "p m"], guess: Float64[ndarray, " m"]
+) -> Float64[ndarray, " p"] | None:
+    """Return a positive point with the same fit, near the guess if that is positive; None if rounding prevents it."""
+    point: Float64[ndarray, " p"] = u + null @ guess
+    if np.all(guess > 0.0) and np.all(point > 0.1 * u):
+        return point
+    falls = np.sum(np.maximum(-null, 0.0), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        longest = np.min(u[falls > 0.0] / falls[falls > 0.0], initial=np.inf)
+    if np.isinf(longest):
+        longest = float(np.max(u, initial=0.0)) or 1.0
+    point = u + null @ np.full(null.shape[1], longest / 2)
+    return point if np.all(point > 0.0) else None
 
 
 def _as_split(indices: Int64[ndarray, " p"], values: Float64[ndarray, " p"], *, resolved: bool) -> Split:
@@ -145,10 +205,8 @@ def _minimiser(
     the beginning.
     """
     for _ in range(_STEPS):
-        # The Newton system is solved as a least-squares problem, whose scales span only half as many orders of
-        # magnitude as the curvature.
         slope, spread = objective.slope(w), objective.spread(w)
-        step = -null @ np.linalg.lstsq(null / spread[:, None], spread * slope, rcond=None)[0]
+        step = -null @ _least_squares(null / spread[:, None], spread * slope)
         shrink = np.max(-step / w, initial=0.0)
         size = min(1.0, 0.9 / shrink) if shrink > 0.0 else 1.0
         descent = abs(float(slope @ step))
@@ -159,3 +217,17 @@ def _minimiser(
         if change < 1e-13 or (size == 1.0 and change < 1e-9):
             return w
     raise _UnresolvedError
+
+
+def _least_squares(A: Float64[ndarray, "m k"], b: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
+    """Return the solution of a least-squares problem, whose scales span half as many orders of magnitude as A^T A.
+
+    The normal equations of normalised columns are accurate enough for a Newton step if their condition is moderate.
+    """
+    norms = np.sqrt(np.einsum("ij,ij->j", A, A))
+    if np.all(norms > 0.0):
+        unit = A / norms
+        factor, failed = linalg.lapack.dpotrf(unit.T @ unit, lower=1)
+        if failed == 0 and np.min(np.diagonal(factor)) > _WELL_CONDITIONED:
+            return linalg.lapack.dpotrs(factor, unit.T @ b, lower=1)[0] / norms
+    return np.linalg.lstsq(A, b, rcond=None)[0]

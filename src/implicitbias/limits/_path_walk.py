@@ -18,7 +18,8 @@ from implicitbias._core.arrays import as_float
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.status import Status
 from implicitbias.limits import _path_kernels as kernels
-from implicitbias.limits._canonical_split import Split, canonical_split
+from implicitbias.limits._canonical_split import Split, canonical_split, split_by_null_vectors
+from implicitbias.limits._null_vectors import NullVectorFinder
 from implicitbias.limits._path_tables import PathTables
 from implicitbias.parametrizations import Growth
 from implicitbias.problems import LeastSquares
@@ -49,6 +50,8 @@ class Walk:
         self.status: Status | None = None
         self._basic: Int64[ndarray, " k"] | None = None
         self._tables = PathTables(problem, growth, self.q)
+        self._null_vectors = NullVectorFinder(problem.shape[1])
+        self._shares = np.zeros(problem.shape[1])
 
     @property
     def next_time(self) -> float:
@@ -131,12 +134,20 @@ class Walk:
 
     def _split(self, support: Int64[ndarray, " k"], values: Float64[ndarray, " k"]) -> Split:
         """Return the canonical split of the network, if its growth determines one."""
-        pool, count = self._tables.pool, self._tables.count(kernels.POOLED)
+        pool, count, rule = self._tables.pool, self._tables.count(kernels.POOLED), self.growth.split
         signs = np.zeros(self.problem.shape[1])
         signs[pool.places[kernels.OWNER, :count]] = pool.numbers[kernels.SIGN, :count]
-        return canonical_split(
-            self.problem, self.start, signs, (support, values), self._idle(), self.growth.split
-        )
+        idle, basic = self._idle(), (support, values)
+        ties = None if rule is None else self._null_vectors.find(self._tables, idle)
+        split = None
+        if rule is not None and ties is not None:
+            # The split of the last saddle is a good guess, because most jumps change few coefficients much.
+            split = split_by_null_vectors(self.start, signs, basic, ties, rule, self._shares[idle])
+        if split is None:
+            split = canonical_split(self.problem, self.start, signs, basic, idle, rule)
+        self._shares[idle] = 0.0
+        self._shares[split.indices] = np.abs(split.values)
+        return split
 
     def _idle(self) -> Int64[ndarray, " m"]:
         """Return the boundary coordinates whose coefficient and gradient are both 0 at the present saddle."""
