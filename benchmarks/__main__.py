@@ -3,6 +3,7 @@
 from benchmarks import (
     cross_validation,
     dense_gaussian,
+    dependent_columns,
     designs,
     grokking_diagonal,
     growth,
@@ -18,6 +19,7 @@ from benchmarks import (
 _ALL = (
     designs,
     dense_gaussian,
+    dependent_columns,
     sparse_path,
     cross_validation,
     real_data,

@@ -5,7 +5,7 @@ strictly convex sum of functions of |w_i|, which depend on the network. `paramet
 functions. This file computes the minimiser.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -21,6 +21,12 @@ from implicitbias.problems import LeastSquares
 _STEPS = 200
 # The line search never shortens a Newton step to less than this share of its length.
 _SHORTEST = 1e-6
+# A Newton step that changes no coordinate by more than this share of it is near the minimum.
+_NEAR = 1e-2
+# After a whole Newton step of this relative size, the error is the square of it and therefore rounding.
+_SETTLED = 3e-8
+# The search starts from the sizes at the last saddle if no size has become smaller than this share of it.
+_CLOSE_ENOUGH = 1e-2
 # The normal equations are used if no diagonal entry of their Cholesky factor is below this.
 _WELL_CONDITIONED = 1e-3
 
@@ -89,7 +95,7 @@ def split_by_null_vectors(
     basic: tuple[Int64[ndarray, " k"], Float64[ndarray, " k"]],
     ties: NullVectors,
     rule: SplitRule,
-    guess: Float64[ndarray, " m"],
+    before: Float64[ndarray, " d"],
 ) -> Split | None:
     """Return the canonical split if every idle column depends on the columns with a coefficient.
 
@@ -102,7 +108,7 @@ def split_by_null_vectors(
         basic: ascending indices and the values of one minimiser.
         ties: the null vectors of the idle columns.
         rule: the split of the network.
-        guess: (m,) expected sizes of the idle coefficients.
+        before: (d,) sizes of the coefficients at the last saddle, from which the search starts if possible.
 
     Returns:
         The split, or None if float64 is too coarse for this method.
@@ -112,11 +118,11 @@ def split_by_null_vectors(
     whole[basic[0]] = basic[1]
     u = signs * whole[columns]
     null = signs[:, None] * ties.vectors * signs[ties.idle]
-    inside = _interior(u, null, guess)
+    inside = _interior(u, null, ties.idle, before[columns])
     if inside is None:
         return None
     try:
-        shares = _minimiser(inside, null, rule.objective(columns, signs, start[columns]))
+        shares = _minimiser(inside, null, rule.objective(columns, signs, start[columns]), ties.owner)
     except _UnresolvedError:
         return None
     whole[columns] = signs * shares
@@ -125,19 +131,30 @@ def split_by_null_vectors(
 
 
 def _interior(
-    u: Float64[ndarray, " p"], null: Float64[ndarray, "p m"], guess: Float64[ndarray, " m"]
+    u: Float64[ndarray, " p"],
+    null: Float64[ndarray, "p m"],
+    idle: Int64[ndarray, " m"],
+    before: Float64[ndarray, " p"],
 ) -> Float64[ndarray, " p"] | None:
-    """Return a positive point with the same fit, near the guess if that is positive; None if rounding prevents it."""
-    point: Float64[ndarray, " p"] = u + null @ guess
-    if np.all(guess > 0.0) and np.all(point > 0.1 * u):
-        return point
-    falls = np.sum(np.maximum(-null, 0.0), axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        longest = np.min(u[falls > 0.0] / falls[falls > 0.0], initial=np.inf)
-    if np.isinf(longest):
-        longest = float(np.max(u, initial=0.0)) or 1.0
-    point = u + null @ np.full(null.shape[1], longest / 2)
-    return point if np.all(point > 0.0) else None
+    """Return a positive point with the same fit, near the sizes at the last saddle if possible.
+
+    An idle column that was 0 at the last saddle gets half of what the other columns can spare. The result is None if
+    rounding prevents a positive point.
+    """
+    point: Float64[ndarray, " p"] = u + null @ before[idle]
+    new = before[idle] <= 0.0
+    old = np.ones(len(u), dtype=bool)
+    old[idle[new]] = False
+    if not (point[old] > _CLOSE_ENOUGH * before[old]).all():
+        point, new = u, np.ones(len(idle), dtype=bool)
+    if new.any():
+        falls = np.maximum(-null[:, new], 0.0)
+        sharers = np.maximum(np.count_nonzero(falls, axis=1), 1)
+        room = np.where(falls > 0.0, (point / sharers)[:, None] / np.where(falls > 0.0, falls, 1.0), np.inf)
+        longest = room.min(axis=0)
+        longest[np.isinf(longest)] = float(u.max(initial=0.0)) or 1.0
+        point = point + null[:, new] @ (longest / 2)
+    return point if (point > 0.0).all() else None
 
 
 def _as_split(indices: Int64[ndarray, " p"], values: Float64[ndarray, " p"], *, resolved: bool) -> Split:
@@ -196,27 +213,60 @@ def _row_and_null_space(
 
 
 def _minimiser(
-    w: Float64[ndarray, " m"], null: Float64[ndarray, "m k"], objective: SplitObjective
+    w: Float64[ndarray, " m"],
+    null: Float64[ndarray, "m k"],
+    objective: SplitObjective,
+    owner: Int64[ndarray, " m"] | None = None,
 ) -> Float64[ndarray, " m"]:
     """Return the minimiser of the objective over w + range(null), w > 0, by Newton's method.
 
     All iterates have the same fit. A step is shortened until all coordinates stay positive, and until the slope along
     the step at its end is at most the absolute slope at its beginning. There a convex function is not larger than at
-    the beginning.
+    the beginning. If each coordinate occurs in one null vector only, `owner` gives the index of that vector.
     """
+    direction = _shared_direction if owner is None else _diagonal_direction
+    basis: Any = null if owner is None else (owner, null.sum(axis=1), null.shape[1])
     for _ in range(_STEPS):
-        slope, spread = objective.slope(w), objective.spread(w)
-        step = -null @ _least_squares(null / spread[:, None], spread * slope)
-        shrink = np.max(-step / w, initial=0.0)
-        size = min(1.0, 0.9 / shrink) if shrink > 0.0 else 1.0
-        descent = abs(float(slope @ step))
-        while size > _SHORTEST and float(objective.slope(w + size * step) @ step) > descent:
-            size /= 2
-        w = w + size * step
-        change = float(np.max(np.abs(step) / w))
-        if change < 1e-13 or (size == 1.0 and change < 1e-9):
+        slope = objective.slope(w)
+        step = direction(basis, slope, objective.spread(w))
+        relative = step / w
+        change, size = float(np.abs(relative).max()), 1.0
+        # Near the minimum the whole step is taken without a look at its end, because Newton's method converges.
+        if change > _NEAR:
+            shrink = -float(relative.min())
+            size = min(1.0, 0.9 / shrink) if shrink > 0.0 else 1.0
+            descent = abs(float(slope @ step))
+            while size > _SHORTEST and float(objective.slope(w + size * step) @ step) > descent:
+                size /= 2
+            step *= size
+        w = w + step
+        if change < _SETTLED:
             return w
     raise _UnresolvedError
+
+
+def _diagonal_direction(
+    basis: tuple[Int64[ndarray, " m"], Float64[ndarray, " m"], int],
+    slope: Float64[ndarray, " m"],
+    spread: Float64[ndarray, " m"],
+) -> Float64[ndarray, " m"]:
+    """Return the Newton step along null vectors of which each coordinate occurs in one, so that it is a quotient.
+
+    The categories of several variables have such null vectors. The basis gives, for each coordinate, the null vector
+    that it occurs in and its entry there, and the number of null vectors.
+    """
+    owner, entry, count = basis
+    along = np.bincount(owner, entry * slope, minlength=count)
+    curvature = np.bincount(owner, (entry / spread) ** 2, minlength=count)
+    return entry * (-along / curvature)[owner]
+
+
+def _shared_direction(
+    basis: Float64[ndarray, "m k"], slope: Float64[ndarray, " m"], spread: Float64[ndarray, " m"]
+) -> Float64[ndarray, " m"]:
+    """Return the Newton step along any null vectors, which are the columns of the basis."""
+    step: Float64[ndarray, " m"] = -basis @ _least_squares(basis / spread[:, None], spread * slope)
+    return step
 
 
 def _least_squares(A: Float64[ndarray, "m k"], b: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
@@ -224,10 +274,10 @@ def _least_squares(A: Float64[ndarray, "m k"], b: Float64[ndarray, " m"]) -> Flo
 
     The normal equations of normalised columns are accurate enough for a Newton step if their condition is moderate.
     """
-    norms = np.sqrt(np.einsum("ij,ij->j", A, A))
-    if np.all(norms > 0.0):
-        unit = A / norms
-        factor, failed = linalg.lapack.dpotrf(unit.T @ unit, lower=1)
-        if failed == 0 and np.min(np.diagonal(factor)) > _WELL_CONDITIONED:
-            return linalg.lapack.dpotrs(factor, unit.T @ b, lower=1)[0] / norms
+    gram = A.T @ A
+    norms = np.sqrt(gram.diagonal())
+    if norms.min() > 0.0:
+        factor, failed = linalg.lapack.dpotrf(gram / np.multiply.outer(norms, norms), lower=1)
+        if failed == 0 and factor.diagonal().min() > _WELL_CONDITIONED:
+            return linalg.lapack.dpotrs(factor, (b @ A) / norms, lower=1)[0] / norms
     return np.linalg.lstsq(A, b, rcond=None)[0]

@@ -20,12 +20,16 @@ class NullVectors(NamedTuple):
 
     Attributes:
         columns: (p,) ascending indices of the columns that occur in a null vector.
+        factored: the indices among them that are in the factorisation.
         idle: (m,) the place in `columns` of the idle column of each null vector.
+        owner: (p,) the null vector in which each column occurs, or None if some column occurs in several.
         vectors: (p, m) the null vectors; the entry of an idle column is 1 in its own vector and 0 in the others.
     """
 
     columns: Int64[ndarray, " p"]
+    factored: Int64[ndarray, " q"]
     idle: Int64[ndarray, " m"]
+    owner: Int64[ndarray, " p"] | None
     vectors: Float64[ndarray, "p m"]
 
 
@@ -52,8 +56,7 @@ class NullVectorFinder:
         try:
             if self._last is not None and np.array_equal(self._last[0], idle):
                 found = self._last[1]
-                others = np.delete(found.columns, found.idle)
-                if self._factored[others].all():
+                if self._factored[found.factored].all():
                     return found
             missing = [i for i in idle.tolist() if not self._serves(i)]
             if missing and not self._solve(tables, factored, np.array(missing)):
@@ -76,25 +79,28 @@ class NullVectorFinder:
         Q, R = tables.factors.Q[:k], tables.factors.R[:k, :k]
         inside = columns @ Q.T
         outside = columns - inside @ Q
-        again = outside @ Q.T  # the second pass of Gram-Schmidt removes the rounding errors of the first
-        inside += again
-        outside -= again @ Q
         if np.max(np.sqrt(np.einsum("ij,ij->i", outside, outside))) > RANK:
             return False
         solved = linalg.solve_triangular(R, inside.T, check_finite=False) * norms[factored, None]
         if not np.max(np.abs(solved), initial=0.0) <= _LARGEST_ENTRY:
             return False
         for i, vector in zip(missing.tolist(), solved.T, strict=True):
-            kept = np.flatnonzero(np.abs(vector) > RANK * max(1.0, float(np.max(np.abs(vector), initial=0.0))))
+            kept = np.flatnonzero(
+                np.abs(vector) > RANK * max(1.0, float(np.max(np.abs(vector), initial=0.0)))
+            )
             self._known[i] = (factored[kept], -vector[kept] * norms[i] / norms[factored[kept]])
         return True
 
     def _assembled(self, idle: Int64[ndarray, " m"]) -> NullVectors:
-        parts = [self._known[i] for i in idle.tolist()]
-        columns = np.unique(np.concatenate([idle, *(support for support, _ in parts)]))
-        vectors = np.zeros((len(columns), len(idle)))
-        own = np.searchsorted(columns, idle)
-        vectors[own, np.arange(len(idle))] = 1.0
-        for place, (support, values) in enumerate(parts):
-            vectors[np.searchsorted(columns, support), place] = values
-        return NullVectors(columns, own, vectors)
+        supports, values = zip(*(self._known[i] for i in idle.tolist()), strict=True)
+        count = len(idle)
+        columns, place = np.unique(np.concatenate([idle, *supports]), return_inverse=True)
+        vectors = np.zeros((len(columns), count))
+        own, others = place[:count], place[count:]
+        vectors[own, np.arange(count)] = 1.0
+        vectors[others, np.repeat(np.arange(count), [len(support) for support in supports])] = np.concatenate(
+            values
+        )
+        occurs = vectors != 0.0
+        owner = occurs.argmax(axis=1) if np.count_nonzero(occurs) == len(columns) else None
+        return NullVectors(columns, np.delete(columns, own), own, owner, vectors)

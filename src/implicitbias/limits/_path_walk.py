@@ -15,6 +15,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from implicitbias._core.arrays import as_float
+from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.status import Status
 from implicitbias.limits import _path_kernels as kernels
@@ -51,7 +52,7 @@ class Walk:
         self._basic: Int64[ndarray, " k"] | None = None
         self._tables = PathTables(problem, growth, self.q)
         self._null_vectors = NullVectorFinder(problem.shape[1])
-        self._shares = np.zeros(problem.shape[1])
+        self._sizes = np.zeros(problem.shape[1])
 
     @property
     def next_time(self) -> float:
@@ -122,9 +123,11 @@ class Walk:
         self._basic = support
         split, strict = Split(support, values, unique=True, resolved=True), True
         if idle_count:
-            split = self._split(support, values)
+            idle = self._idle()
+            with one_blas_thread():
+                split = self._split((support, values), idle)
             # The canonical split may give a coefficient to a coordinate that is 0 in the factorisation.
-            strict = bool(np.isin(self._idle(), split.indices).all())
+            strict = set(split.indices.tolist()).issuperset(idle.tolist())
         boundary, nu = np.sort(rows.boundary[row, :count]), rows.nu[row].copy()
         saddle = Saddle(time, split, boundary, nu, squares / (2 * len(nu)), strict, worst)
         if len(self.saddles) == 1 and time == 0.0 and _same_point(self.saddles[0].point, split):
@@ -132,21 +135,22 @@ class Walk:
         self.saddles.append(saddle)
         return True
 
-    def _split(self, support: Int64[ndarray, " k"], values: Float64[ndarray, " k"]) -> Split:
+    def _split(
+        self, basic: tuple[Int64[ndarray, " k"], Float64[ndarray, " k"]], idle: Int64[ndarray, " m"]
+    ) -> Split:
         """Return the canonical split of the network, if its growth determines one."""
         pool, count, rule = self._tables.pool, self._tables.count(kernels.POOLED), self.growth.split
         signs = np.zeros(self.problem.shape[1])
         signs[pool.places[kernels.OWNER, :count]] = pool.numbers[kernels.SIGN, :count]
-        idle, basic = self._idle(), (support, values)
         ties = None if rule is None else self._null_vectors.find(self._tables, idle)
         split = None
         if rule is not None and ties is not None:
             # The split of the last saddle is a good guess, because most jumps change few coefficients much.
-            split = split_by_null_vectors(self.start, signs, basic, ties, rule, self._shares[idle])
+            split = split_by_null_vectors(self.start, signs, basic, ties, rule, self._sizes)
         if split is None:
             split = canonical_split(self.problem, self.start, signs, basic, idle, rule)
-        self._shares[idle] = 0.0
-        self._shares[split.indices] = np.abs(split.values)
+        self._sizes = np.zeros(len(self._sizes))
+        self._sizes[split.indices] = np.abs(split.values)
         return split
 
     def _idle(self) -> Int64[ndarray, " m"]:

@@ -11,12 +11,14 @@ from numpy import ndarray
 from scipy import sparse
 
 from implicitbias._core.arrays import as_float, frozen
+from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias.limits._growth_times import refuse_excluded_signs
 from implicitbias.limits._min_l1 import End, min_l1_certificate, relative_gradient
 from implicitbias.limits._path_walk import Saddle, Walk
+from implicitbias.limits._row_compression import Proofs, compressed, proofs
 from implicitbias.limits._saddle_path import SaddlePath
 from implicitbias.limits._tolerances import TOLERANCE
 from implicitbias.parametrizations import Growth
@@ -24,6 +26,8 @@ from implicitbias.problems import LeastSquares
 
 # The split of dependent columns uses the reciprocals of the entries of the start, which must not overflow.
 _SMALLEST_START = 1e-140
+# Below this number of multiplications for the products of all columns, one BLAS thread is faster than several.
+_FEW_PRODUCTS = 2e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +132,13 @@ def saddle_path(
         raise InputError(f"on_jump is a {type(on_jump).__name__}, a function of a Jump is expected")
     growth = Growth.of(growth_times, len(w0))
     refuse_excluded_signs(w0, growth)
-    walk = Walk(problem, w0, growth)
-    walk.run(max_jumps, t_max, None if on_jump is None else lambda: _call_on_jump(walk.saddles, on_jump))
-    return _finished_path(walk, None if growth_times is None else growth)
+    jumps = np.inf if max_jumps is None else max_jumps
+    n, d = problem.shape
+    with one_blas_thread(n * d * min(n, d) < _FEW_PRODUCTS):
+        small = compressed(problem, jumps, limited=t_max is not None or on_jump is not None)
+        walk = Walk(problem if small is None else small, w0, growth)
+        walk.run(max_jumps, t_max, None if on_jump is None else lambda: _call_on_jump(walk.saddles, on_jump))
+        return _finished_path(problem, walk, None if growth_times is None else growth)
 
 
 def _refuse_negative(name: str, value: Any, whole: bool = False) -> None:
@@ -151,10 +159,12 @@ def _call_on_jump(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool
     return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.point.indices))))
 
 
-def _finished_path(walk: Walk, growth: Growth | None) -> SaddlePath:
+def _finished_path(problem: LeastSquares, walk: Walk, growth: Growth | None) -> SaddlePath:
     rows, complete = walk.saddles, walk.status is Status.CONVERGED
-    table = _table(rows, walk.problem.shape[1])
-    certificate = _certificate(walk, table[[-1]].toarray()[0], complete)
+    table = _table(rows, problem.shape[1])
+    proof = _proofs(problem, walk, table)
+    end = End(problem, table[[-1]].toarray()[0], walk.start, walk.growth) if complete else None
+    certificate = _certificate(end, proof)
     status = walk.status
     assert status is not None  # the walk has ended
     if not certificate.holds:
@@ -163,18 +173,17 @@ def _finished_path(walk: Walk, growth: Growth | None) -> SaddlePath:
         status = Status.NOT_RESOLVED
     elif complete and not rows[-1].point.unique:
         status = Status.NOT_UNIQUE
-    end = np.inf if complete else walk.next_time
     return SaddlePath(
-        problem=walk.problem,
+        problem=problem,
         growth_times=growth,
         times=frozen(np.array([row.time for row in rows])),
         coefficients_sparse=table,
-        nu=frozen(np.array([row.nu for row in rows])),
-        losses=frozen(np.array([row.loss for row in rows])),
+        nu=frozen(proof.nu),
+        losses=frozen(proof.losses),
         equicorrelation_sets=tuple(frozen(row.boundary) for row in rows),
         unique=frozen(np.array([row.point.unique for row in rows])),
         strictly_complementary=frozen(np.array([row.strict for row in rows])),
-        valid_until=end,
+        valid_until=np.inf if complete else walk.next_time,
         certificate=certificate,
         status=status,
     )
@@ -187,13 +196,26 @@ def _table(rows: list[Saddle], d: int) -> Any:
     return sparse.csr_array((frozen(values), frozen(indices), frozen(counts)), shape=(len(rows), d))
 
 
-def _certificate(walk: Walk, last: Float64[ndarray, " d"], complete: bool) -> Certificate:
-    worst = float(np.nanmax([0.0] + [row.stationarity for row in walk.saddles]))
-    residuals = {"worst_saddle": worst}
-    if complete:
-        end = End(walk.problem, last, walk.start, walk.growth)
+def _proofs(problem: LeastSquares, walk: Walk, table: Any) -> Proofs:
+    """Return the numbers of all saddles, which are computed again from `problem` if the walk had fewer rows."""
+    rows = walk.saddles
+    violations = np.array([row.stationarity for row in rows])
+    if walk.problem is problem:
+        nu, losses = np.array([row.nu for row in rows]), np.array([row.loss for row in rows])
+        return Proofs(nu, losses, violations)
+    found = proofs(
+        problem, walk.growth, table, np.array([row.time for row in rows]), [row.boundary for row in rows]
+    )
+    # A start that is not a saddle has no conditions to meet.
+    return found._replace(violations=np.where(np.isnan(violations), np.nan, found.violations))
+
+
+def _certificate(end: End | None, proof: Proofs) -> Certificate:
+    """Return the certificate of all saddles and, if the path has reached its end, of its last point."""
+    residuals = {"worst_saddle": float(np.nanmax(np.append(proof.violations, 0.0)))}
+    if end is not None:
         residuals["stationarity"] = relative_gradient(end)
-        return min_l1_certificate(end, walk.nu, residuals)
+        return min_l1_certificate(end, proof.nu[-1], residuals)
     return Certificate(
         "every saddle minimises the loss under its signs",
         None,
