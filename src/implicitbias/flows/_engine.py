@@ -12,6 +12,7 @@ from numpy import ndarray
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, constant_output, filled
+from implicitbias.flows._limits import Limits
 from implicitbias.flows._stepper import Cursor, advance, first_cursor, stuck
 from implicitbias.flows._system import System
 from implicitbias.trajectories import Stats
@@ -26,22 +27,12 @@ _BLOWN_UP, _FAST = 10.0, 1e3
 _AHEAD, _LOOKS = 1e-2, 200
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The end time, the tolerance and the largest number of steps of an integration, and the requested times."""
-
-    end: float
-    rtol: float
-    max_steps: int
-    grid: Float64[ndarray, " m"] | None = None
-
-
 class Engine(ABC):
     """An integration in progress.
 
     Attributes:
         first: the output at t = 0.
-        t: the time that has been reached.
+        t: the value of the clock's variable that has been reached, which is the time if the clock is plain.
         ending_note: a note for the reader on why the integration stopped early; empty if it did not.
     """
 
@@ -126,22 +117,25 @@ class RosenbrockEngine(Engine):
         state = np.asarray(self.system.state(u))
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):
             reason = self._not_finite_ahead(speed) or "values just after this time are not finite"
-            self.ending_note = f"The integration stopped at t = {self.t:.6g}: {reason}."
+            self.ending_note = f"The integration stopped at {self._place(6)}: {reason}."
             return Status.NOT_FINITE
         # Near the edge of the domain of a root or a logarithm the speed grows, and beyond it values are not finite.
         reason = self._not_finite_ahead(speed)
         size, rate = float(np.linalg.norm(state)), float(np.linalg.norm(speed))
         if not reason and size > _BLOWN_UP * self._size_at_start() and rate * self.t > _FAST * size:
             sizes = f"|state| = {size:.3g} and |state'| = {rate:.3g}"
-            self.ending_note = f"The integration stopped at t = {self.t:.10g}, where {sizes}."
+            self.ending_note = f"The integration stopped at {self._place(10)}, where {sizes}."
             return Status.BLEW_UP
-        self.ending_note = f"The integration stopped at t = {self.t:.10g}" + (
+        self.ending_note = f"The integration stopped at {self._place(10)}" + (
             f": {reason}." if reason else "."
         )
         return Status.NOT_FINITE if reason else Status.STEP_UNDERFLOW
 
     def notes(self) -> tuple[str, ...]:
         return self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u), self.limits.rtol)
+
+    def _place(self, digits: int) -> str:
+        return self.limits.clock.text(self.t, digits)
 
     def _size_at_start(self) -> float:
         size = np.linalg.norm(np.asarray(self.system.state(jnp.asarray(self.start))))

@@ -8,8 +8,10 @@ from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
 from implicitbias._core.values import Value
-from implicitbias.flows._engine import Engine, Limits
+from implicitbias.flows._engine import Engine
+from implicitbias.flows._limits import Limits
 from implicitbias.problems import ModelFlags
+from implicitbias.trajectories import Clock
 
 
 class Flow(Value, ABC):
@@ -31,6 +33,10 @@ class Flow(Value, ABC):
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
         """Return findings about the model that the result reports; there are none by default."""
         return ModelFlags(single_precision=False, not_smooth=False, notes=())
+
+    def clock(self, start: Float64[ndarray, " size"]) -> Clock:
+        """Return the clock in which the engine integrates, which shows the time itself by default."""
+        return Clock()
 
     def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
         """Return the nearest times at which the flow has a state."""

@@ -16,9 +16,10 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, SampledOutput
-from implicitbias.flows._engine import Engine, Limits
+from implicitbias.flows._engine import Engine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gradient_flow import checked_problem, checked_start, checked_weight_decay
+from implicitbias.flows._limits import Limits
 from implicitbias.problems import ModelFlags, Objective, TrainingProblem, model_flags
 from implicitbias.trajectories import Stats
 

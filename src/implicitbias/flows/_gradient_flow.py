@@ -11,9 +11,10 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dual_system import dual_system, map_for_duals
-from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
+from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
+from implicitbias.flows._limits import Limits
 from implicitbias.flows._primal_maps import DiagonalNetworkMap
 from implicitbias.predictors import traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags

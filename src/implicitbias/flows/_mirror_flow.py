@@ -10,12 +10,15 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape, tree_shape
 from implicitbias.flows._dual_system import DualSystem, dual_system
-from implicitbias.flows._engine import Engine, Limits, RosenbrockEngine
+from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
+from implicitbias.flows._limits import Limits
+from implicitbias.flows._log_time_system import first_time, in_log_time
 from implicitbias.flows._primal_maps import InverseMirrorMap, SeparableInverseMirrorMap
 from implicitbias.potentials import Potential
 from implicitbias.predictors import traced
 from implicitbias.problems import Classification, LeastSquares
+from implicitbias.trajectories import Clock
 
 
 class MirrorFlow(Flow):
@@ -72,7 +75,16 @@ class MirrorFlow(Flow):
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " d"], limits: Limits, max_bytes: int
     ) -> Engine:
-        return RosenbrockEngine(*self._dual(start), shape, limits)
+        system, u = self._dual(start)
+        if limits.clock.log_unit is not None:
+            system = in_log_time(system, limits.clock.log_unit)
+        return RosenbrockEngine(system, u, shape, limits)
+
+    def clock(self, start: Float64[ndarray, " d"]) -> Clock:
+        """Return the clock: logarithmic for losses of margins, because their flow on separable data never ends."""
+        if self.problem.double_objective.mean_loss.loss.of_margins is None:
+            return Clock()
+        return Clock(np.log(first_time(*self._dual(start))))
 
     def term(self, start: Any = None) -> Any:
         """Return the flow from `start` (default 0) as a diffrax term in dual variables.

@@ -1,4 +1,7 @@
-"""The recorder of an integration: it keeps dense output within a byte budget, or states at chosen times."""
+"""The recorder of an integration: it keeps dense output within a byte budget, or states at chosen times.
+
+Times in this module are values of the variable of the clock. Functions of the caller receive the time of the flow.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +14,7 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, SampledOutput
+from implicitbias.flows._limits import Limits
 from implicitbias.trajectories import DenseOutput
 
 DENSE_BYTES = 2 * 2**30
@@ -22,10 +26,9 @@ _HALVINGS = 40
 class Recorder:
     """A recorder of consecutive outputs; `stopped` is the time at which `until` became true, or None."""
 
-    def __init__(
-        self, shape: TreeShape, grid: Float64[ndarray, " m"] | None, observe: Observe, until: Until | None
-    ) -> None:
-        self.shape, self.grid, self.observe, self.until = shape, grid, observe, until
+    def __init__(self, shape: TreeShape, limits: Limits, observe: Observe, until: Until | None) -> None:
+        self.shape, self.grid, self.clock = shape, limits.grid, limits.clock
+        self.observe, self.until = observe, until
         self.stopped: float | None = None
         self._pieces: list[Output] = []
         self._times: list[ndarray] = []
@@ -37,7 +40,7 @@ class Recorder:
         """Record the output at t = 0."""
         self._first = self._last = output
         self._take(np.zeros(1) if self.grid is None else self.grid[self.grid == 0.0], output)
-        if self.until is not None and self.until(0.0, self._tree(output, 0.0)):
+        if self._ends_at(0.0, output):
             self.stopped = 0.0
 
     def add(self, output: Output) -> None:
@@ -72,9 +75,8 @@ class Recorder:
 
         It is located by bisection inside the first step at whose end `until` is true.
         """
-        assert self.until is not None
         for i, end in enumerate(ends):
-            if not self.until(float(end), self._tree(output, end)):
+            if not self._ends_at(float(end), output):
                 continue
             step = output.step(i)
             if step is None:
@@ -84,15 +86,21 @@ class Recorder:
                 middle = (low + high) / 2
                 if not low < middle < high:
                     break
-                if self.until(middle, self._tree(output, middle)):
+                if self._ends_at(middle, output):
                     high = middle
                 else:
                     low = middle
             return high
         return None
 
-    def _tree(self, output: Output, t: float) -> Any:
-        return self.shape.numpy_tree(output.state(np.array([t]))[0])
+    def _ends_at(self, t: float, output: Output) -> bool:
+        """Return whether `until` is given and true at this time."""
+        if self.until is None:
+            return False
+        return bool(self.until(self._flow_time(t), self.shape.numpy_tree(output.state(np.array([t]))[0])))
+
+    def _flow_time(self, t: float) -> float:
+        return float(self.clock.times(t))
 
     def _take(self, times: Float64[ndarray, " m"], output: Output) -> None:
         if len(times) == 0:
@@ -106,7 +114,8 @@ class Recorder:
                 tree = self.shape.numpy_tree(
                     states[kept]
                 )  # The leaves are read-only for the functions of `observe`.
-                values = [np.asarray(f(float(times[kept]), tree)) for f in self.observe.values()]
+                t = self._flow_time(times[kept])
+                values = [np.asarray(f(t, tree)) for f in self.observe.values()]
                 for column, value in zip(self._values.values(), values, strict=True):
                     column.append(value)
                 kept += 1

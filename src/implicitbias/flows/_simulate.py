@@ -9,15 +9,16 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.arrays import real_array
+from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.progress import Progress, silent
 from implicitbias._core.status import Status
-from implicitbias.flows._engine import MATRIX_BYTES, Engine, Limits
+from implicitbias.flows._engine import MATRIX_BYTES, Engine
 from implicitbias.flows._flow import Flow
+from implicitbias.flows._limits import Limits
 from implicitbias.flows._recorder import Observe, Recorder, Until
-from implicitbias.trajectories import Trajectory
+from implicitbias.trajectories import Clock, Trajectory
 
 
 def simulate(
@@ -42,7 +43,8 @@ def simulate(
         start: the state at t = 0: w for a `MirrorFlow`, and the parameters as a pytree of arrays for other flows.
         t1: the end time in the time t of the flow. For a `GradientDescent` it is the number of steps times
             learning_rate.
-        log_t1: the natural logarithm of the end time, instead of t1.
+        log_t1: the natural logarithm of the end time, instead of t1. For a `MirrorFlow` of a `Classification` the time
+            itself may leave float64, for instance log_t1=23_000.
         times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
             kept; gradient descent keeps log-spaced steps.
         rtol: the largest local error of an array of the state relative to its size; for diagonal networks, of an entry.
@@ -88,22 +90,25 @@ def simulate(
         )
     grid = _checked_times(times)
     _refuse_numbers(t1, log_t1, rtol, max_steps)
-    end = _end_time(t1, log_t1, grid)
+    t1 = _end_time(t1, log_t1, grid)
     _refuse_callbacks(observe, until)
     max_bytes = _budget(solver)
     begin = time.perf_counter()
     with double_precision():
         shape, point = flow.checked_start(start)
         flags = flow.flags(shape, point)
-        limits = Limits(end, float(rtol), int(max_steps), None if grid is None else flow.snapped(grid))
+        clock = flow.clock(point)
+        end = _reading(clock, t1, log_t1)
+        kept = None if grid is None else clock.readings(flow.snapped(grid))
+        limits = Limits(end, float(rtol), int(max_steps), kept, clock)
         engine = flow.engine(shape, point, limits, max_bytes)
-        recorder = Recorder(shape, limits.grid, observe or {}, until)
-        status = _integrate(engine, recorder, end, progress or silent)
+        recorder = Recorder(shape, limits, observe or {}, until)
+        status = _integrate(engine, recorder, limits, progress or silent)
         if status is Status.REACHED_TIME and flags.single_precision:
             status = Status.LOW_PRECISION
         final = _final(engine, recorder, status)
     return Trajectory(
-        times=recorder.times,
+        times=frozen(clock.times(recorder.times)),
         start=shape.numpy_tree(point),
         final=shape.numpy_tree(final),
         status=status,
@@ -113,10 +118,12 @@ def simulate(
         sampled=recorder.sampled,
         shape=shape,
         notes=(*((engine.ending_note,) if engine.ending_note else ()), *engine.notes(), *flags.notes),
+        clock=clock,
+        readings=None if clock.plain else recorder.times,
     )
 
 
-def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progress) -> Status:
+def _integrate(engine: Engine, recorder: Recorder, limits: Limits, progress: Progress) -> Status:
     """Integrate part by part and return the status at the end."""
     recorder.begin(engine.first)  # An interrupt here is not caught, because nothing has been kept yet.
     try:
@@ -127,7 +134,7 @@ def _integrate(engine: Engine, recorder: Recorder, end: float, progress: Progres
             output = engine.advance()
             if output is not None:
                 recorder.add(output)
-            progress(min(1.0, engine.t / end), f"t = {engine.t:.4g}")
+            progress(min(1.0, engine.t / limits.end), limits.clock.text(engine.t))
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     return Status.STOPPED_BY_CALLER
@@ -179,19 +186,42 @@ def _refuse_numbers(t1: Any, log_t1: Any, rtol: Any, max_steps: Any) -> None:
         raise InputError(f"max_steps is {max_steps}, a positive number is expected")
 
 
-def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> float:
+def _end_time(t1: float | None, log_t1: float | None, grid: ndarray | None) -> float | None:
+    """Return the end time, which is the last of the times if none is given, or None if its logarithm is given."""
     if t1 is not None and log_t1 is not None:
         raise InputError("t1 and log_t1 are both given, one is expected")
     if t1 is None and log_t1 is None:
         if grid is None:
             raise InputError("no end time is given; type simulate(flow, start, t1=...)")
         t1 = float(grid[-1])
-    with np.errstate(over="ignore"):  # An infinite end time is rejected below.
-        end = float(np.exp(log_t1)) if t1 is None and log_t1 is not None else float(t1 or 0.0)
+    if t1 is None:
+        log_end = float(log_t1 or 0.0)
+        if not np.isfinite(log_end):
+            with np.errstate(over="ignore"):
+                end = float(np.exp(log_end))
+            raise InputError(
+                f"log_t1 is {log_end}, so that the end time is {end}; a finite number is expected"
+            )
+    elif not (np.isfinite(t1) and t1 > 0.0):
+        raise InputError(f"the end time is {float(t1)}, a positive, finite number is expected")
+    else:
+        log_end = float(np.log(t1))
+    if grid is not None and grid[-1] > 0.0 and np.log(grid[-1]) > log_end and not grid[-1] == t1:
+        raise InputError(f"times reach {grid[-1]:g}, beyond the end time {np.exp(log_end):g}")
+    return None if t1 is None else float(t1)
+
+
+def _reading(clock: Clock, t1: float | None, log_t1: float | None) -> float:
+    """Return the variable of the clock at the end time, or raise an `InputError` if it leaves float64."""
+    if t1 is not None:
+        return float(clock.readings(t1))
+    assert log_t1 is not None  # `_end_time` has checked it
+    end = float(clock.readings_of_logs(log_t1))
     if not (np.isfinite(end) and end > 0.0):
-        raise InputError(f"the end time is {end}, a positive, finite number is expected")
-    if grid is not None and grid[-1] > end:
-        raise InputError(f"times reach {grid[-1]:g}, beyond the end time {end:g}")
+        raise InputError(
+            f"log_t1 is {log_t1:g}, so that the end time is {end}; a positive, finite time is expected. Only mirror "
+            "flows of a Classification are integrated in the logarithm of the time"
+        )
     return end
 
 

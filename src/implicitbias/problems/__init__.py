@@ -18,13 +18,14 @@ from implicitbias.problems._training import TrainingProblem as TrainingProblem
 
 if TYPE_CHECKING:
     from implicitbias.problems._loss import Loss as Loss
+    from implicitbias.problems._loss import MarginLoss as MarginLoss
     from implicitbias.problems._model_checks import ModelFlags as ModelFlags
     from implicitbias.problems._model_checks import model_flags as model_flags
     from implicitbias.problems._objective import MeanLoss as MeanLoss
     from implicitbias.problems._objective import Objective as Objective
 
 _LATE = {
-    "_loss": ("Loss",),
+    "_loss": ("Loss", "MarginLoss"),
     "_model_checks": ("ModelFlags", "model_flags"),
     "_objective": ("MeanLoss", "Objective"),
 }

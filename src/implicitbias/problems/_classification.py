@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
@@ -82,6 +83,20 @@ class Classification(ProblemInW):
     def margins(self, w: Any) -> Float64[ndarray, " n"]:
         """Return the margins y_i <x_i, w>, (n,)."""
         return frozen(self.y * self.linear_map.matvec(self.predictor(w)))
+
+    def log_of_loss(self, w: Any) -> float:
+        """Return ln L(w), also where the loss itself is 0 in float64 because all margins are large."""
+        import jax.numpy as jnp
+        from jax.scipy.special import logsumexp
+
+        from implicitbias._core.precision import double_precision
+        from implicitbias.problems._loss import as_loss
+
+        margins = self.margins(w)
+        with double_precision():
+            loss = as_loss(self.loss_name).of_margins
+            assert loss is not None  # both losses of this class are losses of margins
+            return float(logsumexp(loss.log_value(jnp.asarray(margins)))) - float(np.log(len(margins)))
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
         """Return `w` as a checked (d,) float64 array."""

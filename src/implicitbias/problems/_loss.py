@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from implicitbias._core.values import Fingerprinted
 
+_LARGE_MARGIN = 40.0
+
 
 class Loss(Fingerprinted, eqx.Module):
     r"""The loss $\ell(f, y)$ of one row with prediction f (k,) and target y; a problem takes the mean over rows.
@@ -33,6 +35,11 @@ class Loss(Fingerprinted, eqx.Module):
     def quadratic(self) -> bool:
         """Whether the loss is 1/2 ||f - y||^2, so that an orthogonal matrix may be applied to the rows."""
         return False
+
+    @property
+    def of_margins(self) -> "MarginLoss | None":
+        """The loss itself if it is a `MarginLoss`, else None."""
+        return None
 
     @abstractmethod
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -68,8 +75,40 @@ class Squared(Loss):
         return jnp.eye(len(prediction))
 
 
-class Logistic(Loss):
+class MarginLoss(Loss):
+    """A decreasing function of the margin m = y f with y in {-1, 1}, whose logarithms are known for any margin."""
+
+    @property
+    def of_margins(self) -> "MarginLoss | None":
+        return self
+
+    @abstractmethod
+    def log_value(self, margin: jax.Array) -> jax.Array:
+        """Return the logarithm of the loss."""
+
+    @abstractmethod
+    def log_slope(self, margin: jax.Array) -> jax.Array:
+        """Return the logarithm of minus the derivative in the margin."""
+
+    @abstractmethod
+    def log_curvature(self, margin: jax.Array) -> jax.Array:
+        """Return the logarithm of the second derivative in the margin."""
+
+
+class Logistic(MarginLoss):
     """The logistic loss log(1 + exp(-y f)) with y in {-1, 1}."""
+
+    def log_value(self, margin: jax.Array) -> jax.Array:
+        # For a large margin the loss is exp(-m) up to a relative error of exp(-m) / 2, which is below rounding.
+        large = margin > _LARGE_MARGIN
+        near = jnp.log(jnp.logaddexp(0.0, -jnp.where(large, 0.0, margin)))
+        return jnp.where(large, -margin, near)
+
+    def log_slope(self, margin: jax.Array) -> jax.Array:
+        return -jnp.logaddexp(0.0, margin)
+
+    def log_curvature(self, margin: jax.Array) -> jax.Array:
+        return -jnp.logaddexp(0.0, margin) - jnp.logaddexp(0.0, -margin)
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum(jnp.logaddexp(0.0, -target * prediction))
@@ -83,8 +122,17 @@ class Logistic(Loss):
         return jnp.diag(half / (1 + half**2))
 
 
-class Exponential(Loss):
+class Exponential(MarginLoss):
     """The exponential loss exp(-y f) with y in {-1, 1}."""
+
+    def log_value(self, margin: jax.Array) -> jax.Array:
+        return -margin
+
+    def log_slope(self, margin: jax.Array) -> jax.Array:
+        return -margin
+
+    def log_curvature(self, margin: jax.Array) -> jax.Array:
+        return -margin
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum(jnp.exp(-target * prediction))

@@ -12,6 +12,7 @@ from implicitbias._core.archive import FileKind, damage_told, read_archive, writ
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
+from implicitbias.trajectories._clock import Clock
 from implicitbias.trajectories._dense_output import DenseOutput, StateShape, Stats
 
 _KIND = FileKind("implicitbias.Trajectory", 1, "trajectory")
@@ -70,7 +71,9 @@ def write(trajectory: Any, path: Path) -> None:
     }
     arrays = {"times": trajectory.times, "states": trajectory.flat_states}
     arrays["start"], arrays["final"] = _flat(trajectory.start), _flat(trajectory.final)
-    dual = trajectory.dense.dual(trajectory.times)
+    if trajectory.readings is not None:
+        arrays["log_times"] = trajectory.log_times
+    dual = trajectory.dense.dual(trajectory.kept_readings)
     if dual is not None:
         arrays["duals"] = dual
     for name, values in trajectory.observables.items():
@@ -98,6 +101,10 @@ def read(path: Path, like: Any) -> dict[str, Any]:
             for name, values in arrays.items()
             if name.startswith(_OBSERVABLE)
         }
+        logs = arrays.get("log_times")
+        # The clock of a loaded trajectory has the time of its first step as its unit.
+        clock = Clock() if logs is None else Clock(_first_finite(logs))
+        readings = arrays["times"] if logs is None else clock.readings_of_logs(logs)
         return {
             "times": arrays["times"],
             "start": tree(arrays["start"]),
@@ -105,7 +112,8 @@ def read(path: Path, like: Any) -> dict[str, Any]:
             "status": Status[header["status"]],
             "stats": Stats(*header["stats"]),
             "observables": observables,
-            "dense": KeptStates(arrays["times"], arrays["states"], arrays.get("duals")),
+            "dense": KeptStates(readings, arrays["states"], arrays.get("duals")),
+            **({} if logs is None else {"clock": clock, "readings": readings}),
             "sampled": True,
             "shape": shape,
             "notes": tuple(header["notes"]),
@@ -128,6 +136,11 @@ def _shape(header: dict[str, Any], like: Any) -> StateShape | None:
             f"but the file holds {dict(zip(names, shapes, strict=True))}"
         )
     return found
+
+
+def _first_finite(logs: ndarray) -> float:
+    finite = logs[np.isfinite(logs)]
+    return float(finite[0]) if len(finite) else 0.0
 
 
 def _flat(tree: Any) -> ndarray:

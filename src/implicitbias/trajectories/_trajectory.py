@@ -14,6 +14,7 @@ from implicitbias._core import labelled
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
+from implicitbias.trajectories._clock import Clock
 from implicitbias.trajectories._dense_output import DenseOutput, StateShape, Stats
 
 
@@ -25,7 +26,9 @@ class Trajectory:
     with read-only NumPy leaves.
 
     Attributes:
-        times: (m,) flow times: 0 and the ends of the accepted steps, or the requested `times`.
+        times: (m,) flow times: 0 and the ends of the accepted steps, or the requested `times`. A mirror flow on
+            separable data may be integrated to times beyond float64; they are inf here, and `log_times` has their
+            logarithms.
         start: the state at time 0.
         final: the state at the last integrated time.
         status: how the integration ended; `status.ok` is false if it stopped early.
@@ -55,17 +58,23 @@ class Trajectory:
     sampled: bool = False
     shape: StateShape | None = None
     notes: tuple[str, ...] = ()
+    clock: Clock = Clock()  # noqa: RUF009  a clock is a frozen value
+    readings: Float64[ndarray, " m"] | None = None
 
     @property
     def log_times(self) -> Float64[ndarray, " m"]:
-        """The natural logarithms of `times`; -inf at time 0."""
-        with np.errstate(divide="ignore"):
-            return frozen(np.log(self.times))
+        """The natural logarithms of the times, also where a time leaves float64; -inf at time 0."""
+        return frozen(self.clock.log_times(self.kept_readings))
+
+    @property
+    def kept_readings(self) -> Float64[ndarray, " m"]:
+        """The values of the variable of `clock` at `times`, which `dense` is a function of."""
+        return self.times if self.readings is None else self.readings
 
     @cached_property
     def flat_states(self) -> Float64[ndarray, "m size"]:
         """The states at `times` as rows (m, size), with the leaves one after another."""
-        return frozen(self.dense.state(self.times))
+        return frozen(self.dense.state(self.kept_readings))
 
     @cached_property
     def states(self) -> Any:
@@ -91,7 +100,7 @@ class Trajectory:
         Raises:
             InputError: the flow has no dual variable, or the time is invalid as in `state`.
         """
-        if self.dense.dual(self.times[:1]) is None:
+        if self.dense.dual(self.kept_readings[:1]) is None:
             raise InputError(
                 "this flow has no dual variable; mirror flows and two-layer diagonal networks have one: "
                 "type ib.MirrorFlow(problem, potential)"
@@ -106,25 +115,36 @@ class Trajectory:
             raise InputError("give exactly one of t and log_t, for instance trajectory.state(1.0)")
         if len(self.times) == 0:
             raise InputError("the integration stopped before the first of the times passed to simulate")
-        times = _numbers(t if log_t is None else log_t)
-        times = times if log_t is None else np.exp(times)
-        first, last = self.times[0], self.times[-1]
-        if times.size and not (np.all(times >= first) and np.all(times <= last * (1 + 1e-12))):
-            raise InputError(
-                f"t lies in [{np.min(times):g}, {np.max(times):g}], the trajectory covers [{first:g}, {last:g}]; "
-                "simulate to a larger t1"
-            )
-        inside = np.minimum(np.atleast_1d(times).ravel(), last)
+        given = _numbers(t if log_t is None else log_t)
+        asked = self._readings_at(given, logs=log_t is not None)
+        last = self.kept_readings[-1]
+        inside = np.minimum(np.atleast_1d(asked).ravel(), last)
         rows: ndarray = evaluate(self._kept(inside) if self.sampled else inside)
-        return rows.reshape(*times.shape, rows.shape[-1])
+        return rows.reshape(*given.shape, rows.shape[-1])
+
+    def _readings_at(self, times: Float64[ndarray, "..."], *, logs: bool) -> Float64[ndarray, "..."]:
+        """Return the variable of the clock at some times or logarithms of times, which must be in the range."""
+        kept = self.kept_readings
+        with np.errstate(
+            invalid="ignore"
+        ):  # The logarithm of a negative time is NaN, which is refused below.
+            asked = self.clock.readings_of_logs(times) if logs else self.clock.readings(times)
+        if asked.size and not (np.all(asked >= kept[0]) and np.all(asked <= kept[-1] * (1 + 1e-12))):
+            name, ends = ("log_t", self.log_times) if logs else ("t", self.times)
+            raise InputError(
+                f"{name} lies in [{np.min(times):g}, {np.max(times):g}], the trajectory covers "
+                f"[{ends[0]:g}, {ends[-1]:g}]; simulate to a larger {'log_t1' if logs else 't1'}"
+            )
+        return asked
 
     def _kept(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
-        """Return the kept times that equal these times up to rounding, or raise an `InputError`.
+        """Return the kept readings of the clock that equal these up to rounding, or raise an `InputError`.
 
         A time that was given as a logarithm has a rounding error.
         """
-        right = np.clip(np.searchsorted(self.times, times), 1, max(1, len(self.times) - 1))
-        pair = self.times[np.stack([right - 1, np.minimum(right, len(self.times) - 1)])]
+        kept = self.kept_readings
+        right = np.clip(np.searchsorted(kept, times), 1, max(1, len(kept) - 1))
+        pair = kept[np.stack([right - 1, np.minimum(right, len(kept) - 1)])]
         near = np.where(np.abs(times - pair[0]) <= np.abs(times - pair[1]), pair[0], pair[1])
         if np.any(np.abs(near - times) > 1e-12 * times):
             raise InputError(
@@ -151,6 +171,8 @@ class Trajectory:
         for name, values in self.observables.items():
             variables[name] = (("time", *_axes(name, values.ndim - 1)), values)
         coordinates: dict[str, Any] = {"time": self.times}
+        if self.readings is not None:
+            coordinates["log_time"] = ("time", self.log_times)
         if "state" in variables and "coordinate" in variables["state"][0]:
             coordinates["coordinate"] = np.arange(shapes[0][0])
         attributes = {"status": self.status.name, "steps": self.stats.steps, "notes": " ".join(self.notes)}

@@ -1,0 +1,22 @@
+"""The limits of an integration."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias.trajectories import Clock
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The end, the tolerance and the largest number of steps of an integration, and the requested times.
+
+    `end` and `grid` are values of the variable of the clock.
+    """
+
+    end: float
+    rtol: float
+    max_steps: int
+    grid: Float64[ndarray, " m"] | None = None
+    clock: Clock = Clock()  # noqa: RUF009  a clock is a frozen value
