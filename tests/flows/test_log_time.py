@@ -1,4 +1,4 @@
-"""Mirror flows of a classification run in the logarithm of the time: beyond float64, and as accurate as in plain time."""
+"""Mirror flows of a classification run in the logarithm of the time: beyond float64, as accurate as in plain time."""
 
 from pathlib import Path
 
