@@ -1,5 +1,6 @@
 """The public names, listed once: `__init__.py` loads each on first use from the module that is named here."""
 
+from . import diagnostics as diagnostics
 from . import gauges as gauges
 from . import predictors as predictors
 from . import studies as studies

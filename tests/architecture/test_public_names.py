@@ -46,6 +46,7 @@ PUBLIC_NAMES = [
     "Status",
     "Trajectory",
     "certify",
+    "diagnostics",
     "gauges",
     "plot",
     "predictors",

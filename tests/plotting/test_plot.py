@@ -230,3 +230,11 @@ def test_no_global_state_is_touched() -> None:
     ib.plot(ib.saddle_path(_problem()))
     assert matplotlib.pyplot.get_fignums() == []
     assert dict(matplotlib.rcParams) == before
+
+
+def test_times_beyond_float64_are_drawn_by_their_logarithms() -> None:
+    problem = ib.Classification([[2.0, 1.0], [-2.0, 1.0]], [1, -1], loss="exponential")
+    trajectory = ib.simulate(ib.MirrorFlow(problem, ib.SquaredNorm()), np.zeros(2), log_t1=1000.0)
+    axis = ib.plot(trajectory).axes[0]
+    assert axis.get_xlabel().endswith("$\\ln t$")
+    assert axis.get_xlim()[1] == pytest.approx(1000.0)

@@ -28,9 +28,12 @@ def trajectory_figure(trajectory: Trajectory) -> Figure:
         )
     scalars = {name: values for name, values in trajectory.observables.items() if values.ndim == 1}
     figure, axes = new_figure(1 + len(scalars))
-    times = trajectory.times
+    # Times beyond float64 are drawn by their logarithms, from t = 1 on.
+    beyond = bool(np.isinf(trajectory.times[-1]))
+    times = trajectory.log_times if beyond else trajectory.times
     early = len(times) > 2 and np.median(times) < _EARLY * times[-1]
-    kept = slice(1, None) if early and times[0] == 0.0 else slice(None)
+    first = int(np.argmax(times > 0.0)) if beyond else int(early and times[0] == 0.0)
+    kept = slice(first, None)
     _draw_states(axes[0, 0], trajectory, times[kept], trajectory.flat_states[kept])
     for axis, (name, values) in zip(axes[1:, 0], scalars.items(), strict=True):
         axis.plot(times[kept], values[kept], color="#333333", linewidth=1.4)
@@ -40,7 +43,7 @@ def trajectory_figure(trajectory: Trajectory) -> Figure:
             axis.set_xscale("log")
         _fit_times(axis, times[kept])
     axes[0, 0].set_title(f"{trajectory.stats.steps} steps, {trajectory.status.name}", loc="left", fontsize=11)
-    axes[-1, 0].set_xlabel("flow time  $t$")
+    axes[-1, 0].set_xlabel("logarithm of the flow time  $\\ln t$" if beyond else "flow time  $t$")
     return figure
 
 
