@@ -15,6 +15,7 @@ from .flows import GaussNewtonRosenbrock as GaussNewtonRosenbrock
 from .flows import GradientDescent as GradientDescent
 from .flows import GradientFlow as GradientFlow
 from .flows import MirrorFlow as MirrorFlow
+from .flows import SteepestDescent as SteepestDescent
 from .flows import simulate as simulate
 from .limits import Criterion as Criterion
 from .limits import Jump as Jump

@@ -44,6 +44,7 @@ PUBLIC_NAMES = [
     "SquareDifference",
     "SquaredNorm",
     "Status",
+    "SteepestDescent",
     "Trajectory",
     "certify",
     "diagnostics",

@@ -10,6 +10,7 @@ from implicitbias.flows._gradient_descent import GradientDescent as GradientDesc
 from implicitbias.flows._gradient_flow import GradientFlow as GradientFlow
 from implicitbias.flows._mirror_flow import MirrorFlow as MirrorFlow
 from implicitbias.flows._simulate import simulate as simulate
+from implicitbias.flows._steepest_descent import SteepestDescent as SteepestDescent
 
 if TYPE_CHECKING:
     from implicitbias.flows._solver import GaussNewtonRosenbrock as GaussNewtonRosenbrock

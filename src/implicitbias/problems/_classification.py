@@ -84,6 +84,16 @@ class Classification(ProblemInW):
         """Return the margins y_i <x_i, w>, (n,)."""
         return frozen(self.y * self.linear_map.matvec(self.predictor(w)))
 
+    def row_weights(self, w: Any) -> Float64[ndarray, " n"]:
+        r"""Return the weights $q_i \ge 0$ of the rows in the gradient, $\nabla L \propto -\sum_i q_i y_i x_i$.
+
+        They sum to 1 and are computed from the logarithms of $-\ell'(m_i)$, so that they are right for any margins.
+        """
+        margins = self.margins(w)
+        logs = -margins if self.loss_name == "exponential" else -np.logaddexp(0.0, margins)
+        weights = np.exp(logs - np.max(logs))
+        return frozen(weights / np.sum(weights))
+
     def log_of_loss(self, w: Any) -> float:
         """Return ln L(w), also where the loss itself is 0 in float64 because all margins are large."""
         import jax.numpy as jnp
