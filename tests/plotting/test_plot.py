@@ -203,8 +203,9 @@ class TestStudies:
     @pytest.mark.parametrize("limits", [{}, {"max_jumps": 1}])
     def test_a_dataset_is_drawn_as_its_path(self, names: list[str] | None, limits: dict[str, Any]) -> None:
         path = ib.saddle_path(_problem(names), **limits)
-        data = path.to_dataset()
-        assert saved(path_figure(PathPicture.of_dataset(data))) == saved(ib.plot(path))
+        drawn = saved(ib.plot(path))
+        for data in (path.to_dataset(), path.to_dataset(active_only=True)):
+            assert saved(path_figure(PathPicture.of_dataset(data))) == drawn
 
     def test_a_rate(self) -> None:
         x = np.array([0.1, 0.01, 0.001])

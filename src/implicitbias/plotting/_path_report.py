@@ -76,10 +76,10 @@ class PathReport:
         """The names of the d features."""
         return self.path.feature_names or tuple(f"x{i}" for i in range(self.path.problem.shape[1]))
 
-    @cached_property
+    @property
     def used(self) -> Int64[ndarray, " m"]:
         """The features that are active at some saddle, ascending."""
-        return np.unique(self.path.coefficients_sparse.indices).astype(np.int64)
+        return self.path.ever_active
 
     @property
     def row(self) -> int:

@@ -1,5 +1,6 @@
-"""The common style of all figures: colours, axes and labels."""
+"""The common style of all figures: colours, axes and labels, and figures as PNG files."""
 
+from io import BytesIO
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -21,6 +22,16 @@ def new_figure(rows: int, columns: int = 1, height: float = 3.0, width: float = 
         axis.grid(axis="y", color="#E6E8EA", linewidth=0.6)
         axis.set_axisbelow(True)
     return figure, axes
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the content of a PNG file.
+
+    A file that is written from these bytes reports a full disk as such; the encoder of PNG files does not.
+    """
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()
 
 
 def plain(name: str) -> str:
