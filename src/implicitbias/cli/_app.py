@@ -1,5 +1,5 @@
-"""The commands. The exit status is 0 on success, 1 if a claim or a certificate fails, 2 on bad input and 130 if
-the user interrupts.
+"""The commands. The exit status is 0 on success, 1 if a claim or a certificate fails, 2 on bad input or if output
+cannot be written, and 130 if the user interrupts.
 """
 
 import sys
@@ -10,6 +10,7 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias.cli._terminal import check_output, guarded_streams
 
 app = typer.Typer(
     help="Where does training end up, and how does it get there? Predict, simulate, certify.",
@@ -36,13 +37,16 @@ def options(
     """Handle the options that need no command."""
 
 
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for other programs.")]
+
+
 @app.command("list")
-def list_studies() -> None:
+def list_studies(as_json: _Json = False) -> None:
     """List the studies: papers that `implicitbias run` reproduces."""
     from implicitbias import studies
     from implicitbias.cli._tables import print_cards
 
-    print_cards(studies.list())
+    print_cards(studies.list(), as_json)
 
 
 @app.command("run")
@@ -53,6 +57,7 @@ def run_studies(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")
     ] = None,
+    as_json: _Json = False,
 ) -> None:
     """Run studies, print their claims, and exit with status 1 if one does not hold."""
     from implicitbias import studies
@@ -60,9 +65,9 @@ def run_studies(
     # All names are checked first, so that a misspelt one fails before any study runs.
     cards = [studies.find(name) for name in names] if names else list(studies.list())
     from implicitbias.cli._progress import progress_bar
-    from implicitbias.cli._tables import print_result
+    from implicitbias.cli._tables import print_json, print_result, result_record
 
-    held = True
+    results: list[studies.StudyResult] = []
     for card in cards:
         try:
             with progress_bar(card.name) as progress:
@@ -71,11 +76,15 @@ def run_studies(
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
             raise typer.Exit(130) from None
         where = result.folder
-        print_result(
-            result, "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
-        )
-        held = held and result.ok
-    if not held:
+        if not as_json:
+            last = "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
+            print_result(result, last, first=not results)
+        results.append(result)
+    if as_json:
+        print_json([result_record(result) for result in results])
+    if out is not None:
+        check_output(f"the results in {out} are complete")
+    if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
@@ -84,6 +93,7 @@ def report_on_results(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The results of one study, or the --out folder of several.")
     ],
+    as_json: _Json = False,
 ) -> None:
     """Judge stored results of studies again.
 
@@ -91,9 +101,10 @@ def report_on_results(
     table of claims and writes nothing.
     """
     from implicitbias import studies
-    from implicitbias.cli._tables import print_result
+    from implicitbias.cli._tables import print_json, print_result, result_record
 
-    held = readable = True
+    results: list[studies.StudyResult] = []
+    readable = True
     for place in studies.find_results(folder):
         try:
             result = studies.judge(place)
@@ -101,9 +112,13 @@ def report_on_results(
             typer.echo(f"implicitbias: {error}", err=True)
             readable = False
             continue
-        print_result(result, f"Judged again from the data in {place}; nothing was written.")
-        held = held and result.ok
-    if not (readable and held):
+        if not as_json:
+            last = f"Judged again from the data in {place}; nothing was written."
+            print_result(result, last, first=not results)
+        results.append(result)
+    if as_json:
+        print_json([result_record(result) for result in results])
+    if not (readable and all(result.ok for result in results)):
         raise typer.Exit(1 if readable else 2)
 
 
@@ -123,6 +138,7 @@ def path_of_a_table(
     cv: Annotated[
         int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")
     ] = None,
+    as_json: _Json = False,
 ) -> None:
     """Print the certified saddle path of a table.
 
@@ -133,7 +149,13 @@ def path_of_a_table(
         from implicitbias.cli._path_run import run_path
 
         sound = run_path(
-            data, list(target or ()), out, standardize=standardize, fit_intercept=intercept, folds=cv
+            data,
+            list(target or ()),
+            out,
+            standardize=standardize,
+            fit_intercept=intercept,
+            folds=cv,
+            as_json=as_json,
         )
     except KeyboardInterrupt:
         typer.echo("implicitbias: interrupted; nothing was written", err=True)
@@ -144,8 +166,21 @@ def path_of_a_table(
 
 def main() -> None:
     """Run the command line: the console script `implicitbias`."""
+    with guarded_streams():
+        status = _status()
+    sys.exit(status)
+
+
+def _status() -> int | str | None:
+    """Return the exit status of the command that the user typed."""
+    status: int | str | None = 0
     try:
-        app(prog_name="implicitbias")
+        try:
+            app(prog_name="implicitbias")
+        except SystemExit as done:
+            status = done.code
+        check_output()
     except ImplicitBiasError as error:
         print(f"implicitbias: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    return status

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from typing import Any
+from unicodedata import category
 
 from matplotlib.figure import Figure
 
@@ -35,8 +36,9 @@ def png(figure: Figure) -> bytes:
 
 
 def plain(name: str) -> str:
-    """Return a name as short text in which matplotlib finds no mathematics."""
-    return middle(name, _LETTERS).replace("$", r"\$")
+    """Return a name as short text in which matplotlib finds no mathematics and no control characters."""
+    seen = "".join(repr(c)[1:-1] if category(c) == "Cc" else c for c in name)
+    return middle(seen, _LETTERS).replace("$", r"\$")
 
 
 def label_lines(axis: Any, labels: list[tuple[float, str, str]], x: float) -> None:
