@@ -10,6 +10,7 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias.cli._interrupts import kept_interrupts
 from implicitbias.cli._terminal import check_output, guarded_streams
 
 app = typer.Typer(
@@ -166,7 +167,7 @@ def path_of_a_table(
 
 def main() -> None:
     """Run the command line: the console script `implicitbias`."""
-    with guarded_streams():
+    with guarded_streams(), kept_interrupts():
         status = _status()
     sys.exit(status)
 
