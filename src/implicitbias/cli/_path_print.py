@@ -41,9 +41,13 @@ def certificate_lines(report: PathReport) -> list[str]:
     for name, value, bound in certificate.failures:
         meaning = _MEANING.get(name, "a residual")
         lines.append(f"  {name}, {meaning}, is {value:.0e}; at most {bound:.0e} is accepted.")
+    advice = "leave out one of two columns that say almost the same"
+    if not report.standardized:
+        advice += ", or leave out --no-standardize"
     lines.append(
-        "  The usual cause are columns that almost depend on each other or have very different scales: leave out one "
-        "of the columns that are named above and run the command again; with --no-standardize, leave out this option."
+        "  The usual cause are columns that almost depend on each other or have very different scales; "
+        + advice
+        + "."
     )
     return lines
 
