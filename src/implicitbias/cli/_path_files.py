@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
-from implicitbias.plotting import PathReport, path_page, plot
+from implicitbias.plotting import PathReport, path_page, validated_path_figure
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
@@ -15,7 +15,7 @@ def write_files(report: PathReport, folder: Path) -> None:
     """Write path.csv, path.nc, path.png and report.html into an existing folder."""
     path_table(report).to_csv(folder / "path.csv", index=False)
     write_netcdf(path_dataset(report), folder / "path.nc")
-    plot(report.path).savefig(folder / "path.png", dpi=150)
+    validated_path_figure(report.path, report.validation).savefig(folder / "path.png", dpi=150)
     (folder / "report.html").write_text(path_page(report), encoding="utf-8")
 
 

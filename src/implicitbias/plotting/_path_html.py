@@ -163,7 +163,7 @@ def _jumps(report: PathReport) -> str:
     if report.validation is not None:
         hint += (
             " The held-out error is the least one while the path rests at the saddle of that row; in the chosen row it "
-            "is the error at the chosen slow time."
+            "is the error at the chosen slow time. It averages the folds, whose own paths jump at slightly other times."
         )
     return f'<section><h2>Jumps</h2><p class="hint">{hint}</p>{_table(heads, rows)}{more}</section>\n'
 
