@@ -1,8 +1,12 @@
 """The folds of cross-validation: groups with and without metadata routing, shuffled rows, and sorted rows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import sklearn
 from numpy import ndarray
@@ -69,6 +73,28 @@ class TestGroups:
             piped = make_pipeline(ib.SaddlePathRegressorCV(cv=3))
             with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
                 piped.fit(X, Y, sample_weight=WEIGHTS)
+
+    # Oracle: the array of the same labels.
+    @pytest.mark.parametrize(
+        "column",
+        [
+            lambda labels: labels.tolist(),
+            pd.Series,
+            lambda labels: pd.Series(labels, dtype="category"),
+            lambda labels: pl.Series(labels).cast(pl.Categorical),
+            lambda labels: pa.chunked_array([labels]),
+        ],
+        ids=["list", "pandas", "pandas category", "polars category", "pyarrow"],
+    )
+    def test_they_may_be_texts_in_any_column(self, column: Callable[[ndarray], Any]) -> None:
+        labels = np.array(list("abcdef"))[GROUPS]
+        model = ib.SaddlePathRegressorCV(cv=GroupKFold(3)).fit(X, Y, groups=column(labels))
+        expected = ib.SaddlePathRegressorCV(cv=GroupKFold(3)).fit(X, Y, groups=GROUPS)
+        np.testing.assert_array_equal(model.mse_path_, expected.mse_path_)
+
+    def test_each_row_needs_one(self) -> None:
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            ib.SaddlePathRegressorCV(cv=GroupKFold(3)).fit(X, Y, groups=GROUPS[:-1])
 
     @pytest.mark.parametrize("cv", [None, 4, by_hand()], ids=["none", "number", "indices"])
     def test_folds_that_would_ignore_them(self, cv: Any) -> None:
