@@ -48,7 +48,7 @@ def test_a_path_in_a_pipe(encoding: str, data: Path, monkeypatch: pytest.MonkeyP
     out = printed(monkeypatch, encoding, "path", str(data), "--target", "y", "--cv", "3")
     assert "−" not in out
     records = [line for line in out.splitlines() if not line.startswith("#")]
-    entered = {name[1:] for line in records for name in line.split("\t")[6].split(", ")}
+    entered = {name[1:] for line in records for name in line.split("\t")[7].split(", ")}
     for name in ("poids (kg) - été", "Größe", "身長"):
         assert as_encoded(name, encoding) in entered
     assert ("±" in out) == (encoding != "ascii")

@@ -10,8 +10,8 @@ import pytest
 
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
-from implicitbias.cli import _path_job
 from implicitbias.cli._path_json import certificate_record
+from implicitbias.estimators import _regressor
 from tests.cli._command import answer, as_terminal, strict_json
 from tests.cli._tables import table
 from tests.studies.fakes import NAME, install
@@ -60,13 +60,16 @@ def test_pandas_reads_the_records_of_a_path(case: Case) -> None:
         entered = [name for name in ODD if now[name] != 0.0 and before[name] == 0.0]
         texts = [f"{'+' if now[name] > 0 else '-'}{text}" for text, name in shown.items() if name in entered]
         assert found["enters"][k] == ", ".join(texts)
-    assert found["chosen"].sum() == 1
+    (chosen,) = np.flatnonzero(found["chosen"])
+    data = read_netcdf(Path("out/path.nc"))
+    mean = data["cv_error"].values @ [8, 8, 7, 7] / 30  # rows of the four folds
+    assert found["held_out_error"][chosen] == pytest.approx(mean.min(), rel=1e-12)
 
 
 def test_every_line_is_one_record(case: Case) -> None:
     lines = case.run("--cv", "4").splitlines()
     fields = [line.split("\t") for line in lines if not line.startswith("#")]
-    assert {len(record) for record in fields} == {8}
+    assert {len(record) for record in fields} == {9}
     assert [record[0] for record in fields] == ["jump", *map(str, range(len(fields) - 1))]
     assert sum(line.startswith("# note: ") for line in lines) == 0
     assert sum("cross-validation chooses" in line for line in lines) == 1
@@ -94,7 +97,7 @@ def test_json_is_the_path(case: Case) -> None:
     assert set(content["ever_active"]) <= set(ODD)
     assert content["cross_validation"]["cv_time"] == data["cv_time"].values.tolist()
     assert content["cross_validation"]["cv_error"] == data["cv_error"].values.tolist()
-    assert content["chosen"]["chosen_time"] == data.attrs["chosen_time"]
+    assert content["chosen"]["slow_time"] == data.attrs["chosen_time"]
     assert (content["rows"], content["features"], content["target"]) == (30, 5, "y")
     assert content["facts"]["SHA-256"] == data.attrs["SHA-256"]
     assert (content["folder"], content["valid_until"]) == ("out", None)
@@ -111,12 +114,12 @@ def test_json_of_a_path_that_is_not_certified(case: Case) -> None:
     numbers = {"a residual": float("nan"), "another": float("inf")}
     bad = ib.Certificate("the point is optimal", None, numbers, 1e-9)
 
-    def cut(problem: ib.LeastSquares, on_jump: object) -> ib.SaddlePath:
+    def cut(problem: ib.LeastSquares, **_: object) -> ib.SaddlePath:
         path = ib.saddle_path(problem, max_jumps=1)
         values = {name: getattr(path, name) for name in ib.SaddlePath.__dataclass_fields__}
         return ib.SaddlePath(**{**values, "certificate": bad, "status": ib.Status.NOT_CERTIFIED})
 
-    case.monkeypatch.setattr(_path_job, "saddle_path", cut)
+    case.monkeypatch.setattr(_regressor, "saddle_path", cut)
     content = strict_json(case.run("--json", status=1))
     assert content["certificate"]["holds"] is content["status"]["ok"] is False
     assert content["valid_until"] > 0.0

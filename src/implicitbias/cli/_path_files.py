@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
-from implicitbias.plotting import PathReport, path_page, plot, png
+from implicitbias.plotting import PathReport, path_page, png, validated_path_figure
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
@@ -15,7 +15,7 @@ def write_files(report: PathReport, folder: Path) -> None:
     """Write path.csv, path.nc, path.png and report.html into an existing folder."""
     path_table(report).to_csv(folder / "path.csv", index=False)
     write_netcdf(path_dataset(report), folder / "path.nc")
-    (folder / "path.png").write_bytes(png(plot(report.path)))
+    (folder / "path.png").write_bytes(png(validated_path_figure(report.path, report.validation)))
     (folder / "report.html").write_text(path_page(report), encoding="utf-8")
 
 
@@ -65,6 +65,6 @@ def path_dataset(report: PathReport) -> Any:
     data.attrs["target"] = report.target
     if report.validation is not None:
         data.attrs["chosen_time"] = report.validation.chosen
-        data["cv_time"] = (("step",), report.validation.times)
-        data["cv_error"] = (("step", "fold"), report.validation.errors)
+        data["cv_time"] = (("step",), report.validation.curve.times)
+        data["cv_error"] = (("step", "fold"), report.validation.curve.errors)
     return data

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from implicitbias._core.certificate import Certificate
-from implicitbias.plotting import PathReport
+from implicitbias.diagnostics import ErrorCurve
+from implicitbias.plotting import PathReport, chosen_numbers
 
 
 def path_record(report: PathReport, out: Path | None = None) -> dict[str, Any]:
@@ -28,18 +29,18 @@ def path_record(report: PathReport, out: Path | None = None) -> dict[str, Any]:
         "certificate": certificate_record(path.certificate),
         "valid_until": _number(path.valid_until),
         "path": [_jump(report, k) for k in range(len(path.times))],
-        "chosen": None
-        if validation is None
-        else {"chosen_time": _number(validation.chosen), "jump": report.row},
-        "cross_validation": None
-        if validation is None
-        else {
-            "cv_time": list(map(_number, validation.times)),
-            "cv_error": [list(map(_number, row)) for row in validation.errors],
-            "mean": list(map(_number, validation.mean)),
-            "standard_error": list(map(_number, validation.standard_error)),
-        },
+        "chosen": {name: _number(value) for name, value in chosen_numbers(report).items()} or None,
+        "cross_validation": None if validation is None else _errors(validation.curve),
         "folder": None if out is None else str(out),
+    }
+
+
+def _errors(curve: ErrorCurve) -> dict[str, Any]:
+    return {
+        "cv_time": list(map(_number, curve.times)),
+        "cv_error": [list(map(_number, row)) for row in curve.errors],
+        "mean": list(map(_number, curve.mean)),
+        "standard_error": list(map(_number, curve.standard_error)),
     }
 
 
@@ -59,6 +60,7 @@ def certificate_record(certificate: Certificate) -> dict[str, Any]:
 def _jump(report: PathReport, k: int) -> dict[str, Any]:
     path = report.path
     entered, left = report.changes(k)
+    held_out = report.held_out_error(k)
     row = report.coefficients[[k]].tocoo()
     values = dict(zip(row.coords[1].tolist(), row.data.tolist(), strict=True))
     return {
@@ -68,13 +70,16 @@ def _jump(report: PathReport, k: int) -> dict[str, Any]:
         "r2": _number(report.r2[k]),
         "intercept": _number(report.intercepts[k]),
         "active": len(path.active_sets[k]),
+        "held_out_error": None if held_out is None else _number(held_out),
         "enters": [name[1:] for name in entered],
         "leaves": left,
         "coefficients": {report.names[i]: _number(values[i]) for i in sorted(values)},
     }
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any) -> float | int | None:
+    if isinstance(value, int):
+        return value
     return float(value) if math.isfinite(value) else None
 
 

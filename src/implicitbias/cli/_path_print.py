@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from implicitbias.cli._terminal import carried, console, on_terminal, record, say, table
-from implicitbias.plotting import PathReport, chosen_sentence, middle, short
+from implicitbias.plotting import PathReport, certificate_sentence, chosen_sentence, middle, short
 
 # Numbers of rows before and after the gap in the table of a long path.
 _FIRST, _LAST = 20, 12
@@ -36,8 +36,8 @@ def certificate_lines(report: PathReport) -> list[str]:
     if certificate.holds:
         gap = "" if certificate.gap is None else f"relative duality gap {short(certificate.gap)}, "
         numbers = f"{gap}at most {certificate.tolerance:.0e} is accepted"
-        return [f"Certificate. {certificate.sentence} ({numbers})"]
-    lines = [f"DOES NOT HOLD. Certificate. {certificate.sentence}"]
+        return [f"{certificate_sentence(report)} ({numbers})"]
+    lines = [f"DOES NOT HOLD. {certificate_sentence(report)}"]
     for name, value, bound in certificate.failures:
         meaning = _MEANING.get(name, "a residual")
         lines.append(f"  {name}, {meaning}, is {value:.0e}; at most {bound:.0e} is accepted.")
@@ -63,11 +63,13 @@ def _print_records(report: PathReport, last: str) -> None:
     say(report.title + _heading(report))
     for note in report.notes:
         say(f"note: {note}")
-    record(["jump", "time", "loss", "r2", "active", *(["chosen"] if validated else []), "enters", "leaves"])
+    validation = ["held_out_error", "chosen"] if validated else []
+    record(["jump", "time", "loss", "r2", "active", *validation, "enters", "leaves"])
     for k in range(len(path.times)):
         numbers = [float(values[k]) for values in (path.times, path.losses, report.r2)]
-        chosen = [int(k == report.row)] if validated else []
-        record([k, *numbers, len(path.active_sets[k]), *chosen, *map(", ".join, report.changes(k))])
+        held_out = report.held_out_error(k)
+        errors = ["" if held_out is None else held_out, int(k == report.row)] if validated else []
+        record([k, *numbers, len(path.active_sets[k]), *errors, *map(", ".join, report.changes(k))])
     if validated:
         units = ["in the units of the data", *(["per standard deviation"] if report.standardized else [])]
         record(["chosen coefficient", *units], begin="# ")

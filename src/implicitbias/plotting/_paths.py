@@ -8,9 +8,12 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from implicitbias.limits import SaddlePath
+from implicitbias.plotting._path_report import Validation
 from implicitbias.plotting._style import COLOURS, QUIET, label_lines, new_figure, plain
+from implicitbias.plotting._text import short
 
 _NAMED = 8
+_CHOSEN = "#A0461A"  # the colour of the chosen time, as in the report
 
 
 class PathPicture(NamedTuple):
@@ -100,6 +103,24 @@ def path_figure(picture: PathPicture) -> Figure:
     return figure
 
 
+def validated_path_figure(path: SaddlePath, validation: Validation | None) -> Figure:
+    """Return a figure of a path and, with cross-validation, of the chosen time and the held-out errors."""
+    picture = PathPicture.of_path(path)
+    if validation is None:
+        return path_figure(picture)
+    figure, axes = new_figure(3, height=2.6)
+    column = axes[:, 0]
+    _coefficients(column[0], picture)
+    _loss(column[1], picture)
+    _held_out(column[2], validation, picture.end)
+    _time_axis(axes, picture)
+    for axis in column:
+        axis.axvline(validation.chosen, color=_CHOSEN, linewidth=1.0, linestyle="--")
+    folds = f"{len(validation.curve.weights)} folds choose slow time {short(validation.chosen)} (dashed)"
+    column[0].set_title(f"{picture.title}\n{folds}", loc="left", fontsize=11)
+    return figure
+
+
 def path_over_simulation(picture: PathPicture, runs: list[Run]) -> Figure:
     """Return a figure of the predicted path (thin, dark) over simulated flows (wide, light), with a column per run."""
     figure, axes = new_figure(2, len(runs), height=2.6, width=4.6)
@@ -159,6 +180,27 @@ def _loss(axis: Any, picture: PathPicture) -> None:
     _steps(axis, picture, picture.losses, "#333333", 1.4)
     axis.set_ylabel("loss")
     axis.set_ylim(bottom=0.0)
+
+
+def _held_out(axis: Any, validation: Validation, end: float) -> None:
+    """Draw the mean held-out error with a band of one standard error over the folds, which a single fold lacks."""
+    curve, banded = validation.curve, len(validation.curve.weights) > 1
+    times = np.append(curve.times, max(end, float(curve.times[-1])))
+    mean, error = (np.append(values, values[-1]) for values in (curve.mean, curve.standard_error))
+    axis.step(times, mean, where="post", color="#333333", linewidth=1.4)
+    seen = [mean]
+    if banded:
+        axis.fill_between(
+            times, mean - error, mean + error, step="post", color=COLOURS[0], alpha=0.16, linewidth=0
+        )
+        seen = [mean - error, mean + error]
+    low, high = float(np.min(seen)), min(float(np.max(seen)), validation.top)
+    if high > low:
+        axis.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    unit = "held-out error\n(± standard error)" if banded else "held-out error"
+    axis.set_ylabel(unit)
+    if mean[0] > validation.top:
+        axis.set_title(f"{short(float(mean[0]))} without features", loc="right", fontsize=8)
 
 
 def _steps(axis: Any, picture: PathPicture, values: ndarray, colour: str, width: float) -> None:

@@ -36,8 +36,8 @@ def png(figure: Figure) -> bytes:
 
 
 def plain(name: str) -> str:
-    """Return a name as short text in which matplotlib finds no mathematics and no control characters."""
-    seen = "".join(repr(c)[1:-1] if category(c) == "Cc" else c for c in name)
+    """Return a name as short text in which matplotlib finds no mathematics and no control characters but line breaks."""
+    seen = "".join(repr(c)[1:-1] if category(c) == "Cc" and c != "\n" else c for c in name)
     return middle(seen, _LETTERS).replace("$", r"\$")
 
 
