@@ -1,6 +1,9 @@
 """What `implicitbias path`, `list` and `run` print in five encodings, on a terminal and in a pipe."""
 
+import contextlib
 import io
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -108,3 +111,27 @@ def test_the_environment(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "+/-" in done.stdout
     frame = pandas.read_csv(io.StringIO(done.stdout), sep="\t", comment="#")
     assert list(frame["jump"]) == list(range(len(frame)))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are a thing of POSIX")
+def test_a_real_terminal(data: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "70", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "implicitbias", "path", data.name, "--target", "y"],
+        cwd=data.parent, env=environment, stdout=follower, stderr=subprocess.PIPE,
+    ) as run:  # fmt: skip
+        os.close(follower)
+        content = b""
+        with contextlib.suppress(OSError):  # Linux reports the end of a terminal as an error
+            while block := os.read(leader, 65536):
+                content += block
+        os.close(leader)
+        assert (run.wait(120), run.stderr and run.stderr.read()) == (0, b"")
+    lines = content.decode().splitlines()
+    assert any("slow time" in line and "R²" in line for line in lines)
+    assert any(set(line.strip()) == {"─"} for line in lines)
+    assert not any("\t" in line or line.startswith("#") for line in lines)
+    assert max(map(len, lines[:-1])) <= 70

@@ -289,7 +289,7 @@ class TestTables:
         data, whole = path.to_dataset(active_only=True), path.to_dataset()
         assert data["column"].values.tolist() == used.tolist()
         assert data.attrs == whole.attrs
-        assert data.attrs["features"] == 15
+        assert data.attrs["columns"] == 15
         np.testing.assert_allclose(data["dual"], whole["dual"][:, used], atol=1e-14)
         assert data.drop_vars("dual").identical(whole.isel(feature=used).drop_vars("dual"))
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 from implicitbias._core.errors import InputError
@@ -53,7 +54,15 @@ def run_path(
     with progress_bar(table.file.name, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
     if place is not None:
-        place.fill(lambda part: write_files(report, part))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            place.fill(lambda part: write_files(report, part))
+        if any("Glyph" in str(warning.message) for warning in caught):
+            print(
+                "implicitbias: path.png lacks some characters of names, because the font of matplotlib has none for "
+                "them; report.html shows all names",
+                file=sys.stderr,
+            )
     if out is not None:
         last = f"Results: {out} ({', '.join(FILES)})"
     else:

@@ -213,7 +213,7 @@ class SaddlePath:
         Args:
             active_only: whether only the features of `ever_active` are stored. The coefficients of the others are 0 at
                 every saddle. The variable `column` holds the column of X of each stored feature, and the attribute
-                `features` holds d. The size of the data set then does not grow with d.
+                `columns` holds d. The size of the data set then does not grow with d.
         """
         d = self.problem.shape[1]
         columns = self.ever_active if active_only else np.arange(d)
@@ -235,7 +235,7 @@ class SaddlePath:
             },
             {
                 "rows": self.problem.shape[0],
-                "features": d,
+                "columns": d,
                 "named": int(self.feature_names is not None),
                 "valid_until": self.valid_until,
                 "status": self.status.name,

@@ -57,7 +57,7 @@ class PathPicture(NamedTuple):
         names = tuple(str(name) for name in data["feature"].values) if data.attrs["named"] else None
         coefficients = data["coefficients"].values
         # Data sets of earlier versions hold all features.
-        d = int(data.attrs.get("features", coefficients.shape[1]))
+        d = int(data.attrs.get("columns", coefficients.shape[1]))
         features = data["column"].values if "column" in data else np.arange(d)
         numbers = (data["time"].values, coefficients, features, data["loss"].values)
         shape = (int(data.attrs["rows"]), d)

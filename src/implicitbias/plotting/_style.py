@@ -36,7 +36,7 @@ def png(figure: Figure) -> bytes:
 
 
 def plain(name: str) -> str:
-    """Return a name as short text in which matplotlib finds no mathematics and no control characters but line breaks."""
+    """Return a name as short text without mathematics, and without control characters except for line breaks."""
     seen = "".join(repr(c)[1:-1] if category(c) == "Cc" and c != "\n" else c for c in name)
     return middle(seen, _LETTERS).replace("$", r"\$")
 
