@@ -72,7 +72,7 @@ class ResultFolder:
         except OSError as error:
             raise self._cannot_write(error) from None
         except KeyboardInterrupt:
-            # If the results are in place, the interrupt comes too late, and a message that nothing was written is false.
+            # If the results are in place, the interrupt comes too late: it must not be told that nothing was written.
             if part.exists() or not complete:
                 raise
         finally:
