@@ -117,11 +117,11 @@ def series_array(series: Any, name: str = "y") -> Float64[ndarray, " n"]:
 def _eager(frame: Any, name: str) -> Any:
     import narwhals
 
-    if _is_lazy(frame):
-        raise InputError(
-            f"{name} is a lazy frame, whose values are not computed yet; type {name} = {name}.collect()"
-        )
     try:
+        if _is_lazy(frame):
+            raise InputError(
+                f"{name} is a lazy frame, whose values are not computed yet; type {name} = {name}.collect()"
+            )
         return narwhals.from_native(frame, eager_only=True)
     except narwhals.exceptions.DuplicateError as error:
         first = " ".join(str(error).split())
@@ -133,9 +133,7 @@ def _eager(frame: Any, name: str) -> Any:
 def _is_lazy(value: Any) -> bool:
     import narwhals
 
-    return narwhals.dependencies.is_into_lazyframe(value) and not narwhals.dependencies.is_into_dataframe(
-        value
-    )
+    return isinstance(narwhals.from_native(value, pass_through=True), narwhals.LazyFrame)
 
 
 def _column_numbers(column: Any) -> Float64[ndarray, " n"] | None:
