@@ -150,7 +150,7 @@ class TestValidation:
         np.testing.assert_allclose(found["cv_error"], errors, rtol=1e-7)
         squares = errors * [len(held) for held in blocks]
         least = squares.sum(axis=1).min() / len(y)
-        assert f"held-out rows {least:.4g} ±" in " ".join(out.split())
+        assert f"held-out rows at that time is {least:.4g} ±" in " ".join(out.split())
 
     def test_ordered_rows_are_noticed(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -158,7 +158,8 @@ class TestValidation:
         file = tmp_path / "data.csv"
         table().sort_values("y").to_csv(file, index=False)
         out, _ = run(monkeypatch, capsys, str(file), "--target", "y", "--cv", "3")
-        assert "shuffle the rows with pandas.DataFrame.sample" in " ".join(out.split())
+        assert "the rows seem to be sorted" in " ".join(out.split())
+        assert "--shuffle on the command line" in " ".join(out.split())
         table().to_csv(file, index=False)
         out, _ = run(monkeypatch, capsys, str(file), "--target", "y", "--cv", "3")
         assert "shuffle" not in out
@@ -173,7 +174,7 @@ class TestPrinted:
         assert "data.csv: target y, 30 rows, 5 features" in out
         assert "+feature 0" in out
         assert "Converged" in out
-        assert "Certificate. Proved: the point minimises" in out
+        assert "Certificate of the path. Proved: the point minimises" in out
         assert "implicitbias path" in out.splitlines()[-1]
         assert "--out data-path" in out.splitlines()[-1]
 
@@ -225,15 +226,15 @@ class TestPrinted:
     def test_a_path_that_is_not_certified_fails(
         self, data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        from implicitbias.cli import _path_job
+        from implicitbias.estimators import _regressor
 
-        def cut(problem: ib.LeastSquares, on_jump: object) -> ib.SaddlePath:
+        def cut(problem: ib.LeastSquares, **_: object) -> ib.SaddlePath:
             path = ib.saddle_path(problem, max_jumps=1)
             values = {name: getattr(path, name) for name in ib.SaddlePath.__dataclass_fields__}
             bad = ib.Certificate("the point is optimal", 0.5, {"a residual": 0.5}, 1e-9)
             return ib.SaddlePath(**{**values, "certificate": bad, "status": ib.Status.NOT_CERTIFIED})
 
-        monkeypatch.setattr(_path_job, "saddle_path", cut)
+        monkeypatch.setattr(_regressor, "saddle_path", cut)
         status, out, _ = answer(
             monkeypatch, capsys, "path", data, "--target", "y", "--out", str(tmp_path / "out")
         )

@@ -123,6 +123,22 @@ def path_of_a_table(
     cv: Annotated[
         int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")
     ] = None,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Shuffle the rows before they are divided into folds.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The seed of --shuffle, 0 by default.")
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Keep rows with equal values of COLUMN in one fold.")
+    ] = None,
+    rule: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="best: the time of least held-out error; 1se: the earliest time within one standard error of it.",
+        ),
+    ] = "best",
 ) -> None:
     """Print the certified saddle path of a table.
 
@@ -130,11 +146,13 @@ def path_of_a_table(
     --out it writes files and a report.
     """
     try:
+        from implicitbias.cli._path_choice import Choice
         from implicitbias.cli._path_run import run_path
 
-        sound = run_path(
-            data, list(target or ()), out, standardize=standardize, fit_intercept=intercept, folds=cv
-        )
+        if seed is not None and not shuffle:
+            raise InputError(f"--seed is given without --shuffle; type --shuffle --seed {seed}")
+        choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule)
+        sound = run_path(data, list(target or ()), out, choice)
     except KeyboardInterrupt:
         typer.echo("implicitbias: interrupted; nothing was written", err=True)
         raise typer.Exit(130) from None

@@ -60,6 +60,6 @@ def path_dataset(report: PathReport) -> Any:
     data.attrs["target"] = report.target
     if report.validation is not None:
         data.attrs["chosen_time"] = report.validation.chosen
-        data["cv_time"] = (("step",), report.validation.times)
-        data["cv_error"] = (("step", "fold"), report.validation.errors)
+        data["cv_time"] = (("step",), report.validation.curve.times)
+        data["cv_error"] = (("step", "fold"), report.validation.curve.errors)
     return data

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from implicitbias.plotting import PathReport, chosen_sentence, middle, short
+from implicitbias.plotting import PathReport, certificate_sentence, chosen_sentence, middle, short
 
 # Numbers of rows before and after the gap in the table of a long path.
 _FIRST, _LAST = 20, 12
@@ -35,7 +35,7 @@ def print_report(report: PathReport) -> None:
     tolerance = f"tolerance {certificate.tolerance:.0e}"
     numbers = tolerance if certificate.gap is None else f"gap {certificate.gap:.0e}, {tolerance}"
     style = "" if certificate.holds else "bold red"
-    said = f"Certificate. {certificate.sentence} ({numbers})"
+    said = f"{certificate_sentence(report)} ({numbers})"
     console.print(Text(said if certificate.holds else f"DOES NOT HOLD. {said}", style=style))
 
 

@@ -12,6 +12,7 @@ from implicitbias.cli._path_choice import (
     FILES,
     Choice,
     check_folds,
+    check_options,
     command_line,
     foreign_files,
     usual_folder,
@@ -27,19 +28,16 @@ def run_path(
     data: Path,
     targets: list[str],
     out: Path | None,
-    *,
-    standardize: bool = True,
-    fit_intercept: bool = True,
-    folds: int | None = None,
+    choice: Choice,
 ) -> bool:
     """Read, fit, print and write; return whether the path is complete and its certificate holds.
 
     Raises:
         InputError: the options or the file cannot be used; nothing is written.
     """
+    check_options(choice)
     table = read_table(data, targets)
-    check_folds(table, folds)
-    choice = Choice(standardize, fit_intercept, folds)
+    check_folds(table, choice.folds)
     place = None
     if out is not None:
         place = ResultFolder(out, foreign_files, f"type --out {shlex.quote(f'{out}-path')}")

@@ -2,6 +2,9 @@
 
 from implicitbias.diagnostics._crossings import crossing_times as crossing_times
 from implicitbias.diagnostics._crossings import jump_times as jump_times
+from implicitbias.diagnostics._error_curve import ErrorCurve as ErrorCurve
+from implicitbias.diagnostics._error_curve import HeldOutError as HeldOutError
+from implicitbias.diagnostics._path_model import PathModel as PathModel
 from implicitbias.diagnostics._scale_sweep import JumpingPath as JumpingPath
 from implicitbias.diagnostics._scale_sweep import SampledRun as SampledRun
 from implicitbias.diagnostics._scale_sweep import ScaleSweep as ScaleSweep

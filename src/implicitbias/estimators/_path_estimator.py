@@ -1,7 +1,8 @@
 """The base class of estimators that read a saddle path: fitted attributes and prediction."""
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,21 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from implicitbias._core.errors import InputError
+from implicitbias.diagnostics import ErrorCurve, PathModel
 from implicitbias.estimators._parameters import flag
 from implicitbias.estimators._prepare import Prepared
-from implicitbias.limits import SaddlePath
+from implicitbias.limits import Jump, SaddlePath, saddle_path
 
 # The walk needs contiguous columns, and the selection of the rows of a fold needs contiguous rows.
 FORMATS = ("csr", "csc")
 
 
-class PathEstimator(RegressorMixin, BaseEstimator, ABC):
-    """A linear regressor whose coefficients are the last row of a saddle path that ends at the chosen time."""
+class PathEstimator(RegressorMixin, BaseEstimator, PathModel):
+    """A linear regressor whose coefficients are those of a saddle path at the slow time `t_`."""
 
     fit_intercept: Any
-    standardize: Any
+    on_jump: Any
 
     @abstractmethod
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -43,12 +46,22 @@ class PathEstimator(RegressorMixin, BaseEstimator, ABC):
     @property
     def coef_path_(self) -> Float64[ndarray, "d k"]:
         """(d, k+1) coefficients after each jump, in the units of the caller's X. Each use builds this dense table."""
-        return self._prepared.original_units(self.path_.coefficients_sparse)[0].toarray().T
+        return self.sparse_coef_path_.toarray()
+
+    @property
+    def sparse_coef_path_(self) -> Any:
+        """(d, k+1) the same coefficients as a `scipy.sparse.csc_array`, which is also small for a million columns."""
+        return self._prepared.original_units(self.path_.coefficients_sparse)[0].T
 
     @property
     def intercept_path_(self) -> Float64[ndarray, " k"]:
         """(k+1,) intercepts after each jump, in the units of the caller's data."""
         return self._prepared.original_units(self.path_.coefficients_sparse)[1]
+
+    def held_out_errors(self) -> ErrorCurve | None:
+        """Return the errors from which cross-validation chose `t_`; None if `t_` was not chosen in this way."""
+        check_is_fitted(self)
+        return None
 
     def _checked_flags(self) -> tuple[bool, bool]:
         """Return `fit_intercept` and `standardize`, or raise an `InputError`."""
@@ -62,15 +75,33 @@ class PathEstimator(RegressorMixin, BaseEstimator, ABC):
         names = getattr(self, "feature_names_in_", None)
         return X, y, None if names is None else tuple(str(name) for name in names)
 
-    def _keep(self, prepared: Prepared, path: SaddlePath) -> None:
-        """Set the fitted attributes from the last row of the path, and warn if the path is not certified."""
-        last = path.coefficients_sparse[[-1]].toarray()[0]
-        self._prepared, self.path_ = prepared, path
-        self.coef_, intercept = prepared.original_units(last)
+    def _progress(self) -> Callable[[Jump], None] | None:
+        """Return `on_jump` as a function whose value does not stop the path, or None; raise an `InputError`."""
+        report = self.on_jump
+        if report is None:
+            return None
+        if not callable(report):
+            raise InputError(
+                f"on_jump is a {type(report).__name__}, a function of a Jump or None is expected"
+            )
+
+        def tell(jump: Jump) -> None:
+            report(jump)
+
+        return tell
+
+    def _keep(self, prepared: Prepared, path: SaddlePath, t: float) -> None:
+        """Set the fitted attributes from the path at slow time t, and warn if the path until t is not certified."""
+        row = int(np.searchsorted(path.times, t, side="right")) - 1
+        self._prepared, self.path_, self.t_ = prepared, path, t
+        self.coef_, intercept = prepared.original_units(path.coefficients_sparse[[row]].toarray()[0])
         self.intercept_ = float(intercept)
-        self.n_jumps_ = self.n_iter_ = path.n_jumps
+        self.n_jumps_, self.n_iter_ = row, path.n_jumps
+        if not _sound(path) and row < path.n_jumps:
+            # The fault may lie beyond t, so that the part of the path that is used is certified on its own.
+            path = saddle_path(prepared.problem, t_max=t)
         self.certificate_ = path.certificate
-        if not (path.status.ok and path.certificate.holds):
+        if not _sound(path):
             warnings.warn(
                 f"{path.status.value} ({path.certificate.sentence})", ConvergenceWarning, stacklevel=3
             )
@@ -79,3 +110,7 @@ class PathEstimator(RegressorMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _sound(path: SaddlePath) -> bool:
+    return path.status.ok and path.certificate.holds

@@ -28,6 +28,7 @@ class SaddlePathRegressor(PathEstimator):
         max_jumps: largest number of jumps that is computed.
         fit_intercept: whether to centre X and y.
         standardize: whether to divide columns by their (weighted) standard deviations; constant columns are not scaled.
+        on_jump: function that is called with an `ib.Jump` after each jump, to show progress; its value is ignored.
 
     Attributes:
         coef_: (d,) coefficients, in the units of the given X.
@@ -35,6 +36,7 @@ class SaddlePathRegressor(PathEstimator):
         path_: the `SaddlePath` of the centred, scaled and weighted problem, in the units of that problem.
         times_: (k+1,) slow times of the jumps of `path_`.
         coef_path_: (d, k+1) coefficients in the units of the given X. Each use builds this dense table.
+        sparse_coef_path_: (d, k+1) the same coefficients as a `scipy.sparse.csc_array`.
         intercept_path_: (k+1,) intercepts.
         t_: slow time at which the path is read.
         n_jumps_: number of jumps until then.
@@ -49,7 +51,8 @@ class SaddlePathRegressor(PathEstimator):
         ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or a single row.
 
     Warns:
-        ConvergenceWarning: the certificate does not hold, or the path was cut after max_jumps before it reached t.
+        ConvergenceWarning: the certificate does not hold, or the path was cut after max_jumps before it reached t or
+            its end.
 
     Reference:
         pesme2023saddle.
@@ -74,12 +77,14 @@ class SaddlePathRegressor(PathEstimator):
         max_jumps: Any = None,
         fit_intercept: Any = True,
         standardize: Any = False,
+        on_jump: Any = None,
     ) -> None:
         self.t = t
         self.n_jumps = n_jumps
         self.max_jumps = max_jumps
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.on_jump = on_jump
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SaddlePathRegressor":
         """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
@@ -88,18 +93,21 @@ class SaddlePathRegressor(PathEstimator):
         """
         t, jump_limit = self._checked_limits()
         fit_intercept, standardize = self._checked_flags()
+        on_jump = self._progress()
         X, y, names = self._checked_rows(X, y)
         prepared = prepare(
             X, y, sample_weight, fit_intercept=fit_intercept, standardize=standardize, feature_names=names
         )
-        path = saddle_path(prepared.problem, max_jumps=jump_limit, t_max=t)
-        self._keep(prepared, path)
-        self.t_ = float(path.times[-1]) if t is None else t
-        if t is not None and np.isfinite(path.valid_until) and path.valid_until <= t:
+        path = saddle_path(prepared.problem, max_jumps=jump_limit, t_max=t, on_jump=on_jump)
+        self._keep(prepared, path, float(path.times[-1]) if t is None else t)
+        wanted = np.inf if t is None and self.n_jumps is None else t
+        if wanted is not None and np.isfinite(path.valid_until) and path.valid_until <= wanted:
+            where = "its end" if t is None else f"t={t:g}"
+            more = "; for this number of jumps, set n_jumps" if t is None else ""
             warnings.warn(
                 f"the path was cut after max_jumps={jump_limit} jumps and is known only before "
-                f"t={path.valid_until:g}, but t={t:g} is requested; the coefficients are those of its last row; "
-                "raise max_jumps",
+                f"t={path.valid_until:g}, but {where} is requested; the coefficients are those of its last row; "
+                f"raise max_jumps{more}",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -7,10 +7,13 @@ from jaxtyping import Float64
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from implicitbias.diagnostics import ErrorCurve, PathModel
 from implicitbias.limits import SaddlePath
 from implicitbias.plotting._style import COLOURS, QUIET, label_lines, new_figure, plain
+from implicitbias.plotting._text import short
 
 _NAMED = 8
+_CHOSEN = "#A0461A"  # the colour of the chosen time, as in the report
 
 
 class PathPicture(NamedTuple):
@@ -91,6 +94,25 @@ def path_figure(picture: PathPicture) -> Figure:
     return figure
 
 
+def model_figure(model: PathModel) -> Figure:
+    """Return a figure of the path of a fitted model, with the time at which it is read and its held-out errors."""
+    curve = model.held_out_errors()
+    picture = PathPicture.of_path(model.path_)
+    if curve is None:
+        return path_figure(picture)
+    figure, axes = new_figure(3, height=2.6)
+    column = axes[:, 0]
+    _coefficients(column[0], picture)
+    _loss(column[1], picture)
+    _held_out(column[2], curve, picture.end)
+    _time_axis(axes, picture)
+    for axis in column:
+        axis.axvline(model.t_, color=_CHOSEN, linewidth=1.0, linestyle="--")
+    chosen = f"{len(curve.weights)} folds choose slow time {short(model.t_)} (dashed)"
+    column[0].set_title(f"{picture.title}\n{chosen}", loc="left", fontsize=11)
+    return figure
+
+
 def path_over_simulation(picture: PathPicture, runs: list[Run]) -> Figure:
     """Return a figure of the predicted path (thin, dark) over simulated flows (wide, light), with a column per run."""
     figure, axes = new_figure(2, len(runs), height=2.6, width=4.6)
@@ -147,6 +169,18 @@ def _loss(axis: Any, picture: PathPicture) -> None:
     _steps(axis, picture, picture.losses, "#333333", 1.4)
     axis.set_ylabel("loss")
     axis.set_ylim(bottom=0.0)
+
+
+def _held_out(axis: Any, curve: ErrorCurve, end: float) -> None:
+    """Draw the mean held-out error with a band of one standard error over the folds, which a single fold lacks."""
+    times = np.append(curve.times, max(end, float(curve.times[-1])))
+    mean, error = (np.append(values, values[-1]) for values in (curve.mean, curve.standard_error))
+    axis.step(times, mean, where="post", color="#333333", linewidth=1.4)
+    if len(curve.weights) > 1:
+        axis.fill_between(
+            times, mean - error, mean + error, step="post", color=COLOURS[0], alpha=0.16, linewidth=0
+        )
+    axis.set_ylabel("held-out error\n(± standard error)" if len(curve.weights) > 1 else "held-out error")
 
 
 def _steps(axis: Any, picture: PathPicture, values: ndarray, colour: str, width: float) -> None:

@@ -20,7 +20,7 @@ _MARKS = frozenset(
 
 
 class Advice(NamedTuple):
-    """What to ask for, and the purpose of it: ("to leave out", "name (dates)")."""
+    """What to ask for, and its purposes: a phrase with a place {} for columns or texts, and what stands there."""
 
     more: Cleaning
     aims: tuple[tuple[str, str], ...]
@@ -47,7 +47,7 @@ def numeric_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice |
         return read
     shown = some([repr(mark) for mark in marks], 3)
     return Advice(
-        read.more.adding(Cleaning(missing=tuple(marks))), (*read.aims, ("to treat as missing", shown))
+        read.more.adding(Cleaning(missing=tuple(marks))), (*read.aims, ("to treat {} as missing", shown))
     )
 
 
@@ -56,7 +56,7 @@ def _reading(name: str, labels: Sequence[str], decimal_comma: bool) -> Advice | 
     bad = [label for label in labels if plain_number(label, decimal_comma) is None]
     if not bad:
         return Advice(Cleaning(), ())
-    parse = ("to parse the signs, separators or clock times of", name)
+    parse = ("to parse the numbers of {}", name)
     comma = ("to read decimal commas", "")
     if common_unit(labels, decimal_comma) is not None:
         return Advice(Cleaning(parse=(name,)), (parse,))
@@ -92,14 +92,14 @@ def column_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice:
         return numeric
     known = int(np.count_nonzero(text.codes >= 0))
     if all(is_date(label) for label in text.labels):
-        return Advice(Cleaning(drop=(name,)), (("to leave out", f"{name} (dates)"),))
+        return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (dates)"),))
     if len(text.labels) == 1:
-        return Advice(Cleaning(drop=(name,)), (("to leave out", f"{name} (the same text in every row)"),))
+        return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (the same text in every row)"),))
     if len(text.labels) <= min(_MOST_CATEGORIES, _CATEGORIES * known):
         return Advice(
-            Cleaning(one_hot=(name,)), (("to convert to columns of 0 and 1 the categories of", name),)
+            Cleaning(one_hot=(name,)), (("to convert the categories of {} to columns of 0 and 1", name),)
         )
-    return Advice(Cleaning(drop=(name,)), (("to leave out", f"{name} (names or free text)"),))
+    return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (names or free text)"),))
 
 
 def joined(advices: Sequence[Advice], cleaning: Cleaning) -> tuple[Cleaning, str]:
@@ -107,10 +107,10 @@ def joined(advices: Sequence[Advice], cleaning: Cleaning) -> tuple[Cleaning, str
     aims: dict[str, list[str]] = {}
     for advice in advices:
         cleaning = cleaning.adding(advice.more)
-        for verb, column in advice.aims:
-            aims.setdefault(verb, []).append(column)
+        for phrase, column in advice.aims:
+            aims.setdefault(phrase, []).append(column)
     return cleaning, " and ".join(
-        f"{verb} {some(list(dict.fromkeys(names)), 4)}".strip() for verb, names in aims.items()
+        phrase.format(some(list(dict.fromkeys(names)), 4)) for phrase, names in aims.items()
     )
 
 

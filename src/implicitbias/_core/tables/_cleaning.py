@@ -27,6 +27,7 @@ class Cleaning:
         encoding: the encoding of a text file, as Python names it; "" for UTF-8, and UTF-16 with a byte order mark.
         skip_lines: number of lines before the header of a text file.
         no_header: whether a text file has no header; its columns are then named x0, x1, ...
+        row_names: whether the header of a text file has no name for the first column, as R writes row names.
 
     Raises:
         InputError: `impute` is another word, or `skip_lines` is negative.
@@ -47,6 +48,7 @@ class Cleaning:
     encoding: str = ""
     skip_lines: int = 0
     no_header: bool = False
+    row_names: bool = False
 
     def __post_init__(self) -> None:
         if self.impute is not None and self.impute not in IMPUTATIONS:

@@ -111,6 +111,7 @@ class Recipe:
             encoding=cleaning.encoding,
             skip_lines=cleaning.skip_lines,
             no_header=cleaning.no_header,
+            row_names=cleaning.row_names,
         )
 
     def matrix(self, grid: Grid, file: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables._arrow import grid_of_arrow
-from implicitbias._core.tables._cleaning import Cleaning
+from implicitbias._core.tables._cleaning import Cleaning, Fault
 from implicitbias._core.tables._grid import Grid
 from implicitbias._core.tables._text_layout import (
     Layout,
@@ -15,7 +15,6 @@ from implicitbias._core.tables._text_layout import (
     encoding_fault,
     lines_of,
     look_at,
-    numbered_fault,
     records,
     separator_word,
     text_layout,
@@ -46,7 +45,7 @@ def load_text(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
     except pyarrow.ArrowInvalid:
         doubtful = True
     if doubtful:
-        layout = _checked(file, layout, cleaning, target)
+        layout = _checked(file, layout, cleaning)
         try:
             table = _arrow_table(layout, cleaning)
         except pyarrow.ArrowInvalid as error:
@@ -119,7 +118,7 @@ def _is_doubtful(table: Any) -> bool:
     )
 
 
-def _checked(file: Path, layout: Layout, cleaning: Cleaning, target: str) -> Layout:
+def _checked(file: Path, layout: Layout, cleaning: Cleaning) -> Layout:
     """Return the layout of the same rows without blank lines and blanks around fields, after a check of every row."""
     width = len(layout.header)
     rows, uneven, line, count = io.StringIO(newline=""), [], layout.before, 0
@@ -144,22 +143,26 @@ def _checked(file: Path, layout: Layout, cleaning: Cleaning, target: str) -> Lay
     if uneven:
         if layout.data.lstrip().startswith(b"#"):
             raise comment_fault(file, layout.data, cleaning)
-        raise _uneven(file, layout, count, uneven, cleaning, target)
+        raise _uneven(file, layout, count, uneven, cleaning)
     return layout._replace(data=rows.getvalue().encode(), start=0)
 
 
 def _uneven(
-    file: Path, layout: Layout, rows: int, uneven: list[tuple[int, int]], cleaning: Cleaning, target: str
+    file: Path, layout: Layout, rows: int, uneven: list[tuple[int, int]], cleaning: Cleaning
 ) -> Exception:
     header = layout.header
     width = len(header)
-    if len(uneven) == rows and {count for _, count in uneven} == {width + 1} and not cleaning.no_header:
-        return numbered_fault(
+    if (
+        len(uneven) == rows
+        and {count for _, count in uneven} == {width + 1}
+        and not (cleaning.no_header or cleaning.row_names)
+    ):
+        return Fault(
             f"{file}: every row has {width + 1} fields, but the header has {width}. If the numbers have a decimal "
-            "comma, write a point, or separate the fields by semicolons. If the rows begin with row names or row "
-            f"numbers, write a name for them at the start of the header (row,{header[0]},...)",
-            header, width + 1, layout.lines, cleaning, target,
-        )  # fmt: skip
+            "comma, separate the fields by semicolons",
+            "if the rows begin with row names or row numbers, to leave these out",
+            cleaning.adding(Cleaning(row_names=True)),
+        )
     line, count = uneven[0]
     others = [str(line) for line, _ in uneven[1:]]
     more = (

@@ -92,6 +92,7 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
         header, start = [f"x{i}" for i in range(len(header))], 0
     else:
         header = _checked_header(file, header, lines, cleaning, target)
+        header = [UNNAMED, *header] if cleaning.row_names else header
     return Layout(text, start, header, before, lines, separator, longest, note)
 
 
@@ -274,16 +275,9 @@ def _checked_header(file: Path, header: list[str], lines: int, cleaning: Cleanin
         # pandas gives such a name to an index if the table was saved with its index more than once.
         blank = UNNAMED if UNNAMED not in header else f"{UNNAMED}.{len(header)}"
         return [name or blank for name in header]
-    raise numbered_fault(told, header, len(header), lines, cleaning, target)
-
-
-def numbered_fault(
-    told: str, header: list[str], width: int, lines: int, cleaning: Cleaning, target: str
-) -> Fault:
-    """Return a fault of the header that goes away if the columns are numbered instead."""
     # The last column is suggested if the target is not in the header, and the last of equal names.
-    places = [i + width - len(header) for i, name in enumerate(header) if name == target] or [width - 1]
-    return Fault(
+    places = [i for i, name in enumerate(header) if name == target] or [len(header) - 1]
+    raise Fault(
         told,
         f"to skip the header, to call the columns x0, x1, ... and to predict x{places[-1]}",
         cleaning.adding(Cleaning(no_header=True, skip_lines=lines)),
