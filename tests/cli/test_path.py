@@ -10,7 +10,7 @@ import pytest
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
 from tests.cli._command import answer, command
-from tests.cli._tables import by_hand, table
+from tests.cli._tables import by_hand, table, written
 
 FILES = {"path.csv", "path.nc", "path.png", "report.html"}
 FLAGS = [(), ("--no-standardize",), ("--no-intercept",), ("--no-standardize", "--no-intercept")]
@@ -251,3 +251,13 @@ def test_as_a_user_starts_it(tmp_path: Path) -> None:
     wrong = command("path", "data.csv", "--target", "why", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("implicitbias: data.csv has no column 'why'")
+
+
+def test_notes_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = written(tmp_path, ";a;y\n0;5;1\n1;7;3\n2;7;4\n")
+    status, out, _ = answer(monkeypatch, capsys, "path", file, "--target", "y")
+    assert status == 0
+    assert "note: the fields are separated by semicolons" in out
+    assert "note: the first column ('Unnamed: 0') was left out, because it is a row index" in out

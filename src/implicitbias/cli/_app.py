@@ -10,6 +10,8 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias._core.tables import Cleaning
+from implicitbias.cli import _table_options as table_options
 
 app = typer.Typer(
     help="Where does training end up, and how does it get there? Predict, simulate, certify.",
@@ -109,7 +111,7 @@ def report_on_results(
 
 @app.command("path")
 def path_of_a_table(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV (also .gz), TSV, Parquet or NPZ file.")],
+    data: table_options.Data,
     target: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
     out: Annotated[
         Path | None,
@@ -139,6 +141,17 @@ def path_of_a_table(
             help="best: the time of least held-out error; 1se: the earliest time within one standard error of it.",
         ),
     ] = "best",
+    drop: table_options.Drop = None,
+    one_hot: table_options.OneHot = None,
+    parse: table_options.Parse = None,
+    missing: table_options.Missing = None,
+    impute: table_options.Impute = None,
+    drop_missing: table_options.DropMissing = False,
+    decimal_comma: table_options.DecimalComma = False,
+    encoding: table_options.Encoding = "",
+    skip_lines: table_options.SkipLines = 0,
+    no_header: table_options.NoHeader = False,
+    row_names: table_options.RowNames = False,
 ) -> None:
     """Print the certified saddle path of a table.
 
@@ -151,7 +164,11 @@ def path_of_a_table(
 
         if seed is not None and not shuffle:
             raise InputError(f"--seed is given without --shuffle; type --shuffle --seed {seed}")
-        choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule)
+        cleaning = Cleaning(
+            tuple(drop or ()), tuple(one_hot or ()), tuple(parse or ()), tuple(missing or ()), impute, drop_missing,
+            decimal_comma, encoding, skip_lines, no_header, row_names,
+        )  # fmt: skip
+        choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule, cleaning)
         sound = run_path(data, list(target or ()), out, choice)
     except KeyboardInterrupt:
         typer.echo("implicitbias: interrupted; nothing was written", err=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
-from implicitbias._core.tables._cleaning import Cleaning
+from implicitbias._core.tables._cleaning import Cleaning, Fault
 from implicitbias._core.tables._frames import object_number
 from implicitbias._core.tables._grid import Grid, TextColumn
 from implicitbias._core.tables._words import some
@@ -148,11 +148,18 @@ def _with_matrix(file: Path, arrays: dict[str, ndarray], cleaning: Cleaning, tar
             )
         grid = _with_column(grid, target, y.ravel(), cleaning)
         others.remove(target)
-    elif target and numbered(target, names) not in names:
+    elif not target:  # every array that could be the target is offered
+        for name in others:
+            if arrays[name].shape in ((len(X),), (len(X), 1)) and name not in names:
+                grid = _with_column(grid, name, arrays[name].ravel(), cleaning)
+    elif numbered(target, names) not in names:
         first = (others or list(names))[0]
-        raise InputError(
+        raise Fault(
             f"{file} holds no target {target!r}: besides X it has the arrays {some(others) or '(none)'}, and X has the "
-            f"columns {some(names)}; type --target {first}"
+            f"columns {some(names)}",
+            f"to predict {first}",
+            cleaning,
+            target=first,
         )
     notes = (f"arrays that were not used: {some(others)}",) if others and target else ()
     return Named(
@@ -204,7 +211,7 @@ def _with_column(grid: Grid, name: str, column: ndarray, cleaning: Cleaning) -> 
     )
 
 
-def _column(column: ndarray, cleaning: Cleaning) -> tuple[Any, TextColumn | None]:
+def _column(column: ndarray, cleaning: Cleaning) -> tuple[ndarray, TextColumn | None]:
     """Return the numbers of a column, or NaN and its texts."""
     if column.dtype.kind in "biuf":
         return column.astype(np.float64), None
@@ -212,4 +219,4 @@ def _column(column: ndarray, cleaning: Cleaning) -> tuple[Any, TextColumn | None
         numbers = [object_number(item) for item in column]
         if None not in numbers:
             return np.array(numbers, dtype=np.float64), None
-    return np.nan, TextColumn.of(column.tolist(), frozenset(cleaning.missing))
+    return np.full(len(column), np.nan), TextColumn.of(column.tolist(), frozenset(cleaning.missing))

@@ -67,7 +67,7 @@ def load_parquet(file: Path, data: bytes, cleaning: Cleaning) -> Grid:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(pyarrow.BufferReader(data))
+        table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise _unreadable(file, "Parquet", error) from None
     return _without_index(file, table, cleaning, "Parquet")
