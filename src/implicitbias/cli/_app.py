@@ -10,7 +10,6 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
-from implicitbias._core.tables import Cleaning
 from implicitbias.cli import _table_options as table_options
 
 app = typer.Typer(
@@ -159,6 +158,7 @@ def path_of_a_table(
     --out it writes files and a report.
     """
     try:
+        from implicitbias._core.tables import Cleaning
         from implicitbias.cli._path_choice import Choice
         from implicitbias.cli._path_run import run_path
 

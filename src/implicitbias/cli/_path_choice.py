@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables import Cleaning, Table, stem
-from implicitbias.cli._table_options import cleaning_words, option_words
+from implicitbias.cli._table_words import cleaning_words, option_words
 
 FILES = ("path.csv", "path.nc", "path.png", "report.html")
 

@@ -24,27 +24,32 @@ def grid_of_arrow(table: Any, missing: frozenset[str], layout: str, notes: tuple
         if pyarrow.types.is_dictionary(column.type):
             decoded = column.cast(column.type.value_type)
             column = column if pyarrow.types.is_string(decoded.type) else decoded
-        numbers = _numbers(column)
-        if numbers is None:
+        if not _fill_numbers(column, values[:, j]):
             texts[j] = _texts(column, missing)
             values[:, j] = np.nan
             continue
-        values[:, j] = numbers
         if pyarrow.types.is_boolean(column.type):
             truths.append(table.column_names[j])
     return Grid(tuple(table.column_names), values, texts, layout, tuple(truths), notes)
 
 
-def _numbers(column: Any) -> Float64[ndarray, " n"] | None:
-    """Return a column of numbers as float64 with NaN for nulls, or None if it holds something else."""
+def _fill_numbers(column: Any, values: Float64[ndarray, " n"]) -> bool:
+    """Write a column of numbers into an array, with NaN for nulls; return False if it holds something else."""
     from pyarrow import float64, types
 
     kind = column.type
-    if types.is_integer(kind) or types.is_floating(kind):
-        return np.asarray(column.to_numpy(), dtype=np.float64)
+    if types.is_null(kind):
+        values[:] = np.nan
+        return True
     if types.is_boolean(kind) or types.is_decimal(kind):
-        return np.asarray(column.cast(float64()).to_numpy(), dtype=np.float64)
-    return np.full(len(column), np.nan) if types.is_null(kind) else None
+        column = column.cast(float64())
+    elif not (types.is_integer(kind) or types.is_floating(kind)):
+        return False
+    start = 0
+    for chunk in column.chunks:  # chunk by chunk, so that the column is copied once
+        values[start : start + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+        start += len(chunk)
+    return True
 
 
 def _texts(column: Any, missing: frozenset[str]) -> TextColumn:

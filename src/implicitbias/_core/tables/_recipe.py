@@ -129,6 +129,14 @@ class Recipe:
             )
         if is_sparse(grid.values):
             return self._sparse(grid, places, file)
+        found = [places[item.column] for item in self.inputs]
+        plain = all(item.unit is None and not item.categories for item in self.inputs)
+        if plain and not self.missing and not grid.texts.keys() & set(found):
+            if found == list(range(found[0], found[0] + len(found))):
+                return grid.values[
+                    :, found[0] : found[0] + len(found)
+                ]  # a view, since large tables are read often
+            return np.asfortranarray(grid.values[:, found])
         X = np.empty((grid.n, len(self.features)), order="F")
         start = 0
         for item in self.inputs:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,7 +46,7 @@ class Table:
     Attributes:
         file: the path as the user wrote it; "-" for standard input.
         layout: format and separator, in words.
-        digest: SHA-256 of the file.
+        hashed: the SHA-256 of the file, which may still be computed; `digest` waits for it.
         target: name of the target.
         X: (n, d) features, dense or a scipy.sparse.csc_array.
         y: (n,) target.
@@ -56,13 +57,18 @@ class Table:
 
     file: Path
     layout: str
-    digest: str
+    hashed: "Future[str]"
     target: str
     X: Any
     y: Float64[ndarray, " n"]
     groups: ndarray | None
     recipe: Recipe
     notes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file."""
+        return self.hashed.result()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -105,19 +111,25 @@ def read_table(
         (('size',), [10.0, 25.0, 30.0])
     """
     data = contents(file)
-    digest = hashlib.sha256(data).hexdigest()
 
     def attempt(wanted: Cleaning, name: str) -> Table:
         found = _loaded(file, data, wanted, name)
         grid, name = found
         _check_names(file, grid.names, name, wanted, groups, retry)
         made = design(file, grid, name, groups, wanted)
-        return Table(
-            file, grid.layout, digest, name, sealed(made.X), frozen(made.y), made.groups, made.recipe,
-            (*grid.notes, *made.notes),
-        )  # fmt: skip
+        facts = (file, grid.layout, _hashed(data), name)
+        notes = (*grid.notes, *made.notes)
+        return Table(*facts, sealed(made.X), frozen(made.y), made.groups, made.recipe, notes)
 
     return _with_advice(attempt, cleaning, target, retry)
+
+
+def _hashed(data: bytes) -> "Future[str]":
+    """Return the SHA-256 of a file, computed in a thread while the caller goes on with the table."""
+    thread = ThreadPoolExecutor(1)
+    digest = thread.submit(lambda: hashlib.sha256(data).hexdigest())
+    thread.shutdown(wait=False)
+    return digest
 
 
 def read_rows(

@@ -107,12 +107,12 @@ def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any], columns: li
 
 
 def _is_doubtful(table: Any) -> bool:
-    """Return whether text holds quotes or ends of lines, which pyarrow also reads where a quote is not closed."""
+    """Return whether text holds zeros, or quotes or ends of lines, which may come from a quote that is not closed."""
     import pyarrow
     from pyarrow import compute
 
     return any(
-        compute.any(compute.match_substring_regex(column, '["\r\n]')).as_py()
+        compute.any(compute.match_substring_regex(column, '["\r\n\\x00]')).as_py()
         for column in table.columns
         if pyarrow.types.is_string(column.type)
     )
@@ -120,6 +120,8 @@ def _is_doubtful(table: Any) -> bool:
 
 def _checked(file: Path, layout: Layout, cleaning: Cleaning) -> Layout:
     """Return the layout of the same rows without blank lines and blanks around fields, after a check of every row."""
+    if b"\0" in layout.data:
+        raise InputError(f"{file} is not text: it holds zero bytes, first at byte {layout.data.index(0) + 1}")
     width = len(layout.header)
     rows, uneven, line, count = io.StringIO(newline=""), [], layout.before, 0
     writer = csv.writer(rows, delimiter=layout.separator, lineterminator="\n")

@@ -20,6 +20,7 @@ UNNAMED = "Unnamed: 0"
 BLANKS = " "
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", BLANKS: "blanks"}
 _LINES_TRIED = 20
+_START = 1 << 16  # bytes at the start of a file that show whether it is text
 _MARK = b"\xef\xbb\xbf"
 _EXCEL = re.compile(rb'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', flags=re.IGNORECASE)
 _MAGIC = {
@@ -121,7 +122,7 @@ def _utf8(file: Path, data: bytes, cleaning: Cleaning) -> bytes:
             ) from None
         except UnicodeError as error:
             raise InputError(f"{file} is not {encoding} text: {error}") from None
-    if b"\0" in data:
+    if b"\0" in data[:_START]:  # beyond it, cells that hold text are looked at
         raise InputError(
             f"{file} is not text: it holds zero bytes; a CSV, TSV, Parquet, Feather, NPY or NPZ file is expected"
         )
@@ -276,12 +277,13 @@ def _checked_header(file: Path, header: list[str], lines: int, cleaning: Cleanin
         blank = UNNAMED if UNNAMED not in header else f"{UNNAMED}.{len(header)}"
         return [name or blank for name in header]
     # The last column is suggested if the target is not in the header, and the last of equal names.
-    places = [i for i, name in enumerate(header) if name == target] or [len(header) - 1]
+    same = [i for i, name in enumerate(header) if name == target]
+    place = same[-1] if same else len(header) - 1
     raise Fault(
         told,
-        f"to skip the header, to call the columns x0, x1, ... and to predict x{places[-1]}",
+        f"to skip the header, to call the columns x0, x1, ... and to predict x{place}",
         cleaning.adding(Cleaning(no_header=True, skip_lines=lines)),
-        target=f"x{places[-1]}",
+        target=f"x{place}",
     )
 
 
