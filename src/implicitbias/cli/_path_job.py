@@ -34,7 +34,7 @@ def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
     progress(1.0, f"{model.path_.n_jumps} jumps")
     told = dict.fromkeys(str(warning.message) for warning in caught)
     notes = (*_notes(table, tuple(frame.columns)), *told)
-    return PathReport.of_model(model, table.file.name, table.target, _facts(table, choice, frame), notes)
+    return PathReport.of_model(model, table.title, table.target, _facts(table, choice, frame), notes)
 
 
 def _rows(table: Table, choice: Choice) -> tuple[Any, Any]:
@@ -91,7 +91,7 @@ def _facts(table: Table, choice: Choice, frame: Any) -> dict[str, str]:
     n, d = frame.shape
     columns = "standardised (mean 0, standard deviation 1)" if choice.standardize else "not scaled"
     facts = {
-        "data": f"{table.file.name}: {table.layout}; {n} rows, {d} features and the target {table.target}",
+        "data": f"{table.title}: {table.layout}; {n} rows, {d} features and the target {table.target}",
         "SHA-256": table.digest,
         "features": columns
         if choice.fit_intercept or not choice.standardize

@@ -56,7 +56,7 @@ def run_path(
     from implicitbias.cli._path_job import fit_table
     from implicitbias.cli._path_print import print_report
 
-    with progress_bar(table.file.name, _PATIENCE) as progress:
+    with progress_bar(table.title, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
     if place is not None:
         place.fill(lambda part: write_files(report, part))

@@ -79,15 +79,13 @@ def load_parquet(file: Path, data: bytes, cleaning: Cleaning) -> Grid:
 
 
 def load_feather(file: Path, data: bytes, cleaning: Cleaning) -> Grid:
-    """Return the columns of a Feather file or an Arrow IPC file or stream, without the index of a pandas frame."""
+    """Return the columns of a Feather file (Arrow IPC) or of an IPC stream, without the index of a pandas frame."""
     import pyarrow
-    from pyarrow import feather, ipc
+    from pyarrow import ipc
 
     try:
-        if data.startswith((b"ARROW1", b"FEA1")):
-            table = feather.read_table(pyarrow.BufferReader(data))
-        else:
-            table = ipc.open_stream(pyarrow.BufferReader(data)).read_all()
+        opened = ipc.open_file if data.startswith(b"ARROW1") else ipc.open_stream
+        table = opened(pyarrow.BufferReader(data)).read_all()
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise _unreadable(file, "Feather or Arrow IPC", error) from None
     return _without_index(file, table, cleaning, "Feather or Arrow IPC")

@@ -11,6 +11,7 @@ from pathlib import Path
 from implicitbias._core.errors import InputError
 
 STANDARD_INPUT = Path("-")
+_SHOWN_INPUT = Path("standard input")
 _COMPRESSED = {
     ".gz": ("gzip", gzip.decompress),
     ".bz2": ("bzip2", bz2.decompress),
@@ -35,6 +36,16 @@ def stem(file: Path) -> str:
     while Path(name).suffix.lower() in _ENDINGS and Path(name).stem:
         name = Path(name).stem
     return name
+
+
+def shown(file: Path) -> Path:
+    """Return how messages name a file: "standard input" for "-"."""
+    return _SHOWN_INPUT if file == STANDARD_INPUT else file
+
+
+def is_on_disk(file: Path) -> bool:
+    """Return whether messages may say to look at the file."""
+    return file not in (STANDARD_INPUT, _SHOWN_INPUT)
 
 
 def contents(file: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Recipe:
     missing: tuple[str, ...] = ()
     decimal_comma: bool = False
 
-    @property
+    @cached_property
     def features(self) -> tuple[str, ...]:
         """The names of the d features."""
         return tuple(name for item in self.inputs for name in item.features)

@@ -19,7 +19,7 @@ from implicitbias._core.tables._archives import Named, load_npy, load_npz
 from implicitbias._core.tables._arrow import load_feather, load_parquet
 from implicitbias._core.tables._cleaning import Cleaning, Fault, Retry, python_line
 from implicitbias._core.tables._design import design
-from implicitbias._core.tables._file import contents, unpacked
+from implicitbias._core.tables._file import contents, shown, unpacked
 from implicitbias._core.tables._matrix import extremes, is_sparse, missing_counts, rows_with
 from implicitbias._core.tables._missing import fill_block
 from implicitbias._core.tables._recipe import Recipe
@@ -66,6 +66,11 @@ class Table:
     notes: tuple[str, ...]
 
     @property
+    def title(self) -> str:
+        """The name of the file without its folder, or "standard input"."""
+        return shown(self.file).name
+
+    @property
     def digest(self) -> str:
         """The SHA-256 of the file."""
         return self.hashed.result()
@@ -110,13 +115,12 @@ def read_table(
         >>> table.features, table.y.tolist()
         (('size',), [10.0, 25.0, 30.0])
     """
-    data = contents(file)
+    data, named = contents(file), shown(file)
 
     def attempt(wanted: Cleaning, name: str) -> Table:
-        found = _loaded(file, data, wanted, name)
-        grid, name = found
-        _check_names(file, grid.names, name, wanted, groups, retry)
-        made = design(file, grid, name, groups, wanted)
+        grid, name = _loaded(named, data, wanted, name)
+        _check_names(named, grid.names, name, wanted, groups, retry)
+        made = design(named, grid, name, groups, wanted)
         facts = (file, grid.layout, _hashed(data), name)
         notes = (*grid.notes, *made.notes)
         return Table(*facts, sealed(made.X), frozen(made.y), made.groups, made.recipe, notes)
@@ -154,18 +158,18 @@ def read_rows(
         InputError: the file cannot be read, columns are not there, a category is new, or a value is missing without
             a value that replaces it, infinite, or not a number.
     """
-    data = contents(file)
+    data, named = contents(file), shown(file)
 
     def attempt(wanted: Cleaning, _: str) -> Any:
-        grid, _ = _loaded(file, data, recipe.reading(wanted), "")
-        X = recipe.matrix(grid, file)
+        grid, _ = _loaded(named, data, recipe.reading(wanted), "")
+        X = recipe.matrix(grid, named)
         if not is_sparse(X):
             start = 0
             for item in recipe.inputs:
                 width = len(item.features)
                 fill_block(X[:, start : start + width], item)
                 start += width
-        _refuse_not_finite(file, X, recipe)
+        _refuse_not_finite(named, X, recipe)
         return sealed(X)
 
     return _with_advice(attempt, cleaning, "", retry)
@@ -235,6 +239,10 @@ def _check_names(
 ) -> None:
     if not names:
         raise InputError(f"{file} has no columns; a target and at least one feature are expected")
+    if len(names) == 1:
+        raise InputError(
+            f"{file} has a single column, {names[0][:40]!r}, a target and at least one feature are expected"
+        )
     if not target:
         raise InputError(
             f"no target is given, one of the columns of {file} is expected: {some(names, 12)}; type "

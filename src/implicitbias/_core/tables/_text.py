@@ -26,7 +26,9 @@ NULLS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
-_BLOCK = 1 << 20  # bytes that one thread of pyarrow reads at a time; a row must fit
+# Bytes that one thread of pyarrow reads at a time: at least this many, and at least this many rows, because every block
+# costs a fixed time for each column.
+_BLOCK, _BLOCK_ROWS, _LARGEST_BLOCK = 1 << 20, 256, 1 << 30
 
 
 def load_text(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
@@ -82,12 +84,14 @@ def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any], columns: li
     from pyarrow import csv as arrow_csv
 
     quoted = b'"' in layout.data
-    block = max(_BLOCK, 4 * layout.longest)
+    block = min(max(_BLOCK, _BLOCK_ROWS * layout.longest), _LARGEST_BLOCK)
     while True:
         try:
             return arrow_csv.read_csv(
                 pyarrow.BufferReader(pyarrow.py_buffer(layout.data).slice(layout.start)),
-                read_options=arrow_csv.ReadOptions(column_names=layout.header, block_size=block),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=layout.header, block_size=block, use_threads=block < len(layout.data)
+                ),
                 parse_options=arrow_csv.ParseOptions(delimiter=layout.separator, newlines_in_values=quoted),
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=types,
@@ -101,9 +105,9 @@ def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any], columns: li
             )
         except pyarrow.ArrowInvalid as error:
             # A row that is longer than a block is read with blocks of a larger size.
-            if "block" not in str(error) or block > len(layout.data):
+            if "block" not in str(error) or block >= min(len(layout.data), _LARGEST_BLOCK):
                 raise
-            block *= 8
+            block = min(8 * block, _LARGEST_BLOCK)
 
 
 def _is_doubtful(table: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables._cells import plain_number
 from implicitbias._core.tables._cleaning import Cleaning, Fault
-from implicitbias._core.tables._file import STANDARD_INPUT
+from implicitbias._core.tables._file import is_on_disk
 from implicitbias._core.tables._words import some
 
 # The name that pandas gives to a column without a name.
@@ -62,7 +62,7 @@ class Layout(NamedTuple):
 
 
 def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Layout:
-    """Return the layout of a text file.
+    """Return the layout of a text file. It may have a single column if no target is expected (the target is "").
 
     Raises:
         InputError: the file is not text, is empty, or has a single column.
@@ -80,7 +80,7 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
             f"{file} is empty{after}; a header line with the names of the columns, and rows, are expected"
         )
     usual = "\t" if {".tsv", ".tab"} & {suffix.lower() for suffix in file.suffixes} else ","
-    separator = forced or _separator(file, text, usual, cleaning)
+    separator = forced or _separator(file, text, usual, cleaning, single=not target)
     if separator == BLANKS:
         text, separator = b"\n".join(b"\t".join(line.split()) for line in text.splitlines()), "\t"
         note: tuple[str, ...] = ("the fields are separated by blanks",)
@@ -174,7 +174,7 @@ def records(lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[st
             yield reader.line_num, fields
 
 
-def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning) -> str:
+def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: bool) -> str:
     """Return the separator that splits the header, and that gives most of the first rows as many fields."""
     best, score = "", (0.0, 0, False)
     try:
@@ -202,6 +202,8 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning) -> str:
         raise comment_fault(file, data, cleaning)
     if len(first.split()) > 1 and all(len(line.split()) == len(first.split()) for line in others):
         return BLANKS
+    if single:
+        return usual
     raise InputError(
         f"{file} has a single column, {first.strip()[:40]!r}, a target and at least one feature are expected; its "
         "header line contains no comma, semicolon, tab or vertical bar"
@@ -289,7 +291,7 @@ def _checked_header(file: Path, header: list[str], lines: int, cleaning: Cleanin
 
 def look_at(file: Path, line: int) -> str:
     """Return a shell line that shows one line of a file."""
-    if file == STANDARD_INPUT:
+    if not is_on_disk(file):
         return f"look at line {line}"
     return f"look at it with sed -n {line}p {shlex.quote(str(file))}"
 
