@@ -13,6 +13,7 @@ from benchmarks import (
     sparse_path,
     startup,
     tiny_alpha,
+    wide_table,
 )
 
 _ALL = (
@@ -28,6 +29,7 @@ _ALL = (
     tiny_alpha,
     growth,
     startup,
+    wide_table,
 )
 
 for benchmark in _ALL:

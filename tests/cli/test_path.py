@@ -13,7 +13,7 @@ from scipy import sparse
 
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
-from tests.cli._command import answer, command
+from tests.cli._command import answer, as_terminal, command
 from tests.cli._tables import by_hand, table, written
 
 FILES = {"path.csv", "path.nc", "path.png", "report.html"}
@@ -125,6 +125,7 @@ class TestValidation:
         frame = table()
         X, y = frame.drop(columns="y"), frame["y"]
         model = ib.SaddlePathRegressorCV(cv=4, standardize=True).fit(X, y)
+        as_terminal(monkeypatch)
         out, _ = run(monkeypatch, capsys, data, "--target", "y", "--cv", "4", "--out", str(tmp_path / "out"))
         found = read_netcdf(tmp_path / "out" / "path.nc")
         assert found.attrs["chosen_time"] == pytest.approx(model.t_, rel=1e-12)
@@ -198,10 +199,13 @@ class TestPrinted:
             f"a name that is as long as names in real tables are, no. {j}" for j in range(60)
         ] + ["y"]
         frame.to_csv(tmp_path / "data.csv", index=False)
+        as_terminal(monkeypatch)
         monkeypatch.chdir(tmp_path)
-        done = command("path", "data.csv", "--target", "y", "--cv", "3", cwd=tmp_path, columns=width)
-        *lines, last = done.stdout.splitlines()
-        assert done.returncode == 0
+        status, out, _ = answer(
+            monkeypatch, capsys, "path", "data.csv", "--target", "y", "--cv", "3", columns=width
+        )
+        *lines, last = out.splitlines()
+        assert status == 0
         assert max(map(len, lines)) <= width
         assert last.startswith("Write path.csv")  # a line to copy is not broken
 
@@ -209,6 +213,7 @@ class TestPrinted:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         table(60, 55).to_csv(tmp_path / "data.csv", index=False)
+        as_terminal(monkeypatch)
         out, _ = run(
             monkeypatch, capsys, str(tmp_path / "data.csv"), "--target", "y", "--out", str(tmp_path / "out")
         )
@@ -223,6 +228,7 @@ class TestPrinted:
     ) -> None:
         frame = table().rename(columns={"feature 0": "[red]a[/b]", "y": "[bold]y"})
         frame.to_csv(tmp_path / "data.csv", index=False)
+        as_terminal(monkeypatch)
         out, _ = run(monkeypatch, capsys, str(tmp_path / "data.csv"), "--target", "[bold]y", "--cv", "3")
         assert "target [bold]y" in out
         assert out.count("[red]a[/b]") >= 2

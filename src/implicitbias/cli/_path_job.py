@@ -82,7 +82,8 @@ def _notes(table: Table, features: tuple[str, ...]) -> list[str]:
     renamed = [new for new, name in zip(csv_names(features), features, strict=True) if new != name]
     if renamed:
         notes.append(
-            f"path.csv names these features in parentheses, because other columns have their names: {some(renamed)}"
+            f"path.csv names these features in parentheses, because other columns have their names: {some(renamed)}; "
+            "to see their own names there, rename them in the table"
         )
     return notes
 

@@ -2,9 +2,8 @@
 
 import shlex
 import sys
+import warnings
 from pathlib import Path
-
-from rich.console import Console
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.folders import ResultFolder
@@ -20,6 +19,7 @@ from implicitbias.cli._path_choice import (
     usual_folder,
 )
 from implicitbias.cli._progress import progress_bar
+from implicitbias.cli._terminal import check_output
 
 # If standard error is not a terminal, progress is written only after this number of seconds.
 _PATIENCE = 3.0
@@ -30,6 +30,7 @@ def run_path(
     targets: list[str],
     out: Path | None,
     choice: Choice,
+    as_json: bool = False,
 ) -> bool:
     """Read, fit, print and write; return whether the path is complete and its certificate holds.
 
@@ -54,19 +55,32 @@ def run_path(
     # These imports take seconds, so bad input is refused before them.
     from implicitbias.cli._path_files import write_files
     from implicitbias.cli._path_job import fit_table
+    from implicitbias.cli._path_json import path_record
     from implicitbias.cli._path_print import print_report
+    from implicitbias.cli._tables import print_json
 
     with progress_bar(table.title, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
     if place is not None:
-        place.fill(lambda part: write_files(report, part))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            place.fill(lambda part: write_files(report, part))
+        if any("Glyph" in str(warning.message) for warning in caught):
+            print(
+                "implicitbias: path.png lacks some characters of names, because the font of matplotlib has none for "
+                "them; report.html shows all names",
+                file=sys.stderr,
+            )
     if out is not None:
         last = f"Results: {out} ({', '.join(FILES)})"
     else:
         last = f"Write {', '.join(FILES)} with: {command_line(table, choice, usual_folder(table))}"
     try:
-        print_report(report)
-        Console().print(last, highlight=False, markup=False, soft_wrap=True)
+        if as_json:
+            print_json(path_record(report, out))
+        else:
+            print_report(report, last)
+        check_output("" if out is None else f"the results in {out} are complete")
     except KeyboardInterrupt:
         sys.exit(130)  # the files are written already
     return report.path.status.ok and report.path.certificate.holds

@@ -12,6 +12,7 @@ Data = Annotated[
         help="CSV, TSV (also .gz, .bz2, .xz), Parquet, Feather, NPY or NPZ file; - is CSV from standard input.",
     ),
 ]
+Target = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column to predict.")]
 Drop = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Leave a column out.")]
 OneHot = Annotated[
     list[str] | None,

@@ -42,9 +42,9 @@ def splitter(folds: int, seed: int | None = None, grouped: bool = False) -> KFol
     return kind(folds) if seed is None else kind(folds, shuffle=True, random_state=seed)
 
 
-def refuse_ignored_groups(cv: Any, groups: Any) -> None:
-    """Raise an `InputError` if groups are given and `cv` makes folds without them."""
-    if groups is None or hasattr(cv, "split"):
+def refuse_ignored_groups(cv: Any) -> None:
+    """Raise an `InputError` if `cv` is no splitter, so that its folds do not depend on groups."""
+    if hasattr(cv, "split"):  # as scikit-learn's check_cv tells splitters from other values
         return
     number = 5 if cv is None else cv
     folds = number if isinstance(number, int) else 5

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from implicitbias._core.errors import InputError
 from implicitbias.diagnostics import ErrorCurve, PathModel
+from implicitbias.estimators._frames import known_rows, known_targets
 from implicitbias.estimators._parameters import flag
 from implicitbias.estimators._prepare import Prepared
 from implicitbias.limits import Jump, SaddlePath, saddle_path
@@ -35,7 +36,7 @@ class PathEstimator(RegressorMixin, BaseEstimator, PathModel):
     def predict(self, X: Any) -> Float64[ndarray, " n"]:
         """Return (n,) predictions `X @ coef_ + intercept_` for rows X (n, d), dense or sparse."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=FORMATS, dtype=np.float64, reset=False)
+        X = validate_data(self, known_rows(X), accept_sparse=FORMATS, dtype=np.float64, reset=False)
         return X @ self.coef_ + self.intercept_
 
     @property
@@ -70,7 +71,13 @@ class PathEstimator(RegressorMixin, BaseEstimator, PathModel):
     def _checked_rows(self, X: Any, y: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
         """Return X and y after scikit-learn's checks, and the names of the columns."""
         X, y = validate_data(
-            self, X, y, accept_sparse=FORMATS, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+            self,
+            known_rows(X),
+            known_targets(y),
+            accept_sparse=FORMATS,
+            dtype=np.float64,
+            y_numeric=True,
+            ensure_min_samples=2,
         )
         names = getattr(self, "feature_names_in_", None)
         return X, y, None if names is None else tuple(str(name) for name in names)

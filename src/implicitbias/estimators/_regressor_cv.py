@@ -143,7 +143,7 @@ class SaddlePathRegressorCV(PathEstimator):
         on_jump = self._progress()
         X, y, names = self._checked_rows(X, y)
         weights = checked_weights(sample_weight, len(y))
-        folds = self._folds(X, y, weights, self._split_arguments(sample_weight, groups))
+        folds = self._folds(X, y, weights, self._split_arguments(groups))
         settings = (fit_intercept, standardize, jump_limit)
         self.cv_curve_ = self._curve(X, y, weights, [Fold(train, test, *settings) for train, test in folds])
         chosen = self.cv_curve_.best() if self.rule == "best" else self.cv_curve_.within_one_standard_error()
@@ -176,13 +176,14 @@ class SaddlePathRegressorCV(PathEstimator):
         router = MetadataRouter(owner=self).add_self_request(self)
         return router.add(splitter=check_cv(self.cv), method_mapping=mapping)
 
-    def _split_arguments(self, sample_weight: Any, groups: Any) -> dict[str, Any]:
-        """Return the arguments of the splitter: the groups if they are given, or what metadata routing says."""
-        refuse_ignored_groups(self.cv, groups)
+    def _split_arguments(self, groups: Any) -> dict[str, Any]:
+        """Return the arguments of the splitter: the groups if they are given, or what metadata routing says of them."""
+        if groups is None:
+            return {}
+        refuse_ignored_groups(self.cv)
         if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", sample_weight=sample_weight, groups=groups)
-            return dict(routed.splitter.split)
-        return {} if groups is None else {"groups": groups}
+            return dict(process_routing(self, "fit", groups=groups).splitter.split)
+        return {"groups": groups}
 
     def _folds(self, X: Any, y: ndarray, weights: ndarray | None, arguments: dict[str, Any]) -> list[Split]:
         """Return the rows of each fold that counts; warn if they are blocks of sorted rows."""

@@ -14,7 +14,9 @@ from implicitbias.plotting._paths import PathPicture as PathPicture
 from implicitbias.plotting._paths import Run as Run
 from implicitbias.plotting._paths import path_figure as path_figure
 from implicitbias.plotting._paths import path_over_simulation as path_over_simulation
+from implicitbias.plotting._paths import validated_path_figure as validated_path_figure
 from implicitbias.plotting._plot import plot as plot
 from implicitbias.plotting._rates import rate_figure as rate_figure
+from implicitbias.plotting._style import png as png
 from implicitbias.plotting._text import middle as middle
 from implicitbias.plotting._text import short as short

@@ -154,9 +154,7 @@ def validation_chart(drawing: Drawing) -> str:
     times, low, high = curve.times[seen], (curve.mean - error)[seen], (curve.mean + error)[seen]
     row = curve.row(chosen)
     middle, error_ = float(curve.mean[row]), float(error[row])
-    # The choice depends on errors near the least one, so the axis ends above these and cuts off much larger errors.
-    later = float(np.max(curve.mean[curve.times >= chosen], initial=middle))
-    top = max(middle + 8.0 * error_, later)
+    top = validation.top
     above = float(curve.mean[0]) if curve.mean[0] > top else None
     axis = ValueAxis.of(np.minimum(np.concatenate([low, high]), top), LOW_HEIGHT, zero=False)
     forth = _steps(drawing.times, axis, times, high)

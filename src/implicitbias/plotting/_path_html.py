@@ -128,7 +128,8 @@ def _coefficients(report: PathReport) -> str:
     more = f'<p class="hint">{left} more are in path.csv.</p>' if left > 0 else ""
     return (
         f'<section><h2>Coefficients</h2><p class="hint">Coefficients {where}, in the units of the data. The table has '
-        f"the {len(order)} features that are active at some saddle; the coefficients of the others are always 0.</p>"
+        f"the {len(order)} features that are active at some saddle, as have path.csv and path.nc; the coefficients "
+        "of the others are always 0.</p>"
         f"{_table(heads, rows)}{more}</section>\n"
     )
 
@@ -163,7 +164,7 @@ def _jumps(report: PathReport) -> str:
     if report.validation is not None:
         hint += (
             " The held-out error is the least one while the path rests at the saddle of that row; in the chosen row it "
-            "is the error at the chosen slow time."
+            "is the error at the chosen slow time. It averages the folds, whose own paths jump at slightly other times."
         )
     return f'<section><h2>Jumps</h2><p class="hint">{hint}</p>{_table(heads, rows)}{more}</section>\n'
 

@@ -19,6 +19,24 @@ class Validation(NamedTuple):
     curve: ErrorCurve
     chosen: float
 
+    @classmethod
+    def of_model(cls, model: PathModel) -> "Validation | None":
+        """Return the errors and the choice of a fitted model, or None if it was not cross-validated."""
+        curve = model.held_out_errors()
+        return None if curve is None else cls(curve, model.t_)
+
+    @property
+    def top(self) -> float:
+        """The largest error that drawings show.
+
+        The choice depends on errors near the least one, so that drawings cut off the much larger ones before it.
+        """
+        mean, error = self.curve.at(self.chosen)
+        later = float(np.max(self.curve.mean[self.curve.times >= self.chosen], initial=mean))
+        # A single fold has no standard error.
+        room = max(0.5 * mean, 0.0) if np.isnan(error) else 8.0 * error
+        return max(mean + room, later)
+
 
 @dataclass(frozen=True, eq=False)
 class PathReport:
@@ -51,7 +69,6 @@ class PathReport:
         cls, model: PathModel, title: str, target: str, facts: Mapping[str, str], notes: tuple[str, ...] = ()
     ) -> "PathReport":
         """Return the report of a fitted model, for instance of an `ib.SaddlePathRegressorCV`."""
-        curve = model.held_out_errors()
         return cls(
             title=title,
             target=target,
@@ -61,7 +78,7 @@ class PathReport:
             standardized=bool(model.standardize),
             facts=facts,
             notes=notes,
-            validation=None if curve is None else Validation(curve, model.t_),
+            validation=Validation.of_model(model),
         )
 
     @cached_property
@@ -69,10 +86,10 @@ class PathReport:
         """The names of the d features."""
         return self.path.feature_names or tuple(f"x{i}" for i in range(self.path.problem.shape[1]))
 
-    @cached_property
+    @property
     def used(self) -> Int64[ndarray, " m"]:
         """The features that are active at some saddle, ascending."""
-        return np.unique(self.path.coefficients_sparse.indices).astype(np.int64)
+        return self.path.ever_active
 
     @property
     def row(self) -> int:

@@ -31,17 +31,16 @@ def chosen_sentence(report: PathReport) -> str:
     text = (
         f"{folds}-fold cross-validation chooses slow time {short(chosen)}, the saddle after jump {report.row} of "
         f"{report.path.n_jumps}, with {active} active feature{'' if active == 1 else 's'}. The mean squared error of "
-        f"held-out rows at that time is {short(mean)}{spread}; without features it is {short(start)}. "
+        f"held-out rows at that time is {short(mean)}{spread}; without features it is {short(start)}. R² is "
+        f"{short(held_out_r2(report))} on held-out rows (1 minus the ratio of these two errors) and "
+        f"{short(float(report.r2[report.row]))} on the rows of the fit."
     )
     if chosen != curve.best():
         text += (
-            f"The least error is {short(curve.at(curve.best()).mean)} at slow time {short(curve.best())}; the chosen "
-            "time is the earliest one within one standard error of it. "
+            f" The least error is {short(curve.at(curve.best()).mean)} at slow time {short(curve.best())}; the chosen "
+            "time is the earliest one within one standard error of it."
         )
-    return text + (
-        f"R² is {short(held_out_r2(report))} on held-out rows (1 − {short(mean)} / {short(start)}) and "
-        f"{short(float(report.r2[report.row]))} on the rows of the fit."
-    )
+    return text
 
 
 def held_out_r2(report: PathReport) -> float:

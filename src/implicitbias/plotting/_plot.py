@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from implicitbias._core.errors import InputError
 from implicitbias.diagnostics import PathModel
 from implicitbias.limits import SaddlePath
-from implicitbias.plotting._paths import PathPicture, model_figure, path_figure
+from implicitbias.plotting._path_report import Validation
+from implicitbias.plotting._paths import PathPicture, path_figure, validated_path_figure
 from implicitbias.plotting._trajectories import trajectory_figure
 from implicitbias.trajectories import Trajectory
 
@@ -34,7 +35,8 @@ def plot(result: Any) -> Figure:
     if isinstance(result, SaddlePath):
         return path_figure(PathPicture.of_path(result))
     if isinstance(result, PathModel):
-        return model_figure(result)
+        validation = Validation.of_model(result)  # it raises if the model is not fitted
+        return validated_path_figure(result.path_, validation)
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
     raise InputError(
