@@ -71,11 +71,12 @@ class SaddlePathRegressorCV(PathEstimator):
         certificate_: the certificate of the path until `t_`.
         n_iter_: number of jumps until `t_`.
         n_features_in_: d.
-        feature_names_in_: column names of a DataFrame, if all of them are strings.
+        feature_names_in_: column names of a data frame, if all of them are strings.
 
     Raises:
         InputError: the rule is unknown; max_jumps is negative; the weights are invalid; groups are given to a cv that
-            ignores them; squares of the data leave the range of float64.
+            ignores them; a data frame holds missing values or columns that are not numbers; squares of the data leave
+            the range of float64.
         ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or more folds than
             rows.
 
@@ -122,7 +123,7 @@ class SaddlePathRegressorCV(PathEstimator):
         self.on_jump = on_jump
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> "SaddlePathRegressorCV":
-        """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
+        """Fit to rows X (n, d), dense, sparse or a data frame, and targets y (n,).
 
         Weights count in the fit and in the score of a fold. A row of whole weight k counts like k equal rows in the
         same fold.
