@@ -47,8 +47,8 @@ class SaddlePathRegressor(PathEstimator):
 
     Raises:
         InputError: t and n_jumps are both given; a number is negative; n_jumps is larger than max_jumps; the weights
-            are invalid; a data frame holds missing values or columns that are not numbers; squares of the data leave the
-            range of float64.
+            are invalid; a data frame holds missing values or columns that are not numbers; squares of the data leave
+            the range of float64.
         ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or a single row.
 
     Warns:
