@@ -1,16 +1,20 @@
 """`implicitbias path`: what a good run prints and writes."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
+from scipy import sparse
 
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
 from tests.cli._command import answer, as_terminal, command
-from tests.cli._tables import by_hand, table
+from tests.cli._tables import by_hand, table, written
 
 FILES = {"path.csv", "path.nc", "path.png", "report.html"}
 FLAGS = [(), ("--no-standardize",), ("--no-intercept",), ("--no-standardize", "--no-intercept")]
@@ -257,3 +261,51 @@ def test_as_a_user_starts_it(tmp_path: Path) -> None:
     wrong = command("path", "data.csv", "--target", "why", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("implicitbias: data.csv has no column 'why'")
+
+
+def test_notes_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = written(tmp_path, ";a;y\n0;5;1\n1;7;3\n2;7;4\n")
+    status, out, _ = answer(monkeypatch, capsys, "path", file, "--target", "y")
+    assert status == 0
+    assert "note: the fields are separated by semicolons" in out
+    assert "note: the first column ('Unnamed: 0') was left out, because it is a row index" in out
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    text = table().to_csv(index=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "implicitbias", "path", "-", "--target", "y", "--no-standardize"],
+        cwd=tmp_path, input=text, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "standard input: target y, 30 rows, 5 features" in done.stdout
+    assert "implicitbias path - --target y --no-standardize --out table-path" in done.stdout
+
+
+def test_the_command_is_repeated_with_its_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = written(tmp_path, "a;b;g;y\n1;1,5;u;3\n2;?;v;4\n4;3,0;u;7\n5;1,25;v;2\n", "d.csv")
+    options = ["--decimal-comma", "--one-hot", "g", "--missing", "?", "--impute", "mean"]
+    out, _ = run(monkeypatch, capsys, file, "--target", "y", *options)
+    line = out.rstrip().rpartition(" with: ")[2]
+    assert shlex.split(line)[:5] == ["implicitbias", "path", file, "--target", "y"]
+    assert "--one-hot g --missing '?' --impute mean --decimal-comma" in line
+    assert "the reference, which has no column, is 'u'" in out
+
+
+def test_a_sparse_matrix_keeps_its_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((30, 4)) < 0.5, rng.standard_normal((30, 4)), 0.0)
+    y = 3.0 * X[:, 3] - X[:, 1]
+    sparse.save_npz(tmp_path / "data.npz", sparse.csr_array(np.column_stack([X[:, :1], y, X[:, 1:]])))
+    arguments = (str(tmp_path / "data.npz"), "--target", "1", "--out", str(tmp_path / "out"))
+    run(monkeypatch, capsys, *arguments, "--no-standardize", "--no-intercept")
+    found = pandas.read_csv(tmp_path / "out" / "path.csv")
+    expected = by_hand(X, y, standardize=False, intercept=False)
+    np.testing.assert_allclose(found["x4"], expected.coefficients[:, 3], atol=1e-9)
+    np.testing.assert_allclose(found["x2"], expected.coefficients[:, 1], atol=1e-9)

@@ -10,6 +10,8 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias.cli import _path_options as path_options
+from implicitbias.cli import _table_options as table_options
 from implicitbias.cli._interrupts import kept_interrupts
 from implicitbias.cli._terminal import check_output, guarded_streams
 
@@ -125,36 +127,27 @@ def report_on_results(
 
 @app.command("path")
 def path_of_a_table(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV (also .gz), TSV, Parquet or NPZ file.")],
-    target: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for path.csv, path.nc, path.png and report.html."),
-    ] = None,
-    standardize: Annotated[
-        bool,
-        typer.Option("--standardize/--no-standardize", help="Scale features to unit standard deviation."),
-    ] = True,
-    intercept: Annotated[bool, typer.Option("--intercept/--no-intercept", help="Fit an intercept.")] = True,
-    cv: Annotated[
-        int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")
-    ] = None,
-    shuffle: Annotated[
-        bool, typer.Option("--shuffle", help="Shuffle the rows before they are divided into folds.")
-    ] = False,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="The seed of --shuffle, 0 by default.")
-    ] = None,
-    groups: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Keep rows with equal values of COLUMN in one fold.")
-    ] = None,
-    rule: Annotated[
-        str,
-        typer.Option(
-            metavar="RULE",
-            help="best: the time of least held-out error; 1se: the earliest time within one standard error of it.",
-        ),
-    ] = "best",
+    data: table_options.Data,
+    target: table_options.Target = None,
+    out: path_options.Out = None,
+    standardize: path_options.Standardize = True,
+    intercept: path_options.Intercept = True,
+    cv: path_options.Folds = None,
+    shuffle: path_options.Shuffle = False,
+    seed: path_options.Seed = None,
+    groups: path_options.Groups = None,
+    rule: path_options.Rule = "best",
+    drop: table_options.Drop = None,
+    one_hot: table_options.OneHot = None,
+    parse: table_options.Parse = None,
+    missing: table_options.Missing = None,
+    impute: table_options.Impute = None,
+    drop_missing: table_options.DropMissing = False,
+    decimal_comma: table_options.DecimalComma = False,
+    encoding: table_options.Encoding = "",
+    skip_lines: table_options.SkipLines = 0,
+    no_header: table_options.NoHeader = False,
+    row_names: table_options.RowNames = False,
     as_json: _Json = False,
 ) -> None:
     """Print the certified saddle path of a table.
@@ -163,12 +156,17 @@ def path_of_a_table(
     --out it writes files and a report.
     """
     try:
+        from implicitbias._core.tables import Cleaning
         from implicitbias.cli._path_choice import Choice
         from implicitbias.cli._path_run import run_path
 
         if seed is not None and not shuffle:
             raise InputError(f"--seed is given without --shuffle; type --shuffle --seed {seed}")
-        choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule)
+        cleaning = Cleaning(
+            tuple(drop or ()), tuple(one_hot or ()), tuple(parse or ()), tuple(missing or ()), impute, drop_missing,
+            decimal_comma, encoding, skip_lines, no_header, row_names,
+        )  # fmt: skip
+        choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule, cleaning)
         sound = run_path(data, list(target or ()), out, choice, as_json=as_json)
     except KeyboardInterrupt:
         typer.echo("implicitbias: interrupted; nothing was written", err=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from implicitbias._core.errors import InputError
-from implicitbias.cli._read_table import Table
-from implicitbias.cli._source import stem
+from implicitbias._core.tables import Cleaning, Table, stem
+from implicitbias.cli._table_words import cleaning_words, option_words
 
 FILES = ("path.csv", "path.nc", "path.png", "report.html")
 
@@ -27,6 +27,7 @@ class Choice(NamedTuple):
         seed: the seed with which rows are shuffled before they are divided into folds; None for blocks of rows.
         groups: the column whose equal values stay in one fold; None for no groups.
         rule: the rule that chooses a time from the held-out errors, "best" or "1se".
+        cleaning: how the table is read.
     """
 
     standardize: bool = True
@@ -35,6 +36,7 @@ class Choice(NamedTuple):
     seed: int | None = None
     groups: str | None = None
     rule: str = "best"
+    cleaning: Cleaning = Cleaning()
 
 
 def check_options(choice: Choice) -> None:
@@ -76,12 +78,18 @@ def check_folds(table: Table, folds: int | None) -> None:
 
 def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
     """Return the command that gives the same result."""
-    words = ["implicitbias", "path", str(table.file) if out else table.file.name, "--target", table.target]
+    return typed(Path(table.file if out else table.file.name), table.target, choice, out)
+
+
+def typed(file: Path, target: str, choice: Choice, out: Path | None) -> str:
+    """Return the command with these options."""
+    words = ["implicitbias", "path", str(file), *option_words("--target", target)]
+    words += cleaning_words(choice.cleaning)
     words += [] if choice.standardize else ["--no-standardize"]
     words += [] if choice.fit_intercept else ["--no-intercept"]
     words += [] if choice.folds is None else ["--cv", str(choice.folds)]
     words += [] if choice.seed is None else ["--shuffle", "--seed", str(choice.seed)]
-    words += [] if choice.groups is None else ["--groups", choice.groups]
+    words += [] if choice.groups is None else option_words("--groups", choice.groups)
     words += [] if choice.rule == "best" else ["--rule", choice.rule]
     words += [] if out is None else ["--out", str(out)]
     return shlex.join(words)

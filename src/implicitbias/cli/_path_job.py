@@ -6,14 +6,14 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas
+from numpy import ndarray
 
 from implicitbias import __version__
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress
+from implicitbias._core.tables import Table, some
 from implicitbias.cli._path_choice import Choice, command_line
 from implicitbias.cli._path_files import csv_names
-from implicitbias.cli._read_table import Table
-from implicitbias.cli._source import some
 from implicitbias.estimators import SaddlePathRegressor, SaddlePathRegressorCV, splitter
 from implicitbias.limits import Jump
 from implicitbias.plotting import PathReport
@@ -34,24 +34,19 @@ def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
     progress(1.0, f"{model.path_.n_jumps} jumps")
     told = dict.fromkeys(str(warning.message) for warning in caught)
     notes = (*_notes(table, tuple(frame.columns)), *told)
-    return PathReport.of_model(model, table.file.name, table.target, _facts(table, choice, frame), notes)
+    return PathReport.of_model(model, table.title, table.target, _facts(table, choice, frame), notes)
 
 
 def _rows(table: Table, choice: Choice) -> tuple[Any, Any]:
-    """Return the features as a frame and the groups of the rows, which are a column of the table, or None."""
-    frame = pandas.DataFrame(table.X, columns=list(table.features))
-    if choice.groups is None:
+    """Return the features as a frame, and the groups of the rows or None."""
+    names = list(table.features)
+    if isinstance(table.X, ndarray):
+        frame = pandas.DataFrame(table.X, columns=names)
+    else:  # scikit-learn takes the scipy.sparse matrix out of such a frame, and the names
+        frame = pandas.DataFrame.sparse.from_spmatrix(table.X, columns=names)
+    groups = table.groups
+    if groups is None:
         return frame, None
-    if choice.groups not in frame.columns:
-        others = [name for name in table.features if name != choice.groups]
-        raise InputError(
-            f"{table.file} has no column {choice.groups!r} for --groups beside the target; there are {some(others, 12)}"
-        )
-    groups = frame.pop(choice.groups).to_numpy()
-    if frame.shape[1] == 0:
-        raise InputError(
-            f"{table.file} has no column beside the target and the groups; a feature is expected"
-        )
     count = len(pandas.unique(groups))
     if choice.folds is not None and count < choice.folds:
         advice = f"type --cv {count}" if count > 1 else "leave --groups out"
@@ -97,7 +92,7 @@ def _facts(table: Table, choice: Choice, frame: Any) -> dict[str, str]:
     n, d = frame.shape
     columns = "standardised (mean 0, standard deviation 1)" if choice.standardize else "not scaled"
     facts = {
-        "data": f"{table.file.name}: {table.layout}; {n} rows, {d} features and the target {table.target}",
+        "data": f"{table.title}: {table.layout}; {n} rows, {d} features and the target {table.target}",
         "SHA-256": table.digest,
         "features": columns
         if choice.fit_intercept or not choice.standardize

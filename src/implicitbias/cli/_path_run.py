@@ -8,6 +8,7 @@ from pathlib import Path
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.folders import ResultFolder
+from implicitbias._core.tables import STANDARD_INPUT, Cleaning, read_table, some
 from implicitbias.cli._path_choice import (
     FILES,
     Choice,
@@ -15,10 +16,10 @@ from implicitbias.cli._path_choice import (
     check_options,
     command_line,
     foreign_files,
+    typed,
     usual_folder,
 )
 from implicitbias.cli._progress import progress_bar
-from implicitbias.cli._read_table import read_table
 from implicitbias.cli._terminal import check_output
 
 # If standard error is not a terminal, progress is written only after this number of seconds.
@@ -42,12 +43,19 @@ def run_path(
         InputError: the options or the file cannot be used; nothing is written.
     """
     check_options(choice)
-    table = read_table(data, targets)
+    if len(targets) > 1:
+        raise InputError(f"--target is given {len(targets)} times ({some(targets)}); one target is expected")
+
+    def retry(cleaning: Cleaning, target: str) -> str:
+        return typed(data, target, choice._replace(cleaning=cleaning), out)
+
+    target = targets[0] if targets else ""
+    table = read_table(data, target, choice.cleaning, groups=choice.groups or "", retry=retry)
     check_folds(table, choice.folds)
     place = None
     if out is not None:
         place = ResultFolder(out, foreign_files, f"type --out {shlex.quote(f'{out}-path')}")
-        if data.resolve().parent == place.check():
+        if place.check() == data.resolve().parent and data != STANDARD_INPUT:
             raise InputError(f"{data} lies in {out}, which would be replaced; choose another --out DIR")
     # These imports take seconds, so bad input is refused before them.
     from implicitbias.cli._path_files import write_files
@@ -56,7 +64,7 @@ def run_path(
     from implicitbias.cli._path_print import print_report
     from implicitbias.cli._tables import print_json
 
-    with progress_bar(table.file.name, _PATIENCE) as progress:
+    with progress_bar(table.title, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
     lacking = place is not None and _write(place, lambda part: write_files(report, part))
     try:

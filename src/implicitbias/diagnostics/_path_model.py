@@ -14,14 +14,17 @@ class PathModel(ABC):
     """A fitted model that reads a saddle path at the slow time `t_`. Reports and figures need no more than this class.
 
     Attributes:
-        path_: the path, in the units of its own problem.
         t_: the slow time at which the path is read.
-        standardize: whether the columns of that problem have unit standard deviation.
+        standardize: whether the columns of the problem of the path have unit standard deviation.
     """
 
-    path_: SaddlePath
     t_: float
     standardize: Any
+
+    @property
+    @abstractmethod
+    def path_(self) -> SaddlePath:
+        """The path, in the units of its own problem, whose columns are those of the caller's X."""
 
     @property
     @abstractmethod

@@ -17,7 +17,7 @@ from implicitbias.diagnostics import ErrorCurve, PathModel
 from implicitbias.estimators._frames import known_rows, known_targets
 from implicitbias.estimators._parameters import flag
 from implicitbias.estimators._prepare import Prepared
-from implicitbias.limits import Jump, SaddlePath, saddle_path
+from implicitbias.limits import Jump, SaddlePath
 
 # The walk needs contiguous columns, and the selection of the rows of a fold needs contiguous rows.
 FORMATS = ("csr", "csc")
@@ -38,6 +38,12 @@ class PathEstimator(RegressorMixin, BaseEstimator, PathModel):
         check_is_fitted(self)
         X = validate_data(self, known_rows(X), accept_sparse=FORMATS, dtype=np.float64, reset=False)
         return X @ self.coef_ + self.intercept_
+
+    @property
+    def path_(self) -> SaddlePath:
+        """The `SaddlePath` of the centred, scaled and weighted problem, in the units of that problem."""
+        check_is_fitted(self)
+        return self._path
 
     @property
     def times_(self) -> Float64[ndarray, " k"]:
@@ -98,17 +104,14 @@ class PathEstimator(RegressorMixin, BaseEstimator, PathModel):
         return tell
 
     def _keep(self, prepared: Prepared, path: SaddlePath, t: float) -> None:
-        """Set the fitted attributes from the path at slow time t, and warn if the path until t is not certified."""
-        row = int(np.searchsorted(path.times, t, side="right")) - 1
-        self._prepared, self.path_, self.t_ = prepared, path, t
-        self.coef_, intercept = prepared.original_units(path.coefficients_sparse[[row]].toarray()[0])
+        """Set the fitted attributes from the last row of a path until t, and warn if the path is not certified."""
+        last = path.coefficients_sparse[[-1]].toarray()[0]
+        self._prepared, self._path, self.t_ = prepared, path, t
+        self.coef_, intercept = prepared.original_units(last)
         self.intercept_ = float(intercept)
-        self.n_jumps_, self.n_iter_ = row, path.n_jumps
-        if not _sound(path) and row < path.n_jumps:
-            # The fault may lie beyond t, so that the part of the path that is used is certified on its own.
-            path = saddle_path(prepared.problem, t_max=t)
+        self.n_jumps_ = self.n_iter_ = path.n_jumps
         self.certificate_ = path.certificate
-        if not _sound(path):
+        if not (path.status.ok and path.certificate.holds):
             warnings.warn(
                 f"{path.status.value} ({path.certificate.sentence})", ConvergenceWarning, stacklevel=3
             )
@@ -117,7 +120,3 @@ class PathEstimator(RegressorMixin, BaseEstimator, PathModel):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _sound(path: SaddlePath) -> bool:
-    return path.status.ok and path.certificate.holds

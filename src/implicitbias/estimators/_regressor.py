@@ -43,11 +43,12 @@ class SaddlePathRegressor(PathEstimator):
         certificate_: the certificate of the saddles of the path and, if the path is complete, of its end.
         n_iter_: number of jumps that were computed.
         n_features_in_: d.
-        feature_names_in_: column names of a DataFrame, if all of them are strings.
+        feature_names_in_: column names of a data frame, if all of them are strings.
 
     Raises:
         InputError: t and n_jumps are both given; a number is negative; n_jumps is larger than max_jumps; the weights
-            are invalid; squares of the data leave the range of float64.
+            are invalid; a data frame holds missing values or columns that are not numbers; squares of the data leave
+            the range of float64.
         ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or a single row.
 
     Warns:
@@ -87,7 +88,7 @@ class SaddlePathRegressor(PathEstimator):
         self.on_jump = on_jump
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SaddlePathRegressor":
-        """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
+        """Fit to rows X (n, d), dense, sparse or a data frame, and targets y (n,).
 
         A row of whole weight k counts like k equal rows, and a row of weight 0 is left out.
         """

@@ -1,7 +1,6 @@
 """A scikit-learn regressor that reads the saddle path at a time chosen by cross-validation."""
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from implicitbias.estimators._folds import (
 from implicitbias.estimators._parameters import count
 from implicitbias.estimators._path_estimator import PathEstimator
 from implicitbias.estimators._prepare import checked_weights, prepare
-from implicitbias.limits import Jump, saddle_path
+from implicitbias.limits import Jump, SaddlePath, saddle_path
 
 _RULES = ("best", "1se")
 
@@ -45,13 +44,12 @@ class SaddlePathRegressorCV(PathEstimator):
         rule: "best" chooses the earliest time of least mean error. "1se" chooses the earliest time whose mean error is
             at most one standard error above the least, which gives sparser coefficients.
         max_jumps: largest number of jumps that is computed on the path of a fold. Times at which the path of some fold
-            is unknown are not candidates. The path of all rows stops after this number of jumps too, but not before the
-            chosen time.
+            is unknown are not candidates. `path_` stops after this number of jumps too, but not before the chosen time.
         fit_intercept: whether to centre X and y.
         standardize: whether to divide columns by their (weighted) standard deviations; constant columns are not scaled.
         n_jobs: number of folds that are computed at the same time, as in scikit-learn.
         on_jump: function that is called with an `ib.Jump` after each jump of the path of all rows, to show progress;
-            its value is ignored.
+            its value is ignored. `fit` follows this path to `t_`, and the first use of `path_` to its end.
 
     Attributes:
         t_: the chosen slow time, in units of 1 / (X times y).
@@ -64,20 +62,21 @@ class SaddlePathRegressorCV(PathEstimator):
         coef_: (d,) coefficients, in the units of the given X.
         intercept_: the intercept; 0 if it is not fitted.
         path_: the `SaddlePath` of the centred, scaled and weighted problem of all rows, in the units of that problem.
-            It goes on beyond `t_`, to its end or to max_jumps.
+            It goes on beyond `t_`, to its end or to max_jumps, and is computed at its first use.
         times_: (k+1,) slow times of the jumps of `path_`.
         coef_path_: (d, k+1) coefficients in the units of the given X. Each use builds this dense table.
         sparse_coef_path_: (d, k+1) the same coefficients as a `scipy.sparse.csc_array`.
         intercept_path_: (k+1,) intercepts.
         n_jumps_: number of jumps until `t_`.
-        certificate_: the certificate of `path_`, or of the path until `t_` if only the later part is not certified.
-        n_iter_: number of jumps that were computed on all rows.
+        certificate_: the certificate of the path until `t_`.
+        n_iter_: number of jumps until `t_`.
         n_features_in_: d.
-        feature_names_in_: column names of a DataFrame, if all of them are strings.
+        feature_names_in_: column names of a data frame, if all of them are strings.
 
     Raises:
         InputError: the rule is unknown; max_jumps is negative; the weights are invalid; groups are given to a cv that
-            ignores them; squares of the data leave the range of float64.
+            ignores them; a data frame holds missing values or columns that are not numbers; squares of the data leave
+            the range of float64.
         ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or more folds than
             rows.
 
@@ -124,7 +123,7 @@ class SaddlePathRegressorCV(PathEstimator):
         self.on_jump = on_jump
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> "SaddlePathRegressorCV":
-        """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
+        """Fit to rows X (n, d), dense, sparse or a data frame, and targets y (n,).
 
         Weights count in the fit and in the score of a fold. A row of whole weight k counts like k equal rows in the
         same fold.
@@ -150,10 +149,25 @@ class SaddlePathRegressorCV(PathEstimator):
         prepared = prepare(
             X, y, weights, fit_intercept=fit_intercept, standardize=standardize, feature_names=names
         )
-        self._keep(
-            prepared, saddle_path(prepared.problem, on_jump=_until(chosen, jump_limit, on_jump)), chosen
-        )
+        self._keep(prepared, saddle_path(prepared.problem, t_max=chosen, on_jump=on_jump), chosen)
+        self._whole: SaddlePath | None = None
+        self._jump_limit = jump_limit
         return self
+
+    @property
+    def path_(self) -> SaddlePath:
+        """The `SaddlePath` of all rows beyond `t_`, to its end or to max_jumps; it is computed at the first use."""
+        check_is_fitted(self)
+        if self._whole is None:
+            limit, report = self._jump_limit, self._progress()
+
+            def stops(jump: Jump) -> bool:
+                if report is not None and jump.number > self.n_jumps_:  # `fit` has told the others
+                    report(jump)
+                return limit is not None and jump.number >= limit and jump.time > self.t_
+
+            self._whole = saddle_path(self._path.problem, on_jump=stops)
+        return self._whole
 
     @property
     def cv_times_(self) -> Float64[ndarray, " m"]:
@@ -222,16 +236,3 @@ class SaddlePathRegressorCV(PathEstimator):
                 stacklevel=3,
             )
         return curve
-
-
-def _until(
-    chosen: float, jump_limit: int | None, report: Callable[[Jump], None] | None
-) -> Callable[[Jump], bool]:
-    """Return a function that reports a jump and says whether the path of all rows may stop after it."""
-
-    def stops(jump: Jump) -> bool:
-        if report is not None:
-            report(jump)
-        return jump_limit is not None and jump.number >= jump_limit and jump.time > chosen
-
-    return stops
