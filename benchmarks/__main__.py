@@ -14,6 +14,7 @@ from benchmarks import (
     sparse_path,
     startup,
     tiny_alpha,
+    wide_table,
 )
 
 _ALL = (
@@ -30,6 +31,7 @@ _ALL = (
     tiny_alpha,
     growth,
     startup,
+    wide_table,
 )
 
 for benchmark in _ALL:

@@ -1,27 +1,48 @@
 """`implicitbias` as the tests of this folder call it: what it prints, where, and its exit status."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from implicitbias import cli
+from implicitbias.cli import _path_print, _tables, _terminal
+
+
+def as_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process print what they print on a terminal."""
+    for module in (_terminal, _path_print, _tables):
+        monkeypatch.setattr(module, "on_terminal", lambda: True)
 
 
 def answer(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+    columns: int = 120,
 ) -> tuple[int, str, str]:
     """(exit status, standard output, standard error) of `implicitbias *arguments`, in this process."""
     monkeypatch.setattr(sys, "argv", ["implicitbias", *arguments])
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", str(columns))
     with pytest.raises(SystemExit) as caught:
         cli.main()
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err
     code = caught.value.code
     return (0 if code is None else int(code)), out, err
+
+
+def strict_json(text: str) -> Any:
+    """The value of a JSON document that has no NaN and no infinity."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def command(*arguments: str, cwd: Path, columns: int = 120) -> subprocess.CompletedProcess[str]:

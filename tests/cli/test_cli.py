@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import implicitbias
-from tests.cli._command import answer, command
+from tests.cli._command import answer, as_terminal, command
 from tests.studies.fakes import NAME, install
 
 
@@ -159,6 +159,7 @@ class TestRun:
     def test_brackets_in_a_claim_are_no_markup(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        as_terminal(monkeypatch)
         install(monkeypatch, statement="w in [0, 1] and [/b] [red]")
         status, out, _ = answer(monkeypatch, capsys, "run")
         assert status == 0

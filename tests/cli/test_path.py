@@ -1,16 +1,20 @@
 """`implicitbias path`: what a good run prints and writes."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
+from scipy import sparse
 
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
-from tests.cli._command import answer, command
-from tests.cli._tables import by_hand, table
+from tests.cli._command import answer, as_terminal, command
+from tests.cli._tables import by_hand, table, written
 
 FILES = {"path.csv", "path.nc", "path.png", "report.html"}
 FLAGS = [(), ("--no-standardize",), ("--no-intercept",), ("--no-standardize", "--no-intercept")]
@@ -121,6 +125,7 @@ class TestValidation:
         frame = table()
         X, y = frame.drop(columns="y"), frame["y"]
         model = ib.SaddlePathRegressorCV(cv=4, standardize=True).fit(X, y)
+        as_terminal(monkeypatch)
         out, _ = run(monkeypatch, capsys, data, "--target", "y", "--cv", "4", "--out", str(tmp_path / "out"))
         found = read_netcdf(tmp_path / "out" / "path.nc")
         assert found.attrs["chosen_time"] == pytest.approx(model.t_, rel=1e-12)
@@ -150,7 +155,7 @@ class TestValidation:
         np.testing.assert_allclose(found["cv_error"], errors, rtol=1e-7)
         squares = errors * [len(held) for held in blocks]
         least = squares.sum(axis=1).min() / len(y)
-        assert f"held-out rows {least:.4g} ±" in " ".join(out.split())
+        assert f"held-out rows at that time is {least:.4g} ±" in " ".join(out.split())
 
     def test_ordered_rows_are_noticed(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -158,7 +163,8 @@ class TestValidation:
         file = tmp_path / "data.csv"
         table().sort_values("y").to_csv(file, index=False)
         out, _ = run(monkeypatch, capsys, str(file), "--target", "y", "--cv", "3")
-        assert "shuffle the rows with pandas.DataFrame.sample" in " ".join(out.split())
+        assert "the rows seem to be sorted" in " ".join(out.split())
+        assert "--shuffle on the command line" in " ".join(out.split())
         table().to_csv(file, index=False)
         out, _ = run(monkeypatch, capsys, str(file), "--target", "y", "--cv", "3")
         assert "shuffle" not in out
@@ -173,7 +179,7 @@ class TestPrinted:
         assert "data.csv: target y, 30 rows, 5 features" in out
         assert "+feature 0" in out
         assert "Converged" in out
-        assert "Certificate. Proved: the point minimises" in out
+        assert "Certificate of the path. Proved: the point minimises" in out
         assert "implicitbias path" in out.splitlines()[-1]
         assert "--out data-path" in out.splitlines()[-1]
 
@@ -193,10 +199,13 @@ class TestPrinted:
             f"a name that is as long as names in real tables are, no. {j}" for j in range(60)
         ] + ["y"]
         frame.to_csv(tmp_path / "data.csv", index=False)
+        as_terminal(monkeypatch)
         monkeypatch.chdir(tmp_path)
-        done = command("path", "data.csv", "--target", "y", "--cv", "3", cwd=tmp_path, columns=width)
-        *lines, last = done.stdout.splitlines()
-        assert done.returncode == 0
+        status, out, _ = answer(
+            monkeypatch, capsys, "path", "data.csv", "--target", "y", "--cv", "3", columns=width
+        )
+        *lines, last = out.splitlines()
+        assert status == 0
         assert max(map(len, lines)) <= width
         assert last.startswith("Write path.csv")  # a line to copy is not broken
 
@@ -204,6 +213,7 @@ class TestPrinted:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         table(60, 55).to_csv(tmp_path / "data.csv", index=False)
+        as_terminal(monkeypatch)
         out, _ = run(
             monkeypatch, capsys, str(tmp_path / "data.csv"), "--target", "y", "--out", str(tmp_path / "out")
         )
@@ -218,6 +228,7 @@ class TestPrinted:
     ) -> None:
         frame = table().rename(columns={"feature 0": "[red]a[/b]", "y": "[bold]y"})
         frame.to_csv(tmp_path / "data.csv", index=False)
+        as_terminal(monkeypatch)
         out, _ = run(monkeypatch, capsys, str(tmp_path / "data.csv"), "--target", "[bold]y", "--cv", "3")
         assert "target [bold]y" in out
         assert out.count("[red]a[/b]") >= 2
@@ -225,15 +236,15 @@ class TestPrinted:
     def test_a_path_that_is_not_certified_fails(
         self, data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        from implicitbias.cli import _path_job
+        from implicitbias.estimators import _regressor
 
-        def cut(problem: ib.LeastSquares, on_jump: object) -> ib.SaddlePath:
+        def cut(problem: ib.LeastSquares, **_: object) -> ib.SaddlePath:
             path = ib.saddle_path(problem, max_jumps=1)
             values = {name: getattr(path, name) for name in ib.SaddlePath.__dataclass_fields__}
             bad = ib.Certificate("the point is optimal", 0.5, {"a residual": 0.5}, 1e-9)
             return ib.SaddlePath(**{**values, "certificate": bad, "status": ib.Status.NOT_CERTIFIED})
 
-        monkeypatch.setattr(_path_job, "saddle_path", cut)
+        monkeypatch.setattr(_regressor, "saddle_path", cut)
         status, out, _ = answer(
             monkeypatch, capsys, "path", data, "--target", "y", "--out", str(tmp_path / "out")
         )
@@ -250,3 +261,51 @@ def test_as_a_user_starts_it(tmp_path: Path) -> None:
     wrong = command("path", "data.csv", "--target", "why", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("implicitbias: data.csv has no column 'why'")
+
+
+def test_notes_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = written(tmp_path, ";a;y\n0;5;1\n1;7;3\n2;7;4\n")
+    status, out, _ = answer(monkeypatch, capsys, "path", file, "--target", "y")
+    assert status == 0
+    assert "note: the fields are separated by semicolons" in out
+    assert "note: the first column ('Unnamed: 0') was left out, because it is a row index" in out
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    text = table().to_csv(index=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "implicitbias", "path", "-", "--target", "y", "--no-standardize"],
+        cwd=tmp_path, input=text, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "standard input: target y, 30 rows, 5 features" in done.stdout
+    assert "implicitbias path - --target y --no-standardize --out table-path" in done.stdout
+
+
+def test_the_command_is_repeated_with_its_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = written(tmp_path, "a;b;g;y\n1;1,5;u;3\n2;?;v;4\n4;3,0;u;7\n5;1,25;v;2\n", "d.csv")
+    options = ["--decimal-comma", "--one-hot", "g", "--missing", "?", "--impute", "mean"]
+    out, _ = run(monkeypatch, capsys, file, "--target", "y", *options)
+    line = out.rstrip().rpartition(" with: ")[2]
+    assert shlex.split(line)[:5] == ["implicitbias", "path", file, "--target", "y"]
+    assert "--one-hot g --missing '?' --impute mean --decimal-comma" in line
+    assert "the reference, which has no column, is 'u'" in out
+
+
+def test_a_sparse_matrix_keeps_its_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((30, 4)) < 0.5, rng.standard_normal((30, 4)), 0.0)
+    y = 3.0 * X[:, 3] - X[:, 1]
+    sparse.save_npz(tmp_path / "data.npz", sparse.csr_array(np.column_stack([X[:, :1], y, X[:, 1:]])))
+    arguments = (str(tmp_path / "data.npz"), "--target", "1", "--out", str(tmp_path / "out"))
+    run(monkeypatch, capsys, *arguments, "--no-standardize", "--no-intercept")
+    found = pandas.read_csv(tmp_path / "out" / "path.csv")
+    expected = by_hand(X, y, standardize=False, intercept=False)
+    np.testing.assert_allclose(found["x4"], expected.coefficients[:, 3], atol=1e-9)
+    np.testing.assert_allclose(found["x2"], expected.coefficients[:, 1], atol=1e-9)

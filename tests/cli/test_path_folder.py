@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from implicitbias.cli import _path_files, _path_job
+from implicitbias.cli import _path_files
+from implicitbias.estimators import _regressor
 from tests.cli._command import answer
 from tests.cli._tables import table
 
@@ -139,7 +140,7 @@ def test_nothing_half_written(case: Case, place: str, earlier: bool) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     module, name, act = {
-        "fitting": (_path_job, "saddle_path", interrupt),
+        "fitting": (_regressor, "saddle_path", interrupt),
         "writing": (_path_files, "path_page", interrupt),
         "a full disk": (_path_files, "path_page", full),
     }[place]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -139,8 +140,10 @@ def _without_attribute(folder: Path) -> None:
 def _flipped(folder: Path) -> None:
     """One byte of the stored numbers is another one."""
     write_netcdf(read_netcdf(folder / "first.nc").assign(y=("j", np.arange(5000.0))), folder / "first.nc")
+    with h5py.File(folder / "first.nc") as file:
+        chunk = file["y"].id.get_chunk_info(0)
     content = bytearray((folder / "first.nc").read_bytes())
-    content[-len(content) // 3] ^= 0xFF
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
     (folder / "first.nc").write_bytes(bytes(content))
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -188,3 +189,70 @@ def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(ib.InputError, match="cannot write results to"):
         place(tmp_path / "loop").check()
+
+
+# Another run replaces the folder while its names are read: they are read again and not taken for those of others.
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_folder_that_is_replaced_while_it_is_read(gone: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    place(folder).fill(writing("old"))
+    seen = []
+
+    def replaced(read: Path) -> list[str]:
+        seen.append(read)
+        if len(seen) > 1:
+            return foreign(read)
+        read.rename(tmp_path / "moved")
+        if not gone:
+            read.mkdir()
+            writing("new")(read)
+            return ["a.txt"]  # what was read is no longer there
+        return sorted(path.name for path in read.iterdir())  # FileNotFoundError
+
+    assert ResultFolder(folder, replaced, "type --out elsewhere").check() == folder
+    assert len(seen) == (1 if gone else 2)
+
+
+# The interrupt comes while the call that moves the folder returns.
+@pytest.mark.parametrize("earlier", [False, True])
+def test_an_interrupt_in_the_move(earlier: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if earlier:
+        place(tmp_path / "out").fill(writing("old"))
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> None:
+        rename(self, target)
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    place(tmp_path / "out").fill(writing("new"))
+    assert contents(tmp_path / "out") == dict.fromkeys(OURS, "new")
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_interrupt_before_anything_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(self: Path, parents: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place(tmp_path / "out").fill(writing("new"))
+    assert names(tmp_path) == []
+
+
+def test_an_interrupt_after_the_results_are_in_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    place(tmp_path / "out").fill(writing("old"))
+    delete, calls = shutil.rmtree, []
+
+    def interrupted(folder: Path, ignore_errors: bool) -> None:
+        calls.append(folder)
+        if len(calls) == 1:
+            (folder / OURS[0]).unlink()
+            raise KeyboardInterrupt
+        delete(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    place(tmp_path / "out").fill(writing("new"))  # a message that nothing was written would be false
+    assert contents(tmp_path / "out") == dict.fromkeys(OURS, "new")
+    assert names(tmp_path) == ["out"]

@@ -113,6 +113,8 @@ class TestReading:
         np.testing.assert_allclose(model.coef_path_, path.coefficients.T, rtol=1e-8, atol=1e-11)
         np.testing.assert_allclose(model.intercept_path_, Y.mean() - X.mean(axis=0) @ model.coef_path_)
         assert model.coef_path_.shape == (40, path.n_jumps + 1)
+        assert sparse.issparse(model.sparse_coef_path_)
+        np.testing.assert_array_equal(model.sparse_coef_path_.toarray(), model.coef_path_)
         assert model.n_iter_ == model.n_jumps_ == path.n_jumps
         assert model.t_ == model.times_[-1]
 
@@ -182,6 +184,21 @@ class TestSparse:
         assert model.coef_.shape == (1_000_000,)
 
 
+class TestProgress:
+    # Oracle: the path itself.
+    def test_each_jump_is_told(self) -> None:
+        seen: list[ib.Jump] = []
+        model = ib.SaddlePathRegressor(n_jumps=4, on_jump=seen.append).fit(X, Y)
+        assert [jump.number for jump in seen] == [1, 2, 3, 4]
+        np.testing.assert_array_equal([jump.time for jump in seen], model.times_[1:])
+        losses = model.path_.losses
+        np.testing.assert_allclose([jump.r2 for jump in seen], 1 - losses[1:] / losses[0], rtol=1e-14)
+
+    def test_what_it_returns_does_not_stop_the_path(self) -> None:
+        model = ib.SaddlePathRegressor(on_jump=lambda jump: True).fit(X, Y)
+        assert model.n_jumps_ == ib.SaddlePathRegressor().fit(X, Y).n_jumps_
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "word"),
@@ -196,6 +213,7 @@ class TestRefusals:
             ({"n_jumps": 5, "max_jumps": 3}, "raise max_jumps"),
             ({"fit_intercept": 1}, "fit_intercept is 1"),
             ({"standardize": "yes"}, "standardize is 'yes'"),
+            ({"on_jump": "print"}, "on_jump is a str"),
         ],
         ids=str,
     )
@@ -207,6 +225,18 @@ class TestRefusals:
         with pytest.warns(ConvergenceWarning, match="max_jumps=2"):
             model = ib.SaddlePathRegressor(t=1e9, max_jumps=2).fit(X, Y)
         assert model.n_jumps_ == 2
+
+    # Oracle: the row of the whole path.
+    def test_a_path_that_is_cut_before_its_end_warns(self) -> None:
+        with pytest.warns(
+            ConvergenceWarning, match="max_jumps=3 jumps.*but its end is requested.*set n_jumps"
+        ):
+            model = ib.SaddlePathRegressor(max_jumps=3).fit(X, Y)
+        whole = ib.SaddlePathRegressor().fit(X, Y)
+        np.testing.assert_allclose(model.coef_, whole.coef_path_[:, 3], rtol=1e-10, atol=1e-13)
+        # A number of jumps that was asked for, and a path that is short enough, are no reason to warn.
+        ib.SaddlePathRegressor(n_jumps=3, max_jumps=3).fit(X, Y)
+        assert ib.SaddlePathRegressor(max_jumps=whole.n_jumps_).fit(X, Y).n_jumps_ == whole.n_jumps_
 
     def test_a_path_that_reaches_t_does_not_warn(self) -> None:
         times = ib.SaddlePathRegressor().fit(X, Y).times_

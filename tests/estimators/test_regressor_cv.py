@@ -98,9 +98,21 @@ class TestChoice:
         model = ib.SaddlePathRegressorCV(**options).fit(X, Y, WEIGHTS)
         plain = ib.SaddlePathRegressor(t=model.t_, **options).fit(X, Y, WEIGHTS)
         np.testing.assert_array_equal(model.coef_, plain.coef_)
-        np.testing.assert_array_equal(model.coef_path_, plain.coef_path_)
-        assert model.intercept_ == plain.intercept_
+        np.testing.assert_array_equal(model.coef_path_[:, : plain.n_jumps_ + 1], plain.coef_path_)
+        assert (model.intercept_, model.n_jumps_) == (plain.intercept_, plain.n_jumps_)
         assert model.certificate_.holds
+
+    # Oracle: the regressor that follows the path to its end.
+    def test_the_path_goes_on_beyond_the_choice(self) -> None:
+        seen: list[ib.Jump] = []
+        model = ib.SaddlePathRegressorCV(standardize=True, rule="1se", on_jump=seen.append).fit(X, Y, WEIGHTS)
+        whole = ib.SaddlePathRegressor(standardize=True).fit(X, Y, WEIGHTS)
+        np.testing.assert_array_equal(model.coef_path_, whole.coef_path_)
+        np.testing.assert_array_equal(model.intercept_path_, whole.intercept_path_)
+        assert model.n_jumps_ < model.path_.n_jumps == whole.n_jumps_
+        assert [jump.number for jump in seen] == list(range(1, whole.n_jumps_ + 1))
+        np.testing.assert_array_equal(model.coef_, whole.coef_path_[:, model.n_jumps_])
+        assert whole.times_[model.n_jumps_] <= model.t_ < whole.times_[model.n_jumps_ + 1]
 
     # Oracle: the true support, from little noise.
     def test_a_sparse_truth_is_found(self) -> None:
@@ -197,6 +209,33 @@ class TestFolds:
         np.testing.assert_allclose(short.cv_times_, whole.cv_times_[:m], rtol=1e-12)
         np.testing.assert_allclose(short.mse_path_, whole.mse_path_[:m], rtol=1e-9)
         assert short.t_ <= short.cv_times_[-1]
+        # The path of all rows has as many jumps, but is never shorter than the choice needs.
+        assert 5 <= short.path_.n_jumps < whole.path_.n_jumps
+        assert short.path_.valid_until > short.t_
+
+    # Oracle: the errors of whole paths, which decrease beyond the part that is known.
+    def test_a_curve_that_ends_too_early_warns(self) -> None:
+        rows = np.random.default_rng(0).standard_normal((60, 6))
+        y = rows @ [4.0, 3.0, 2.0, 1.0, 0.0, 0.0]
+        whole = ib.SaddlePathRegressorCV(cv=4).fit(rows, y)
+        words = "max_jumps=2 jumps, and the held-out error is least at the last known time"
+        with pytest.warns(ConvergenceWarning, match=words):
+            short = ib.SaddlePathRegressorCV(cv=4, max_jumps=2).fit(rows, y)
+        assert short.t_ == short.cv_times_[-1]
+        assert whole.cv_curve_.mean.min() < short.cv_curve_.mean.min()
+
+
+# Oracle: the attributes of which the curve consists.
+def test_the_curve_is_public() -> None:
+    model = ib.SaddlePathRegressorCV(cv=5).fit(X, Y)
+    assert model.held_out_errors() is model.cv_curve_
+    assert model.cv_curve_.times is model.cv_times_
+    assert model.cv_curve_.errors is model.mse_path_
+    assert model.cv_curve_.weights.tolist() == [5.0, 5.0, 5.0, 5.0, 4.0]
+    assert model.cv_curve_.at(model.t_).mean == model.cv_curve_.mean.min()
+    assert model.cv_curve_.valid_until == np.inf
+    start = [np.sum((Y[test] - Y[train].mean()) ** 2) for train, test in KFold(5).split(X)]
+    assert model.cv_curve_.r2.max() == pytest.approx(1 - model.cv_curve_.mean.min() * 24 / sum(start))
 
 
 class TestRefusals:
@@ -224,7 +263,10 @@ class TestRefusals:
     def test_folds_that_are_not_proved_warn(self) -> None:
         rows = np.exp(np.outer(np.linspace(0.0, 1.0, 40), np.arange(20)))
         with pytest.warns(ConvergenceWarning, match="of 4 folds are not certified"):
-            ib.SaddlePathRegressorCV(cv=4, rule="1se").fit(rows, np.sin(5 * np.arange(40)))
+            model = ib.SaddlePathRegressorCV(cv=4, rule="1se").fit(rows, np.sin(5 * np.arange(40)))
+        # The end of the path of all rows is not certified either, but the part that is used is.
+        assert not model.path_.certificate.holds
+        assert model.certificate_.holds
 
 
 def test_names_of_columns() -> None:

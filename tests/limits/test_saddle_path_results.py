@@ -2,6 +2,7 @@
 
 import pickle
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -275,6 +276,22 @@ class TestTables:
         np.testing.assert_array_equal(data["loss"].values, PATH.losses)
         assert data.attrs["status"] == "CONVERGED"
         assert data.attrs["certificate_holds"] == 1
+
+    # Oracle: the columns of the whole data set in which some coefficient is not 0.
+    @pytest.mark.parametrize(
+        "limits", [{}, {"max_jumps": 0}, {"max_jumps": 2}, {"start": [0.0, -1.0] + 13 * [0.0]}]
+    )
+    def test_the_dataset_of_the_active_features(self, limits: dict[str, Any]) -> None:
+        path = ib.saddle_path(PATH.problem, **limits)
+        used = np.flatnonzero(np.any(path.coefficients != 0.0, axis=0))
+        assert path.ever_active.tolist() == used.tolist()
+        assert len(used) < 15
+        data, whole = path.to_dataset(active_only=True), path.to_dataset()
+        assert data["column"].values.tolist() == used.tolist()
+        assert data.attrs == whole.attrs
+        assert data.attrs["columns"] == 15
+        np.testing.assert_allclose(data["dual"], whole["dual"][:, used], atol=1e-14)
+        assert data.drop_vars("dual").identical(whole.isel(feature=used).drop_vars("dual"))
 
     def test_pickle_brings_everything_back(self) -> None:
         copy = pickle.loads(pickle.dumps(PATH))

@@ -13,6 +13,7 @@ from numpy import ndarray
 from scipy import sparse
 
 import implicitbias as ib
+from implicitbias.diagnostics import ErrorCurve
 from implicitbias.plotting._path_charts import Drawing, draw
 from implicitbias.plotting._path_html import path_page
 from implicitbias.plotting._path_report import PathReport, Validation
@@ -79,7 +80,7 @@ def report(
     if chosen is not None:
         times = np.array([0.0, chosen / 2, chosen, 2 * chosen])
         errors = np.array([[9.0, 11.0, 10.0], [4.0, 6.0, 2.0], [1.0, 2.0, 3.0], [1.5, 2.0, 3.0]])
-        validation = Validation(times, errors, np.array([4.0, 4.0, 4.0]), chosen)
+        validation = Validation(ErrorCurve(times, errors, np.array([4.0, 4.0, 4.0])), chosen)
     return PathReport(
         title="a <table>.csv", target="y & z", path=path, standardized=True, validation=validation,
         coefficients=sparse.csr_array(path.coefficients_sparse / 10.0),
@@ -105,7 +106,7 @@ def test_it_stands_alone_and_names_what_is_ever_active(names: list[str] | None, 
     assert "@import" not in text
     assert "url(" not in text
     assert "note <this>" in page.texts["li"]
-    assert "certified" in page.texts["span"]
+    assert "path certified" in page.texts["span"]
 
 
 def test_the_lines_that_are_drawn_are_the_path() -> None:
@@ -171,7 +172,7 @@ def test_the_choice_is_marked_and_told() -> None:
     rows = [a for tag, a in page.seen if tag == "tr" and a.get("class") == "chosen"]
     assert [row["data-k"] for row in rows] == [str(shown.row)]
     assert any("3-fold cross-validation chooses slow time 1," in text for text in page.texts["p"])
-    assert any("held-out rows 2 ± 0.5774" in text for text in page.texts["p"])
+    assert any("held-out rows at that time is 2 ± 0.5774" in text for text in page.texts["p"])
     kinds = [a["data-kind"] for tag, a in page.seen if tag == "figure"]
     assert kinds == ["coefficients", "fit", "validation"]
     assert len([a for tag, a in page.seen if tag == "line" and a.get("class") == "bar"]) == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import pytest
 from matplotlib.figure import Figure
+from sklearn.exceptions import NotFittedError
 
 import implicitbias as ib
 from implicitbias.diagnostics import ScaleSweep
@@ -95,6 +96,12 @@ class TestPaths:
         saved(figure)
 
     # What matplotlib would read as mathematics, and fail on.
+    # The font has no character for a tab, and matplotlib would warn.
+    def test_a_tab_is_drawn_as_an_escape(self) -> None:
+        figure = ib.plot(ib.saddle_path(_problem(["a\tb", "second", "c", "d", "e", "f", "g"])))
+        saved(figure)
+        assert r"a\tb" in {text.get_text() for text in figure.axes[0].texts}
+
     @pytest.mark.parametrize(
         "name", ["US$ per $", "$", "$%$", r"\frac{", "a_b^c", "{", "价格", "a\nb", "", " "]
     )
@@ -120,6 +127,50 @@ class TestPaths:
         for unit in (1e-100, 1e100):
             problem = _problem()
             saved(ib.plot(ib.saddle_path(ib.LeastSquares(problem.X, unit * problem.y))))
+
+
+class TestModels:
+    # Oracle: the lines' own data.
+    def test_a_cross_validated_regressor(self) -> None:
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((40, 6))
+        model = ib.SaddlePathRegressorCV(cv=4).fit(X, X[:, 0] - X[:, 1] + rng.standard_normal(40))
+        figure = ib.plot(model)
+        assert [axis.get_ylabel().splitlines()[0] for axis in figure.axes] == [
+            "coefficient",
+            "loss",
+            "held-out error",
+        ]
+        error = figure.axes[2]
+        (mean,) = [line for line in error.lines if line.get_drawstyle() == "steps-post"]
+        np.testing.assert_array_equal(np.asarray(mean.get_xdata())[:-1], model.cv_times_)
+        np.testing.assert_array_equal(np.asarray(mean.get_ydata())[:-1], model.cv_curve_.mean)
+        (band,) = error.collections
+        upper = (model.cv_curve_.mean + model.cv_curve_.standard_error).max()
+        assert band.get_datalim(error.transData).y1 == pytest.approx(upper)
+        for axis in figure.axes:
+            assert any(np.all(np.asarray(line.get_xdata()) == model.t_) for line in axis.lines)
+        # The path is drawn to its end.
+        assert figure.axes[0].get_xlim()[1] > model.path_.times[-1] > model.t_
+        assert any("4 folds choose slow time" in text for text in texts(figure))
+        saved(figure)
+
+    def test_a_regressor_is_drawn_as_its_path(self) -> None:
+        X = np.random.default_rng(0).standard_normal((20, 4))
+        model = ib.SaddlePathRegressor(n_jumps=2).fit(X, X[:, 0] - X[:, 1])
+        assert saved(ib.plot(model)) == saved(ib.plot(model.path_))
+
+    def test_a_single_fold_has_no_band(self) -> None:
+        X = np.random.default_rng(0).standard_normal((20, 4))
+        fold = [(np.arange(10), np.arange(10, 20))]
+        figure = ib.plot(ib.SaddlePathRegressorCV(cv=fold).fit(X, X[:, 0] - X[:, 1]))
+        assert len(figure.axes[2].collections) == 0
+        saved(figure)
+
+    @pytest.mark.parametrize("kind", [ib.SaddlePathRegressor, ib.SaddlePathRegressorCV])
+    def test_a_regressor_that_is_not_fitted(self, kind: Any) -> None:
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            ib.plot(kind())
 
 
 class TestTrajectories:
@@ -203,8 +254,9 @@ class TestStudies:
     @pytest.mark.parametrize("limits", [{}, {"max_jumps": 1}])
     def test_a_dataset_is_drawn_as_its_path(self, names: list[str] | None, limits: dict[str, Any]) -> None:
         path = ib.saddle_path(_problem(names), **limits)
-        data = path.to_dataset()
-        assert saved(path_figure(PathPicture.of_dataset(data))) == saved(ib.plot(path))
+        drawn = saved(ib.plot(path))
+        for data in (path.to_dataset(), path.to_dataset(active_only=True)):
+            assert saved(path_figure(PathPicture.of_dataset(data))) == drawn
 
     def test_a_rate(self) -> None:
         x = np.array([0.1, 0.01, 0.001])

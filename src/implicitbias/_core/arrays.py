@@ -45,7 +45,7 @@ def real_array(value: Any, name: str, ndim: int, order: Literal["K", "F"] = "K")
     """Return a finite float64 copy of `value` with `ndim` dimensions.
 
     Args:
-        value: an array, a list or a DataFrame of numbers.
+        value: an array, a list, or a data frame or column of pandas, Polars or pyarrow.
         name: the name of the argument, for error messages.
         ndim: the expected number of dimensions.
         order: the memory order of the copy.
@@ -57,15 +57,15 @@ def real_array(value: Any, name: str, ndim: int, order: Literal["K", "F"] = "K")
         raise InputError(
             f"{name} is a scipy.sparse matrix, a dense array is expected here; type {name} = {name}.toarray()"
         )
-    if hasattr(value, "dtypes") and hasattr(value, "columns"):
-        _refuse_text_columns(value, name)
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(
             f"{name} is a masked array, and its mask would be lost; drop or impute the masked entries"
         )
     try:
-        array = np.asarray(value)
+        array = np.asarray(_of_frame(value, name))
     except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{name} is not an array of numbers: {error}") from error
     if array.dtype.kind in "OUSMmVT":
         array = _objects_to_float(array, name)
@@ -91,19 +91,15 @@ def _reshape_hint(name: str, array: ndarray, ndim: int) -> str:
     return ""
 
 
-def _refuse_text_columns(frame: Any, name: str) -> None:
-    text = [
-        str(column) for column, kind in zip(frame.columns, frame.dtypes, strict=True) if not _is_number(kind)
-    ]
-    if text:
-        raise InputError(
-            f"{name} has columns that are not numbers: {', '.join(text[:5])}{' ...' if len(text) > 5 else ''}; "
-            f"type {name} = {name}.select_dtypes('number'), or encode them (pandas.get_dummies)"
-        )
+def _of_frame(value: Any, name: str) -> Any:
+    """Return a data frame as an array (n, d), a column of a frame as an array (n,), and any other object unchanged."""
+    if isinstance(value, ndarray | list | tuple):
+        return value
+    from implicitbias._core.tables import frame_arrays, is_frame, is_series, series_array
 
-
-def _is_number(kind: Any) -> bool:
-    return getattr(kind, "kind", "O") in "fiub"
+    if is_frame(value):
+        return frame_arrays(value, name).values
+    return series_array(value, name) if is_series(value) else value
 
 
 def _objects_to_float(array: ndarray, name: str) -> ndarray:

@@ -71,17 +71,28 @@ class Certificate(Fingerprinted):
     @property
     def holds(self) -> bool:
         """Whether the gap and all residuals are within their bounds."""
-        return not self._failures()
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[tuple[str, float, float], ...]:
+        """(name, value, bound) of every number that is NaN or larger than its bound; () if the certificate holds."""
+        numbers = [] if self.gap is None else [("gap", self.gap, self.tolerance)]
+        numbers += [
+            (name, value, self.tolerances.get(name, self.tolerance)) for name, value in self.residuals.items()
+        ]
+        return tuple((name, value, bound) for name, value, bound in numbers if not value <= bound)
 
     @property
     def sentence(self) -> str:
-        """The verdict in words: what is proved, or what is not proved and which number is too large."""
-        failures = self._failures()
+        """The verdict in words: what is proved, or what is not proved and which numbers are too large."""
+        failures = self.failures
         if not failures:
             text = f"Proved: {self.statement}."
         else:
-            name, value, bound = failures[0]
-            text = f"Not proved: {self.statement}; {name} is {value:.0e}, at most {bound:.0e} is accepted."
+            said = [
+                f"{name} is {value:.0e}, at most {bound:.0e} is accepted" for name, value, bound in failures
+            ]
+            text = f"Not proved: {self.statement}; {'; '.join(said)}."
         return f"{text} {self.note}".rstrip()
 
     def record(self) -> dict[str, Any]:
@@ -131,14 +142,6 @@ class Certificate(Fingerprinted):
         header, _ = read_archive(Path(path), _kind())
         with damage_told(Path(path), _kind()):
             return cls.of_record(header["certificate"])
-
-    def _failures(self) -> list[tuple[str, float, float]]:
-        """Return (name, value, bound) for every number that is NaN or larger than its bound."""
-        numbers = [] if self.gap is None else [("gap", self.gap, self.tolerance)]
-        numbers += [
-            (name, value, self.tolerances.get(name, self.tolerance)) for name, value in self.residuals.items()
-        ]
-        return [(name, value, bound) for name, value, bound in numbers if not value <= bound]
 
     def __str__(self) -> str:
         lines = [self.sentence]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,18 @@ class ResultFolder:
         folder = self.named.resolve()
         part = _beside(folder, "part")
         made = [place for place in folder.parents if not place.exists()]
+        complete = False
         try:
             part.mkdir(parents=True)
             write(part)
+            complete = True
             self._move(part, folder)
         except OSError as error:
             raise self._cannot_write(error) from None
+        except KeyboardInterrupt:
+            # If the results are in place, the interrupt comes too late: it must not be told that nothing was written.
+            if part.exists() or not complete:
+                raise
         finally:
             # After an error or an interrupt, the incomplete folder and new empty folders are removed.
             shutil.rmtree(part, ignore_errors=True)
@@ -84,7 +91,7 @@ class ResultFolder:
                     folder.rename(old)
                     self._refuse_foreign(old)
                 part.rename(folder)
-                shutil.rmtree(old, ignore_errors=True)
+                _discard(old)
                 return
             except OSError:
                 # Another run may have moved the earlier result away, or may have moved its own result here.
@@ -107,7 +114,7 @@ class ResultFolder:
         """Raise an `InputError` if the path is a file, or if the folder holds files of no earlier result."""
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{self.named} is a file, a folder is expected; {self.retry}")
-        names = self.foreign(folder) if folder.is_dir() and any(folder.iterdir()) else []
+        names = self._foreign_names(folder)
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise InputError(
@@ -115,12 +122,46 @@ class ResultFolder:
                 f"lose them; {self.retry}"
             )
 
+    def _foreign_names(self, folder: Path) -> list[str]:
+        """Return the names of files of no earlier result.
+
+        Another run may replace the folder while it is read. It is then read again, so that files of an earlier result
+        that just disappeared are not taken for files of others.
+        """
+        for _ in range(_ATTEMPTS):
+            before = _identity(folder)
+            if before is None:
+                return []
+            try:
+                names = self.foreign(folder) if any(folder.iterdir()) else []
+            except FileNotFoundError:
+                continue
+            if not names or _identity(folder) == before:
+                return names
+        return names
+
     def _cannot_write(self, error: Exception) -> InputError:
         """Return the error for a folder that cannot be written."""
         reason = getattr(error, "strerror", None) or error
         return InputError(
             f"cannot write results to {self.named}: {reason}; choose another folder with --out DIR"
         )
+
+
+def _discard(folder: Path) -> None:
+    """Delete an earlier result. The new one is in place, so that an interrupt comes too late and is ignored."""
+    with contextlib.suppress(KeyboardInterrupt):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)  # the rest after an interrupt
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return numbers that tell this folder from another one of the same name; None if there is no folder."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
 
 
 def _beside(folder: Path, end: str) -> Path:

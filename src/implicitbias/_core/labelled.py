@@ -26,7 +26,14 @@ def dataset(
 
 
 def write_netcdf(data: Any, path: Path) -> None:
-    """Write a dataset to a compressed NetCDF-4 file with checksums; if writing fails, no incomplete file is left."""
+    """Write a dataset to a compressed NetCDF-4 file with checksums; if writing fails, no incomplete file is left.
+
+    The file is built in memory and then written as bytes. If HDF5 itself cannot write, for instance because the disk is
+    full, it ends the process with a segmentation fault later when it closes the file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     # Scalars cannot be compressed.
     encoding = {
@@ -34,8 +41,9 @@ def write_netcdf(data: Any, path: Path) -> None:
         for name, variable in data.variables.items()
         if variable.dtype.kind in "fiu" and variable.size and variable.ndim
     }
+    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
     try:
-        data.to_netcdf(part, engine="h5netcdf", encoding=encoding)
+        part.write_bytes(content)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

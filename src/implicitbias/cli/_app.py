@@ -1,5 +1,5 @@
-"""The commands. The exit status is 0 on success, 1 if a claim or a certificate fails, 2 on bad input and 130 if
-the user interrupts.
+"""The commands. The exit status is 0 on success, 1 if a claim or a certificate fails, 2 on bad input or if output
+cannot be written, and 130 if the user interrupts.
 """
 
 import sys
@@ -10,6 +10,10 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias.cli import _path_options as path_options
+from implicitbias.cli import _table_options as table_options
+from implicitbias.cli._interrupts import kept_interrupts
+from implicitbias.cli._terminal import check_output, guarded_streams
 
 app = typer.Typer(
     help="Where does training end up, and how does it get there? Predict, simulate, certify.",
@@ -36,13 +40,16 @@ def options(
     """Handle the options that need no command."""
 
 
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for other programs.")]
+
+
 @app.command("list")
-def list_studies() -> None:
+def list_studies(as_json: _Json = False) -> None:
     """List the studies: papers that `implicitbias run` reproduces."""
     from implicitbias import studies
     from implicitbias.cli._tables import print_cards
 
-    print_cards(studies.list())
+    print_cards(studies.list(), as_json)
 
 
 @app.command("run")
@@ -53,6 +60,7 @@ def run_studies(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")
     ] = None,
+    as_json: _Json = False,
 ) -> None:
     """Run studies, print their claims, and exit with status 1 if one does not hold."""
     from implicitbias import studies
@@ -60,9 +68,9 @@ def run_studies(
     # All names are checked first, so that a misspelt one fails before any study runs.
     cards = [studies.find(name) for name in names] if names else list(studies.list())
     from implicitbias.cli._progress import progress_bar
-    from implicitbias.cli._tables import print_result
+    from implicitbias.cli._tables import print_json, print_result, result_record
 
-    held = True
+    results: list[studies.StudyResult] = []
     for card in cards:
         try:
             with progress_bar(card.name) as progress:
@@ -71,11 +79,15 @@ def run_studies(
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
             raise typer.Exit(130) from None
         where = result.folder
-        print_result(
-            result, "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
-        )
-        held = held and result.ok
-    if not held:
+        if not as_json:
+            last = "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
+            print_result(result, last, first=not results)
+        results.append(result)
+    if as_json:
+        print_json([result_record(result) for result in results])
+    if out is not None:
+        check_output(f"the results in {out} are complete")
+    if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
@@ -84,6 +96,7 @@ def report_on_results(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The results of one study, or the --out folder of several.")
     ],
+    as_json: _Json = False,
 ) -> None:
     """Judge stored results of studies again.
 
@@ -91,9 +104,10 @@ def report_on_results(
     table of claims and writes nothing.
     """
     from implicitbias import studies
-    from implicitbias.cli._tables import print_result
+    from implicitbias.cli._tables import print_json, print_result, result_record
 
-    held = readable = True
+    results: list[studies.StudyResult] = []
+    readable = True
     for place in studies.find_results(folder):
         try:
             result = studies.judge(place)
@@ -101,28 +115,40 @@ def report_on_results(
             typer.echo(f"implicitbias: {error}", err=True)
             readable = False
             continue
-        print_result(result, f"Judged again from the data in {place}; nothing was written.")
-        held = held and result.ok
-    if not (readable and held):
+        if not as_json:
+            last = f"Judged again from the data in {place}; nothing was written."
+            print_result(result, last, first=not results)
+        results.append(result)
+    if as_json:
+        print_json([result_record(result) for result in results])
+    if not (readable and all(result.ok for result in results)):
         raise typer.Exit(1 if readable else 2)
 
 
 @app.command("path")
 def path_of_a_table(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV (also .gz), TSV, Parquet or NPZ file.")],
-    target: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for path.csv, path.nc, path.png and report.html."),
-    ] = None,
-    standardize: Annotated[
-        bool,
-        typer.Option("--standardize/--no-standardize", help="Scale features to unit standard deviation."),
-    ] = True,
-    intercept: Annotated[bool, typer.Option("--intercept/--no-intercept", help="Fit an intercept.")] = True,
-    cv: Annotated[
-        int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")
-    ] = None,
+    data: table_options.Data,
+    target: table_options.Target = None,
+    out: path_options.Out = None,
+    standardize: path_options.Standardize = True,
+    intercept: path_options.Intercept = True,
+    cv: path_options.Folds = None,
+    shuffle: path_options.Shuffle = False,
+    seed: path_options.Seed = None,
+    groups: path_options.Groups = None,
+    rule: path_options.Rule = "best",
+    drop: table_options.Drop = None,
+    one_hot: table_options.OneHot = None,
+    parse: table_options.Parse = None,
+    missing: table_options.Missing = None,
+    impute: table_options.Impute = None,
+    drop_missing: table_options.DropMissing = False,
+    decimal_comma: table_options.DecimalComma = False,
+    encoding: table_options.Encoding = "",
+    skip_lines: table_options.SkipLines = 0,
+    no_header: table_options.NoHeader = False,
+    row_names: table_options.RowNames = False,
+    as_json: _Json = False,
 ) -> None:
     """Print the certified saddle path of a table.
 
@@ -130,11 +156,18 @@ def path_of_a_table(
     --out it writes files and a report.
     """
     try:
+        from implicitbias._core.tables import Cleaning
+        from implicitbias.cli._path_choice import Choice
         from implicitbias.cli._path_run import run_path
 
-        sound = run_path(
-            data, list(target or ()), out, standardize=standardize, fit_intercept=intercept, folds=cv
-        )
+        if seed is not None and not shuffle:
+            raise InputError(f"--seed is given without --shuffle; type --shuffle --seed {seed}")
+        cleaning = Cleaning(
+            tuple(drop or ()), tuple(one_hot or ()), tuple(parse or ()), tuple(missing or ()), impute, drop_missing,
+            decimal_comma, encoding, skip_lines, no_header, row_names,
+        )  # fmt: skip
+        choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule, cleaning)
+        sound = run_path(data, list(target or ()), out, choice, as_json=as_json)
     except KeyboardInterrupt:
         typer.echo("implicitbias: interrupted; nothing was written", err=True)
         raise typer.Exit(130) from None
@@ -144,8 +177,21 @@ def path_of_a_table(
 
 def main() -> None:
     """Run the command line: the console script `implicitbias`."""
+    with guarded_streams(), kept_interrupts():
+        status = _status()
+    sys.exit(status)
+
+
+def _status() -> int | str | None:
+    """Return the exit status of the command that the user typed."""
+    status: int | str | None = 0
     try:
-        app(prog_name="implicitbias")
+        try:
+            app(prog_name="implicitbias")
+        except SystemExit as done:
+            status = done.code
+        check_output()
     except ImplicitBiasError as error:
         print(f"implicitbias: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    return status

@@ -8,18 +8,57 @@ from pathlib import Path
 from typing import NamedTuple
 
 from implicitbias._core.errors import InputError
-from implicitbias.cli._read_table import Table
-from implicitbias.cli._source import stem
+from implicitbias._core.tables import Cleaning, Table, stem
+from implicitbias.cli._table_words import cleaning_words, option_words
 
 FILES = ("path.csv", "path.nc", "path.png", "report.html")
 
 
+RULES = ("best", "1se")
+
+
 class Choice(NamedTuple):
-    """The options for the fit of a table."""
+    """The options for the fit of a table.
+
+    Attributes:
+        standardize: whether features are divided by their standard deviations.
+        fit_intercept: whether an intercept is fitted.
+        folds: the number of folds of cross-validation; None for no cross-validation.
+        seed: the seed with which rows are shuffled before they are divided into folds; None for blocks of rows.
+        groups: the column whose equal values stay in one fold; None for no groups.
+        rule: the rule that chooses a time from the held-out errors, "best" or "1se".
+        cleaning: how the table is read.
+    """
 
     standardize: bool = True
     fit_intercept: bool = True
     folds: int | None = None
+    seed: int | None = None
+    groups: str | None = None
+    rule: str = "best"
+    cleaning: Cleaning = Cleaning()
+
+
+def check_options(choice: Choice) -> None:
+    """Raise an `InputError` if an option of cross-validation is unknown, or is given without --cv."""
+    if choice.rule not in RULES:
+        raise InputError(f"--rule is {choice.rule!r}, best or 1se is expected; type --rule best")
+    if choice.seed is not None and not 0 <= choice.seed < 2**32:
+        raise InputError(
+            f"--seed is {choice.seed}, a number from 0 to {2**32 - 1} is expected; type --seed 0"
+        )
+    if choice.folds is None:
+        given = [
+            word
+            for word, is_given in (
+                ("--shuffle", choice.seed is not None),
+                ("--groups", choice.groups is not None),
+                ("--rule", choice.rule != "best"),
+            )
+            if is_given
+        ]
+        if given:
+            raise InputError(f"{given[0]} is given without cross-validation; type --cv 5 {given[0]} ...")
 
 
 def check_folds(table: Table, folds: int | None) -> None:
@@ -39,10 +78,19 @@ def check_folds(table: Table, folds: int | None) -> None:
 
 def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
     """Return the command that gives the same result."""
-    words = ["implicitbias", "path", str(table.file) if out else table.file.name, "--target", table.target]
+    return typed(Path(table.file if out else table.file.name), table.target, choice, out)
+
+
+def typed(file: Path, target: str, choice: Choice, out: Path | None) -> str:
+    """Return the command with these options."""
+    words = ["implicitbias", "path", str(file), *option_words("--target", target)]
+    words += cleaning_words(choice.cleaning)
     words += [] if choice.standardize else ["--no-standardize"]
     words += [] if choice.fit_intercept else ["--no-intercept"]
     words += [] if choice.folds is None else ["--cv", str(choice.folds)]
+    words += [] if choice.seed is None else ["--shuffle", "--seed", str(choice.seed)]
+    words += [] if choice.groups is None else option_words("--groups", choice.groups)
+    words += [] if choice.rule == "best" else ["--rule", choice.rule]
     words += [] if out is None else ["--out", str(out)]
     return shlex.join(words)
 

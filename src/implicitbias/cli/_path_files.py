@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
-from implicitbias.plotting import PathReport, path_page, plot
+from implicitbias.plotting import PathReport, path_page, png, validated_path_figure
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
@@ -15,14 +15,15 @@ def write_files(report: PathReport, folder: Path) -> None:
     """Write path.csv, path.nc, path.png and report.html into an existing folder."""
     path_table(report).to_csv(folder / "path.csv", index=False)
     write_netcdf(path_dataset(report), folder / "path.nc")
-    plot(report.path).savefig(folder / "path.png", dpi=150)
+    (folder / "path.png").write_bytes(png(validated_path_figure(report.path, report.validation)))
     (folder / "report.html").write_text(path_page(report), encoding="utf-8")
 
 
 def path_table(report: PathReport) -> Any:
     """Return a table with one row for each jump and coefficients in the units of the data.
 
-    A feature that has the name of another column, such as "time", is called `(name)`.
+    It has the features that are active at some saddle; the coefficients of the others are always 0. A feature that
+    has the name of another column, such as "time", is called `(name)`.
     """
     import pandas
 
@@ -35,9 +36,10 @@ def path_table(report: PathReport) -> Any:
         "intercept": report.intercepts,
     }
     names = csv_names(report.names)
-    return pandas.concat(
-        [pandas.DataFrame(own), pandas.DataFrame(report.coefficients.toarray(), columns=names)], axis=1
+    coefficients = pandas.DataFrame(
+        report.coefficients[:, report.used].toarray(), columns=[names[i] for i in report.used.tolist()]
     )
+    return pandas.concat([pandas.DataFrame(own), coefficients], axis=1)
 
 
 def csv_names(names: tuple[str, ...]) -> list[str]:
@@ -50,9 +52,12 @@ def csv_names(names: tuple[str, ...]) -> list[str]:
 
 
 def path_dataset(report: PathReport) -> Any:
-    """Return the path as a dataset, with its own coefficients and with those in the units of the data."""
-    data = report.path.to_dataset()
-    data["original_coefficients"] = (("jump", "feature"), report.coefficients.toarray())
+    """Return the path of the features that are active at some saddle as a dataset.
+
+    It has the coefficients of the path and those in the units of the data.
+    """
+    data = report.path.to_dataset(active_only=True)
+    data["original_coefficients"] = (("jump", "feature"), report.coefficients[:, report.used].toarray())
     data["intercept"] = (("jump",), report.intercepts)
     data["r2"] = (("jump",), report.r2)
     for name, value in report.facts.items():
@@ -60,6 +65,6 @@ def path_dataset(report: PathReport) -> Any:
     data.attrs["target"] = report.target
     if report.validation is not None:
         data.attrs["chosen_time"] = report.validation.chosen
-        data["cv_time"] = (("step",), report.validation.times)
-        data["cv_error"] = (("step", "fold"), report.validation.errors)
+        data["cv_time"] = (("step",), report.validation.curve.times)
+        data["cv_error"] = (("step", "fold"), report.validation.curve.errors)
     return data

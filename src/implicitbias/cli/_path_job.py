@@ -5,111 +5,103 @@ import warnings
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import pandas
+from numpy import ndarray
 
 from implicitbias import __version__
+from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress
+from implicitbias._core.tables import Table, some
 from implicitbias.cli._path_choice import Choice, command_line
 from implicitbias.cli._path_files import csv_names
-from implicitbias.cli._read_table import Table
-from implicitbias.cli._source import some
-from implicitbias.estimators import prepare
-from implicitbias.limits import Jump, saddle_path
-from implicitbias.plotting import PathReport, Validation
+from implicitbias.estimators import SaddlePathRegressor, SaddlePathRegressorCV, splitter
+from implicitbias.limits import Jump
+from implicitbias.plotting import PathReport
 
-# If the rank correlation of the target with the row number is above this, contiguous folds differ systematically.
-_ORDERED = 0.3
 _WRITTEN_VERSIONS = ("numpy", "scipy", "scikit-learn", "pandas")
 
 
 def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
     """Return the report of the certified path of a table, with cross-validation if it is requested."""
-    frame = pandas.DataFrame(table.X, columns=list(table.features))
+    frame, groups = _rows(table, choice)
+    model = _model(choice, progress)
+    arguments = {} if groups is None else {"groups": groups}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        validation = None if choice.folds is None else _validate(frame, table, choice, progress)
-        prepared = prepare(
-            frame, table.y, None, fit_intercept=choice.fit_intercept, standardize=choice.standardize
-        )
-        path = saddle_path(prepared.problem, on_jump=_teller(prepared.problem, progress))
-    progress(1.0, f"{path.n_jumps} jumps")
-    coefficients, intercepts = prepared.original_units(path.coefficients_sparse)
+        if choice.folds is not None:
+            progress(0.0, f"{choice.folds}-fold cross-validation")
+        model.fit(frame, table.y, **arguments)
+    progress(1.0, f"{model.path_.n_jumps} jumps")
     told = dict.fromkeys(str(warning.message) for warning in caught)
-    return PathReport(
-        title=table.file.name,
-        target=table.target,
-        path=path,
-        coefficients=coefficients,
-        intercepts=np.asarray(intercepts, dtype=np.float64),
-        standardized=choice.standardize,
-        facts=_facts(table, choice),
-        notes=(*_notes(table, choice), *told),
-        validation=validation,
-    )
+    notes = (*_notes(table, tuple(frame.columns)), *told)
+    return PathReport.of_model(model, table.title, table.target, _facts(table, choice, frame), notes)
 
 
-def _teller(problem: Any, progress: Progress) -> Any:
-    """Return a function that reports each jump. The reported fraction is 1 minus the loss relative to the start."""
-    start = problem.loss(np.zeros(problem.shape[1]))
+def _rows(table: Table, choice: Choice) -> tuple[Any, Any]:
+    """Return the features as a frame, and the groups of the rows or None."""
+    names = list(table.features)
+    if isinstance(table.X, ndarray):
+        frame = pandas.DataFrame(table.X, columns=names)
+    else:  # scikit-learn takes the scipy.sparse matrix out of such a frame, and the names
+        frame = pandas.DataFrame.sparse.from_spmatrix(table.X, columns=names)
+    groups = table.groups
+    if groups is None:
+        return frame, None
+    count = len(pandas.unique(groups))
+    if choice.folds is not None and count < choice.folds:
+        advice = f"type --cv {count}" if count > 1 else "leave --groups out"
+        raise InputError(
+            f"--cv is {choice.folds}, but column {choice.groups!r} has {count} different values, and each fold needs "
+            f"at least one; {advice}"
+        )
+    return frame, groups
+
+
+def _model(choice: Choice, progress: Progress) -> SaddlePathRegressor | SaddlePathRegressorCV:
+    """Return the estimator of the options. The fraction of the work that it reports is R^2, which ends near 1."""
 
     def tell(jump: Jump) -> None:
-        gone = 1.0 - jump.loss / start
-        progress(min(max(gone, 0.0), 0.999), f"jump {jump.number}, {jump.active} active, R² {gone:.4f}")
+        text = f"jump {jump.number}, {jump.active} active, R² {jump.r2:.4f}"
+        progress(min(max(jump.r2, 0.0), 0.999), text)
 
-    return tell
-
-
-def _validate(frame: Any, table: Table, choice: Choice, progress: Progress) -> Validation:
-    from implicitbias.estimators import SaddlePathRegressorCV
-
-    progress(0.0, f"{choice.folds}-fold cross-validation")
-    model = SaddlePathRegressorCV(
-        cv=choice.folds, fit_intercept=choice.fit_intercept, standardize=choice.standardize
-    )
-    model.fit(frame, table.y)
-    n, folds = len(table.y), model.mse_path_.shape[1]
-    return Validation(
-        np.asarray(model.cv_times_, dtype=np.float64),
-        np.asarray(model.mse_path_, dtype=np.float64),
-        np.array([len(rows) for rows in np.array_split(np.arange(n), folds)], dtype=np.float64),
-        float(model.t_),
+    if choice.folds is None:
+        return SaddlePathRegressor(
+            fit_intercept=choice.fit_intercept, standardize=choice.standardize, on_jump=tell
+        )
+    return SaddlePathRegressorCV(
+        cv=splitter(choice.folds, choice.seed, grouped=choice.groups is not None),
+        rule=choice.rule,
+        fit_intercept=choice.fit_intercept,
+        standardize=choice.standardize,
+        on_jump=tell,
     )
 
 
-def _notes(table: Table, choice: Choice) -> list[str]:
+def _notes(table: Table, features: tuple[str, ...]) -> list[str]:
     notes = list(table.notes)
-    renamed = [
-        new for new, name in zip(csv_names(table.features), table.features, strict=True) if new != name
-    ]
+    renamed = [new for new, name in zip(csv_names(features), features, strict=True) if new != name]
     if renamed:
         notes.append(
-            f"path.csv names these features in parentheses, because other columns have their names: {some(renamed)}"
-        )
-    if choice.folds is not None and len(table.y) >= 20 and abs(_order(table.y)) > _ORDERED:
-        notes.append(
-            "the target increases or decreases with the row number, and each fold is a block of rows; if the order has "
-            "no meaning, shuffle the rows with pandas.DataFrame.sample(frac=1, random_state=0) and validate again"
+            f"path.csv names these features in parentheses, because other columns have their names: {some(renamed)}; "
+            "to see their own names there, rename them in the table"
         )
     return notes
 
 
-def _order(y: np.ndarray) -> float:
-    """Return the rank correlation of the target with the number of its row."""
-    ranks = pandas.Series(y).rank().to_numpy()
-    return float(np.corrcoef(ranks, np.arange(len(y)))[0, 1])
-
-
-def _facts(table: Table, choice: Choice) -> dict[str, str]:
-    n, d = table.X.shape
+def _facts(table: Table, choice: Choice, frame: Any) -> dict[str, str]:
+    n, d = frame.shape
     columns = "standardised (mean 0, standard deviation 1)" if choice.standardize else "not scaled"
-    return {
-        "data": f"{table.file.name}: {table.layout}; {n} rows, {d} features and the target {table.target}",
+    facts = {
+        "data": f"{table.title}: {table.layout}; {n} rows, {d} features and the target {table.target}",
         "SHA-256": table.digest,
         "features": columns
         if choice.fit_intercept or not choice.standardize
         else "divided by their standard deviations",
         "intercept": "fitted" if choice.fit_intercept else "none",
+    }
+    if choice.folds is not None:
+        facts["cross-validation"] = _folds_told(choice)
+    return facts | {
         "command": command_line(table, choice),
         "in Python": _in_python(choice),
         "versions": f"implicitbias {__version__}, Python {platform.python_version()}, "
@@ -117,9 +109,32 @@ def _facts(table: Table, choice: Choice) -> dict[str, str]:
     }
 
 
+def _folds_told(choice: Choice) -> str:
+    """Return in words how the folds were made and how the time was chosen."""
+    if choice.groups is None:
+        kind = "blocks of consecutive rows" if choice.seed is None else "shuffled rows"
+    else:
+        kind = f"whole groups of {choice.groups}" + ("" if choice.seed is None else ", shuffled")
+    seed = "" if choice.seed is None else f", seed {choice.seed}"
+    rule = (
+        "least error"
+        if choice.rule == "best"
+        else "earliest time within one standard error of the least error"
+    )
+    return f"{choice.folds} folds of {kind}{seed}; {rule}"
+
+
 def _in_python(choice: Choice) -> str:
-    options = [] if choice.folds is None else [f"cv={choice.folds}"]
+    """Return the line of Python that fits the same model."""
+    options, fitted = [], "X, y"
+    if choice.folds is not None:
+        kind = "KFold" if choice.groups is None else "GroupKFold"
+        shuffled = "" if choice.seed is None else f", shuffle=True, random_state={choice.seed}"
+        plain = choice.groups is None and choice.seed is None
+        options = [f"cv={choice.folds}" if plain else f"cv={kind}({choice.folds}{shuffled})"]
+        options += [] if choice.rule == "best" else [f'rule="{choice.rule}"']
+        fitted += "" if choice.groups is None else ", groups=groups"
     options += [] if choice.fit_intercept else ["fit_intercept=False"]
     options += ["standardize=True"] if choice.standardize else []
     kind = "SaddlePathRegressor" if choice.folds is None else "SaddlePathRegressorCV"
-    return f"ib.{kind}({', '.join(options)}).fit(X, y)"
+    return f"ib.{kind}({', '.join(options)}).fit({fitted})"

@@ -1,11 +1,9 @@
 """A progress bar on standard error, or plain lines if standard error is not a terminal."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from implicitbias._core.progress import Progress as Report
 
@@ -15,22 +13,24 @@ _SECONDS_BETWEEN_LINES = 5.0
 @contextmanager
 def progress_bar(title: str, patience: float = 0.0) -> Iterator[Report]:
     """Yield a function of (fraction, text) that shows progress; plain lines begin after `patience` seconds."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines(console, title, patience)
+    if not sys.stderr.isatty():
+        yield _lines(title, patience)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("[bold]{task.fields[title]}"),
         BarColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0, title=title)
         yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
 
 
-def _lines(console: Console, title: str, patience: float) -> Report:
+def _lines(title: str, patience: float) -> Report:
     begin = time.monotonic()
     last = -_SECONDS_BETWEEN_LINES
 
@@ -39,6 +39,6 @@ def _lines(console: Console, title: str, patience: float) -> Report:
         now = time.monotonic()
         if now - begin >= patience and (now - last >= _SECONDS_BETWEEN_LINES or fraction >= 1.0):
             last = now
-            console.print(f"{title} {fraction:4.0%} {text}", highlight=False)
+            print(f"{title} {fraction:4.0%} {text}", file=sys.stderr, flush=True)
 
     return report

@@ -1,48 +1,85 @@
-"""The tables that the commands `list`, `run` and `report` print."""
+"""The output of the commands `list`, `run` and `report`: tables on a terminal, records in a pipe, or JSON."""
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+import json
+from typing import Any
 
+from implicitbias.cli._terminal import carried, console, on_terminal, record, say, table
 from implicitbias.studies import Card, StudyResult
 
-
-def print_cards(cards: tuple[Card, ...]) -> None:
-    """Print a table of studies."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("study", "paper", "shows"):
-        table.add_column(title, overflow="fold")
-    for card in cards:
-        table.add_row(f"[bold]{card.name}", card.paper, card.shows)
-    Console().print(table)
+_CARD = ("study", "paper", "shows")
+_CLAIM = ("study", "point", "holds", "claim", "predicted", "measured")
 
 
-def print_result(result: StudyResult, last: str = "") -> None:
-    """Print the claims of each setting, the assumptions that fail, the number of claims that hold, and a last line."""
-    console = Console()
+def print_cards(cards: tuple[Card, ...], as_json: bool = False) -> None:
+    """Print the studies."""
+    rows = [(card.name, card.paper, card.shows) for card in cards]
+    if as_json:
+        print_json([dict(zip(_CARD, row, strict=True)) for row in rows])
+    elif on_terminal():
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table(box=None, pad_edge=False)
+        for title in _CARD:
+            shown.add_column(title, overflow="fold")
+        for name, paper, shows in rows:
+            shown.add_row(Text(carried(name), "bold"), Text(carried(paper)), Text(carried(shows)))
+        console().print(shown)
+    else:
+        record(_CARD)
+        for row in rows:
+            record(row)
+
+
+def print_result(result: StudyResult, last: str, first: bool = True) -> None:
+    """Print the claims of each setting, the assumptions that fail, the number of claims that hold, and a last line.
+
+    Args:
+        result: the result of a study.
+        last: the last line, or "".
+        first: whether no result was printed before, so that records need a line of titles.
+    """
+    failed = sum(not claim.supported for claim in result.claims)
+    verdict = "all hold" if failed == 0 else f"{failed} FAIL"
     title = f"{result.card.name}: {result.card.paper}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("holds")
-    table.add_column("claim", overflow="fold")
-    table.add_column("predicted", justify="right")
-    table.add_column("measured", justify="right")
+    failing = [f"Assumption fails: {line}" for line in _failing_assumptions(result)]
+    counted = f"{len(result.claims)} claims, {verdict}."
+    if on_terminal():
+        _print_claims(result, title)
+        for line in failing:
+            console().print(carried(line), markup=False, style="yellow")
+        console().print(carried(counted), markup=False)
+        if last:
+            console().print(carried(last), markup=False, soft_wrap=True)
+        return
+    if first:
+        record(_CLAIM)
+    say(title)
+    for claim in result.claims:
+        texts = (claim.statement, claim.expected, claim.measured_text)
+        record((result.card.name, claim.point, claim.verdict, *texts))
+    for line in (*failing, counted, *([last] if last else [])):
+        say(line)
+
+
+def _print_claims(result: StudyResult, title: str) -> None:
+    from rich.text import Text
+
+    shown = table(title)
+    shown.add_column("holds")
+    shown.add_column("claim", overflow="fold")
+    shown.add_column("predicted", justify="right")
+    shown.add_column("measured", justify="right")
     point = ""
     for claim in result.claims:
         if claim.point != point:
             point = claim.point
-            table.add_section()
-            table.add_row("", f"[bold]{escape(point)}", "", "")
-        mark = f"[{'green' if claim.supported else 'bold red'}]{claim.verdict}"
-        table.add_row(mark, escape(claim.statement), escape(claim.expected), escape(claim.measured_text))
-    console.print(table)
-    for line in _failing_assumptions(result):
-        console.print(f"Assumption fails: {line}", highlight=False, markup=False, style="yellow")
-    failed = sum(not claim.supported for claim in result.claims)
-    verdict = "all hold" if failed == 0 else f"{failed} FAIL"
-    console.print(f"{len(result.claims)} claims, {verdict}.", highlight=False)
-    if last:
-        console.print(last, highlight=False, markup=False, soft_wrap=True)
+            shown.add_section()
+            shown.add_row("", Text(carried(point), "bold"), "", "")
+        mark = Text(claim.verdict, "green" if claim.supported else "bold red")
+        texts = (claim.statement, claim.expected, claim.measured_text)
+        shown.add_row(mark, *(Text(carried(text)) for text in texts))
+    console().print(shown)
 
 
 def _failing_assumptions(result: StudyResult) -> list[str]:
@@ -53,3 +90,20 @@ def _failing_assumptions(result: StudyResult) -> list[str]:
         if assumption.state == "checked: fails"
     ]
     return list(dict.fromkeys(lines))
+
+
+def result_record(result: StudyResult) -> dict[str, Any]:
+    """Return the claims of a study as values for JSON, under the names of claims.json."""
+    return {
+        "study": result.card.name,
+        "paper": result.card.paper,
+        "points": list(result.datasets),
+        "folder": None if result.folder is None else str(result.folder),
+        "all_hold": result.ok,
+        "claims": [claim.to_dict() for claim in result.claims],
+    }
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document in ASCII."""
+    print(json.dumps(value, indent=2, allow_nan=False))

@@ -15,11 +15,14 @@ Examples:
 
 from implicitbias.diagnostics._crossings import crossing_times as crossing_times
 from implicitbias.diagnostics._crossings import jump_times as jump_times
+from implicitbias.diagnostics._error_curve import ErrorCurve as ErrorCurve
+from implicitbias.diagnostics._error_curve import HeldOutError as HeldOutError
 from implicitbias.diagnostics._measurements import Measurement as Measurement
 from implicitbias.diagnostics._measurements import angle_to as angle_to
 from implicitbias.diagnostics._measurements import direction as direction
 from implicitbias.diagnostics._measurements import distance_to as distance_to
 from implicitbias.diagnostics._measurements import margin_in as margin_in
+from implicitbias.diagnostics._path_model import PathModel as PathModel
 from implicitbias.diagnostics._scale_sweep import JumpingPath as JumpingPath
 from implicitbias.diagnostics._scale_sweep import SampledRun as SampledRun
 from implicitbias.diagnostics._scale_sweep import ScaleSweep as ScaleSweep

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from implicitbias._core.arrays import frozen
+from implicitbias.diagnostics import ErrorCurve
 from implicitbias.estimators._prepare import Prepared, prepare
 from implicitbias.limits import SaddlePath, saddle_path
 
@@ -59,39 +61,11 @@ def _predictions(prepared: Prepared, path: SaddlePath, X: Any) -> Float64[ndarra
     return X[:, ever] @ coefficients[:, ever].toarray().T + intercepts
 
 
-class ErrorCurve(NamedTuple):
-    """Held-out errors of all folds on the union of their jump times. Row i holds from times[i] to times[i + 1]."""
-
-    times: Float64[ndarray, " m"]
-    errors: Float64[ndarray, "m folds"]
-    weights: Float64[ndarray, " folds"]
-
-    @property
-    def mean(self) -> Float64[ndarray, " m"]:
-        """Mean over all held-out rows: each fold counts with the weight of its held-out rows."""
-        return self.errors @ self.weights / np.sum(self.weights)
-
-    @property
-    def standard_error(self) -> Float64[ndarray, " m"]:
-        """Standard error of that mean, computed as if folds were independent."""
-        share = self.weights / np.sum(self.weights)
-        spread = (self.errors - self.mean[:, None]) ** 2 @ share
-        return np.sqrt(spread / (len(share) - 1))
-
-    def best(self) -> float:
-        """Return the earliest time of least mean error."""
-        return float(self.times[np.argmin(self.mean)])
-
-    def within_one_standard_error(self) -> float:
-        """Return the earliest time whose mean error is at most the least one plus its standard error."""
-        mean, least = self.mean, int(np.argmin(self.mean))
-        return float(self.times[np.argmax(mean <= mean[least] + self.standard_error[least])])
-
-
 def merged(folds: list[FoldErrors]) -> ErrorCurve:
     """Return the error curve on the interval [0, t) on which the paths of all folds are known."""
     end = min(fold.end for fold in folds)
     times = np.unique(np.concatenate([fold.times for fold in folds]))
     times = times[times < end]
     columns = [fold.errors[np.searchsorted(fold.times, times, side="right") - 1] for fold in folds]
-    return ErrorCurve(times, np.stack(columns, axis=1), np.array([fold.weight for fold in folds]))
+    weights = np.array([fold.weight for fold in folds])
+    return ErrorCurve(frozen(times), frozen(np.stack(columns, axis=1)), frozen(weights), float(end))

@@ -83,12 +83,12 @@ def prepare(
     a dense matrix.
 
     Args:
-        X: (n, d) array, sparse matrix or DataFrame. The problem takes the column names of a DataFrame.
+        X: (n, d) array, sparse matrix or data frame. The problem takes the column names of a data frame.
         y: (n,) targets.
         sample_weight: (n,) weights >= 0, one number for all rows, or None for weights 1.
         fit_intercept: whether to centre X and y.
         standardize: whether to divide columns by their weighted standard deviations.
-        feature_names: names of the columns if X is not a DataFrame.
+        feature_names: names of the columns if X is not a data frame.
 
     Raises:
         InputError: `LeastSquares` does not accept X and y; the weights are negative or NaN, their number is wrong, or

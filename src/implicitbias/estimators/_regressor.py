@@ -28,6 +28,7 @@ class SaddlePathRegressor(PathEstimator):
         max_jumps: largest number of jumps that is computed.
         fit_intercept: whether to centre X and y.
         standardize: whether to divide columns by their (weighted) standard deviations; constant columns are not scaled.
+        on_jump: function that is called with an `ib.Jump` after each jump, to show progress; its value is ignored.
 
     Attributes:
         coef_: (d,) coefficients, in the units of the given X.
@@ -35,21 +36,24 @@ class SaddlePathRegressor(PathEstimator):
         path_: the `SaddlePath` of the centred, scaled and weighted problem, in the units of that problem.
         times_: (k+1,) slow times of the jumps of `path_`.
         coef_path_: (d, k+1) coefficients in the units of the given X. Each use builds this dense table.
+        sparse_coef_path_: (d, k+1) the same coefficients as a `scipy.sparse.csc_array`.
         intercept_path_: (k+1,) intercepts.
         t_: slow time at which the path is read.
         n_jumps_: number of jumps until then.
         certificate_: the certificate of the saddles of the path and, if the path is complete, of its end.
         n_iter_: number of jumps that were computed.
         n_features_in_: d.
-        feature_names_in_: column names of a DataFrame, if all of them are strings.
+        feature_names_in_: column names of a data frame, if all of them are strings.
 
     Raises:
         InputError: t and n_jumps are both given; a number is negative; n_jumps is larger than max_jumps; the weights
-            are invalid; squares of the data leave the range of float64.
+            are invalid; a data frame holds missing values or columns that are not numbers; squares of the data leave
+            the range of float64.
         ValueError: scikit-learn does not accept the data, because of NaN, shapes that disagree, or a single row.
 
     Warns:
-        ConvergenceWarning: the certificate does not hold, or the path was cut after max_jumps before it reached t.
+        ConvergenceWarning: the certificate does not hold, or the path was cut after max_jumps before it reached t or
+            its end.
 
     Reference:
         pesme2023saddle.
@@ -74,32 +78,37 @@ class SaddlePathRegressor(PathEstimator):
         max_jumps: Any = None,
         fit_intercept: Any = True,
         standardize: Any = False,
+        on_jump: Any = None,
     ) -> None:
         self.t = t
         self.n_jumps = n_jumps
         self.max_jumps = max_jumps
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.on_jump = on_jump
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SaddlePathRegressor":
-        """Fit to rows X (n, d), dense, sparse or a DataFrame, and targets y (n,).
+        """Fit to rows X (n, d), dense, sparse or a data frame, and targets y (n,).
 
         A row of whole weight k counts like k equal rows, and a row of weight 0 is left out.
         """
         t, jump_limit = self._checked_limits()
         fit_intercept, standardize = self._checked_flags()
+        on_jump = self._progress()
         X, y, names = self._checked_rows(X, y)
         prepared = prepare(
             X, y, sample_weight, fit_intercept=fit_intercept, standardize=standardize, feature_names=names
         )
-        path = saddle_path(prepared.problem, max_jumps=jump_limit, t_max=t)
-        self._keep(prepared, path)
-        self.t_ = float(path.times[-1]) if t is None else t
-        if t is not None and np.isfinite(path.valid_until) and path.valid_until <= t:
+        path = saddle_path(prepared.problem, max_jumps=jump_limit, t_max=t, on_jump=on_jump)
+        self._keep(prepared, path, float(path.times[-1]) if t is None else t)
+        wanted = np.inf if t is None and self.n_jumps is None else t
+        if wanted is not None and np.isfinite(path.valid_until) and path.valid_until <= wanted:
+            where = "its end" if t is None else f"t={t:g}"
+            more = "; for this number of jumps, set n_jumps" if t is None else ""
             warnings.warn(
                 f"the path was cut after max_jumps={jump_limit} jumps and is known only before "
-                f"t={path.valid_until:g}, but t={t:g} is requested; the coefficients are those of its last row; "
-                "raise max_jumps",
+                f"t={path.valid_until:g}, but {where} is requested; the coefficients are those of its last row; "
+                f"raise max_jumps{more}",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -1,6 +1,6 @@
 """The certificate that a point has the least l1 norm among the minimisers of the loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,12 @@ class End:
 
 
 def relative_gradient(end: End) -> float:
-    """Return max_i |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)): 0 exactly at minimisers of L.
+    """Return the largest entry of `relative_gradients`: 0 exactly at minimisers of L."""
+    return float(np.max(relative_gradients(end)))
+
+
+def relative_gradients(end: End) -> Float64[ndarray, " d"]:
+    """Return |x_i^T r| / (||x_i|| (||y|| + sum ||x_j|| |w_j|)) for each i.
 
     If w_i = 0 and coordinate i never takes a sign, a gradient that leads to this sign is not counted.
     """
@@ -147,7 +152,7 @@ def relative_gradient(end: End) -> float:
     correlation = problem.linear_map.rmatvec(problem.residual(w))
     excluded = np.isinf(np.where(correlation > 0.0, end.times.t_plus, end.times.t_minus)) & (w == 0.0)
     counted = np.where(excluded, 0.0, correlation)
-    return float(np.max(relative_correlation(problem.linear_map, problem.y, w, counted)))
+    return relative_correlation(problem.linear_map, problem.y, w, counted)
 
 
 def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str, float]) -> Certificate:
@@ -179,13 +184,37 @@ def min_l1_certificate(end: End, nu: Float64[ndarray, " n"], residuals: dict[str
             f"The terms of the sums x_i^T nu are much larger than the sums, whose relative rounding error is "
             f"{rounding:.0e}."
         )
-    return Certificate(
+    certificate = Certificate(
         f"the point minimises {end.objective} over the minimisers of the loss{where}",
         gap,
         residuals,
         TOLERANCE,
         {"dual_rounding": COARSEST},
         note,
+    )
+    named = _worst_features(end, dual, [name for name, _, _ in certificate.failures])
+    return replace(certificate, note=f"{note} {named}".strip()) if named else certificate
+
+
+def _worst_features(end: End, dual: Dual, failed: list[str]) -> str:
+    """Return sentences that name the feature with the largest share in each number that is too large."""
+    s, times = dual[0], end.times
+    reach = np.where(np.isfinite(end.bounds), end.bounds, 0.0)
+    shares = {
+        "gap": lambda: np.abs(end.w * (reach - s)),
+        "stationarity": lambda: relative_gradients(end),
+        "dual_feasibility": lambda: np.maximum(s / times.t_plus, -s / times.t_minus),
+        "dual_rounding": lambda: end.coarseness(dual),
+    }
+    names = end.problem.feature_names or tuple(f"x{i}" for i in range(len(s)))
+    # A NaN counts as the largest number.
+    worst = {
+        name: names[int(np.argmax(np.nan_to_num(shares[name](), nan=np.inf)))]
+        for name in failed
+        if name in shares
+    }
+    return " ".join(
+        f"The feature {feature!r} has the largest share in {name}." for name, feature in worst.items()
     )
 
 

@@ -38,6 +38,7 @@ class Jump:
         number: row of the saddle in the path: 1 for the first jump, or for the refit of a pretrained start.
         time: slow time of the jump.
         loss: L at the new saddle.
+        r2: 1 - loss / L(start), the relative decrease of the loss since the start; 0 if L(start) = 0.
         entered: coordinates that became non-zero.
         left: coordinates that became zero.
         active: number of coordinates that are non-zero at the new saddle.
@@ -57,6 +58,7 @@ class Jump:
     number: int
     time: float
     loss: float
+    r2: float
     entered: ndarray
     left: ndarray
     active: int
@@ -156,7 +158,9 @@ def _call_on_jump(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool
     before, now = saddles[-2], saddles[-1]
     entered = np.setdiff1d(now.point.indices, before.point.indices)
     left = np.setdiff1d(before.point.indices, now.point.indices)
-    return bool(on_jump(Jump(len(saddles) - 1, now.time, now.loss, entered, left, len(now.point.indices))))
+    r2 = 1.0 - now.loss / saddles[0].loss if saddles[0].loss > 0.0 else 0.0
+    jump = Jump(len(saddles) - 1, now.time, now.loss, r2, entered, left, len(now.point.indices))
+    return bool(on_jump(jump))
 
 
 def _finished_path(problem: LeastSquares, walk: Walk, growth: Growth | None) -> SaddlePath:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from implicitbias._core import labelled
@@ -107,11 +107,24 @@ class SaddlePath:
 
     def _dual_rows(self, rows: slice) -> Float64[ndarray, "m d"]:
         """Return some rows of `dual` without computing the others."""
+        every = np.arange(self.problem.shape[1])
+        return self._at_bounds(self.problem.linear_map.rmatvec(self.nu[rows]), rows, every)
+
+    def _dual_of(self, features: Int64[ndarray, " m"]) -> Float64[ndarray, "k m"]:
+        """Return the columns of `dual` for some features without computing the others."""
+        return self._at_bounds(self.nu @ self.problem.linear_map.take(features), slice(None), features)
+
+    def _at_bounds(
+        self, products: Float64[ndarray, "k m"], rows: slice, features: Int64[ndarray, " m"]
+    ) -> Float64[ndarray, "k m"]:
+        """Return s = q + products, with the exact bounds on the equicorrelation sets."""
         growth = self.growth
-        s = growth.at_signs(self._rows(0)) + self.problem.linear_map.rmatvec(self.nu[rows])
+        low, high = -growth.t_minus[features], growth.t_plus[features]
+        s = growth.at_signs(self._rows(0))[features] + products
         for row, boundary in zip(s, self.equicorrelation_sets[rows], strict=True):
-            row[boundary] = growth.at_signs(row)[boundary]
-        return np.clip(s, -growth.t_minus, growth.t_plus)
+            there = np.isin(features, boundary)
+            row[there] = np.where(row[there] > 0.0, high[there], low[there])
+        return np.clip(s, low, high)
 
     @cached_property
     def limit(self) -> Limit:
@@ -142,6 +155,11 @@ class SaddlePath:
         return tuple(
             frozen(table.indices[a:b]) for a, b in zip(table.indptr[:-1], table.indptr[1:], strict=True)
         )
+
+    @cached_property
+    def ever_active(self) -> Int64[ndarray, " m"]:
+        """(m,) ascending coordinates with a non-zero coefficient at some saddle."""
+        return frozen(np.unique(self.coefficients_sparse.indices).astype(np.int64))
 
     def at(self, t: Any) -> Float64[ndarray, "..."]:
         """Return w~(t), which is right-continuous: (d,) for a number, (m, d) for m times.
@@ -189,21 +207,35 @@ class SaddlePath:
         chords = unit * np.sqrt((((rows[1:] - rows[:-1]) / unit) ** 2).sum(axis=1))
         return self.times + np.concatenate([[0.0], np.cumsum(chords)])
 
-    def to_dataset(self) -> Any:
-        """Return an `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags and attributes."""
-        names = self.feature_names or [f"x{i}" for i in range(self.problem.shape[1])]
+    def to_dataset(self, active_only: bool = False) -> Any:
+        """Return an `xarray.Dataset` over (jump, feature): coefficients, dual, time, loss, flags and attributes.
+
+        Args:
+            active_only: whether only the features of `ever_active` are stored. The coefficients of the others are 0 at
+                every saddle. The variable `column` holds the column of X of each stored feature, and the attribute
+                `columns` holds d. The size of the data set then does not grow with d.
+        """
+        d = self.problem.shape[1]
+        columns = self.ever_active if active_only else np.arange(d)
+        names = self.feature_names or tuple(f"x{i}" for i in range(d))
         return labelled.dataset(
             {
-                "coefficients": (("jump", "feature"), self.coefficients),
-                "dual": (("jump", "feature"), self.dual),
+                "coefficients": (("jump", "feature"), self.coefficients_sparse[:, columns].toarray()),
+                "dual": (("jump", "feature"), self._dual_of(columns) if active_only else self.dual),
+                "column": (("feature",), columns),
                 "loss": (("jump",), self.losses),
                 "active": (("jump",), np.diff(self.coefficients_sparse.indptr)),
                 "unique": (("jump",), self.unique),
                 "strictly_complementary": (("jump",), self.strictly_complementary),
             },
-            {"jump": np.arange(len(self.times)), "feature": list(names), "time": ("jump", self.times)},
+            {
+                "jump": np.arange(len(self.times)),
+                "feature": [names[i] for i in columns.tolist()],
+                "time": ("jump", self.times),
+            },
             {
                 "rows": self.problem.shape[0],
+                "columns": d,
                 "named": int(self.feature_names is not None),
                 "valid_until": self.valid_until,
                 "status": self.status.name,

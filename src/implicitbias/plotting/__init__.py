@@ -4,15 +4,19 @@ global state.
 To add a figure for a result type, write `_name.py` and add the type to `_plot.py`.
 """
 
-from implicitbias.plotting._path_html import chosen_sentence as chosen_sentence
 from implicitbias.plotting._path_html import path_page as path_page
 from implicitbias.plotting._path_report import PathReport as PathReport
 from implicitbias.plotting._path_report import Validation as Validation
+from implicitbias.plotting._path_words import certificate_sentence as certificate_sentence
+from implicitbias.plotting._path_words import chosen_numbers as chosen_numbers
+from implicitbias.plotting._path_words import chosen_sentence as chosen_sentence
 from implicitbias.plotting._paths import PathPicture as PathPicture
 from implicitbias.plotting._paths import Run as Run
 from implicitbias.plotting._paths import path_figure as path_figure
 from implicitbias.plotting._paths import path_over_simulation as path_over_simulation
+from implicitbias.plotting._paths import validated_path_figure as validated_path_figure
 from implicitbias.plotting._plot import plot as plot
 from implicitbias.plotting._rates import rate_figure as rate_figure
+from implicitbias.plotting._style import png as png
 from implicitbias.plotting._text import middle as middle
 from implicitbias.plotting._text import short as short

@@ -136,7 +136,7 @@ def r2_chart(drawing: Drawing) -> str:
     report = drawing.report
     axis = ValueAxis(0.0, 1.04, LOW_HEIGHT)
     body = f'<path class="ink" d="{_steps(drawing.times, axis, report.path.times, report.r2)}"/>'
-    caption = "R², the relative decrease of the loss since the start"
+    caption = "R² on the rows of the fit, the relative decrease of the loss since the start"
     return _frame(drawing.times, axis, caption, body, _Extras(report, "fit"))
 
 
@@ -146,26 +146,27 @@ def validation_chart(drawing: Drawing) -> str:
     validation = report.validation
     if validation is None:
         return ""
-    mean, error = validation.mean, validation.standard_error
-    seen = validation.times <= drawing.times.high
-    times, low, high = validation.times[seen], (mean - error)[seen], (mean + error)[seen]
-    middle, error_ = validation.at(validation.chosen)
-    # The choice depends on errors near the least one, so the axis ends above these and cuts off much larger errors.
-    later = float(np.max(mean[validation.times >= validation.chosen], initial=middle))
-    top = max(middle + 8.0 * error_, later)
-    above = float(mean[0]) if mean[0] > top else None
+    curve, chosen = validation
+    folds = len(curve.weights)
+    # A single fold has no standard error, and the band has no width.
+    error = np.zeros(len(curve.times)) if folds == 1 else curve.standard_error
+    seen = curve.times <= drawing.times.high
+    times, low, high = curve.times[seen], (curve.mean - error)[seen], (curve.mean + error)[seen]
+    row = curve.row(chosen)
+    middle, error_ = float(curve.mean[row]), float(error[row])
+    top = validation.top
+    above = float(curve.mean[0]) if curve.mean[0] > top else None
     axis = ValueAxis.of(np.minimum(np.concatenate([low, high]), top), LOW_HEIGHT, zero=False)
     forth = _steps(drawing.times, axis, times, high)
     back = _steps(drawing.times, axis, times, low, backwards=True)
     body = (
         f'<path class="band" d="{forth}L{back[1:]}Z"/>'
-        f'<path class="ink" d="{_steps(drawing.times, axis, times, mean[seen])}"/>'
+        f'<path class="ink" d="{_steps(drawing.times, axis, times, curve.mean[seen])}"/>'
     )
-    x = float(drawing.times.place(validation.chosen))
+    x = float(drawing.times.place(chosen))
     upper, lower = (float(axis.place(middle + sign * error_)) for sign in (1, -1))
     body += f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{upper:.1f}" y2="{lower:.1f}"/>'
-    folds = validation.errors.shape[1]
-    caption = f"Mean squared error of held-out rows, {folds} folds, with one standard error"
+    caption = f"Mean squared error of held-out rows, {folds} folds, with one standard error over the folds"
     if above is not None:
         caption += f"; {short(above)} without features"
     return _frame(drawing.times, axis, caption, body, _Extras(report, "validation"))
@@ -251,9 +252,9 @@ def hover_data(drawing: Drawing) -> dict[str, Any]:
         "validation": None
         if validation is None
         else {
-            "times": _digits(validation.times, 9),
-            "mean": _digits(validation.mean),
-            "error": _digits(validation.standard_error),
+            "times": _digits(validation.curve.times, 9),
+            "mean": _digits(validation.curve.mean),
+            "error": None if len(validation.curve.weights) == 1 else _digits(validation.curve.standard_error),
         },
     }
 

@@ -13,6 +13,7 @@ from implicitbias.plotting._path_charts import (
     validation_chart,
 )
 from implicitbias.plotting._path_report import PathReport
+from implicitbias.plotting._path_words import badge, certificate_sentence, chosen_sentence, held_out_r2
 from implicitbias.plotting._text import short
 
 # Largest numbers of jumps and features in the tables, and of names in a cell. The files beside the page have the rest.
@@ -43,41 +44,29 @@ def _head(report: PathReport, title: str) -> str:
     path = report.path
     n, d = path.problem.shape
     holds = path.certificate.holds and path.status.ok
-    badge = (
-        f'<span class="badge {"good" if holds else "bad"}">{"certified" if holds else "NOT certified"}</span>'
-    )
+    meaning = "each saddle is optimal under its signs; this says nothing about the quality of predictions"
+    mark = f'<span class="badge {"good" if holds else "bad"}" title="{meaning}">{badge(report)}</span>'
     numbers = [
         ("rows", f"{n}"),
         ("features", f"{d}"),
         ("ever active", f"{len(report.used)}"),
         ("jumps", f"{path.n_jumps}"),
-        ("R² at the end", short(float(report.r2[-1]))),
     ]
+    if report.validation is None:
+        numbers.append(("R² at the end, rows of the fit", short(float(report.r2[-1]))))
+    else:
+        numbers.append(("R² at the choice, held-out rows", short(held_out_r2(report))))
+        numbers.append(("R² at the choice, rows of the fit", short(float(report.r2[report.row]))))
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
-    said = [path.status.value, f"Certificate. {path.certificate.sentence}"]
+    said = [path.status.value, certificate_sentence(report)]
     if report.validation is not None:
         said.insert(0, chosen_sentence(report))
     text = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     items = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     notes = f'<ul class="notes">{items}</ul>' if items else ""
     return (
-        f"<header><h1>{title}</h1><p>Target <b>{escape(report.target)}</b> {badge}</p></header>\n"
+        f"<header><h1>{title}</h1><p>Target <b>{escape(report.target)}</b> {mark}</p></header>\n"
         f'<dl class="tiles">{tiles}</dl>\n<section class="verdict">{text}{notes}</section>\n'
-    )
-
-
-def chosen_sentence(report: PathReport) -> str:
-    """Return a sentence with the time that cross-validation chose and its error on held-out rows."""
-    validation = report.validation
-    if validation is None:
-        return ""
-    mean, error = validation.at(validation.chosen)
-    active = len(report.path.active_sets[report.row])
-    return (
-        f"{validation.errors.shape[1]}-fold cross-validation chooses slow time {short(validation.chosen)}, the saddle "
-        f"after jump {report.row} of {report.path.n_jumps}, with {active} active features: mean squared error of "
-        f"held-out rows {short(mean)} ± {short(error)}; predicting without features gives "
-        f"{short(float(validation.mean[0]))}."
     )
 
 
@@ -139,7 +128,8 @@ def _coefficients(report: PathReport) -> str:
     more = f'<p class="hint">{left} more are in path.csv.</p>' if left > 0 else ""
     return (
         f'<section><h2>Coefficients</h2><p class="hint">Coefficients {where}, in the units of the data. The table has '
-        f"the {len(order)} features that are active at some saddle; the coefficients of the others are always 0.</p>"
+        f"the {len(order)} features that are active at some saddle, as have path.csv and path.nc; the coefficients "
+        "of the others are always 0.</p>"
         f"{_table(heads, rows)}{more}</section>\n"
     )
 
@@ -163,13 +153,20 @@ def _jumps(report: PathReport) -> str:
         numbers = [short(float(v[k])) for v in (path.times, path.losses, report.r2)]
         numbers += [str(len(path.active_sets[k])), short(float(report.intercepts[k]))]
         if report.validation is not None:
-            numbers.append(short(report.validation.at(float(path.times[k]))[0]))
+            error = report.held_out_error(k)
+            numbers.append("" if error is None else short(error))
         names = "".join(f'<td class="text">{_names(part)}</td>' for part in report.changes(k))
         chosen = ' class="chosen"' if report.validation is not None and k == report.row else ""
         rows.append(f'<tr{chosen} data-k="{k}"><th scope="row">{k}</th>{_cells(numbers)}{names}</tr>')
     left = len(path.times) - _JUMPS
     more = f'<p class="hint">{left} more are in path.csv.</p>' if left > 0 else ""
-    return f"<section><h2>Jumps</h2>{_table(heads, rows)}{more}</section>\n"
+    hint = "R² is that of the rows of the fit."
+    if report.validation is not None:
+        hint += (
+            " The held-out error is the least one while the path rests at the saddle of that row; in the chosen row it "
+            "is the error at the chosen slow time. It averages the folds, whose own paths jump at slightly other times."
+        )
+    return f'<section><h2>Jumps</h2><p class="hint">{hint}</p>{_table(heads, rows)}{more}</section>\n'
 
 
 def _names(names: list[str]) -> str:

@@ -74,7 +74,9 @@
       }
     } else if (figure.dataset.kind === "validation") {
       const place = Math.max(last(data.validation.times, t), 0);
-      title = `error ${number(data.validation.mean[place])} ± ${number(data.validation.error[place])}`;
+      title = `held-out error ${number(data.validation.mean[place])}`;
+      const error = data.validation.error;
+      if (error) rest.unshift(`± ${number(error[place])}, one standard error over the folds`);
     }
     if (!title) title = `R² ${number(data.r2[row])}, ${data.active[row]} active`;
     return { title, rest, feature };

@@ -3,46 +3,39 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from implicitbias.diagnostics import ErrorCurve, PathModel
 from implicitbias.limits import SaddlePath
 
 
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """Mean squared error of held-out rows against slow time, which is piecewise constant and right-continuous.
+class Validation(NamedTuple):
+    """The held-out errors of cross-validation, and the slow time that was chosen from them."""
 
-    Attributes:
-        times: (m,) ascending slow times, times[0] == 0.
-        errors: (m, folds) mean squared error of each fold from `times[i]` to the next time.
-        sizes: (folds,) number of held-out rows of each fold, which is its weight in the mean over folds.
-        chosen: the slow time that was chosen.
-    """
-
-    times: Float64[ndarray, " m"]
-    errors: Float64[ndarray, "m folds"]
-    sizes: Float64[ndarray, " folds"]
+    curve: ErrorCurve
     chosen: float
 
-    @cached_property
-    def mean(self) -> Float64[ndarray, " m"]:
-        """(m,) mean over all held-out rows."""
-        return self.errors @ self.sizes / self.sizes.sum()
+    @classmethod
+    def of_model(cls, model: PathModel) -> "Validation | None":
+        """Return the errors and the choice of a fitted model, or None if it was not cross-validated."""
+        curve = model.held_out_errors()
+        return None if curve is None else cls(curve, model.t_)
 
-    @cached_property
-    def standard_error(self) -> Float64[ndarray, " m"]:
-        """(m,) standard error of that mean, computed as if folds were independent."""
-        apart = (self.errors - self.mean[:, None]) ** 2
-        return np.sqrt(apart @ self.sizes / self.sizes.sum() / (len(self.sizes) - 1))
+    @property
+    def top(self) -> float:
+        """The largest error that drawings show.
 
-    def at(self, t: float) -> tuple[float, float]:
-        """Return the mean and its standard error at one time."""
-        row = max(int(np.searchsorted(self.times, t, side="right")) - 1, 0)
-        return float(self.mean[row]), float(self.standard_error[row])
+        The choice depends on errors near the least one, so that drawings cut off the much larger ones before it.
+        """
+        mean, error = self.curve.at(self.chosen)
+        later = float(np.max(self.curve.mean[self.curve.times >= self.chosen], initial=mean))
+        # A single fold has no standard error.
+        room = max(0.5 * mean, 0.0) if np.isnan(error) else 8.0 * error
+        return max(mean + room, later)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +64,32 @@ class PathReport:
     notes: tuple[str, ...] = ()
     validation: Validation | None = None
 
+    @classmethod
+    def of_model(
+        cls, model: PathModel, title: str, target: str, facts: Mapping[str, str], notes: tuple[str, ...] = ()
+    ) -> "PathReport":
+        """Return the report of a fitted model, for instance of an `ib.SaddlePathRegressorCV`."""
+        return cls(
+            title=title,
+            target=target,
+            path=model.path_,
+            coefficients=model.sparse_coef_path_.T,
+            intercepts=model.intercept_path_,
+            standardized=bool(model.standardize),
+            facts=facts,
+            notes=notes,
+            validation=Validation.of_model(model),
+        )
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the d features."""
         return self.path.feature_names or tuple(f"x{i}" for i in range(self.path.problem.shape[1]))
 
-    @cached_property
+    @property
     def used(self) -> Int64[ndarray, " m"]:
         """The features that are active at some saddle, ascending."""
-        return np.unique(self.path.coefficients_sparse.indices).astype(np.int64)
+        return self.path.ever_active
 
     @property
     def row(self) -> int:
@@ -95,6 +105,19 @@ class PathReport:
         """(k+1,) R^2 on the rows of the fit: 1 minus the loss divided by the loss at the start."""
         start = float(self.path.losses[0])
         return 1.0 - self.path.losses / start if start > 0.0 else np.zeros(len(self.path.losses))
+
+    def held_out_error(self, row: int) -> float | None:
+        """Return the mean held-out error that belongs to a row of the path, or None if it is not known.
+
+        It is the least error while the path rests at the saddle of that row. In the row of the choice it is the error
+        at the chosen time, so that tables agree with the sentence about the choice.
+        """
+        if self.validation is None or self.path.times[row] >= self.validation.curve.valid_until:
+            return None
+        if row == self.row:
+            return self.validation.curve.at(self.validation.chosen).mean
+        ends = np.append(self.path.times[1:], np.inf)
+        return self.validation.curve.least(float(self.path.times[row]), float(ends[row]))
 
     def changes(self, row: int) -> tuple[list[str], list[str]]:
         """Return the names of the features that entered at a jump, with their signs, and of those that left."""

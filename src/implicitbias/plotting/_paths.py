@@ -3,14 +3,17 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from matplotlib.figure import Figure
 from numpy import ndarray
 
 from implicitbias.limits import SaddlePath
+from implicitbias.plotting._path_report import Validation
 from implicitbias.plotting._style import COLOURS, QUIET, label_lines, new_figure, plain
+from implicitbias.plotting._text import short
 
 _NAMED = 8
+_CHOSEN = "#A0461A"  # the colour of the chosen time, as in the report
 
 
 class PathPicture(NamedTuple):
@@ -18,16 +21,18 @@ class PathPicture(NamedTuple):
 
     Attributes:
         times: (k+1,) jump times in slow time.
-        coefficients: (k+1, d) coefficients at each saddle.
+        coefficients: (k+1, m) coefficients of m of the d features at each saddle; those of the others are 0.
+        features: (m,) which features these are.
         losses: (k+1,) losses at each saddle.
-        names: the names of the d features; None if they have no names.
+        names: the names of the m features; None if they have no names.
         valid_until: the slow time until which the path is known.
         title: the title of the figure.
         time_label: the label of the time axis.
     """
 
     times: Float64[ndarray, " k"]
-    coefficients: Float64[ndarray, "k d"]
+    coefficients: Float64[ndarray, "k m"]
+    features: Int64[ndarray, " m"]
     losses: Float64[ndarray, " k"]
     names: tuple[str, ...] | None
     valid_until: float
@@ -37,9 +42,11 @@ class PathPicture(NamedTuple):
     @classmethod
     def of_path(cls, path: SaddlePath) -> "PathPicture":
         """Return the picture of a path."""
-        title = _title(path.problem.shape[0], path.coefficients, path.certificate.holds)
-        numbers = (path.times, path.coefficients, path.losses)
-        return cls(*numbers, path.feature_names, path.valid_until, title, path.growth.label)
+        title = _title(path.problem.shape, path.n_jumps, path.certificate.holds)
+        used = path.ever_active
+        names = path.feature_names and tuple(path.feature_names[i] for i in used.tolist())
+        numbers = (path.times, path.coefficients_sparse[:, used].toarray(), used, path.losses)
+        return cls(*numbers, names, path.valid_until, title, path.growth.label)
 
     @classmethod
     def of_dataset(cls, data: Any) -> "PathPicture":
@@ -48,8 +55,13 @@ class PathPicture(NamedTuple):
         The attribute `time_label` of the dataset, if there is one, is the label of the time axis.
         """
         names = tuple(str(name) for name in data["feature"].values) if data.attrs["named"] else None
-        numbers = (data["time"].values, data["coefficients"].values, data["loss"].values)
-        title = _title(int(data.attrs["rows"]), numbers[1], bool(data.attrs["certificate_holds"]))
+        coefficients = data["coefficients"].values
+        # Data sets of earlier versions hold all features.
+        d = int(data.attrs.get("columns", coefficients.shape[1]))
+        features = data["column"].values if "column" in data else np.arange(d)
+        numbers = (data["time"].values, coefficients, features, data["loss"].values)
+        shape = (int(data.attrs["rows"]), d)
+        title = _title(shape, len(coefficients) - 1, bool(data.attrs["certificate_holds"]))
         label = str(data.attrs.get("time_label", "slow time"))
         return cls(*numbers, names, float(data.attrs["valid_until"]), title, label)
 
@@ -61,12 +73,12 @@ class PathPicture(NamedTuple):
 
     @property
     def chosen(self) -> dict[int, str]:
-        """The coordinates drawn in colour and their colours. These coordinates become largest at some saddle."""
-        size = np.max(np.abs(self.coefficients), axis=0)
+        """The columns of `coefficients` drawn in colour and their colours. They become largest at some saddle."""
+        size = np.max(np.abs(self.coefficients), axis=0, initial=0.0)
         largest = [int(i) for i in np.argsort(-size)[:_NAMED] if size[i] > 0.0]
         return dict(zip(sorted(largest), COLOURS, strict=False))
 
-    def at(self, t: float) -> Float64[ndarray, " d"]:
+    def at(self, t: float) -> Float64[ndarray, " m"]:
         """Return the coefficients at a slow time."""
         return self.coefficients[np.searchsorted(self.times, t, side="right") - 1]
 
@@ -91,15 +103,32 @@ def path_figure(picture: PathPicture) -> Figure:
     return figure
 
 
+def validated_path_figure(path: SaddlePath, validation: Validation | None) -> Figure:
+    """Return a figure of a path and, with cross-validation, of the chosen time and the held-out errors."""
+    picture = PathPicture.of_path(path)
+    if validation is None:
+        return path_figure(picture)
+    figure, axes = new_figure(3, height=2.6)
+    column = axes[:, 0]
+    _coefficients(column[0], picture)
+    _loss(column[1], picture)
+    _held_out(column[2], validation, picture.end)
+    _time_axis(axes, picture)
+    for axis in column:
+        axis.axvline(validation.chosen, color=_CHOSEN, linewidth=1.0, linestyle="--")
+    folds = f"{len(validation.curve.weights)} folds choose slow time {short(validation.chosen)} (dashed)"
+    column[0].set_title(f"{picture.title}\n{folds}", loc="left", fontsize=11)
+    return figure
+
+
 def path_over_simulation(picture: PathPicture, runs: list[Run]) -> Figure:
     """Return a figure of the predicted path (thin, dark) over simulated flows (wide, light), with a column per run."""
     figure, axes = new_figure(2, len(runs), height=2.6, width=4.6)
     for column, run in enumerate(runs):
         top, bottom = axes[:, column]
         for i, colour in picture.chosen.items():
-            top.plot(
-                run.times, run.states[:, i], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt"
-            )
+            states = run.states[:, picture.features[i]]
+            top.plot(run.times, states, color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
             _steps(top, picture, picture.coefficients[:, i], colour, 1.1)
         bottom.plot(run.times, run.losses, color="#333333", linewidth=4, alpha=0.25)
         _steps(bottom, picture, picture.losses, "#333333", 1.1)
@@ -111,10 +140,9 @@ def path_over_simulation(picture: PathPicture, runs: list[Run]) -> Figure:
     return figure
 
 
-def _title(rows: int, coefficients: ndarray, certified: bool) -> str:
-    jumps, d = len(coefficients) - 1, coefficients.shape[1]
+def _title(shape: tuple[int, int], jumps: int, certified: bool) -> str:
     mark = "certified" if certified else "NOT certified"
-    return f"Saddle path: n = {rows}, d = {d}, {jumps} jumps, {mark}"
+    return f"Saddle path: n = {shape[0]}, d = {shape[1]}, {jumps} jumps, {mark}"
 
 
 def _share_limits(axes: Any, column: int) -> None:
@@ -139,7 +167,12 @@ def _coefficients(axis: Any, picture: PathPicture) -> None:
     axis.set_xlim(0.0, end)
     last = picture.at(min(end, float(np.nextafter(picture.valid_until, 0.0))))
     label_lines(
-        axis, [(last[i], plain(names[i]) if names else f"$w_{{{i}}}$", c) for i, c in chosen.items()], end
+        axis,
+        [
+            (last[i], plain(names[i]) if names else f"$w_{{{picture.features[i]}}}$", colour)
+            for i, colour in chosen.items()
+        ],
+        end,
     )
 
 
@@ -147,6 +180,27 @@ def _loss(axis: Any, picture: PathPicture) -> None:
     _steps(axis, picture, picture.losses, "#333333", 1.4)
     axis.set_ylabel("loss")
     axis.set_ylim(bottom=0.0)
+
+
+def _held_out(axis: Any, validation: Validation, end: float) -> None:
+    """Draw the mean held-out error with a band of one standard error over the folds, which a single fold lacks."""
+    curve, banded = validation.curve, len(validation.curve.weights) > 1
+    times = np.append(curve.times, max(end, float(curve.times[-1])))
+    mean, error = (np.append(values, values[-1]) for values in (curve.mean, curve.standard_error))
+    axis.step(times, mean, where="post", color="#333333", linewidth=1.4)
+    seen = [mean]
+    if banded:
+        axis.fill_between(
+            times, mean - error, mean + error, step="post", color=COLOURS[0], alpha=0.16, linewidth=0
+        )
+        seen = [mean - error, mean + error]
+    low, high = float(np.min(seen)), min(float(np.max(seen)), validation.top)
+    if high > low:
+        axis.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    unit = "held-out error\n(± standard error)" if banded else "held-out error"
+    axis.set_ylabel(unit)
+    if mean[0] > validation.top:
+        axis.set_title(f"{short(float(mean[0]))} without features", loc="right", fontsize=8)
 
 
 def _steps(axis: Any, picture: PathPicture, values: ndarray, colour: str, width: float) -> None:

@@ -1,6 +1,8 @@
-"""The common style of all figures: colours, axes and labels."""
+"""The common style of all figures: colours, axes and labels, and figures as PNG files."""
 
+from io import BytesIO
 from typing import Any
+from unicodedata import category
 
 from matplotlib.figure import Figure
 
@@ -23,9 +25,20 @@ def new_figure(rows: int, columns: int = 1, height: float = 3.0, width: float = 
     return figure, axes
 
 
+def png(figure: Figure) -> bytes:
+    """Return a figure as the content of a PNG file.
+
+    A file that is written from these bytes reports a full disk as such; the encoder of PNG files does not.
+    """
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()
+
+
 def plain(name: str) -> str:
-    """Return a name as short text in which matplotlib finds no mathematics."""
-    return middle(name, _LETTERS).replace("$", r"\$")
+    """Return a name as short text without mathematics, and without control characters except for line breaks."""
+    seen = "".join(repr(c)[1:-1] if category(c) == "Cc" and c != "\n" else c for c in name)
+    return middle(seen, _LETTERS).replace("$", r"\$")
 
 
 def label_lines(axis: Any, labels: list[tuple[float, str, str]], x: float) -> None:

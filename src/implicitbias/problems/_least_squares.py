@@ -25,12 +25,12 @@ class LeastSquares(ProblemInW):
     r"""The problem $L(w) = \frac{1}{2n} \lVert X w - y \rVert^2$ without intercept, centring or scaling.
 
     Args:
-        X: (n, d) data in one of three forms. A dense array or a DataFrame is copied to Fortran order, and the column
-            names of a DataFrame are kept. A `scipy.sparse` matrix is copied to CSC and never converted to dense. A
-            `numpy.memmap` of float64 or float32 is not copied and must not change; Fortran order is faster. All
-            computations are in float64.
+        X: (n, d) data in one of three forms. A dense array or a data frame (pandas, Polars, pyarrow) is copied to
+            Fortran order, and the column names of a frame are kept. A `scipy.sparse` matrix is copied to CSC and never
+            converted to dense. A `numpy.memmap` of float64 or float32 is not copied and must not change; Fortran order
+            is faster. All computations are in float64.
         y: (n,) targets.
-        feature_names: the d names of the columns; by default the column names of a DataFrame.
+        feature_names: the d names of the columns; by default the column names of a data frame.
 
     Attributes:
         linear_map: X as a `LinearMap`.
@@ -38,8 +38,8 @@ class LeastSquares(ProblemInW):
         feature_names: the names of the columns as strings, or None if they have no names.
 
     Raises:
-        InputError: the shapes disagree, X has a single row or no columns, or the data hold text, NaN, infinite values
-            or magnitudes whose squares overflow or underflow in float64.
+        InputError: the shapes disagree, X has a single row or no columns, or the data hold text, missing values, NaN,
+            infinite values or magnitudes whose squares overflow or underflow in float64.
 
     Reference:
         The normalisation of pesme2023saddle, used throughout the library.

@@ -8,9 +8,10 @@ from jaxtyping import Float64
 from numpy import ndarray
 from scipy import sparse
 
-from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.arrays import frozen, real_array, refuse_non_finite
 from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import DenseMap, LinearMap, SparseMap, canonical
+from implicitbias._core.tables import frame_arrays, is_frame
 
 # Squares of numbers outside this range, and norms of such columns, overflow or underflow in float64.
 SMALLEST, LARGEST = 1e-140, 1e140
@@ -45,9 +46,11 @@ def _as_map(X: Any) -> tuple[LinearMap, tuple[str, ...] | None]:
         return SparseMap(canonical(X)), None
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype in (np.float64, np.float32) and _is_packed(X):
         return DenseMap(frozen(X)), None  # A memory map is not copied, because it may be larger than memory.
-    names = getattr(X, "columns", None)
-    dense = frozen(real_array(X, "X", ndim=2, order="F"))
-    return DenseMap(dense), None if names is None else tuple(str(name) for name in names)
+    if not is_frame(X):
+        return DenseMap(frozen(real_array(X, "X", ndim=2, order="F"))), None
+    values, names = frame_arrays(X, "X")
+    refuse_non_finite(values, "X")
+    return DenseMap(frozen(np.asfortranarray(values))), names
 
 
 def _is_packed(X: ndarray) -> bool:

@@ -27,6 +27,8 @@ def result_folder(out: Path, name: str) -> ResultFolder:
 
 def write_result(result: StudyResult, study: Study, folder: Path) -> None:
     """Write claims, datasets, figures and the page into an existing folder."""
+    from implicitbias.plotting import png  # matplotlib takes long to load
+
     pictures: dict[str, list[str]] = {}
     for point, data in result.datasets.items():
         marks = {"study": result.card.name, "point": point}
@@ -34,7 +36,7 @@ def write_result(result: StudyResult, study: Study, folder: Path) -> None:
         figures = study.figures(point, data)
         pictures[point] = list(figures)
         for stem, figure in figures.items():
-            figure.savefig(folder / f"{stem}.png", dpi=150)
+            (folder / f"{stem}.png").write_bytes(png(figure))
     (folder / PAGE).write_text(summary(result, study.notes(), pictures), encoding="utf-8")
     files = sorted([CLAIMS, *(path.name for path in folder.iterdir())])
     content = json.dumps(_as_json(result, files), indent=2, allow_nan=False)

@@ -1,4 +1,4 @@
-"""`implicitbias path`: every layout of the same table gives the same path; what is decided without asking is said."""
+"""Every layout of the same table gives the same numbers; what is decided without asking is said in a note."""
 
 import gzip
 from pathlib import Path
@@ -7,15 +7,14 @@ import numpy as np
 import pandas
 import pytest
 
-from implicitbias.cli._read_table import Table, read_table
-from tests.cli._command import answer
+from implicitbias._core.tables import Table, read_table
 from tests.cli._tables import table, written
 
 FRAME = table(12, 3)
 
 
 def read(folder: Path, content: str | bytes, name: str = "data.csv", target: str = "y") -> Table:
-    return read_table(Path(written(folder, content, name)), [target])
+    return read_table(Path(written(folder, content, name)), target)
 
 
 def check(found: Table) -> None:
@@ -94,7 +93,7 @@ class TestText:
         FRAME.to_csv(tmp_path / "data.csv")
         for _ in range(3):
             pandas.read_csv(tmp_path / "data.csv").to_csv(tmp_path / "data.csv")
-        found = read_table(tmp_path / "data.csv", ["y"])
+        found = read_table(tmp_path / "data.csv", "y")
         check(found)
         assert "the first columns (" in found.notes[0]
 
@@ -127,7 +126,7 @@ class TestText:
 class TestBinary:
     def test_parquet(self, tmp_path: Path) -> None:
         FRAME.to_parquet(tmp_path / "data.parquet")
-        found = read_table(tmp_path / "data.parquet", ["y"])
+        found = read_table(tmp_path / "data.parquet", "y")
         check(found)
         assert found.notes == ()
 
@@ -143,7 +142,7 @@ class TestBinary:
             index=pandas.Index([3, 1, 2], name="patient"),
         )
         frame.to_parquet(tmp_path / "data.parquet")
-        found = read_table(tmp_path / "data.parquet", ["y"])
+        found = read_table(tmp_path / "data.parquet", "y")
         assert found.X.tolist() == [[1.0, 1.0, 1.0, 0.5], [2.0, 0.0, 2.0, 1.5], [3.0, 1.0, 4.0, 2.5]]
         assert "the index of the table (patient) was left out" in found.notes
         assert "true and false are converted to 1 and 0 in these columns: b" in found.notes
@@ -152,26 +151,16 @@ class TestBinary:
         X, y, names = FRAME.drop(columns="y").to_numpy(), FRAME["y"].to_numpy(), list(FRAME.columns[:-1])
         file = tmp_path / "data.npz"
         np.savez(file, X=X, y=y, feature_names=names)
-        check(read_table(file, ["y"]))
+        check(read_table(file, "y"))
         np.savez(file, X=X, y=y[:, None], feature_names=names, w_true=np.zeros(3))
-        found = read_table(file, ["y"])
+        found = read_table(file, "y")
         check(found)
         assert found.notes == ("arrays that were not used: w_true",)
         np.savez(file, **{name: FRAME[name].to_numpy() for name in FRAME.columns})
-        check(read_table(file, ["y"]))
+        check(read_table(file, "y"))
         np.savez(file, X=FRAME.to_numpy(), feature_names=list(FRAME.columns))
-        check(read_table(file, ["y"]))
-        check(read_table(file, ["3"]))
+        check(read_table(file, "y"))
+        check(read_table(file, "3"))
         np.savez(file, X=FRAME.to_numpy())
-        found = read_table(file, ["3"])
+        found = read_table(file, "3")
         assert (found.target, found.features) == ("x3", ("x0", "x1", "x2"))
-
-
-def test_notes_are_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    file = written(tmp_path, ";a;y\n0;5;1\n1;7;3\n2;7;4\n")
-    status, out, _ = answer(monkeypatch, capsys, "path", file, "--target", "y")
-    assert status == 0
-    assert "note: the fields are separated by semicolons" in out
-    assert "note: the first column ('Unnamed: 0') was left out, because it is a row index" in out

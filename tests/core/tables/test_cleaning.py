@@ -1,0 +1,206 @@
+"""What is done to a table when the user asks for it, and to new rows by the recipe of the table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.tables import Cleaning, Recipe, Table, read_rows, read_table
+from tests.cli._tables import written
+
+FRAME = pandas.DataFrame(
+    {
+        "name": ["u", "v", "w", "x", "y", "z"],
+        "city": ["Rome", "Oslo", "Rome", "Bern", "Oslo", "Rome"],
+        "rate": ["1.5%", "2%", "(3%)", "0", "4%", "8%"],
+        "size": [1.0, np.nan, 3.0, 8.0, np.nan, 4.0],
+        "level": [2, 10, 2, 1, 10, 1],
+        "y": [1.0, 2.0, 5.0, 3.0, 2.0, 7.0],
+    }
+)
+ALL = Cleaning(drop=("name",), one_hot=("city", "level"), parse=("rate",), impute="median")
+
+
+def read(folder: Path, cleaning: Cleaning, frame: pandas.DataFrame = FRAME, groups: str = "") -> Table:
+    return read_table(Path(written(folder, frame.to_csv(index=False))), "y", cleaning, groups=groups)
+
+
+# Oracle: pandas, column by column.
+def test_every_request_at_once(tmp_path: Path) -> None:
+    found = read(tmp_path, ALL)
+    dummies = pandas.get_dummies(FRAME[["city", "level"]].astype(str), dtype=float)
+    expected = pandas.DataFrame(
+        {
+            "city=Oslo": dummies["city_Oslo"],
+            "city=Rome": dummies["city_Rome"],
+            "rate": [1.5, 2.0, -3.0, 0.0, 4.0, 8.0],
+            "size": FRAME["size"].fillna(FRAME["size"].median()),
+            "level=2": dummies["level_2"],
+            "level=10": dummies["level_10"],
+        }
+    )
+    assert found.features == tuple(expected.columns)
+    np.testing.assert_array_equal(found.X, expected.to_numpy())
+    np.testing.assert_array_equal(found.y, FRAME["y"])
+    told = " ".join(found.notes)
+    assert "the reference, which has no column, is 'Bern'" in told
+    assert "percent signs were removed" in told
+    assert "replaced by the median of their column over all rows" in told
+
+
+def test_one_hot_columns_are_independent_beside_an_intercept(tmp_path: Path) -> None:
+    found = read(tmp_path, Cleaning(drop=("name", "rate", "size", "level"), one_hot=("city",)))
+    design = np.column_stack([np.ones(len(found.y)), found.X])
+    assert np.linalg.matrix_rank(design) == design.shape[1]
+
+
+def test_rows_with_missing_values_are_left_out(tmp_path: Path) -> None:
+    found = read(tmp_path, Cleaning(drop=("name", "city", "rate"), drop_missing=True))
+    assert found.X.tolist() == [[1.0, 2.0], [3.0, 2.0], [8.0, 1.0], [4.0, 1.0]]
+    assert found.y.tolist() == [1.0, 5.0, 3.0, 7.0]
+    assert "2 of 6 rows were left out, because values are missing there: row 2, 5" in found.notes
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_imputation(statistic: str, tmp_path: Path) -> None:
+    found = read(tmp_path, Cleaning(drop=("name", "city", "rate", "level"), impute=statistic))
+    expected = getattr(np, f"nan{statistic}")(FRAME["size"])
+    assert found.X[[1, 4], 0].tolist() == [expected, expected]
+
+
+def test_a_missing_category_becomes_the_most_frequent(tmp_path: Path) -> None:
+    frame = FRAME[["city", "y"]].copy()
+    frame.loc[3, "city"] = None
+    found = read(tmp_path, Cleaning(one_hot=("city",), impute="mean"), frame)
+    assert found.features == ("city=Rome",)
+    assert found.X[:, 0].tolist() == [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
+
+
+def test_a_missing_target_is_never_imputed(tmp_path: Path) -> None:
+    frame = FRAME[["size", "y"]].copy()
+    frame.loc[0, "y"] = np.nan
+    with pytest.raises(InputError, match="a missing target or group is never replaced"):
+        read(tmp_path, Cleaning(impute="mean"), frame)
+    found = read(tmp_path, Cleaning(impute="mean", drop_missing=True), frame)
+    assert found.X[:, 0].tolist() == [5.0, 3.0, 8.0, 5.0, 4.0]  # the mean of 3, 8, 4: row 1 is left out first
+
+
+@pytest.mark.parametrize("mark", ["-99", "-99.0", "?"])
+def test_marks_of_missing_values(mark: str, tmp_path: Path) -> None:
+    text = f"a,b,y\n1,{mark},1\n2,3,4\n3,4,2\n5,-99,7\n"
+    wanted = Cleaning(missing=(mark, "-99"), drop_missing=True)
+    found = read_table(Path(written(tmp_path, text)), "y", wanted)
+    assert found.X.tolist() == [[2.0, 3.0], [3.0, 4.0]]
+
+
+def test_a_decimal_comma(tmp_path: Path) -> None:
+    found = read_table(Path(written(tmp_path, "a;y\n1,5;2\n-,25;3,125\n")), "y", Cleaning(decimal_comma=True))
+    assert (found.X[:, 0].tolist(), found.y.tolist()) == ([1.5, -0.25], [2.0, 3.125])
+
+
+def test_groups_are_labels_of_any_type(tmp_path: Path) -> None:
+    wanted = Cleaning(drop=("name", "rate", "size"))
+    found = read(tmp_path, wanted, FRAME.drop(columns="level").assign(a=range(6)), groups="city")
+    assert found.groups is not None
+    assert found.groups.tolist() == FRAME["city"].tolist()
+    assert found.features == ("a",)
+    found = read(tmp_path, wanted, FRAME.drop(columns="city").assign(a=range(6)), groups="level")
+    assert found.groups is not None
+    assert found.groups.tolist() == ["2", "10", "2", "1", "10", "1"]
+
+
+def test_rows_without_a_group(tmp_path: Path) -> None:
+    text = "g,a,y\nu,1,2\n,2,3\nv,5,1\nv,4,4\n"
+    file = Path(written(tmp_path, text))
+    with pytest.raises(InputError, match=r"1 of 3 columns: g \(1\)"):
+        read_table(file, "y", groups="g")
+    found = read_table(file, "y", Cleaning(drop_missing=True), groups="g")
+    assert found.groups is not None
+    assert found.groups.tolist() == ["u", "v", "v"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Cleaning(drop=("nme",)), "has no column 'nme'; did you mean 'name'"),
+        (Cleaning(drop=("y",)), "'y' is the target, and cannot be among the columns to drop"),
+        (Cleaning(drop=("city",), one_hot=("city",)), "city is named for two purposes"),
+        (Cleaning(drop=("name", "city", "rate", "size", "level")), "has no column besides the target"),
+        (Cleaning(drop=("name",), one_hot=("city",), parse=("rate",)), "has 2 missing values"),
+        (Cleaning(parse=("city",), drop=("name",)), "the column 'rate' holds"),
+        (Cleaning(parse=("city", "rate"), drop=("name",)), "'city' cannot be parsed, because it holds other text"),
+        (Cleaning(encoding="klingon"), "'klingon' is not an encoding"),
+        (Cleaning(encoding="utf-16"), "is not utf-16 text"),
+        (Cleaning(skip_lines=100), "is empty after 100 lines"),
+    ],
+)  # fmt: skip
+def test_requests_that_do_not_fit(wanted: Cleaning, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, wanted)
+
+
+def test_requests_that_are_wrong_words() -> None:
+    with pytest.raises(InputError, match="impute is 'mode'"):
+        Cleaning(impute="mode")
+    with pytest.raises(InputError, match="the number of lines to skip is -1"):
+        Cleaning(skip_lines=-1)
+
+
+def test_units_are_not_mixed(tmp_path: Path) -> None:
+    file = Path(written(tmp_path, "a,y\n$5,1\n€6,2\n7,3\n"))
+    with pytest.raises(InputError, match="mixes units: '\\$5', '€6', '7'"):
+        read_table(file, "y", Cleaning(parse=("a",)))
+
+
+class TestNewRows:
+    def test_the_rows_of_the_fit_give_the_features_of_the_fit(self, tmp_path: Path) -> None:
+        found = read(tmp_path, ALL)
+        recipe = Recipe.of_record(json.loads(json.dumps(found.recipe.record())))
+        assert recipe == found.recipe
+        shuffled = FRAME[["y", "level", "city", "rate", "size", "name"]].to_csv(index=False, sep=";")
+        rows = read_rows(Path(written(tmp_path, shuffled, "new.csv")), recipe)
+        np.testing.assert_array_equal(rows, found.X)
+
+    def test_without_a_target_and_with_one_row(self, tmp_path: Path) -> None:
+        recipe = read(tmp_path, ALL).recipe
+        new = written(tmp_path, "city,rate,size,level\nOslo,7%,,10\n", "new.csv")
+        assert read_rows(Path(new), recipe).tolist() == [[1.0, 0.0, 7.0, 3.5, 0.0, 1.0]]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("city,rate,size\nOslo,7%,1\n", "has no column 'level', which the features need"),
+            ("city,rate,size,level\nOslo,7%,1,3\n", "holds the category '3' (row 1), which was not among"),
+            (
+                "city,rate,size,level\nOslo,$7,1,2\n",
+                "not numbers in the expected unit (percent), the first '$7'",
+            ),
+            ("city,rate,size,level\nOslo,7%,big,2\n", "(plain numbers), the first 'big' in row 1"),
+            (
+                "city,rate,size,level\nOslo,,1,2\n",
+                "has missing values in rate (row 1), and no value replaces them",
+            ),
+            ("city,rate,size,level\n,7%,1,2\n", "has missing values in city=Oslo, city=Rome (row 1)"),
+            ("city,rate,size,level\nOslo,7%,inf,2\n", "has infinite values in size"),
+            ("city,rate,size,level\n", "has 0 row(s)"),
+        ],
+    )
+    def test_rows_that_do_not_fit(self, text: str, message: str, tmp_path: Path) -> None:
+        recipe = read(tmp_path, ALL).recipe
+        with pytest.raises(InputError) as told:
+            read_rows(Path(written(tmp_path, text, "new.csv")), recipe)
+        assert message in str(told.value)
+
+    def test_another_encoding(self, tmp_path: Path) -> None:
+        recipe = read_table(Path(written(tmp_path, "größe,y\n1,2\n2,5\n")), "y").recipe
+        file = Path(written(tmp_path, "größe\n3\n".encode("latin-1"), "new.csv"))
+        with pytest.raises(InputError, match="encoding='windows-1252'"):
+            read_rows(file, recipe)
+        assert read_rows(file, recipe, Cleaning(encoding="windows-1252")).tolist() == [[3.0]]
+
+    def test_a_record_of_something_else(self) -> None:
+        with pytest.raises(InputError, match="the record of a recipe has no usable entry 'inputs'"):
+            Recipe.of_record({})
