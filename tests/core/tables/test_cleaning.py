@@ -162,9 +162,7 @@ def test_a_column_of_numbers_is_never_suggested_as_categories(tmp_path: Path) ->
 @pytest.mark.parametrize("count", [1, 10_001])
 def test_numbers_of_categories(count: int, tmp_path: Path) -> None:
     text = "a,b,y\n" + "".join(f"u{i % count},{i},{i * i}\n" for i in range(10_002))
-    with pytest.raises(
-        InputError, match=rf"has {count} categories, 2 to 10000 .*Cleaning\(drop=\('a',\)\)"
-    ):
+    with pytest.raises(InputError, match=rf"has {count} categories, 2 to 10000 .*Cleaning\(drop=\('a',\)\)"):
         read_table(Path(written(tmp_path, text)), "y", Cleaning(one_hot=("a",)))
 
 
