@@ -2,6 +2,7 @@
 
 import _thread
 import ctypes
+import signal
 import sys
 import time
 
@@ -21,8 +22,8 @@ def _callback() -> None:
     ctypes.CFUNCTYPE(None)(interrupted)()
 
 
-def test_an_interrupt_in_a_callback_is_delivered_again() -> None:
-    before = sys.unraisablehook
+def test_an_interrupt_in_a_callback_is_delivered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # the test restores it
 
     def work() -> None:
         with kept_interrupts():
@@ -33,7 +34,30 @@ def test_an_interrupt_in_a_callback_is_delivered_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         work()
     assert time.monotonic() - begin < 30.0
-    assert sys.unraisablehook is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Incomplete:
+    """An object whose destructor fails, as those of libraries do for objects that were not completed."""
+
+    def __del__(self) -> None:
+        raise AttributeError
+
+
+def test_objects_that_an_interrupt_left_incomplete_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: told.append(error.exc_type))
+
+    def work() -> None:
+        with kept_interrupts():
+            Incomplete()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert told == [AttributeError]
+    Incomplete()
+    assert told == [AttributeError]
 
 
 def test_other_errors_in_callbacks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,34 @@ def test_a_folder_that_is_replaced_while_it_is_read(gone: bool, tmp_path: Path) 
     assert len(seen) == (1 if gone else 2)
 
 
+# The interrupt comes while the call that moves the folder returns.
+@pytest.mark.parametrize("earlier", [False, True])
+def test_an_interrupt_in_the_move(earlier: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if earlier:
+        place(tmp_path / "out").fill(writing("old"))
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> None:
+        rename(self, target)
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    place(tmp_path / "out").fill(writing("new"))
+    assert contents(tmp_path / "out") == dict.fromkeys(OURS, "new")
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_interrupt_before_anything_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(self: Path, parents: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place(tmp_path / "out").fill(writing("new"))
+    assert names(tmp_path) == []
+
+
 def test_an_interrupt_after_the_results_are_in_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     place(tmp_path / "out").fill(writing("old"))
     delete, calls = shutil.rmtree, []

@@ -63,12 +63,18 @@ class ResultFolder:
         folder = self.named.resolve()
         part = _beside(folder, "part")
         made = [place for place in folder.parents if not place.exists()]
+        complete = False
         try:
             part.mkdir(parents=True)
             write(part)
+            complete = True
             self._move(part, folder)
         except OSError as error:
             raise self._cannot_write(error) from None
+        except KeyboardInterrupt:
+            # If the results are in place, the interrupt comes too late: it must not be told that nothing was written.
+            if part.exists() or not complete:
+                raise
         finally:
             # After an error or an interrupt, the incomplete folder and new empty folders are removed.
             shutil.rmtree(part, ignore_errors=True)

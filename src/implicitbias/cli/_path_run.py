@@ -3,6 +3,7 @@
 import shlex
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from implicitbias._core.errors import InputError
@@ -23,6 +24,10 @@ from implicitbias.cli._terminal import check_output
 
 # If standard error is not a terminal, progress is written only after this number of seconds.
 _PATIENCE = 3.0
+_NO_GLYPH = (
+    "path.png lacks some characters of names, because the font of matplotlib has none for them; report.html shows all "
+    "names"
+)
 
 
 def run_path(
@@ -62,26 +67,26 @@ def run_path(
 
     with progress_bar(table.title, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
-    if place is not None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            place.fill(lambda part: write_files(report, part))
-        if any("Glyph" in str(warning.message) for warning in caught):
-            print(
-                "implicitbias: path.png lacks some characters of names, because the font of matplotlib has none for "
-                "them; report.html shows all names",
-                file=sys.stderr,
-            )
-    if out is not None:
-        last = f"Results: {out} ({', '.join(FILES)})"
-    else:
-        last = f"Write {', '.join(FILES)} with: {command_line(table, choice, usual_folder(table))}"
+    lacking = place is not None and _write(place, lambda part: write_files(report, part))
     try:
+        if lacking:
+            print(f"implicitbias: {_NO_GLYPH}", file=sys.stderr)
         if as_json:
             print_json(path_record(report, out))
+        elif out is not None:
+            print_report(report, f"Results: {out} ({', '.join(FILES)})")
         else:
-            print_report(report, last)
+            line = command_line(table, choice, usual_folder(table))
+            print_report(report, f"Write {', '.join(FILES)} with: {line}")
         check_output("" if out is None else f"the results in {out} are complete")
     except KeyboardInterrupt:
         sys.exit(130)  # the files are written already
     return report.path.status.ok and report.path.certificate.holds
+
+
+def _write(place: ResultFolder, write: Callable[[Path], None]) -> bool:
+    """Write the results; return whether the figure lacks characters of names."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        place.fill(write)
+    return any("Glyph" in str(warning.message) for warning in caught)
