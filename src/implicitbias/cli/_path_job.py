@@ -42,11 +42,10 @@ def _rows(table: Table, choice: Choice) -> tuple[Any, Any]:
     frame = pandas.DataFrame(table.X, columns=list(table.features))
     if choice.groups is None:
         return frame, None
-    if choice.groups == table.target:
-        raise InputError(f"{choice.groups!r} is the target, and cannot be the column of groups")
     if choice.groups not in frame.columns:
+        others = [name for name in table.features if name != choice.groups]
         raise InputError(
-            f"{table.file} has no column {choice.groups!r}; there are {some(list(table.features), 12)}"
+            f"{table.file} has no column {choice.groups!r} for --groups beside the target; there are {some(others, 12)}"
         )
     groups = frame.pop(choice.groups).to_numpy()
     if frame.shape[1] == 0:
