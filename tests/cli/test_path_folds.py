@@ -1,6 +1,5 @@
 """`implicitbias path`: shuffled folds, folds of groups, and the rule of one standard error."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,13 +126,13 @@ def test_sorted_rows_are_told_and_the_option_mends_it(ask: Ask) -> None:
         (("--cv", "4", "--rule", "2se"), "--rule is '2se', best or 1se is expected"),
         (("--cv", "4", "--seed", "3"), "--seed is given without --shuffle; type --shuffle --seed 3"),
         (("--cv", "4", "--shuffle", "--seed", "-1"), "--seed is -1, a number from 0 to"),
-        (("--cv", "4", "--groups", "hospital"), "data.csv has no column 'hospital'"),
-        (("--cv", "4", "--groups", "y"), "'y' .*the target"),
+        (("--cv", "4", "--groups", "hospital"), "has no column 'hospital' for --groups"),
+        (("--cv", "4", "--groups", "y"), "has no column 'y' for --groups beside the target"),
         (("--cv", "5", "--groups", "patient"), "column 'patient' has 4 different values"),
     ],
 )
 def test_options_that_do_not_fit(words: tuple[str, ...], message: str, ask: Ask) -> None:
     status, out, err = ask(*words, "--out", "out")
     assert (status, out) == (2, "")
-    assert re.search(message, err)
+    assert message in err
     assert not Path("out").exists()
