@@ -175,6 +175,42 @@ def path_of_a_table(
         raise typer.Exit(1)
 
 
+@app.command("predict")
+def predict_new_rows(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The results of implicitbias path --out DIR.")
+    ],
+    data: table_options.Data,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the predictions to this CSV file.")
+    ] = None,
+    jump: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Use the saddle after this jump; else the chosen one, or the last one."),
+    ] = None,
+    score: Annotated[
+        bool, typer.Option("--score", help="Compare with the target column, which DATA must then have.")
+    ] = False,
+    missing: table_options.Missing = None,
+    encoding: table_options.Encoding = "",
+    skip_lines: table_options.SkipLines = 0,
+    no_header: table_options.NoHeader = False,
+    row_names: table_options.RowNames = False,
+) -> None:
+    """Predict the target of new rows from a path that was written with --out.
+
+    Columns are found by their names, and the features are made as for the path: the same categories, parsed numbers and
+    imputed values.
+    """
+    from implicitbias._core.tables import Cleaning
+    from implicitbias.cli._predict import run_predict
+
+    cleaning = Cleaning(
+        missing=tuple(missing or ()), encoding=encoding, skip_lines=skip_lines, no_header=no_header, row_names=row_names
+    )  # fmt: skip
+    run_predict(folder, data, out=out, jump=jump, score=score, cleaning=cleaning)
+
+
 def main() -> None:
     """Run the command line: the console script `implicitbias`."""
     with guarded_streams(), kept_interrupts():

@@ -1,20 +1,22 @@
 """The files of `implicitbias path --out`: the path as CSV, NetCDF and PNG, and the report as an HTML page."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
+from implicitbias._core.tables import Recipe
 from implicitbias.plotting import PathReport, path_page, png, validated_path_figure
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
 
-def write_files(report: PathReport, folder: Path) -> None:
+def write_files(report: PathReport, recipe: Recipe, folder: Path) -> None:
     """Write path.csv, path.nc, path.png and report.html into an existing folder."""
     path_table(report).to_csv(folder / "path.csv", index=False)
-    write_netcdf(path_dataset(report), folder / "path.nc")
+    write_netcdf(path_dataset(report, recipe), folder / "path.nc")
     (folder / "path.png").write_bytes(png(validated_path_figure(report.path, report.validation)))
     (folder / "report.html").write_text(path_page(report), encoding="utf-8")
 
@@ -51,14 +53,16 @@ def csv_names(names: tuple[str, ...]) -> list[str]:
     return result
 
 
-def path_dataset(report: PathReport) -> Any:
+def path_dataset(report: PathReport, recipe: Recipe) -> Any:
     """Return the path of the features that are active at some saddle as a dataset.
 
-    It has the coefficients of the path and those in the units of the data.
+    It has the coefficients of the path and those in the units of the data, and the recipe of these features as JSON.
     """
     data = report.path.to_dataset(active_only=True)
     data["original_coefficients"] = (("jump", "feature"), report.coefficients[:, report.used].toarray())
     data["intercept"] = (("jump",), report.intercepts)
+    needed = recipe.only({report.names[i] for i in report.used.tolist()})
+    data["recipe"] = ((), json.dumps(needed.record()))
     data["r2"] = (("jump",), report.r2)
     for name, value in report.facts.items():
         data.attrs[name.replace(" ", "_")] = value

@@ -67,7 +67,7 @@ def run_path(
 
     with progress_bar(table.title, _PATIENCE) as progress:
         report = fit_table(table, choice, progress)
-    lacking = place is not None and _write(place, lambda part: write_files(report, part))
+    lacking = place is not None and _write(place, lambda part: write_files(report, table.recipe, part))
     try:
         if lacking:
             print(f"implicitbias: {_NO_GLYPH}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """What was done to the columns of a table, so that new rows get the same features."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ class Recipe:
     def features(self) -> tuple[str, ...]:
         """The names of the d features."""
         return tuple(name for item in self.inputs for name in item.features)
+
+    def only(self, features: Container[str]) -> "Recipe":
+        """Return the recipe without the columns that give none of these features."""
+        kept = tuple(item for item in self.inputs if any(name in features for name in item.features))
+        return replace(self, inputs=kept)
 
     def record(self) -> dict[str, Any]:
         """Return the recipe as a dict of JSON types."""
