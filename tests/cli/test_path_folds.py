@@ -126,8 +126,8 @@ def test_sorted_rows_are_told_and_the_option_mends_it(ask: Ask) -> None:
         (("--cv", "4", "--rule", "2se"), "--rule is '2se', best or 1se is expected"),
         (("--cv", "4", "--seed", "3"), "--seed is given without --shuffle; type --shuffle --seed 3"),
         (("--cv", "4", "--shuffle", "--seed", "-1"), "--seed is -1, a number from 0 to"),
-        (("--cv", "4", "--groups", "hospital"), "has no column 'hospital' for --groups"),
-        (("--cv", "4", "--groups", "y"), "has no column 'y' for --groups beside the target"),
+        (("--cv", "4", "--groups", "hospital"), "has no column 'hospital'; there are"),
+        (("--cv", "4", "--groups", "y"), "'y' is the target, and cannot be the column of groups"),
         (("--cv", "5", "--groups", "patient"), "column 'patient' has 4 different values"),
     ],
 )

@@ -47,7 +47,8 @@ def run_path(
         raise InputError(f"--target is given {len(targets)} times ({some(targets)}); one target is expected")
 
     def retry(cleaning: Cleaning, target: str) -> str:
-        return typed(data, target, choice._replace(cleaning=cleaning), out)
+        line = typed(data, target, choice._replace(cleaning=cleaning), out)
+        return f"{line} --json" if as_json else line
 
     target = targets[0] if targets else ""
     table = read_table(data, target, choice.cleaning, groups=choice.groups or "", retry=retry)

@@ -75,6 +75,8 @@ READ = {
 CURED = {
     "Latin-1": (with_column("größe", ["5", "3", "3", "5"]).encode("latin-1"),
                 Cure("line 1 holds the byte 0xf6", ("größe", "a", "b"), [[5.0, 1.0, 2.5]])),
+    "Latin-1 after Excel's line": (b"sep=;\na;\xe9;y\n" + PLAIN.partition("\n")[2].replace(",", ";").encode(),
+                                   Cure("line 2 holds the byte 0xe9", ("a", "é"))),
     "decimal commas": (COMMAS, Cure("the column 'b' holds 3 value(s) of 4 that are not numbers, the first '2,5'")),
     "decimal commas in the target": ("a;b;y\n1;2,5;3,0\n4;5,0;7,0\n6;-1e3;8,0\n2;0,0;1,0\n", Cure("the target 'y'")),
     "a comment": ("# by me, yesterday\n" + PLAIN, Cure("begins with a comment, '# by me, yesterday'")),
@@ -112,6 +114,11 @@ REFUSED = {
     "a text target": ("a,b,y\n1,2,u\n2,3,v\n", "the target 'y' holds 2 value(s) of 2 that are not numbers"),
     "an uneven row": (PLAIN + "1,2\n", "line 6 has 2 fields, but the header has 3"),
     "an open quote": (PLAIN + '1,2,"3\n', "line 6 or a later one cannot be read"),
+    "a header with an open quote": (
+        'sep=;\n"a;b;y\n1;2;3\n',
+        "the header line cannot be read; a quote may not be closed",
+    ),
+    "quoted names with blanks": ('"a b" y\n"1 2" 3\n', "has a single column"),
     "zero bytes": (PLAIN.encode() + b"\0\0,1,2\n", "holds zero bytes"),
     "zero bytes far below": (PLAIN.encode() + b"1,2,3\n" * 20000 + b"\0\0,1,2\n", "holds zero bytes"),
 }

@@ -149,6 +149,29 @@ def test_requests_that_are_wrong_words() -> None:
         Cleaning(skip_lines=-1)
 
 
+def test_a_column_of_numbers_is_never_suggested_as_categories(tmp_path: Path) -> None:
+    cells = [str(i % 20) for i in range(80)] + [f"typo {i}" for i in range(10)]
+    text = "a,b,y\n" + "".join(f"{cell},{i},{i * i}\n" for i, cell in enumerate(cells))
+    with pytest.raises(InputError, match=r"different units, or with other texts.*Cleaning\(drop=\('a',\)\)"):
+        read_table(Path(written(tmp_path, text)), "y")
+    text = "a,b,y\n" + "".join(f"{i % 4}{'%' * (i % 2)},{i},{i * i}\n" for i in range(1, 40))
+    with pytest.raises(InputError, match=r"different units.*Cleaning\(drop=\('a',\)\)"):
+        read_table(Path(written(tmp_path, text)), "y")
+
+
+@pytest.mark.parametrize("count", [1, 10_001])
+def test_numbers_of_categories(count: int, tmp_path: Path) -> None:
+    text = "a,b,y\n" + "".join(f"u{i % count},{i},{i * i}\n" for i in range(10_002))
+    with pytest.raises(InputError, match=rf"has {count} categories, 2 to 10000 .*Cleaning\(drop=\('a',\)\)"):
+        read_table(Path(written(tmp_path, text)), "y", Cleaning(one_hot=("a",)))
+
+
+def test_requests_for_text_are_refused_elsewhere(tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", np.eye(3))
+    with pytest.raises(InputError, match="encoding, no-header can be asked for in text files only"):
+        read_table(tmp_path / "data.npy", "0", Cleaning(encoding="utf-8", no_header=True))
+
+
 def test_units_are_not_mixed(tmp_path: Path) -> None:
     file = Path(written(tmp_path, "a,y\n$5,1\n€6,2\n7,3\n"))
     with pytest.raises(InputError, match="mixes units: '\\$5', '€6', '7'"):

@@ -115,6 +115,22 @@ class TestNumPy:
         np.testing.assert_array_equal(found.y, Y)
         assert found.features == tuple(names)
 
+    def test_texts_that_are_bytes(self, tmp_path: Path) -> None:
+        kind = np.array(["u", "v"] * 6, dtype="S1")
+        np.savez(tmp_path / "data.npz", kind=kind, a=X[:, 0], y=Y)
+        found = read_table(tmp_path / "data.npz", "y", Cleaning(one_hot=("kind",)))
+        assert found.features == ("kind=v", "a")
+        np.savez(tmp_path / "data.npz", X=X, y=Y, feature_names=np.array(["a", "b", "c"], dtype="S1"))
+        assert read_table(tmp_path / "data.npz", "y").features == ("a", "b", "c")
+
+    def test_damaged_objects(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "data.npy", np.array([["a", 1.0], ["b", 2.0]], dtype=object))
+        data = (tmp_path / "data.npy").read_bytes()
+        for cut in range(130, len(data), 5):
+            (tmp_path / "data.npy").write_bytes(data[:cut])
+            with pytest.raises(InputError, match=r"cannot be read as NumPy wrote it|holds an array of shape"):
+                read_table(tmp_path / "data.npy", "1")
+
     def test_code_is_refused(self, tmp_path: Path) -> None:
         class Harm:
             def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -173,6 +189,17 @@ class TestSparse:
             read_table(tmp_path / "data.npz", "2", Cleaning(impute="mean"))
         with pytest.raises(InputError, match="its zeros cannot be missing"):
             read_table(tmp_path / "data.npz", "2", Cleaning(missing=("0",)))
+
+
+def test_a_complex_sparse_matrix(tmp_path: Path) -> None:
+    sparse.save_npz(tmp_path / "data.npz", sparse.csr_array(np.eye(3) * 1j))
+    with pytest.raises(InputError, match="sparse matrix of the type complex128, real numbers are expected"):
+        read_table(tmp_path / "data.npz", "0")
+
+
+def test_columns_with_the_names_of_a_sparse_matrix(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", format=X[:, 0], shape=X[:, 1], data=X[:, 2], y=Y)
+    np.testing.assert_array_equal(read_table(tmp_path / "data.npz", "y").X, X)
 
 
 def test_parquet_of_a_frame_with_a_range_index(tmp_path: Path) -> None:

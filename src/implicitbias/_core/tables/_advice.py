@@ -93,6 +93,11 @@ def column_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice:
     known = int(np.count_nonzero(text.codes >= 0))
     if all(is_date(label) for label in text.labels):
         return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (dates)"),))
+    if _numeric_cells(text) > known / 2:
+        return Advice(
+            Cleaning(drop=(name,)),
+            (("to leave out {}", f"{name} (numbers of different units, or with other texts among them)"),),
+        )
     if len(text.labels) == 1:
         return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (the same text in every row)"),))
     if len(text.labels) <= min(_MOST_CATEGORIES, _CATEGORIES * known):
@@ -100,6 +105,15 @@ def column_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice:
             Cleaning(one_hot=(name,)), (("to convert the categories of {} to columns of 0 and 1", name),)
         )
     return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (names or free text)"),))
+
+
+def _numeric_cells(text: TextColumn) -> int:
+    """Return the number of cells that are numbers of any kind."""
+    numeric = [
+        parsed_number(label) is not None or parsed_number(label, decimal_comma=True) is not None
+        for label in text.labels
+    ]
+    return int(text.counts()[np.array(numeric, dtype=bool)].sum())
 
 
 def joined(advices: Sequence[Advice], cleaning: Cleaning) -> tuple[Cleaning, str]:

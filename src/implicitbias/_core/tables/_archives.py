@@ -57,7 +57,7 @@ def load_npy(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
 def load_npz(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
     """Return the columns of an archive, or raise an `InputError` that says what the archive holds."""
     arrays = _archive(file, data)
-    if {"format", "shape", "data"} <= arrays.keys():
+    if {"format", "shape", "data"} <= arrays.keys() and arrays["format"].ndim == 0:
         return _sparse(file, data, target)
     if "X" in arrays and arrays["X"].ndim == 2:
         return _with_matrix(file, arrays, cleaning, target)
@@ -104,7 +104,9 @@ def _array(file: Path, data: bytes) -> ndarray:
         )
         read(stream)
         return np.asarray(_HarmlessUnpickler(stream).load())
-    except (ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        ValueError, OSError, EOFError, pickle.UnpicklingError, AttributeError, IndexError, KeyError, TypeError,
+    ) as error:  # fmt: skip
         raise InputError(
             f"{file} cannot be read as NumPy wrote it ({error}); save its arrays as numbers or texts"
         ) from None
@@ -124,7 +126,14 @@ def _sparse(file: Path, data: bytes, target: str) -> Named:
     from scipy import sparse
 
     try:
-        matrix = sparse.csc_array(sparse.load_npz(BytesIO(data)), dtype=np.float64, copy=True)
+        loaded = sparse.load_npz(BytesIO(data))
+        if loaded.dtype.kind not in "biuf":
+            raise InputError(
+                f"{file} holds a sparse matrix of the type {loaded.dtype}, real numbers are expected"
+            )
+        matrix = sparse.csc_array(loaded, dtype=np.float64, copy=True)
+    except InputError:
+        raise
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{file} cannot be read as a matrix of scipy.sparse.save_npz ({error})") from None
     matrix.sum_duplicates()
@@ -170,7 +179,7 @@ def _with_matrix(file: Path, arrays: dict[str, ndarray], cleaning: Cleaning, tar
 def _names(file: Path, arrays: dict[str, ndarray], d: int) -> tuple[str, ...]:
     if "feature_names" not in arrays:
         return tuple(f"x{i}" for i in range(d))
-    names = tuple(str(name) for name in np.atleast_1d(arrays["feature_names"]))
+    names = tuple(str(name) for name in np.atleast_1d(_decoded(arrays["feature_names"])))
     if len(names) != d or len(set(names)) != d:
         raise InputError(
             f"{file}: feature_names holds {len(names)} names, {len(set(names))} of them different, but X has {d} "
@@ -219,4 +228,10 @@ def _column(column: ndarray, cleaning: Cleaning) -> tuple[ndarray, TextColumn | 
         numbers = [object_number(item) for item in column]
         if None not in numbers:
             return np.array(numbers, dtype=np.float64), None
+    column = _decoded(column)
     return np.full(len(column), np.nan), TextColumn.of(column.tolist(), frozenset(cleaning.missing))
+
+
+def _decoded(texts: ndarray) -> ndarray:
+    """Return texts that NumPy stores as bytes as Unicode; other arrays are returned unchanged."""
+    return np.strings.decode(texts, "utf-8", "replace") if texts.dtype.kind == "S" else texts

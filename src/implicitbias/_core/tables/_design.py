@@ -27,6 +27,8 @@ from implicitbias._core.tables._words import some
 
 # The squares of numbers outside these bounds leave the range of float64.
 _SMALLEST, _LARGEST = 1e-140, 1e140
+# More columns of 0 and 1 than this come from names or numbers, not from categories.
+_MOST_CATEGORIES = 10_000
 
 
 class Design(NamedTuple):
@@ -176,9 +178,9 @@ def _input(file: Path, grid: Grid, j: int, name: str, cleaning: Cleaning) -> Inp
         numbers = {label: plain_number(label) for label in labels}
         numeric = all(value is not None for value in numbers.values())
         categories = sorted(labels, key=lambda label: (numbers[label] if numeric else 0.0, label))
-        if len(categories) < 2:
+        if not 2 <= len(categories) <= _MOST_CATEGORIES:
             raise Fault(
-                f"{file}: the column {name!r} has {len(categories)} categories, at least two are expected",
+                f"{file}: the column {name!r} has {len(categories)} categories, 2 to {_MOST_CATEGORIES} are expected",
                 f"to leave out {name}",
                 replace(
                     cleaning,

@@ -32,6 +32,7 @@ _OTHER_READERS = {
     ".xlsx": "read_excel", ".xls": "read_excel", ".ods": "read_excel", ".json": "read_json", ".dta": "read_stata",
     ".sas7bdat": "read_sas", ".sav": "read_spss", ".pkl": "read_pickle", ".pickle": "read_pickle",
 }  # fmt: skip
+_TEXT_ONLY = ("encoding", "skip_lines", "no_header", "row_names")
 _NAMED_LOADERS = {".npy": load_npy, ".npz": load_npz}
 _ARROW_LOADERS = {
     ".parquet": load_parquet, ".pq": load_parquet,
@@ -203,11 +204,21 @@ def _loaded(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
             f"{file} has the ending {kind}; CSV, TSV, Parquet, Feather, NPY or NPZ is expected; {sheet}, for instance "
             f"in Python with pandas.{_OTHER_READERS[kind]}(...).to_csv(..., index=False)"
         )
+    if kind in _NAMED_LOADERS or kind in _ARROW_LOADERS:
+        _refuse_text_requests(file, kind, cleaning)
     if kind in _NAMED_LOADERS:
         return _NAMED_LOADERS[kind](file, data, cleaning, target)
     if kind in _ARROW_LOADERS:
         return Named(_ARROW_LOADERS[kind](file, data, cleaning), target)
     return Named(load_text(file, data, cleaning, target), target)
+
+
+def _refuse_text_requests(file: Path, kind: str, cleaning: Cleaning) -> None:
+    given = [name.replace("_", "-") for name in cleaning.asked() if name in _TEXT_ONLY]
+    if given:
+        raise InputError(
+            f"{some(given)} can be asked for in text files only, and {file} has the ending {kind}"
+        )
 
 
 def _with_advice(

@@ -53,7 +53,7 @@ def load_text(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{file} cannot be read as text: {str(error).splitlines()[0]}") from None
     if any(pyarrow.types.is_binary(column.type) for column in table.columns):
-        raise encoding_fault(file, layout.data, cleaning)
+        raise encoding_fault(file, layout.data, cleaning, layout.before)
     missing = frozenset((*NULLS, *cleaning.missing))
     return grid_of_arrow(table, missing, f"text, separated by {separator_word(layout)}", layout.notes)
 
@@ -145,7 +145,7 @@ def _checked(file: Path, layout: Layout, cleaning: Cleaning) -> Layout:
             f'quotes inside a value may not be doubled (""); {look_at(file, line + 1)}'
         ) from None
     except UnicodeDecodeError:
-        raise encoding_fault(file, layout.data, cleaning) from None
+        raise encoding_fault(file, layout.data, cleaning, layout.before) from None
     if uneven:
         if layout.data.lstrip().startswith(b"#"):
             raise comment_fault(file, layout.data, cleaning)

@@ -86,8 +86,15 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
         note: tuple[str, ...] = ("the fields are separated by blanks",)
     else:
         note = () if separator == usual else (f"the fields are separated by {_word(separator)}",)
-    header, start, lines, longest = _header(text, separator)
     before = cleaning.skip_lines + (1 if excel else 0)
+    try:
+        header, start, lines, longest = _header(text, separator)
+    except UnicodeDecodeError:
+        raise encoding_fault(file, text, cleaning, before) from None
+    if not header:
+        raise InputError(
+            f"{file}: the header line cannot be read; a quote may not be closed; {look_at(file, 1)}"
+        )
     lines += before
     if cleaning.no_header:
         header, start = [f"x{i}" for i in range(len(header))], 0
@@ -129,14 +136,14 @@ def _utf8(file: Path, data: bytes, cleaning: Cleaning) -> bytes:
     return data[len(_MARK) :] if data.startswith(_MARK) else data
 
 
-def encoding_fault(file: Path, data: bytes, cleaning: Cleaning) -> Fault:
-    """Return the fault of a text that is not UTF-8."""
+def encoding_fault(file: Path, data: bytes, cleaning: Cleaning, before: int) -> Fault:
+    """Return the fault of a text that is not UTF-8; `before` lines of the file were left out."""
     bad = 0
     try:
         data.decode()
     except UnicodeDecodeError as error:
         bad = error.start
-    line = data[:bad].count(b"\n") + 1 + cleaning.skip_lines
+    line = data[:bad].count(b"\n") + 1 + before
     try:
         data.decode("windows-1252")
         encoding = "windows-1252"
@@ -195,12 +202,12 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
                     best, score = separator, (even, widths[0], separator == usual)
         first, *others = [line for line in lines_of(data) if line.strip()] if not best else [""]
     except UnicodeDecodeError:
-        raise encoding_fault(file, data, cleaning) from None
+        raise encoding_fault(file, data, cleaning, cleaning.skip_lines) from None
     if best:
         return best
     if first.lstrip().startswith("#"):
         raise comment_fault(file, data, cleaning)
-    if len(first.split()) > 1 and all(len(line.split()) == len(first.split()) for line in others):
+    if b'"' not in data and len(first.split()) > 1 and _is_even([first, *others]):
         return BLANKS
     if single:
         return usual
@@ -208,6 +215,11 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
         f"{file} has a single column, {first.strip()[:40]!r}, a target and at least one feature are expected; its "
         "header line contains no comma, semicolon, tab or vertical bar"
     )
+
+
+def _is_even(lines: list[str]) -> bool:
+    """Return whether blanks split every line into as many fields."""
+    return len({len(line.split()) for line in lines}) == 1
 
 
 def comment_fault(file: Path, data: bytes, cleaning: Cleaning) -> Fault:
