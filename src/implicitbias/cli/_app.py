@@ -186,7 +186,9 @@ def predict_new_rows(
     ] = None,
     jump: Annotated[
         int | None,
-        typer.Option(metavar="K", help="Use the saddle after this jump; else the chosen one, or the last one."),
+        typer.Option(
+            metavar="K", help="Use the saddle after this jump; else the chosen one, or the last one."
+        ),
     ] = None,
     score: Annotated[
         bool, typer.Option("--score", help="Compare with the target column, which DATA must then have.")

@@ -65,7 +65,9 @@ def stored_model(folder: Path, jump: int | None) -> Model:
         times, chosen = data["time"].values, float(data.attrs.get("chosen_time", np.inf))
         jump = int(np.searchsorted(times, chosen, side="right")) - 1
     if not 0 <= jump <= last:
-        raise InputError(f"--jump is {jump}, a whole number from 0 to {last} is expected, the jumps of {file}")
+        raise InputError(
+            f"--jump is {jump}, a whole number from 0 to {last} is expected, the jumps of {file}"
+        )
     return Model(
         str(data.attrs["target"]),
         jump,
@@ -86,7 +88,9 @@ def run_predict(
     """
     model = stored_model(folder, jump)
     if out is not None and out.exists():
-        raise InputError(f"{out} exists already, and would be replaced; choose another --out FILE, or remove it")
+        raise InputError(
+            f"{out} exists already, and would be replaced; choose another --out FILE, or remove it"
+        )
 
     def retry(wanted: Cleaning, _: str) -> str:
         words = ["implicitbias", "predict", str(folder), str(file), *cleaning_words(wanted)]
@@ -107,7 +111,11 @@ def run_predict(
 def _score(target: Any, predictions: Float64[ndarray, " n"], name: str) -> str:
     y = np.asarray(target.toarray() if hasattr(target, "toarray") else target)[:, 0]
     error, spread = float(np.mean((y - predictions) ** 2)), float(np.var(y))
-    share = f"; R² is {1.0 - error / spread:.4g}, relative to the mean of {name} in these rows" if spread > 0.0 else ""
+    share = (
+        f"; R² is {1.0 - error / spread:.4g}, relative to the mean of {name} in these rows"
+        if spread > 0.0
+        else ""
+    )
     return f"The mean squared error on these {len(y)} rows is {error:.4g}{share}."
 
 
@@ -129,7 +137,10 @@ def _print(model: Model, predictions: Float64[ndarray, " n"], scored: str, out: 
 
 def _write(out: Path, predictions: Float64[ndarray, " n"]) -> None:
     """Write the predictions as CSV; an error leaves no incomplete file."""
-    lines = ["row,prediction", *(f"{row},{value!r}" for row, value in enumerate(predictions.tolist(), start=1))]
+    lines = [
+        "row,prediction",
+        *(f"{row},{value!r}" for row, value in enumerate(predictions.tolist(), start=1)),
+    ]
     part = out.with_name(f".{out.name}.{uuid4().hex}.part")
     try:
         try:
@@ -141,4 +152,6 @@ def _write(out: Path, predictions: Float64[ndarray, " n"]) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}; choose another --out FILE") from None
+        raise InputError(
+            f"cannot write {out}: {error.strerror or error}; choose another --out FILE"
+        ) from None
