@@ -8,6 +8,7 @@ from benchmarks import (
     growth,
     order,
     path_against_simulation,
+    reading,
     real_data,
     softplus_net,
     sparse_path,
@@ -30,6 +31,7 @@ _ALL = (
     growth,
     startup,
     wide_table,
+    reading,
 )
 
 for benchmark in _ALL:
