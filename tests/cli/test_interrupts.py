@@ -1,6 +1,5 @@
 """Ctrl-C in a callback, where Python cannot raise an exception, still ends the command."""
 
-import _thread
 import ctypes
 import signal
 import sys
@@ -15,7 +14,7 @@ def _callback() -> None:
     """Let Ctrl-C come while C calls Python."""
 
     def interrupted() -> None:
-        _thread.interrupt_main()
+        signal.raise_signal(signal.SIGINT)
         for _ in range(1000):  # the interpreter raises it in one of these steps
             pass
 

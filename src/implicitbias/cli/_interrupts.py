@@ -1,6 +1,5 @@
 """Ctrl-C at moments at which Python cannot raise an exception."""
 
-import _thread
 import signal
 import sys
 import threading
@@ -17,7 +16,7 @@ def _interrupt_main() -> None:
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, signal.SIGINT)
     else:
-        _thread.interrupt_main()
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
