@@ -9,6 +9,7 @@ from benchmarks import (
     growth,
     order,
     path_against_simulation,
+    reading,
     real_data,
     softplus_net,
     sparse_path,
@@ -32,6 +33,7 @@ _ALL = (
     growth,
     startup,
     wide_table,
+    reading,
 )
 
 for benchmark in _ALL:

@@ -13,8 +13,8 @@ from tests.architecture._source import ROOT, SOURCE, python_files, tree
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
 
-# Dependencies that another one loads: the storage behind h5netcdf, and the reader behind pandas.read_parquet.
-LOADED_BY_OTHERS = {"h5py", "pyarrow", "h5netcdf"}
+# Dependencies that another one loads: h5netcdf behind xarray, and the storage behind it.
+LOADED_BY_OTHERS = {"h5py", "h5netcdf"}
 IMPORT_NAMES = {"scikit-learn": "sklearn", "lazy-loader": "lazy_loader"}
 
 
