@@ -11,7 +11,6 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias.gauges import Gauge
-from implicitbias.limits import Limit
 from implicitbias.problems import Classification
 
 
@@ -67,6 +66,10 @@ def distance_to(limit: Any) -> Measurement:
         >>> round(far(0.0, trajectory.final), 6), trajectory.status.name
         (0.001, 'STOPPED_BY_CALLER')
     """
+    from implicitbias.limits import (
+        Limit,  # it loads compiled code, which the judging of stored studies does not need
+    )
+
     if not isinstance(limit, Limit):
         raise InputError(
             f"limit is a {type(limit).__name__}, a Limit is expected, for instance ib.saddle_path(problem).limit"

@@ -7,7 +7,6 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias.diagnostics._error_curve import ErrorCurve
-from implicitbias.limits import SaddlePath
 
 
 class PathModel(ABC):
@@ -23,8 +22,8 @@ class PathModel(ABC):
 
     @property
     @abstractmethod
-    def path_(self) -> SaddlePath:
-        """The path, in the units of its own problem, whose columns are those of the caller's X."""
+    def path_(self) -> Any:
+        """The `SaddlePath`, in the units of its own problem, whose columns are those of the caller's X."""
 
     @property
     @abstractmethod
