@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 from scipy import sparse
 
@@ -33,6 +33,8 @@ class Limit(Fingerprinted):
         dual: the dual variable of the certificate, shaped as w; None if the limit has none.
         margin: the margin of the normalised point; None outside classification.
         bias: the intercept, which is not part of the norm; None if there is none.
+        multipliers: (n,) the multipliers of the margins, which are positive at support vectors only; None outside
+            classification.
 
     Reference:
         pesme2023saddle.
@@ -56,6 +58,14 @@ class Limit(Fingerprinted):
     dual: Float64[ndarray, "..."] | None = None
     margin: float | None = None
     bias: float | None = None
+    multipliers: Float64[ndarray, "..."] | None = None
+
+    @property
+    def support(self) -> Int64[ndarray, " k"] | None:
+        """The rows of the support vectors, whose multipliers are positive; None outside classification."""
+        if self.multipliers is None:
+            return None
+        return frozen(np.flatnonzero(self.multipliers.reshape(len(self.multipliers), -1).any(axis=1)))
 
     def predict(self, X_new: Any) -> Float64[ndarray, " m"]:
         """Return X_new w, plus the bias if there is one.
@@ -94,7 +104,7 @@ class Limit(Fingerprinted):
             "numbers": {name: getattr(self, name) for name in ("value", "margin", "bias")},
             **statement,
         }
-        parts = {"point": self.point, "dual": self.dual}
+        parts = {"point": self.point, "dual": self.dual, "multipliers": self.multipliers}
         arrays = {name: array for name, array in parts.items() if array is not None}
         write_archive(Path(path), _KIND, header, arrays | data)
 
@@ -120,6 +130,7 @@ class Limit(Fingerprinted):
                 certificate=Certificate.of_record(header["certificate"]),
                 status=Status[header["status"]],
                 dual=arrays.get("dual"),
+                multipliers=arrays.get("multipliers"),
                 **{name: header["numbers"][name] for name in ("value", "margin", "bias")},
             )
 

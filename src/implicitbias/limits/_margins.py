@@ -1,0 +1,65 @@
+"""The margins of a classifier, as linear functions of its weights and of free intercepts."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from implicitbias._core.linear_maps import LinearMap
+
+
+class Margins(NamedTuple):
+    r"""The m margins $M(w, b) = \operatorname{diag}(y) X w + B b$.
+
+    Attributes:
+        linear_map: X, from arrays w of the shape `linear_map.domain` to m numbers.
+        signs: (m,) y, -1.0 or 1.0.
+        free: (m, r) B, the coefficients of the intercepts b, which no gauge counts.
+    """
+
+    linear_map: LinearMap
+    signs: Float64[ndarray, " m"]
+    free: Float64[ndarray, "m r"]
+
+    def values(self, w: Float64[ndarray, "..."], b: Float64[ndarray, " r"]) -> Float64[ndarray, " m"]:
+        """Return the margins of w with the intercepts b."""
+        values = self.signs * self.linear_map.matvec(w)
+        return values + self.free @ b if len(b) else values
+
+    def combination(self, q: Float64[ndarray, " m"]) -> Float64[ndarray, "..."]:
+        """Return the combination of the signed rows with the weights q, shaped as w."""
+        return self.linear_map.rmatvec(self.signs * q)
+
+    def part(self, rows: Int64[ndarray, " k"], columns: Int64[ndarray, " j"]) -> Float64[ndarray, "k j"]:
+        """Return some rows and columns of diag(y) X as a dense array."""
+        return self.signs[rows, None] * self.linear_map.part(rows, columns)
+
+
+class Separator(NamedTuple):
+    """A classifier that is claimed to have the largest margin, and multipliers of the margins that are to prove it.
+
+    Attributes:
+        w: the weights.
+        b: (r,) the intercepts.
+        multipliers: (m,) non-negative multipliers of the margins.
+    """
+
+    w: Float64[ndarray, "..."]
+    b: Float64[ndarray, " r"]
+    multipliers: Float64[ndarray, " m"]
+
+    def scaled(self, margins: Margins, gauge: Any) -> "Separator":
+        """Return the classifier with the smallest margin 1, and multipliers whose combination has the polar 1.
+
+        A classifier without a positive margin, or multipliers whose combination is 0, are returned unchanged.
+        """
+        smallest = float(np.min(margins.values(self.w, self.b)))
+        z = margins.combination(self.multipliers)
+        polar = gauge.polar().value(gauge.polar().to_domain(z, np.zeros_like(z)))
+        w, b, multipliers = self
+        if smallest > 0.0:
+            w, b = w / smallest, b / smallest
+        if 0.0 < polar < np.inf:
+            multipliers = multipliers / polar
+        return Separator(w, b, multipliers)
