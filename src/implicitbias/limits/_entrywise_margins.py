@@ -17,6 +17,7 @@ from implicitbias.limits._separable_terms import Terms
 FINEST = 1e-12
 _ROUNDS = (1e-2, 1e-3, 1e-6, FINEST)
 _MOST_ROUNDS = 60
+_LEVEL_ROUNDS = 8
 # Up to these numbers, all rows or columns are used at once.
 _FEW_ROWS = 300
 _FEW_COLUMNS = 300
@@ -137,15 +138,16 @@ def entrywise_separator(
     rounds = (*_ROUNDS[:-1], finest)
     if complete:
         level = len(rounds) - 1
-    for _ in range(_MOST_ROUNDS):
+    for spent in range(_MOST_ROUNDS):
         last = level == len(rounds) - 1
         v, b, q, unique = _restricted(scaled, sets, rounds[level], last)
-        grown = _grown(scaled, sets, (v, b, q), rounds[level])
-        if last and grown is None:
+        grown, every = _grown(scaled, sets, (v, b, q), rounds[level])
+        if last and grown is sets:
             break
-        if grown is None or len(grown.rows) + len(grown.columns) < 1.2 * (len(sets.rows) + len(sets.columns)):
+        # Coarse solutions can drop and add the same rows in turn, so that each level gets a limited number of rounds.
+        if every or spent % _LEVEL_ROUNDS == _LEVEL_ROUNDS - 1:
             level = min(level + 1, len(rounds) - 1)
-        sets = sets if grown is None else grown
+        sets = grown
     everywhere = np.zeros(len(scaled.counted)), np.zeros(len(margins.signs))
     everywhere[0][sets.columns], everywhere[1][sets.rows] = v, q
     return scaled.separator(everywhere[0], b, everywhere[1]), unique
@@ -303,20 +305,26 @@ def _first_sets(scaled: ScaledColumns) -> _Sets:
 
 def _grown(
     scaled: ScaledColumns, sets: _Sets, point: tuple[ndarray, ndarray, ndarray], tolerance: float
-) -> _Sets | None:
-    """Return the working sets with the violated rows and columns added; None if nothing is violated."""
+) -> tuple[_Sets, bool]:
+    """Return the working sets with the most violated rows and columns added, and whether these are all violated ones.
+
+    If nothing is violated, the same sets are returned.
+    """
     m, d = len(scaled.margins.signs), len(scaled.counted)
     rows, columns = sets
     v, b, q = point
+    every = True
     if len(rows) < m:
         full = np.zeros(d)
         full[columns] = v
         separator = scaled.separator(full, b, np.zeros(m))
         values = scaled.margins.values(separator.w, separator.b)
         smallest = float(np.min(values[rows]))
-        grown = _added(rows, smallest - values, max(_slack(tolerance), FINEST) * abs(smallest), len(rows))
-        if grown is not rows and tolerance > 1e-4 and smallest > 0.0:
-            near = sets.rows[values[sets.rows] < 1.5 * smallest]
+        few = len(columns) + len(b) + 50
+        grown, every = _added(rows, smallest - values, max(_slack(tolerance), FINEST) * abs(smallest), few)
+        if grown is not rows and tolerance > FINEST:
+            order = np.argsort(values[sets.rows], kind="stable")
+            near = sets.rows[order[: 2 * few]]
             grown = np.union1d(near, np.setdiff1d(grown, sets.rows))
         rows = grown
     if len(columns) < d:
@@ -325,15 +333,18 @@ def _grown(
         sizes = scaled.polar_lengths(scaled.dual(multipliers))
         largest = float(np.max(sizes[columns]))
         kept = columns[(sizes[columns] > 0.6 * largest) | (v != 0.0) & (tolerance <= FINEST)]
-        grown = _added(columns, sizes - largest, _slack(tolerance) * largest, max(len(sets.rows), 100))
+        grown, all_columns = _added(
+            columns, sizes - largest, _slack(tolerance) * largest, max(len(sets.rows), 100)
+        )
+        every = every and all_columns
         if len(grown) == len(columns):
             grown = columns
         elif tolerance > 1e-4:
             grown = np.union1d(kept, np.setdiff1d(grown, columns))
         columns = grown
     if rows is sets.rows and columns is sets.columns:
-        return None
-    return _Sets(rows, columns)
+        return sets, True
+    return _Sets(rows, columns), every
 
 
 def _slack(tolerance: float) -> float:
@@ -343,13 +354,15 @@ def _slack(tolerance: float) -> float:
 
 def _added(
     held: Int64[ndarray, " k"], violation: Float64[ndarray, " m"], least: float, most: int
-) -> Int64[ndarray, " j"]:
-    """Return the positions with at most `most` of the most violated others added; the same array if there are none."""
+) -> tuple[Int64[ndarray, " j"], bool]:
+    """Return the positions with at most `most` of the most violated others added, and whether these are all.
+
+    If nothing is violated, the same array is returned.
+    """
     outside = violation > least
     outside[held] = False
     new = np.flatnonzero(outside)
     if not len(new):
-        return held
-    if len(new) > most:
-        new = new[np.argpartition(-violation[new], most - 1)[:most]]
-    return np.union1d(held, new)
+        return held, True
+    some = new if len(new) <= most else new[np.argpartition(-violation[new], most - 1)[:most]]
+    return np.union1d(held, some), len(some) == len(new)

@@ -127,3 +127,20 @@ def largest_margin(
         return None
     q = np.maximum(-answer.ineqlin.marginals, 0.0)
     return np.maximum(answer.x[:k], 0.0), size * answer.x[k : k + r], q / (np.sum(q) or 1.0)
+
+
+def one_point(C: Float64[ndarray, "c k"], h: Float64[ndarray, " c"]) -> bool:
+    """Return whether {t: C t >= h}, which holds 0, is one point up to 1e-8 of the size of h.
+
+    The width of the set is measured along one direction without symmetry.
+    """
+    k = C.shape[1]
+    size = float(np.max(np.abs(h), initial=0.0)) or 1.0
+    direction = np.cos(1.0 + 2.0 * np.arange(k))  # a fixed direction that no symmetry of the data prefers
+    ends = []
+    for sign in (1.0, -1.0):
+        answer = linprog(sign * direction, A_ub=-C, b_ub=-h / size, bounds=(-1e3, 1e3), options=_OPTIONS)
+        if answer.x is None:
+            return False
+        ends.append(float(direction @ answer.x))
+    return abs(ends[1] - ends[0]) <= 1e-8 * float(np.linalg.norm(direction))

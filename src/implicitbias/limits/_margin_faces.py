@@ -10,6 +10,7 @@ from scipy.linalg import qr
 from scipy.optimize import nnls
 
 from implicitbias.limits._interior_point import Point, Program
+from implicitbias.limits._linear_programs import one_point
 
 # Diagonal entries of the triangular factor below this share of the largest one count as 0.
 _RANK = 1e-10
@@ -46,6 +47,8 @@ def polished(
     if face.dimension == 0:
         return exact, True
     canonical = face.least_norm(exact)
+    if canonical is exact:
+        return exact, True
     if canonical is not None and measure(canonical) <= max(10.0 * error, _ACCEPTED):
         return canonical, False
     return exact, False
@@ -201,6 +204,8 @@ class _Face(NamedTuple):
     def least_norm(self, at: Point) -> Point | None:
         """Return the solution in the face with the least Euclidean norm of w; None if the face is too large.
 
+        If the inequalities leave only one point of the face, up to rounding, the argument itself is returned.
+
         The face is w_0 + N t with an orthonormal N, and the inequalities are C t >= h. The nearest t to a target is
         found by non-negative least squares (Lawson and Hanson, problem LDP).
         """
@@ -217,6 +222,8 @@ class _Face(NamedTuple):
         basis, sizes, turns = np.linalg.svd(along, full_matrices=False)
         moved = turns.T / np.where(sizes > _RANK, sizes, np.inf)
         target = -(basis.T @ w0[self.entries])
+        if one_point(blocks @ moved, bounds):
+            return at
         t = _least_distance(blocks @ moved, bounds - blocks @ (moved @ target))
         if t is None:
             return None
