@@ -10,22 +10,27 @@ from implicitbias.limits._margin_certificate import GAP
 from implicitbias.limits._margins import Margins, Separator
 
 # The largest number of atoms, and of atoms without progress after which the method stops.
-_MOST_ATOMS = 600
-_PATIENCE = 60
+_MOST_ATOMS = 200
+_PATIENCE = 30
 
 
-def atom_separator(margins: Margins, gauge: Gauge) -> Separator:
+def atom_separator(margins: Margins, gauge: Gauge, start: Separator | None = None) -> Separator:
     r"""Return the classifier of largest margin among the convex combinations of atoms of the unit ball.
 
     An atom is a maximiser of a linear function over the ball. Each linear program gives the best classifier in the
     convex hull of the atoms and multipliers q of the rows; the next atom maximises $\sum_i q_i M_i$ over the ball. This
-    is exact after finitely many steps on a polyhedral ball. On a curved ball the gap decreases geometrically.
+    is exact after finitely many steps on a polyhedral ball. On a curved ball the gap decreases geometrically. The start
+    is an approximate solution whose point is the first atom.
     """
     none = np.zeros(margins.free.shape[1])
-    current = Separator(np.zeros(margins.linear_map.domain), none, _first_weights(margins))
-    best, most, since = current, -np.inf, 0
     atoms: list[np.ndarray] = []
     levels: list[np.ndarray] = []
+    current = Separator(np.zeros(margins.linear_map.domain), none, _first_weights(margins))
+    if start is not None:
+        current = start
+        atoms.append(start.w / gauge.value(start.w))
+        levels.append(margins.values(atoms[0], none))
+    best, most, since = current, -np.inf, 0
     for _ in range(_MOST_ATOMS):
         z = margins.combination(current.multipliers)
         atom = gauge.face(gauge.polar().to_domain(z, np.zeros_like(z))).point()

@@ -64,7 +64,7 @@ def find_separator(margins: Margins, gauge: Gauge) -> Found:
         ):
             best = candidate
     if best is None or not _proved(margins, gauge, best):
-        candidate = _scaled(margins, gauge, Found(atom_separator(margins, gauge), None))
+        candidate = _scaled(margins, gauge, Found(atom_separator(margins, gauge, _start(gauge, other)), None))
         if candidate is not None and (
             best is None or _gap(margins, gauge, candidate) < _gap(margins, gauge, best)
         ):
@@ -85,6 +85,11 @@ def _without_cost(margins: Margins, gauge: Any) -> Found | None:
         return None
     # No dual is needed to prove that a gauge of 0 is the least one.
     return Found(separator.scaled(margins, costs)._replace(multipliers=np.zeros(len(margins.signs))), None)
+
+
+def _start(gauge: Gauge, separator: Separator | None) -> Separator | None:
+    """Return the classifier if its gauge is positive and finite, else None."""
+    return separator if separator is not None and 0.0 < gauge.value(separator.w) < np.inf else None
 
 
 def _suspects(margins: Margins, found: Found | None) -> Int64[ndarray, " k"]:

@@ -53,14 +53,14 @@ def refuse_inseparable(
     certificate = _certificate(margins, found, allowed)
     if not certificate.holds:
         return
-    shown = " + ".join(f"{found.weights[i]:.3g} y[{i}] X[{i}]" for i in largest)
+    shown = " + ".join(f"{found.weights[i]:.3g} {margins.name(int(i))}" for i in largest)
     rest = " + ..." if len(rows) > 3 else ""
     raise InfeasibleError(
         f"no linear classifier separates the data: {shown}{rest} = 0 is a convex combination of {len(rows)} signed "
         "rows, and a positive margin on all of them is impossible; drop mislabelled rows, add features, or type "
         "bias=True if a free intercept is allowed",
         certificate,
-        found.weights,
+        margins.by_rows(found.weights),
     )
 
 

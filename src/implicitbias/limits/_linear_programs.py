@@ -144,3 +144,13 @@ def one_point(C: Float64[ndarray, "c k"], h: Float64[ndarray, " c"]) -> bool:
             return False
         ends.append(float(direction @ answer.x))
     return abs(ends[1] - ends[0]) <= 1e-8 * float(np.linalg.norm(direction))
+
+
+def best_shifts(values: Float64[ndarray, " m"], free: Float64[ndarray, "m r"]) -> Float64[ndarray, " r"]:
+    """Return the b that maximises min(values + free b), or 0 if HiGHS finds no answer."""
+    m, r = free.shape
+    size = float(np.max(np.abs(values), initial=0.0)) or 1.0
+    cost = np.append(np.zeros(r), -1.0)
+    below = np.hstack([-free, np.ones((m, 1))])
+    answer = linprog(cost, A_ub=below, b_ub=values / size, bounds=(None, None), options=_OPTIONS)
+    return np.zeros(r) if answer.x is None else size * answer.x[:r]

@@ -6,21 +6,24 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from implicitbias._core.linear_maps import LinearMap
+from implicitbias.limits._class_differences import ClassDifferences
 
 
 class Margins(NamedTuple):
     r"""The m margins $M(w, b) = \operatorname{diag}(y) X w + B b$.
 
     Attributes:
-        linear_map: X, from arrays w of the shape `linear_map.domain` to m numbers.
+        linear_map: X, from arrays w of the shape `linear_map.domain` to m numbers: a `LinearMap`, or the
+            `ClassDifferences` of several classes.
         signs: (m,) y, -1.0 or 1.0.
         free: (m, r) B, the coefficients of the intercepts b, which no gauge counts.
+        classes: the `ClassDifferences`, or None for two classes.
     """
 
-    linear_map: LinearMap
+    linear_map: Any
     signs: Float64[ndarray, " m"]
     free: Float64[ndarray, "m r"]
+    classes: ClassDifferences | None = None
 
     def values(self, w: Float64[ndarray, "..."], b: Float64[ndarray, " r"]) -> Float64[ndarray, " m"]:
         """Return the margins of w with the intercepts b."""
@@ -30,6 +33,17 @@ class Margins(NamedTuple):
     def combination(self, q: Float64[ndarray, " m"]) -> Float64[ndarray, "..."]:
         """Return the combination of the signed rows with the weights q, shaped as w."""
         return self.linear_map.rmatvec(self.signs * q)
+
+    def by_rows(self, q: Float64[ndarray, " m"]) -> Float64[ndarray, "..."]:
+        """Return values of the margins by rows of the data: (n,), or (n, k) for several classes."""
+        return q if self.classes is None else self.classes.by_classes(q)
+
+    def name(self, margin: int) -> str:
+        """Return the name of the signed row of a margin."""
+        if self.classes is None:
+            return f"y[{margin}] X[{margin}]"
+        row, other = divmod(margin, self.classes.classes - 1)
+        return f"(row {row} against class {self.classes.others[row, other]})"
 
     def part(self, rows: Int64[ndarray, " k"], columns: Int64[ndarray, " j"]) -> Float64[ndarray, "k j"]:
         """Return some rows and columns of diag(y) X as a dense array."""

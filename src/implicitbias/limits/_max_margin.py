@@ -13,9 +13,11 @@ from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias.gauges import L1, L2, Gauge, LInf, Lp
+from implicitbias.limits._class_differences import ClassDifferences
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._find_separator import Found, find_separator
 from implicitbias.limits._limit import Limit
+from implicitbias.limits._linear_programs import best_shifts
 from implicitbias.limits._margin_certificate import margin_certificate
 from implicitbias.limits._margins import Margins, Separator
 from implicitbias.potentials import Potential
@@ -85,15 +87,16 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
     solution is unique.
 
     Args:
-        problem: a `Classification`.
+        problem: a `Classification` with any of its losses.
         horizon: "l1", "l2", "linf", a number p for the l_p norm, a potential (for its horizon), or a gauge.
         bias: whether a free intercept b is added, which the gauge does not count.
 
     Returns:
         A `Limit`: `point` w, (d,), scaled to the smallest margin 1; `value` = gamma(w); `margin` = 1 / gamma(w);
         `bias` b, or None; `multipliers` q, (n,), and `support`, the support vectors; `dual` z = sum q_i y_i x_i, (d,),
-        with polar 1 and <z, w> = gamma(w). The relative duality gap of the certificate is at most 1e-10. If several
-        points have the largest margin, the status is `NOT_UNIQUE` and the point is the one of least Euclidean norm.
+        with polar 1 and <z, w> = gamma(w). With the loss "cross_entropy" the margins are those of all pairs of the
+        own and another class; then w is (d, k), the bias (k,) with the mean 0, and q (n, k). The relative duality
+        gap of the certificate is at most 1e-10. If several points have the largest margin, the status is `NOT_UNIQUE` and the point is the one of least Euclidean norm.
 
     Raises:
         InputError: the problem is of another kind; the horizon is of another kind or does not accept points of this
@@ -108,7 +111,7 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
         >>> import implicitbias as ib
         >>> problem = ib.Classification([[2.0, 1.0], [-2.0, 1.0]], [1, -1])
         >>> limit = ib.max_margin(problem, "l2")
-        >>> limit.point.tolist(), limit.margin
+        >>> limit.point.round(9).tolist(), round(limit.margin, 9)
         ([0.5, 0.0], 2.0)
         >>> limit.certificate.holds, limit.support.tolist()
         (True, [0, 1])
@@ -127,9 +130,19 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
         status=_status(found, certificate),
         dual=frozen(margins.combination(q)),
         margin=1.0 / value if value > 0.0 else np.inf,
-        bias=float(b[0]) if bias else None,
-        multipliers=frozen(q),
+        bias=_bias(margins, b),
+        multipliers=frozen(margins.by_rows(q)),
     )
+
+
+def _bias(margins: Margins, b: Float64[ndarray, " r"]) -> Any:
+    """Return the intercept, or those of all classes with the mean 0; None if there is none."""
+    if not len(b):
+        return None
+    if margins.classes is None:
+        return float(b[0])
+    every = np.concatenate([[0.0], b])
+    return frozen(every - np.mean(every))
 
 
 def _note(found: Found) -> str:
@@ -160,11 +173,16 @@ def as_gauge(horizon: Any) -> Gauge:
 
 def margins_of(problem: Any, bias: bool) -> Margins:
     """Return the margins of a classification problem, or raise an `InputError`."""
-    if not isinstance(problem, Classification):
+    if not isinstance(problem, Classification):  # the only kind of problem with margins
         raise InputError(
             f"problem is a {type(problem).__name__}, a classification problem is expected; "
             "type ib.Classification(X, y)"
         )
+    if len(problem.predictor_shape) == 2:
+        differences = ClassDifferences(problem.linear_map, problem.y, len(problem.classes))
+        ones = np.ones(differences.shape[0])
+        free = differences.intercepts() if bias else np.zeros((len(ones), 0))
+        return Margins(differences, ones, free, differences)
     signs = np.asarray(problem.y)
     return Margins(problem.linear_map, signs, signs[:, None] if bias else np.zeros((len(signs), 0)))
 
@@ -174,6 +192,8 @@ def best_intercepts(margins: Margins, w: Float64[ndarray, "..."]) -> Float64[nda
     if not margins.free.shape[1]:
         return np.zeros(0)
     values = margins.linear_map.matvec(w)
+    if margins.classes is not None:
+        return best_shifts(values, margins.free)
     up = margins.signs > 0.0
     return np.array([-(float(np.min(values[up])) + float(np.max(values[~up]))) / 2.0])
 
