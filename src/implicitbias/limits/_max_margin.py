@@ -20,7 +20,6 @@ from implicitbias.limits._limit import Limit
 from implicitbias.limits._linear_programs import best_shifts
 from implicitbias.limits._margin_certificate import margin_certificate
 from implicitbias.limits._margins import Margins, Separator
-from implicitbias.potentials import Potential
 from implicitbias.problems import Classification
 
 _NAMED = {"l1": L1(), "l2": L2(), "linf": LInf()}
@@ -96,7 +95,8 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
         `bias` b, or None; `multipliers` q, (n,), and `support`, the support vectors; `dual` z = sum q_i y_i x_i, (d,),
         with polar 1 and <z, w> = gamma(w). With the loss "cross_entropy" the margins are those of all pairs of the
         own and another class; then w is (d, k), the bias (k,) with the mean 0, and q (n, k). The relative duality
-        gap of the certificate is at most 1e-10. If several points have the largest margin, the status is `NOT_UNIQUE` and the point is the one of least Euclidean norm.
+        gap of the certificate is at most 1e-10. If several points have the largest margin, the status is `NOT_UNIQUE`
+        and the point is the one of least Euclidean norm.
 
     Raises:
         InputError: the problem is of another kind; the horizon is of another kind or does not accept points of this
@@ -159,8 +159,9 @@ def as_gauge(horizon: Any) -> Gauge:
     """Return the gauge of a horizon, or raise an `InputError`."""
     if isinstance(horizon, Gauge):
         return horizon
-    if isinstance(horizon, Potential):
-        return horizon.horizon()
+    if callable(getattr(horizon, "horizon", None)):  # a potential, whose module would load JAX
+        gauge: Gauge = horizon.horizon()
+        return gauge
     if isinstance(horizon, str) and horizon in _NAMED:
         return _NAMED[horizon]
     if isinstance(horizon, Real) and not isinstance(horizon, (bool, np.bool_)):
