@@ -62,11 +62,14 @@ def test_the_hyperbolic_entropy_of_one_margin() -> None:
 
 # Oracle: SciPy's Radau in plain time, in dual variables.
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("n", [40, 7], ids=["tall", "wide"])
 @pytest.mark.parametrize(
-    "potential", [ib.SquaredNorm(), ib.HyperbolicEntropy(scale=1e-2)], ids=["l2", "hypentropy"]
+    "potential",
+    [ib.SquaredNorm(), ib.HyperbolicEntropy(scale=1e-2), ib.QuadraticForm(np.eye(10) + 0.3)],
+    ids=["l2", "hypentropy", "quadratic form"],
 )
-def test_plain_time_gives_the_same(loss: str, potential: ib.Potential) -> None:
-    X, y = separable()
+def test_plain_time_gives_the_same(loss: str, n: int, potential: ib.Potential) -> None:
+    X, y = separable(n)
     problem = ib.Classification(X, y, loss=loss)
     start = np.linspace(-0.2, 0.2, 10)
 

@@ -65,6 +65,10 @@ class DualSystem(System):
         f = u[len(self.targets) : -1]
         return -jax.vmap(self.loss.derivative)(f[:, None], self.targets)[:, 0] / self.count
 
+    def dual_speed(self, u: jax.Array) -> jax.Array:
+        """Return the derivative of z in time."""
+        return self.speed(u) @ self.rows.X
+
     def field(self, u: jax.Array) -> jax.Array:
         gap = self.rows.X @ self.predictor(u) - u[len(self.targets) : -1]
         return jnp.concatenate([self.speed(u), gap, jnp.ones(1)])
@@ -100,7 +104,7 @@ class DualSystem(System):
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         z, s = self.dual(u), self.weight_decay * u[-1]
-        speed = self.speed(u) @ self.rows.X
+        speed = self.dual_speed(u)
         small = rtol * self.floor
         # The limit is half of `small`. A step that ends at the quiet time leaves a coordinate at almost `small`; it
         # then counts as visible, so that the next step may let it grow beyond `small`.

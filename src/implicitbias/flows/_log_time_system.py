@@ -32,21 +32,29 @@ class LogTimeSystem(DualSystem):
     def state(self, u: jax.Array) -> jax.Array:
         return self.primal_map.state(self.dual(u), jnp.zeros(()))
 
-    def _margins(self, u: jax.Array) -> jax.Array:
-        return self.targets * u[len(self.targets) : -1]
+    def fits(self, u: jax.Array) -> jax.Array:
+        """Return the entries f of the inner variable, (n,)."""
+        return u[-1 - len(self.targets) : -1]
 
-    def _log_scale(self, u: jax.Array) -> jax.Array:
-        """Return the logarithm of (t + t_0) / n."""
-        return u[-1] + self.log_unit - jnp.log(self.count)
+    def _logs(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the logarithm of (t + t_0) / n, and the margins."""
+        return u[-1] + self.log_unit - jnp.log(self.count), self.targets * self.fits(u)
+
+    def row_speed(self, u: jax.Array) -> jax.Array:
+        """Return the derivative of nu in tau, (n,)."""
+        scale, margins = self._logs(u)
+        return self.targets * jnp.exp(scale + self.margin_loss.log_slope(margins))
+
+    def row_roots(self, u: jax.Array) -> jax.Array:
+        """Return the square roots of minus the derivatives of `row_speed` in f, (n,)."""
+        scale, margins = self._logs(u)
+        return jnp.maximum(jnp.exp((scale + self.margin_loss.log_curvature(margins)) / 2), _LEAST_ROOT)
 
     def speed(self, u: jax.Array) -> jax.Array:
-        """Return the derivative of nu in tau."""
-        return self.targets * jnp.exp(self._log_scale(u) + self.margin_loss.log_slope(self._margins(u)))
+        return self.row_speed(u)
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
-        n, speed = len(self.targets), self.speed(u)
-        logs = self._log_scale(u) + self.margin_loss.log_curvature(self._margins(u))
-        roots = jnp.maximum(jnp.exp(logs / 2), _LEAST_ROOT)
+        n, speed, roots = len(self.targets), self.row_speed(u), self.row_roots(u)
         kernel = self.primal_map.kernel(self.rows, self.dual(u), jnp.zeros(()))
         factor = jax.scipy.linalg.cho_factor(jnp.eye(n) + gamma_step * roots[:, None] * kernel * roots)
 
@@ -62,7 +70,7 @@ class LogTimeSystem(DualSystem):
         # The speed depends on the margins exponentially. Their errors are therefore compared too, relative to
         # max(1, margin) and with the share of each row in the speed. They are computed from w, because the entries f
         # of the inner variable also differ by the gap that the step corrects.
-        shares = jnp.abs(self.speed(end))
+        shares = jnp.abs(self.row_speed(end))
         shares = shares / jnp.maximum(jnp.max(shares), 1e-300)
         fits = [self.rows.X @ self.predictor(point) for point in (end, embedded)]
         apart = jnp.abs(fits[0] - fits[1]) / jnp.maximum(1.0, jnp.abs(fits[0]))
@@ -74,6 +82,49 @@ class LogTimeSystem(DualSystem):
         # which hardly lets it grow, is safe if it is at most half of the wait.
         wait = super().quiet_time(u, rtol)
         return jnp.maximum(jnp.log1p(wait), jnp.minimum(wait / 2, _LATE_SHARE * u[-1]))
+
+
+class TallLogTimeSystem(LogTimeSystem):
+    r"""The same system with $z = z_0 + x$ for an unknown x of length d in place of nu, for data with n > d.
+
+    The inner variable is $(x, f, \tau)$ with $dx / d\tau = X^\top d\nu / d\tau$. Each step needs one factorisation of
+    $I + \gamma h X^\top S X \frac{dw}{dz}$, (d, d).
+    """
+
+    def start(self) -> jax.Array:
+        d = self.rows.X.shape[1]
+        fits = self.rows.X @ self.primal_map.predictor(self.z0, jnp.zeros(()))
+        return jnp.concatenate([jnp.zeros(d), fits, jnp.zeros(1)])
+
+    def mass(self, size: int) -> jax.Array:
+        index, d = jnp.arange(size), self.rows.X.shape[1]
+        return 1.0 * ((index < d) | (index == size - 1))
+
+    def dual(self, u: jax.Array) -> jax.Array:
+        return self.z0 + u[: self.rows.X.shape[1]]
+
+    def dual_speed(self, u: jax.Array) -> jax.Array:
+        return self.row_speed(u) @ self.rows.X
+
+    def field(self, u: jax.Array) -> jax.Array:
+        gap = self.rows.X @ self.predictor(u) - self.fits(u)
+        return jnp.concatenate([self.dual_speed(u), gap, jnp.ones(1)])
+
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
+        X, d, z, zero = self.rows.X, self.rows.X.shape[1], self.dual(u), jnp.zeros(())
+        weights, speed = self.row_roots(u) ** 2, self.dual_speed(u)
+        curvature = self.primal_map.times_slope((X.T * weights) @ X, z, zero)
+        factor = jax.scipy.linalg.lu_factor(jnp.eye(d) + gamma_step * curvature)
+
+        def solve(b: jax.Array) -> jax.Array:
+            gap = b[d:-1] / gamma_step
+            right = b[:d] + gamma_step * (speed * b[-1] - (weights * gap) @ X)
+            x = jax.scipy.linalg.lu_solve(factor, right)
+            return jnp.concatenate(
+                [x, X @ self.primal_map.times_slope(jnp.eye(d), z, zero) @ x + gap, b[-1:]]
+            )
+
+        return solve, self.field(u)
 
 
 def first_time(system: DualSystem, u: jax.Array) -> float:
@@ -93,4 +144,6 @@ def in_log_time(system: DualSystem, log_unit: float) -> LogTimeSystem:
     assert loss is not None  # The clock of the flow is logarithmic only for such losses.
     names = ("rows", "targets", "loss", "count", "z0", "floor", "weight_decay", "primal_map")
     fields = {name: getattr(system, name) for name in names}
-    return LogTimeSystem(**fields, margin_loss=loss, log_unit=jnp.asarray(float(log_unit)))
+    n, d = system.rows.X.shape
+    kind = TallLogTimeSystem if n > d else LogTimeSystem
+    return kind(**fields, margin_loss=loss, log_unit=jnp.asarray(float(log_unit)))

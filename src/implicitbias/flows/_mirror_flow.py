@@ -83,6 +83,7 @@ class MirrorFlow(Flow):
         system, u = self._dual(start)
         if limits.clock.log_unit is not None:
             system = in_log_time(system, limits.clock.log_unit)
+            u = system.start()
         return RosenbrockEngine(system, u, shape, limits)
 
     def clock(self, start: Float64[ndarray, " d"]) -> Clock:
