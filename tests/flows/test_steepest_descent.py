@@ -96,3 +96,10 @@ def test_too_many_steps_are_refused() -> None:
     descent = ib.SteepestDescent(ib.Classification(np.eye(2), [1, -1]), ib.gauges.L2(), step_size=1e-6)
     with pytest.raises(ib.InputError, match=r"descent.time\(100_000\)"):
         ib.simulate(descent, np.zeros(2), t1=1e3)
+
+
+@pytest.mark.parametrize(("decay", "t1"), [(0.9999, 1e3), (0.5, 1e300), (0.0, 1e200)])
+def test_an_end_that_takes_too_many_steps(decay: float, t1: float) -> None:
+    descent = ib.SteepestDescent(ib.Classification(*separable()), ib.gauges.L2(), decay=decay)
+    with pytest.raises(ib.InputError, match="at most 1e\\+08 are possible"):
+        ib.simulate(descent, np.zeros(6), t1=t1)
