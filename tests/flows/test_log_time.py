@@ -233,3 +233,18 @@ def test_forces_that_cancel_at_the_start() -> None:
     run = ib.simulate(ib.MirrorFlow(problem, ib.SquaredNorm()), np.zeros(2), log_t1=100.0)
     assert run.status is ib.Status.REACHED_TIME
     np.testing.assert_allclose(run.final, np.zeros(2), atol=1e-12)
+
+
+# Law: a kept time is found again, however it is given, although its conversions to the clock and back are rounded.
+def test_kept_times_are_found_after_rounding(tmp_path: Path) -> None:
+    X, y = separable()
+    flow = ib.MirrorFlow(ib.Classification(X, y), ib.SquaredNorm())
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        times = np.sort(10.0 ** rng.uniform(-6.0, 4.0, 4))
+        run = ib.simulate(flow, np.zeros(10), times=times)
+        run.save(tmp_path / "run.npz")
+        for trajectory in (run, ib.Trajectory.load(tmp_path / "run.npz")):
+            np.testing.assert_array_equal(trajectory.state(times), run.states)
+            np.testing.assert_array_equal(trajectory.state(log_t=np.log(times)), run.states)
+            assert np.array_equal(trajectory.state(float(times[0])), run.states[0])
