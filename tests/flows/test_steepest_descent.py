@@ -145,3 +145,10 @@ def test_row_weights_and_log_of_loss(loss: str) -> None:
         few = ib.Classification(X[:4], labels[:4], loss=loss)
         assert few.log_of_loss(far) == pytest.approx(-float(np.min(few.margins(far))), rel=1e-4)
         assert np.all(np.isfinite(few.row_weights(far)))
+
+
+@pytest.mark.parametrize(("decay", "t1"), [(0.9999, 1e3), (0.5, 1e300), (0.0, 1e200)])
+def test_an_end_that_takes_too_many_steps(decay: float, t1: float) -> None:
+    descent = ib.SteepestDescent(ib.Classification(*separable()), ib.gauges.L2(), decay=decay)
+    with pytest.raises(ib.InputError, match="at most 1e\\+08 are possible"):
+        ib.simulate(descent, np.zeros(6), t1=t1)

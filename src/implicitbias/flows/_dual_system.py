@@ -99,8 +99,12 @@ class DualSystem(System):
         # The error in w is not sufficient: two ends of a step in which a growing coordinate became much too small
         # agree in w, but they differ in z.
         size = jnp.maximum(jnp.max(jnp.abs(z[0])), jnp.max(jnp.abs(z[1])))
-        unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, 1e-300)
+        unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, self.least_dual())
         return jnp.maximum(jnp.max(seen), unseen)
+
+    def least_dual(self) -> jax.Array:
+        """Return the size below which the dual variable is rounding."""
+        return jnp.asarray(1e-300)
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         z, s = self.dual(u), self.weight_decay * u[-1]

@@ -103,7 +103,9 @@ class SteepestDescent(Flow):
         """Return a number of steps that certainly reaches this time."""
         # The sum of j^-p over j <= k is at least ((k + 1)^(1 - p) - 1) / (1 - p).
         power = 1.0 - self.decay
-        steps = np.ceil((end * power / self.step_size + 1.0) ** (1.0 / power))
+        with np.errstate(over="ignore"):  # An infinite number of steps is refused below.
+            base = np.float64(end) * power / self.step_size + 1.0
+            steps = float(np.ceil(base ** (1.0 / power)))
         if not steps <= _MOST_STEPS:
             raise InputError(
                 f"the time {end:g} takes about {steps:.2g} steps, at most {_MOST_STEPS:g} are possible; use a larger "
