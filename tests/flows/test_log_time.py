@@ -251,3 +251,14 @@ def test_kept_times_are_found_after_rounding(tmp_path: Path) -> None:
             np.testing.assert_array_equal(trajectory.state(times), run.states)
             np.testing.assert_array_equal(trajectory.state(log_t=np.log(times)), run.states)
             assert np.array_equal(trajectory.state(float(times[0])), run.states[0])
+
+
+def test_an_end_beyond_the_digits_of_float64_ends_with_a_status() -> None:
+    X, y = separable()
+    run = ib.simulate(
+        ib.MirrorFlow(ib.Classification(X, y, loss="exponential"), ib.SquaredNorm()),
+        np.zeros(10),
+        log_t1=1e300,
+    )
+    assert not run.status.ok
+    assert np.all(np.isfinite(run.final))
