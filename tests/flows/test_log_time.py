@@ -215,6 +215,7 @@ def test_data_of_which_a_part_is_separable(angle: float) -> None:
     np.testing.assert_allclose(turn @ run.final, [25.0 + np.log(0.6), 0.0], rtol=0, atol=1e-3)
     run = ib.simulate(flow, np.zeros(2), log_t1=1000.0, max_steps=1000)
     assert not run.status.ok
+    assert run.log_times[-1] > 25.0
     np.testing.assert_allclose(turn @ run.final, [run.log_times[-1] + np.log(0.6), 0.0], rtol=0, atol=1e-2)
 
 
