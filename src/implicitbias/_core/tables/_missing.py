@@ -128,8 +128,10 @@ def _refused(told: str, cells: Cells, cleaning: Cleaning, counts: ndarray, gone:
         if count > n / 2  # more is missing than is known
     ]
     if np.count_nonzero(gone) <= n / 2:
+        # A missing target or group is never replaced.
+        kept = "" if _necessary(cells).any() else ". Imputation by the median would keep these rows"
         return Fault(
-            f"{told}. Imputation by the median would keep these rows",
+            f"{told}{kept}",
             "to leave such rows out",
             replace(cleaning, drop_missing=True),
         )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables._cells import plain_number
 from implicitbias._core.tables._cleaning import Cleaning, Fault
-from implicitbias._core.tables._file import is_on_disk
+from implicitbias._core.tables._file import is_on_disk, typed_path
 from implicitbias._core.tables._words import some
 
 # The name that pandas gives to a column without a name.
@@ -305,7 +305,7 @@ def look_at(file: Path, line: int) -> str:
     """Return a shell line that shows one line of a file."""
     if not is_on_disk(file):
         return f"look at line {line}"
-    return f"look at it with sed -n {line}p {shlex.quote(str(file))}"
+    return f"look at it with sed -n {line}p {shlex.quote(typed_path(file))}"
 
 
 def _is_number(name: str) -> bool:
