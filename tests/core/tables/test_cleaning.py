@@ -248,3 +248,13 @@ def test_imputation_is_not_offered_for_a_missing_target(tmp_path: Path) -> None:
         read_table(Path(written(tmp_path, "a,y\n1,2\n2,\n3,1\n")), "y")
     assert "1 missing values" in str(caught.value)
     assert "Imputation" not in str(caught.value)
+
+
+def test_the_note_about_imputation_says_how_categories_were_replaced(tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {"kind": ["p", "q", "q", None], "size": [1.0, None, 3.0, 9.0], "y": [1.0, 4.0, 2.0, 3.0]}
+    )
+    found = read(tmp_path, Cleaning(one_hot=("kind",), impute="median"), frame)
+    assert found.X.tolist() == [[0.0, 1.0], [1.0, 3.0], [1.0, 3.0], [1.0, 9.0]]
+    assert "by the median, or the most frequent category, of their column" in " ".join(found.notes)
+    assert "kind (1: q), size (1: 3)" in " ".join(found.notes)

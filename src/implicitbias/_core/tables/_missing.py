@@ -172,8 +172,11 @@ def _imputed(told: str, cells: Cells, cleaning: Cleaning, counts: ndarray) -> Co
             filled.append(f"{item.column} ({count}: {_shown(item.fill)})")
         inputs.append(item)
         start += width
+    statistic = f"the {cleaning.impute}"
+    if any(item.categories and item.fill is not None for item in inputs):
+        statistic += ", or the most frequent category,"
     notes.append(
-        f"missing values were replaced by the {cleaning.impute} of their column over all rows, those that "
+        f"missing values were replaced by {statistic} of their column over all rows, those that "
         f"cross-validation holds out too (column, number of values, value): {some(filled, 8)}"
     )
     recipe = replace(cells.recipe, inputs=tuple(inputs))
