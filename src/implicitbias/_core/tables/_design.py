@@ -16,7 +16,7 @@ from implicitbias._core.tables._advice import (
     joined,
     numeric_advice,
 )
-from implicitbias._core.tables._cells import plain_number
+from implicitbias._core.tables._cells import parsed_number, plain_number
 from implicitbias._core.tables._cleaning import Cleaning, Fault
 from implicitbias._core.tables._grid import Grid, TextColumn
 from implicitbias._core.tables._matrix import Extremes, column, columns_with, count, extremes, rows_with
@@ -63,10 +63,12 @@ def design(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning)
         tuple(_input(file, grid, places[name], name, cleaning) for name in names),
         cleaning.missing,
         cleaning.decimal_comma,
+        _input(file, grid, places[target], target, replace(cleaning, one_hot=())),
     )
     if len(set(recipe.features)) < len(recipe.features):
         raise InputError(f"{file}: a column of 0 and 1 would get the name of another column; rename that one")
-    y = numeric_target(file, grid, target, cleaning)
+    # The target as numbers, with NaN where it is missing; its texts were checked above.
+    y = column(replace(recipe, inputs=()).with_target().matrix(grid, file), 0)
     cells = Cells(recipe, recipe.matrix(grid, file), y, target, _labels(grid, groups), groups)
     complete = without_missing(file, cells, cleaning)
     limits = extremes(complete.X)
@@ -86,13 +88,6 @@ def design(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning)
         *_feature_notes(complete.X, limits, complete.recipe.features),
     )
     return Design(complete.recipe, complete.X, complete.y, complete.groups, notes)
-
-
-def numeric_target(file: Path, grid: Grid, target: str, cleaning: Cleaning) -> Float64[ndarray, " n"]:
-    """Return the target as numbers, with NaN where it is missing; its texts were checked before."""
-    item = _input(file, grid, grid.names.index(target), target, replace(cleaning, one_hot=()))
-    found = Recipe((item,), cleaning.missing, cleaning.decimal_comma).matrix(grid, file)
-    return column(found, 0)
 
 
 def _index_columns(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning) -> list[str]:
@@ -147,6 +142,12 @@ def _refuse_text(file: Path, grid: Grid, names: list[str], target: str, cleaning
     dirty = [name for name, advice in numeric.items() if advice is not None]
     name = target if target in texts else (dirty or list(texts))[0]
     told = _text_told(file, name, texts, target, comma)
+    if comma and any(map(_has_points, texts.values())):
+        raise Fault(
+            f"{told}. These numbers have decimal points, not decimal commas",
+            "to read decimal points",
+            replace(cleaning, decimal_comma=False),
+        )
     if target in texts and numeric[target] is None:
         raise InputError(
             f"{told}. A numeric target is expected: choose another target, or replace the text by numbers"
@@ -156,6 +157,12 @@ def _refuse_text(file: Path, grid: Grid, names: list[str], target: str, cleaning
     if not comma and changed.parse and is_ambiguous(texts[name]):
         told += "; if its commas are decimal commas, ask for decimal commas instead"
     raise Fault(told, aim, changed)
+
+
+def _has_points(text: TextColumn) -> bool:
+    """Return whether all texts are numbers with a decimal point, and some point cannot separate thousands."""
+    plain = all(plain_number(label) is not None for label in text.labels)
+    return plain and any(parsed_number(label, decimal_comma=True) is None for label in text.labels)
 
 
 def _text_told(file: Path, name: str, texts: dict[str, TextColumn], target: str, comma: bool) -> str:
@@ -262,7 +269,7 @@ def _recipe_notes(recipe: Recipe) -> list[str]:
     }
     notes += [
         f"the numbers of {item.column} were parsed: {units.get(item.unit, 'signs and separators were removed')}"
-        for item in recipe.inputs
+        for item in (*recipe.inputs, *([recipe.target] if recipe.target else []))
         if item.unit is not None
     ]
     return notes

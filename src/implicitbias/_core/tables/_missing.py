@@ -128,8 +128,10 @@ def _refused(told: str, cells: Cells, cleaning: Cleaning, counts: ndarray, gone:
         if count > n / 2  # more is missing than is known
     ]
     if np.count_nonzero(gone) <= n / 2:
+        # A missing target or group is never replaced.
+        kept = "" if _necessary(cells).any() else ". Imputation by the median would keep these rows"
         return Fault(
-            f"{told}. Imputation by the median would keep these rows",
+            f"{told}{kept}",
             "to leave such rows out",
             replace(cleaning, drop_missing=True),
         )
@@ -170,8 +172,11 @@ def _imputed(told: str, cells: Cells, cleaning: Cleaning, counts: ndarray) -> Co
             filled.append(f"{item.column} ({count}: {_shown(item.fill)})")
         inputs.append(item)
         start += width
+    statistic = f"the {cleaning.impute}"
+    if any(item.categories and item.fill is not None for item in inputs):
+        statistic += ", or the most frequent category,"
     notes.append(
-        f"missing values were replaced by the {cleaning.impute} of their column over all rows, those that "
+        f"missing values were replaced by {statistic} of their column over all rows, those that "
         f"cross-validation holds out too (column, number of values, value): {some(filled, 8)}"
     )
     recipe = replace(cells.recipe, inputs=tuple(inputs))

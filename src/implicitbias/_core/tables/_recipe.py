@@ -39,6 +39,20 @@ class Input:
         """The names of its features: its own name, or `column=category`."""
         return tuple(f"{self.column}={label}" for label in self.categories[1:]) or (self.column,)
 
+    def record(self) -> dict[str, Any]:
+        """Return the column as a dict of JSON types."""
+        return {
+            "column": self.column,
+            "unit": self.unit,
+            "categories": list(self.categories),
+            "fill": self.fill,
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Input":
+        """Return the column of a record."""
+        return cls(record["column"], record["unit"], tuple(record["categories"]), record["fill"])
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -48,6 +62,7 @@ class Recipe:
         inputs: the columns that give features, in order.
         missing: texts or numbers that stand for a missing value.
         decimal_comma: whether numbers have a decimal comma.
+        target: the column of the target, which new rows need only if predictions are compared with it.
 
     Examples:
         >>> from implicitbias._core.tables import Input, Recipe
@@ -61,6 +76,7 @@ class Recipe:
     inputs: tuple[Input, ...]
     missing: tuple[str, ...] = ()
     decimal_comma: bool = False
+    target: Input | None = None
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -72,20 +88,18 @@ class Recipe:
         kept = tuple(item for item in self.inputs if any(name in features for name in item.features))
         return replace(self, inputs=kept)
 
+    def with_target(self) -> "Recipe":
+        """Return the recipe that makes the target too, as the last feature."""
+        assert self.target is not None
+        return replace(self, inputs=(*self.inputs, self.target))
+
     def record(self) -> dict[str, Any]:
         """Return the recipe as a dict of JSON types."""
         return {
-            "inputs": [
-                {
-                    "column": item.column,
-                    "unit": item.unit,
-                    "categories": list(item.categories),
-                    "fill": item.fill,
-                }
-                for item in self.inputs
-            ],
+            "inputs": [item.record() for item in self.inputs],
             "missing": list(self.missing),
             "decimal_comma": self.decimal_comma,
+            "target": None if self.target is None else self.target.record(),
         }
 
     @classmethod
@@ -96,11 +110,9 @@ class Recipe:
             InputError: entries are missing or have other names.
         """
         try:
-            inputs = tuple(
-                Input(item["column"], item["unit"], tuple(item["categories"]), item["fill"])
-                for item in record["inputs"]
-            )
-            return cls(inputs, tuple(record["missing"]), bool(record["decimal_comma"]))
+            inputs = tuple(map(Input.of_record, record["inputs"]))
+            target = None if record["target"] is None else Input.of_record(record["target"])
+            return cls(inputs, tuple(record["missing"]), bool(record["decimal_comma"]), target)
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"the record of a recipe has no usable entry {error}; the result may come from another version, so "
@@ -130,14 +142,14 @@ class Recipe:
         absent = [item.column for item in self.inputs if item.column not in places]
         if absent:
             raise InputError(
-                f"{file} has no column {some([repr(name) for name in absent])}, which the features need; it has "
+                f"{file} has no column {some([repr(name) for name in absent])}, which is needed; it has "
                 f"{some(grid.names, 12)}"
             )
         if is_sparse(grid.values):
             return self._sparse(grid, places, file)
         found = [places[item.column] for item in self.inputs]
         plain = all(item.unit is None and not item.categories for item in self.inputs)
-        if plain and not self.missing and not grid.texts.keys() & set(found):
+        if found and plain and not self.missing and not grid.texts.keys() & set(found):
             if found == list(range(found[0], found[0] + len(found))):
                 return grid.values[
                     :, found[0] : found[0] + len(found)
