@@ -36,7 +36,9 @@ from .parametrizations import MatrixProduct as MatrixProduct
 from .parametrizations import Parametrization as Parametrization
 from .parametrizations import SquareDifference as SquareDifference
 from .plotting import plot as plot
+from .potentials import Cosh as Cosh
 from .potentials import HyperbolicEntropy as HyperbolicEntropy
+from .potentials import PNorm as PNorm
 from .potentials import Potential as Potential
 from .potentials import QuadraticForm as QuadraticForm
 from .potentials import SeparablePotential as SeparablePotential

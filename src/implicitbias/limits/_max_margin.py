@@ -96,7 +96,8 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
         `bias` b, or None; `multipliers` q, (n,), and `support`, the support vectors; `dual` z = sum q_i y_i x_i, (d,),
         with polar 1 and <z, w> = gamma(w). With the loss "cross_entropy" the margins are those of all pairs of the
         own and another class; then w is (d, k), the bias (k,) with the mean 0, and q (n, k). The relative duality
-        gap of the certificate is at most 1e-10. If several points have the largest margin, the status is `NOT_UNIQUE` and the point is the one of least Euclidean norm.
+        gap of the certificate is at most 1e-10. If several points have the largest margin, the status is
+        `NOT_UNIQUE` and the point is the one of least Euclidean norm.
 
     Raises:
         InputError: the problem is of another kind; the horizon is of another kind or does not accept points of this
