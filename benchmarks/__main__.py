@@ -6,6 +6,7 @@ from benchmarks import (
     designs,
     grokking_diagonal,
     growth,
+    margins,
     order,
     path_against_simulation,
     real_data,
@@ -27,6 +28,7 @@ _ALL = (
     grokking_diagonal,
     tiny_alpha,
     growth,
+    margins,
     startup,
 )
 

@@ -8,6 +8,7 @@ from ._core.errors import ImplicitBiasError as ImplicitBiasError
 from ._core.errors import InfeasibleError as InfeasibleError
 from ._core.errors import InputError as InputError
 from ._core.status import Status as Status
+from .estimators import MaxMarginClassifier as MaxMarginClassifier
 from .estimators import SaddlePathRegressor as SaddlePathRegressor
 from .estimators import SaddlePathRegressorCV as SaddlePathRegressorCV
 from .flows import GaussNewtonRosenbrock as GaussNewtonRosenbrock

@@ -31,6 +31,7 @@ PUBLIC_NAMES = [
     "MatrixDifference",
     "MatrixProduct",
     "MaxMargin",
+    "MaxMarginClassifier",
     "MinL1",
     "MinNorm",
     "MirrorFlow",

@@ -31,10 +31,7 @@ POTENTIALS: dict[str, ib.Potential] = {
     "p-norm, p = 3": ib.PNorm(3),
     "p-norm, p = 1.5": ib.PNorm(1.5),
     "cosh": ib.Cosh(),
-    "p-norm plus hyperbolic entropy": ib.PNorm(3) + ib.HyperbolicEntropy(0.1),
-    "cosh plus a quadratic form": ib.Cosh() + 0.5 * ib.QuadraticForm(np.eye(3) + 0.2),
     "cosh of a linear map": ib.Cosh().compose([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.0, -1.0]]),
-    "fourth power of the norm, by its value": ib.Potential.from_function(lambda w: (w @ w) ** 2 + w @ w),
     "3 times a quadratic form": 3 * ib.QuadraticForm(np.diag([1.0, 0.1, 10.0]) + 0.05),
 }
 

@@ -29,6 +29,23 @@ def test_mirror_maps() -> None:
     np.testing.assert_allclose(logs, 2.0 * (np.log(1e200) + np.log(np.abs(W))), rtol=1e-15)
 
 
+# Law: the inverse mirror map inverts the mirror map, and the products of the Hessian and of its inverse agree.
+@pytest.mark.parametrize(
+    "phi",
+    [
+        ib.PNorm(3) + ib.HyperbolicEntropy(0.1),
+        ib.Cosh() + 0.5 * ib.QuadraticForm(A.T @ A),
+        ib.Potential.from_function(lambda w: (w @ w) ** 2 + w @ w),
+    ],
+)
+@pytest.mark.parametrize("size", [1e-6, 1.0, 10.0])
+def test_numerical_inverses(phi: ib.Potential, size: float) -> None:
+    w, v = size * W, np.array([1.0, 2.0, -3.0])
+    np.testing.assert_allclose(phi.inverse_mirror(phi.mirror(w)), w, rtol=1e-9)
+    np.testing.assert_allclose(phi.inverse_hessian_product(w, phi.hessian_product(w, v)), v, rtol=1e-8)
+    np.testing.assert_allclose(phi.inverse_mirror(np.zeros(3)), 0.0, atol=1e-12)
+
+
 # Oracle: the horizon formula lim eta h^-1(sum h(w_i / eta)), whose limits are known.
 @pytest.mark.parametrize(
     ("phi", "gauge"),
