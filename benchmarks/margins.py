@@ -67,10 +67,18 @@ def compared(
     rows = []
     for name, peer in peers.items():
         bias = name.startswith("SVC")
-        ours, theirs = ib.max_margin(problem, horizon, bias), peer()
-        seconds = alternate([lambda b=bias: ib.max_margin(problem, horizon, b), peer], repeats)
-        gap = ib.certify(problem, theirs, ib.MaxMargin(horizon, bias)).gap
-        rows.append(Row(work, name, *seconds, ours.certificate.gap, gap))
+        answers: dict[str, Any] = {}
+
+        def ours(bias: bool = bias, answers: dict[str, Any] = answers) -> None:
+            answers["ours"] = ib.max_margin(problem, horizon, bias)
+
+        def theirs(peer: Callable[[], ndarray] = peer, answers: dict[str, Any] = answers) -> None:
+            answers["theirs"] = peer()
+
+        seconds = alternate([ours, theirs], repeats)
+        gap = ib.certify(problem, answers["theirs"], ib.MaxMargin(horizon, bias)).gap
+        rows.append(Row(work, name, *seconds, answers["ours"].certificate.gap, gap))
+        print(rows[-1], flush=True)
     return rows
 
 

@@ -15,6 +15,11 @@ A = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.3, 0.0, 1.0]])
 # Oracle: closed forms by hand.
 def test_mirror_maps() -> None:
     np.testing.assert_allclose(ib.PNorm(3).mirror(W), np.sign(W) * W**2, rtol=1e-15)
+    # The inverse map is sign(z) |z|^(1/2), and its derivative 1 / (2 |z|^(1/2)) has a pole at 0.
+    np.testing.assert_allclose(ib.PNorm(3).inverse_mirror(W), np.sign(W) * np.sqrt(np.abs(W)), rtol=1e-15)
+    np.testing.assert_allclose(
+        ib.PNorm(3).inverse_hessian_product(W, np.ones(3)), 0.5 / np.abs(W), rtol=1e-14
+    )
     np.testing.assert_allclose(ib.PNorm(1.5).value(W), np.sum(np.abs(W) ** 1.5) / 1.5, rtol=1e-15)
     np.testing.assert_allclose(ib.Cosh().mirror(W), np.sinh(W), rtol=1e-15)
     np.testing.assert_allclose(ib.Cosh().value(1e-9 * W), np.sum((1e-9 * W) ** 2) / 2, rtol=1e-9)
