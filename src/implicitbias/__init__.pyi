@@ -9,6 +9,7 @@ from ._core.errors import ImplicitBiasError as ImplicitBiasError
 from ._core.errors import InfeasibleError as InfeasibleError
 from ._core.errors import InputError as InputError
 from ._core.status import Status as Status
+from .estimators import MaxMarginClassifier as MaxMarginClassifier
 from .estimators import SaddlePathRegressor as SaddlePathRegressor
 from .estimators import SaddlePathRegressorCV as SaddlePathRegressorCV
 from .flows import GaussNewtonRosenbrock as GaussNewtonRosenbrock
@@ -38,7 +39,9 @@ from .parametrizations import MatrixProduct as MatrixProduct
 from .parametrizations import Parametrization as Parametrization
 from .parametrizations import SquareDifference as SquareDifference
 from .plotting import plot as plot
+from .potentials import Cosh as Cosh
 from .potentials import HyperbolicEntropy as HyperbolicEntropy
+from .potentials import PNorm as PNorm
 from .potentials import Potential as Potential
 from .potentials import QuadraticForm as QuadraticForm
 from .potentials import SeparablePotential as SeparablePotential

@@ -23,6 +23,7 @@ from implicitbias.gauges._ellipsoid import Ellipsoid as Ellipsoid
 from implicitbias.gauges._entrywise import EntrywiseGauge as EntrywiseGauge
 from implicitbias.gauges._entrywise import conjugate as conjugate
 from implicitbias.gauges._faces import EntrywiseFace as EntrywiseFace
+from implicitbias.gauges._faces import KnownPoint as KnownPoint
 from implicitbias.gauges._faces import NuclearFace as NuclearFace
 from implicitbias.gauges._faces import SpectralFace as SpectralFace
 from implicitbias.gauges._gauge import Face as Face

@@ -16,3 +16,4 @@ from implicitbias.limits._predict_path import Jump as Jump
 from implicitbias.limits._predict_path import saddle_path as saddle_path
 from implicitbias.limits._saddle import Saddle as Saddle
 from implicitbias.limits._saddle_path import SaddlePath as SaddlePath
+from implicitbias.limits._soft_margin import soft_margin as soft_margin

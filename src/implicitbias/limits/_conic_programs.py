@@ -73,30 +73,53 @@ def separating_point(margins: Margins, gauge: Gauge) -> Separator | None:
         The last iterate of the solver with its multipliers; None if the gauge has no conic form or the iterate is not
         finite.
     """
+    return _separated(margins, gauge, None)
+
+
+def soft_point(margins: Margins, gauge: Gauge, C: float) -> Separator | None:
+    """Minimise the gauge plus C times the violations of the margins, one violation for each row of the data.
+
+    The result is as for `separating_point`.
+    """
+    return _separated(margins, gauge, C)
+
+
+def _separated(margins: Margins, gauge: Gauge, C: float | None) -> Separator | None:
+    """Solve the program of the margins; C is the price of a violation, or None if the margins are constraints."""
     form = gauge.conic_form(margins.linear_map.domain)
     if form is None:
         return None
     m, d = margins.linear_map.shape
+    n = 0 if C is None else m // margins.per_row
     rows = margins.part(np.arange(m), np.arange(d))
     size = float(np.max(np.abs(rows), initial=0.0)) or 1.0
     extra, free = form.on_extra.shape[1], margins.free.shape[1]
     level = sparse.csc_array(form.on_level[:, None])
-    constraints = sparse.hstack(
-        [sparse.csr_array(rows / size), sparse.csr_array((m, 1 + extra)), sparse.csr_array(margins.free)]
+    slack = sparse.kron(sparse.eye_array(n), np.ones((margins.per_row, 1))) if n else sparse.csr_array((m, 0))
+    blocks = [
+        sparse.csr_array(rows / size),
+        sparse.csr_array((m, 1 + extra)),
+        sparse.csr_array(margins.free),
+        slack,
+    ]
+    high = form.on_point.shape[0]
+    cone = sparse.hstack([form.on_point, level, form.on_extra, sparse.csr_array((high, free + n))])
+    signs = sparse.hstack([sparse.csr_array((n, d + 1 + extra + free)), sparse.eye_array(n)])
+    A = sparse.csc_matrix(
+        -sparse.vstack([sparse.hstack(blocks), signs, cone] if n else [sparse.hstack(blocks), cone])
     )
-    cone = sparse.hstack(
-        [form.on_point, level, form.on_extra, sparse.csr_array((form.on_point.shape[0], free))]
-    )
-    A = sparse.csc_matrix(sparse.vstack([-constraints, -cone]))
-    b = np.concatenate([-np.ones(m), np.zeros(form.on_point.shape[0])])
-    cost = np.zeros(d + 1 + extra + free)
+    b = np.concatenate([-np.ones(m), np.zeros(n + high)])
+    cost = np.zeros(d + 1 + extra + free + n)
     cost[d] = 1.0
-    answer = _solve(cost, A, b, (Cone(ConeKind.NON_NEGATIVE, m), *form.cones))
+    if C is not None:
+        cost[d + 1 + extra + free :] = C * size  # the program is solved for size * w
+    answer = _solve(cost, A, b, (Cone(ConeKind.NON_NEGATIVE, m + n), *form.cones))
     x, dual = np.asarray(answer.x), np.asarray(answer.z)
     if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
         return None
     w = gauge.to_domain(x[:d].reshape(margins.linear_map.domain) / size, np.zeros(margins.linear_map.domain))
-    return Separator(w, x[d + 1 + extra :], np.maximum(dual[:m], 0.0))
+    q = np.maximum(dual[:m], 0.0)
+    return Separator(w, x[d + 1 + extra : d + 1 + extra + free], q if C is None else q / size)
 
 
 def _solve(

@@ -194,7 +194,10 @@ class _Newton(NamedTuple):
         dq = cho_solve(self.factor, h - A @ terms.fold(shift), check_finite=False)
         db = np.zeros(B.shape[1])
         if len(db):
-            db = np.linalg.solve(B.T @ self.border, B.T @ dq - self.free_residual)
+            try:
+                db = np.linalg.solve(B.T @ self.border, B.T @ dq - self.free_residual)
+            except LinAlgError:  # the iterates diverge; a step that is not finite ends the method
+                db = np.full(len(db), np.nan)
             dq = dq - self.border @ db
         return self.inverse * terms.spread(A.T @ dq) + shift, db, dq
 

@@ -38,6 +38,11 @@ class Margins(NamedTuple):
         """Return values of the margins by rows of the data: (n,), or (n, k) for several classes."""
         return q if self.classes is None else self.classes.by_classes(q)
 
+    @property
+    def per_row(self) -> int:
+        """The number of margins of a row of the data."""
+        return 1 if self.classes is None else self.classes.classes - 1
+
     def name(self, margin: int) -> str:
         """Return the name of the signed row of a margin."""
         if self.classes is None:

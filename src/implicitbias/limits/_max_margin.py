@@ -130,12 +130,12 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
         status=_status(found, certificate),
         dual=frozen(margins.combination(q)),
         margin=1.0 / value if value > 0.0 else np.inf,
-        bias=_bias(margins, b),
+        bias=intercepts_of(margins, b),
         multipliers=frozen(margins.by_rows(q)),
     )
 
 
-def _bias(margins: Margins, b: Float64[ndarray, " r"]) -> Any:
+def intercepts_of(margins: Margins, b: Float64[ndarray, " r"]) -> Any:
     """Return the intercept, or those of all classes with the mean 0; None if there is none."""
     if not len(b):
         return None

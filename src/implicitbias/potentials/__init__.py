@@ -6,7 +6,9 @@ check it: the inverse mirror map inverts the mirror map, the mirror map is the g
 divergences are not negative.
 """
 
+from implicitbias.potentials._cosh import Cosh as Cosh
 from implicitbias.potentials._hyperbolic_entropy import HyperbolicEntropy as HyperbolicEntropy
+from implicitbias.potentials._p_norm import PNorm as PNorm
 from implicitbias.potentials._potential import Potential as Potential
 from implicitbias.potentials._quadratic_form import QuadraticForm as QuadraticForm
 from implicitbias.potentials._separable import SeparablePotential as SeparablePotential

@@ -24,7 +24,7 @@ class Potential(Fingerprinted, eqx.Module):
     Subclasses define the three formulas `value_formula`, `mirror_formula` and `inverse_mirror_formula`, which JAX
     traces in float64 on (d,) arrays. Products with the Hessian and with its inverse use automatic differentiation. A
     potential that is a sum over coordinates derives from `SeparablePotential`. A positive multiple of a potential, for
-    instance `0.5 * phi`, is a potential too.
+    instance `0.5 * phi`, is a potential too, and so are sums `phi + psi` and `phi.compose(A)` for an invertible A.
 
     Reference:
         pesme2024mirror for the mirror flow $d \nabla\phi(w_t) = -\nabla L(w_t) dt$.
@@ -183,18 +183,15 @@ class Potential(Fingerprinted, eqx.Module):
         this gauge.
 
         Returns:
-            A gauge, which is unique up to a positive factor.
-
-        Raises:
-            InputError: the horizon of this potential is not known in closed form, or does not exist.
+            A gauge, which is unique up to a positive factor. If no closed form is known, it is the gauge of a large
+            sublevel set, and its method `estimate(w)` returns the limit with an error bar.
 
         Reference:
             pesme2024mirror.
         """
-        raise InputError(
-            f"the horizon of {type(self).__name__} is not known in closed form; SquaredNorm, QuadraticForm and "
-            "HyperbolicEntropy have one: type ib.HyperbolicEntropy(1e-3).horizon()"
-        )
+        from implicitbias.potentials._sublevel_gauge import SublevelGauge
+
+        return SublevelGauge(self)
 
     @property
     def separable(self) -> Any:
@@ -207,6 +204,43 @@ class Potential(Fingerprinted, eqx.Module):
 
     def __mul__(self, factor: Any) -> "Potential":
         return self.multiple(checked_factor(factor))
+
+    def __add__(self, other: Any) -> "Potential":
+        from implicitbias.potentials._combinations import added
+
+        return added(self, other)
+
+    def compose(self, A: Any) -> "Potential":
+        """Return the potential w -> phi(A w).
+
+        Args:
+            A: (d, d) invertible matrix.
+
+        Raises:
+            InputError: A is not an invertible matrix, or the potential has parameters of another length.
+        """
+        from implicitbias.potentials._combinations import composed
+
+        return composed(self, A)
+
+    @staticmethod
+    def from_function(phi: Any, dimension: Any = None) -> "Potential":
+        """Return the potential with the value phi(w), whose derivatives JAX computes.
+
+        Samples of the Hessian and of the growth of the gradient are examined. The inverse mirror map is found by
+        Newton's method with dense Hessians.
+
+        Args:
+            phi: a function of w (d,) written with `jax.numpy`, strictly convex and smooth, with a gradient that grows
+                without bound.
+            dimension: d, or None if phi accepts any dimension.
+
+        Raises:
+            InputError: phi is not such a function; the message holds a witness.
+        """
+        from implicitbias.potentials._from_function import FunctionPotential
+
+        return FunctionPotential(phi, dimension)
 
     def __rmul__(self, factor: Any) -> "Potential":
         return self * factor
