@@ -263,3 +263,14 @@ def test_an_end_beyond_the_digits_of_float64_ends_with_a_status() -> None:
     )
     assert not run.status.ok
     assert np.all(np.isfinite(run.final))
+
+
+# Law: dw / d ln t tends to a constant for the squared norm, so that w doubles with ln t.
+@pytest.mark.parametrize("log_t", [1e6, 1e8, 1e10])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_the_longest_times_with_more_rows_than_columns(log_t: float, loss: str) -> None:
+    X, y = separable()
+    flow = ib.MirrorFlow(ib.Classification(X, y, loss=loss), ib.SquaredNorm())
+    runs = [ib.simulate(flow, np.zeros(10), log_t1=end) for end in (log_t, 2 * log_t)]
+    assert all(run.status is ib.Status.REACHED_TIME for run in runs)
+    np.testing.assert_allclose(runs[1].final, 2 * runs[0].final, rtol=1e-3)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
+from scipy.optimize import linprog
 
 from implicitbias.flows._dual_system import DualSystem
 from implicitbias.flows._system import Solve
@@ -18,8 +19,9 @@ _LATE_SHARE = 0.1
 # On data that are not separable, all speeds in tau grow like t. At this logarithm, relative to the start, w is at its
 # limit in float64. From there on the speeds are constant, so that they do not overflow.
 _FASTEST = 300.0
-# The rounding errors of the speeds that are accepted, relative to 1, if some rows have less than a share of the speed.
-_COARSE, _SLOW = 1e-4, 1e-8
+# The rounding errors of the speeds that are accepted, relative to 1, if some rows have less than a share of the speed
+# and the sum of all speeds is less than a share of them.
+_COARSE, _SLOW, _CANCELLED = 1e-3, 1e-8, 1e-6
 # The share of the dual variable after the first time that counts as rounding.
 _ROUNDING = 1e-8
 # The largest logarithm of the unit of time: after a start of large margins it could be larger than any end time.
@@ -36,7 +38,7 @@ class LogTimeSystem(DualSystem):
 
     On data that are not separable, $\nu$ would grow like t in the null space of $X^\top$, and z would drown in its
     rounding errors. `basis` is an orthonormal basis of the range of X on which $\nu$ is projected, which leaves
-    z = z_0 + X^T nu unchanged; it is None if the rows of X are independent.
+    z = z_0 + X^T nu unchanged; it is None if the data are separable.
     """
 
     margin_loss: MarginLoss
@@ -94,8 +96,12 @@ class LogTimeSystem(DualSystem):
         # the identity that prevents it acts on the null space, which the projection removes. It also acts on rows of
         # tiny speed, whose margins may still grow if a part of the data is separable: such a step is refused.
         coarse = 4.0 * EPSILON * jnp.trace(matrix)
+        # A row whose margin came out too small after a long step also has a large speed, but it does not cancel.
+        speed = self.speed(u)
+        cancelled = jnp.max(jnp.abs(self._in_range(speed))) < _CANCELLED * jnp.max(jnp.abs(speed))
+        hidden = cancelled & (coarse > _COARSE * gamma_step)
         mixed = jnp.min(roots) ** 2 < _SLOW * jnp.max(roots) ** 2
-        unit = 1.0 if self.basis is None else jnp.where(mixed & (coarse > _COARSE), jnp.nan, 1.0 + coarse)
+        unit = 1.0 if self.basis is None else jnp.where(mixed & hidden, jnp.nan, 1.0 + coarse)
         factor = jax.scipy.linalg.cho_factor(unit * jnp.eye(n) + matrix)
 
         def solve(b: jax.Array) -> jax.Array:
@@ -214,7 +220,7 @@ def in_log_time(system: DualSystem, u: jax.Array, log_unit: float) -> LogTimeSys
         margin_loss=loss,
         log_unit=jnp.asarray(float(log_unit)),
         log_fastest=jnp.asarray(largest + _FASTEST),
-        basis=None if tall else _basis_of_range(X),
+        basis=None if tall else _basis_of_range(X, np.asarray(system.targets)),
         dual_floor=jnp.asarray(max(_ROUNDING * dual, 1e-300)),
     )
 
@@ -225,9 +231,13 @@ def _margin_loss(system: DualSystem) -> MarginLoss:
     return loss
 
 
-def _basis_of_range(X: ndarray) -> jax.Array | None:
-    """Return an orthonormal basis of the range of X as columns, or None if the rows of X are independent."""
+def _basis_of_range(X: ndarray, targets: ndarray) -> jax.Array | None:
+    """Return an orthonormal basis of the range of X as columns; None if the rows are independent or separable."""
     norms = np.sqrt(np.einsum("ij,ij->j", X, X))
     left, singular, _ = np.linalg.svd(X[:, norms > 0.0] / norms[norms > 0.0], full_matrices=False)
     rank = int(np.sum(singular > max(X.shape) * EPSILON * np.max(singular, initial=0.0)))
-    return None if rank == len(X) else jnp.asarray(left[:, :rank])
+    if rank == len(X):
+        return None
+    rows = targets[:, None] * left[:, :rank]
+    separable = linprog(np.zeros(rank), A_ub=-rows, b_ub=-np.ones(len(rows)), bounds=(None, None)).status == 0
+    return None if separable else jnp.asarray(left[:, :rank])
