@@ -15,7 +15,7 @@ from implicitbias.limits._separable_terms import Terms
 
 # The gap at which the last round stops, and the coarser gaps of the earlier rounds of a working set.
 FINEST = 1e-12
-_ROUNDS = (1e-2, 1e-3, 1e-6, FINEST)
+_ROUNDS = (1e-2, 1e-4, FINEST)
 _MOST_ROUNDS = 60
 _LEVEL_ROUNDS = 8
 # Up to these numbers, all rows or columns are used at once.

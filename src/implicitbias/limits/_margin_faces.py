@@ -21,6 +21,8 @@ _LARGEST_FACE = 4 * 10**6
 # A polished point is used if its gap is at most this, or smaller than before.
 _ACCEPTED = 1e-12
 _NEWTON_STEPS = 8
+# Newton's method stops at this gap.
+_EXACT = 1e-13
 # A coarser iterate does not say which rows are active.
 _NEAR = 1e-4
 
@@ -90,7 +92,7 @@ def _polished_curved(program: Program, point: Point, gap: float, measure: Callab
         if not error < least and not error <= _ACCEPTED:
             break
         best, least = new, error
-        if error <= 1e-15:
+        if error <= _EXACT:
             break
     return best
 
