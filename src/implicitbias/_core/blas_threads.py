@@ -6,6 +6,8 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
+# Below this number of multiplications, one BLAS thread is faster than several.
+FEW_PRODUCTS = 2e9
 # It is held while some scope has set the number of BLAS threads.
 _LIMITED = Lock()
 

@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
+from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
@@ -118,7 +119,9 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
     """
     gauge, bias = as_gauge(horizon), _flag(bias)
     margins = margins_of(problem, bias)
-    found = find_separator(margins, gauge)
+    n, d = margins.linear_map.shape
+    with one_blas_thread(n * d * min(n, d) < FEW_PRODUCTS):
+        found = find_separator(margins, gauge)
     w, b, q = found.separator
     certificate = margin_certificate(margins, gauge, found.separator, intercept=bias, note=_note(found))
     value = gauge.value(w)

@@ -11,7 +11,7 @@ from numpy import ndarray
 from scipy import sparse
 
 from implicitbias._core.arrays import as_float, frozen
-from implicitbias._core.blas_threads import one_blas_thread
+from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
@@ -26,8 +26,6 @@ from implicitbias.problems import LeastSquares
 
 # The split of dependent columns uses the reciprocals of the entries of the start, which must not overflow.
 _SMALLEST_START = 1e-140
-# Below this number of multiplications for the products of all columns, one BLAS thread is faster than several.
-_FEW_PRODUCTS = 2e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +134,7 @@ def saddle_path(
     refuse_excluded_signs(w0, growth)
     jumps = np.inf if max_jumps is None else max_jumps
     n, d = problem.shape
-    with one_blas_thread(n * d * min(n, d) < _FEW_PRODUCTS):
+    with one_blas_thread(n * d * min(n, d) < FEW_PRODUCTS):
         small = compressed(problem, jumps, limited=t_max is not None or on_jump is not None)
         walk = Walk(problem if small is None else small, w0, growth)
         walk.run(max_jumps, t_max, None if on_jump is None else lambda: _call_on_jump(walk.saddles, on_jump))

@@ -83,22 +83,24 @@ def solved_between(
     """
     low, high = jnp.clip(jnp.minimum(*ends), -_MOST, _MOST), jnp.clip(jnp.maximum(*ends), -_MOST, _MOST)
 
-    def step(_: Any, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def step(
+        index: Any, state: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         low, high, w = state
         rest = z - mirror(w)
         low, high = jnp.where(rest > 0.0, w, low), jnp.where(rest < 0.0, w, high)
         newton = w + rest / slope(w)
-        inside = (newton > low) & (newton < high) & jnp.isfinite(newton)
+        # Newton's method may only halve w at each step, so that every other step divides the interval.
+        inside = (newton > low) & (newton < high) & jnp.isfinite(newton) & (index % 2 == 1)
         return low, high, jnp.where(rest == 0.0, w, jnp.where(inside, newton, _middle(low, high)))
 
     return jax.lax.fori_loop(0, _SEPARABLE_STEPS, step, (low, high, _middle(low, high)))[2]
 
 
 def _middle(low: jax.Array, high: jax.Array) -> jax.Array:
-    """Return the geometric mean of two numbers of one sign, which may differ by many orders, else their mean."""
-    same = (low > 0.0) | (high < 0.0)
-    product = jnp.where(same, jnp.sqrt(jnp.abs(low)) * jnp.sqrt(jnp.abs(high)), 0.0)
-    return jnp.where(same, jnp.sign(low) * product, (low + high) / 2.0)
+    """Return the geometric mean of two numbers of one sign, which may differ by many orders, and 0 between two signs."""
+    sizes = [jnp.sqrt(jnp.maximum(jnp.abs(end), 1.0 / _MOST)) for end in (low, high)]
+    return jnp.where((low < 0.0) & (high > 0.0), 0.0, jnp.sign(low + high) * sizes[0] * sizes[1])
 
 
 def _size(v: jax.Array) -> jax.Array:
