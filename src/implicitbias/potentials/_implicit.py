@@ -98,7 +98,7 @@ def solved_between(
 
 
 def _middle(low: jax.Array, high: jax.Array) -> jax.Array:
-    """Return the geometric mean of two numbers of one sign, which may differ by many orders, and 0 between two signs."""
+    """Return the geometric mean of two numbers of one sign, which may differ by many orders; 0 between two signs."""
     sizes = [jnp.sqrt(jnp.maximum(jnp.abs(end), 1.0 / _MOST)) for end in (low, high)]
     return jnp.where((low < 0.0) & (high > 0.0), 0.0, jnp.sign(low + high) * sizes[0] * sizes[1])
 
