@@ -76,7 +76,8 @@ def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any]) -> Any:
     from pyarrow import csv as arrow_csv
 
     quoted = b'"' in layout.data
-    block = _BLOCK
+    first_row = layout.data.find(b"\n", layout.start) - layout.start
+    block = min(max(_BLOCK, _BLOCK_ROWS * layout.start, _BLOCK_ROWS * first_row), _LARGEST_BLOCK)
     while True:
         try:
             return arrow_csv.read_csv(
