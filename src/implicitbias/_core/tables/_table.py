@@ -214,24 +214,24 @@ def _with_advice(
     attempt: Callable[[Cleaning, str], Any], cleaning: Cleaning, target: str, retry: Retry
 ) -> Any:
     """Return the result of an attempt, or raise its faults as one error with a request that was tried."""
-    try:
-        return attempt(cleaning, target)
-    except Fault as fault:
-        found = fault
-    told, aims = found.told, [found.aim]
-    for _ in range(_ROUNDS):
-        cleaning, target = cleaning.adding(found.more), target if found.target is None else found.target
+    faults: list[Fault] = []
+    while len(faults) <= _ROUNDS:
         try:
-            attempt(cleaning, target)
-        except Fault as later:
-            found = later
-            aims.append(later.aim)
+            result = attempt(cleaning, target)
+        except Fault as fault:
+            faults.append(fault)
+            cleaning = cleaning.adding(fault.more)
+            target = target if fault.target is None else fault.target
         except InputError as error:
-            raise InputError(f"{told}. Besides, {error}") from None
+            if not faults:
+                raise
+            raise InputError(f"{faults[0].told}. Besides, {error}") from None
         else:
-            aim = "; ".join(dict.fromkeys(aims))
-            raise InputError(f"{told}. {aim[0].upper()}{aim[1:]}, type {retry(cleaning, target)}")
-    raise InputError(told)
+            if not faults:
+                return result
+            aim = "; ".join(dict.fromkeys(fault.aim for fault in faults))
+            raise InputError(f"{faults[0].told}. {aim[0].upper()}{aim[1:]}, type {retry(cleaning, target)}")
+    raise InputError(faults[0].told)
 
 
 def _check_names(
