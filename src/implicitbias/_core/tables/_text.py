@@ -55,7 +55,9 @@ def load_text(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
     if any(pyarrow.types.is_binary(column.type) for column in table.columns):
         raise encoding_fault(file, layout.data, layout.before)
     missing = frozenset((*NULLS, *cleaning.missing))
-    return grid_of_arrow(table, missing, f"text, separated by {separator_word(layout)}", layout.notes)
+    return grid_of_arrow(
+        table, missing, f"text, separated by {separator_word(layout.separator)}", layout.notes
+    )
 
 
 def _arrow_table(layout: Layout, cleaning: Cleaning) -> Any:

@@ -82,7 +82,7 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
         text, separator = b"\n".join(b"\t".join(line.split()) for line in text.splitlines()), "\t"
         note: tuple[str, ...] = ("the fields are separated by blanks",)
     else:
-        note = () if separator == usual else (f"the fields are separated by {_word(separator)}",)
+        note = () if separator == usual else (f"the fields are separated by {separator_word(separator)}",)
     before = cleaning.skip_lines + (1 if excel else 0)
     try:
         header, lines, start = _header(text, separator)
@@ -101,12 +101,8 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
     return Layout(text, start, header, before, separator, note)
 
 
-def separator_word(layout: Layout) -> str:
-    """Return the separator in words."""
-    return _word(layout.separator)
-
-
-def _word(separator: str) -> str:
+def separator_word(separator: str) -> str:
+    """Return a separator in words."""
     return SEPARATORS.get(separator, repr(separator))
 
 
@@ -193,7 +189,11 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
         return best
     if first.lstrip().startswith("#"):
         raise comment_fault(file, data, cleaning)
-    if b'"' not in data and len(first.split()) > 1 and _is_even([first, *others]):
+    if (
+        b'"' not in data
+        and len(first.split()) > 1
+        and len({len(line.split()) for line in [first, *others]}) == 1
+    ):
         return BLANKS
     if single:
         return usual
@@ -201,11 +201,6 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
         f"{file} has a single column, {first.strip()[:40]!r}, a target and at least one feature are expected; its "
         "header line contains no comma, semicolon, tab or vertical bar"
     )
-
-
-def _is_even(lines: list[str]) -> bool:
-    """Return whether blanks split every line into as many fields."""
-    return len({len(line.split()) for line in lines}) == 1
 
 
 def comment_fault(file: Path, data: bytes, cleaning: Cleaning) -> Fault:
