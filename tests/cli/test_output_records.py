@@ -64,6 +64,7 @@ def test_pandas_reads_the_records_of_a_path(case: Case) -> None:
     data = read_netcdf(Path("out/path.nc"))
     mean = data["cv_error"].values @ [8, 8, 7, 7] / 30  # rows of the four folds
     assert found["held_out_error"][chosen] == pytest.approx(mean.min(), rel=1e-12)
+    assert "# The held-out error is the least one while the path rests at the saddle of that row" in out
 
 
 def test_every_line_is_one_record(case: Case) -> None:

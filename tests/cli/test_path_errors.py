@@ -116,6 +116,7 @@ CURES = {
     "no header": ("5,2,3.5\n" + ROWS, "data.csv", "--no-header"),
     "separators at the ends": ("a,y,\n1,2,\n3,5,\n", "data.csv", "--drop x2 --skip-lines 1 --no-header"),
     "names of rows": ("a,y\nr,1,2\ns,3,4\nt,3,5\n", "data.csv", "--row-names"),
+    "a name like an option": ("kind,a,y\np,1,2\nq,3,5\np,2,1\nq,7,8\n", "./-data.csv", "--one-hot kind"),
     "an index that repeats": (",a,y\n1,2,3\n1,3,5\n", "data.csv", "--drop 'Unnamed: 0'"),
     "everything at once": (
         "# export\nwho;city;price;rate;y\n"
@@ -132,7 +133,7 @@ def test_the_line_to_type_cures(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     content, file, options = CURES[name]
-    written(tmp_path, content, file)
+    written(tmp_path, content, Path(file).name)
     monkeypatch.chdir(tmp_path)
     err = refusal(monkeypatch, capsys, file, "--target", "y", "--no-standardize")
     line = err.rpartition("type ")[2].strip()
@@ -265,6 +266,8 @@ class TestOptions:
             (("--target", "y", "--cv", "-3"), "--cv is -3, at least 2 folds are expected"),
             (("--target", "y", "--cv", "4"), "--cv is 4, but "),
             (("--target", "y", "--cv", "400"), "has 3 rows, and each fold needs a row; type --cv 3"),
+            (("--target", "y", "--groups", "a"), "cross-validation; type --cv 5 --groups a"),
+            (("--target", "y", "--rule", "1se"), "cross-validation; type --cv 5 --rule 1se"),
             (("--target", "y", "--cv", "2"), "leaves fewer than two of 3 rows to fit"),
         ],
     )

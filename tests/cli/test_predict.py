@@ -1,6 +1,7 @@
 """`implicitbias predict`: new rows go through the recipe of the fit, against the algebra by hand."""
 
-from io import StringIO
+import shlex
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,8 @@ def test_the_recipe_of_the_fit_is_used(case: Case) -> None:
         "age,share,city\n30,50%,Rome\n": "has no column 'y'",
     }.items():
         Path("bad.csv").write_text(text)
-        status, out, err = case.ask("predict", "out", "bad.csv", "--score", "--out", "p.csv")
+        score = ["--score"] if "'y'" in message else []
+        status, out, err = case.ask("predict", "out", "bad.csv", *score, "--out", "p.csv")
         assert (status, out) == (2, "")
         assert message in err
         assert not Path("p.csv").exists()
@@ -136,3 +138,56 @@ def test_an_older_result_says_how_to_make_it_again(case: Case) -> None:
     status, _, err = case.ask("predict", "out", "data.csv")
     assert status == 2
     assert "make it again: type implicitbias path data.csv --target y --out out" in err
+
+
+def _standard_input(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(Path(file).read_bytes())))
+
+
+# Oracle: the score of the same rows in a file.
+def test_rows_and_target_come_from_one_reading_of_standard_input(case: Case) -> None:
+    case.fit(table())
+    expected = case.ask("predict", "out", "data.csv", "--score")
+    _standard_input(case.monkeypatch, "data.csv")
+    assert case.ask("predict", "out", "-", "--score") == expected
+    assert expected[0] == 0
+
+
+# Oracle: the mean and the variance of the target.
+def test_a_path_without_features_predicts_the_intercept(case: Case) -> None:
+    y = np.arange(6.0)
+    case.fit(pandas.DataFrame({"a": 1.0, "y": y}))
+    np.testing.assert_allclose(case.predictions("data.csv"), np.full(6, y.mean()))
+    out = case.ask("predict", "out", "data.csv", "--score")[1]
+    assert f"The mean squared error on these 6 rows is {y.var():.4g}; R² is 0," in out
+
+
+# Oracle: the same table with plain numbers.
+def test_the_score_parses_the_target_as_the_fit_did(case: Case) -> None:
+    frame = table().round(2)
+    case.fit(frame)
+    expected = case.ask("predict", "out", "data.csv", "--score")
+    case.fit(frame.assign(y=[f"{value:.2f}%" for value in frame["y"]]), "--parse", "y")
+    assert case.ask("predict", "out", "data.csv", "--score") == expected
+    assert "R²" in expected[1]
+
+
+def test_an_advised_line_works_when_it_is_typed(case: Case) -> None:
+    frame = table(12, 2).assign(kind=["p", "q", "p"] * 4)
+    case.fit(frame, "--one-hot", "kind", "--missing", "-99")
+    Path("-new.csv").write_bytes(frame.assign(größe=1.0).to_csv(index=False).encode("latin-1"))
+    status, _, err = case.ask("predict", "out", "./-new.csv", "--score")
+    assert status == 2
+    line = err[err.index("implicitbias predict") :].strip()
+    assert line == "implicitbias predict out ./-new.csv --encoding windows-1252 --score"
+    assert case.ask(*shlex.split(line)[1:])[0] == 0
+
+
+def test_a_missing_value_is_named_by_its_column(case: Case) -> None:
+    frame = table(12, 2).assign(kind=["p", "q", "r"] * 4)
+    case.fit(frame, "--one-hot", "kind")
+    frame.assign(kind=[None, *frame["kind"][1:]]).to_csv("new.csv", index=False)
+    err = case.ask("predict", "out", "new.csv")[2]
+    assert (
+        "new.csv has missing values in kind (row 1), and the path stores no value that replaces them" in err
+    )

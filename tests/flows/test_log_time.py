@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy import ndarray
 from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 
 import implicitbias as ib
 
@@ -62,11 +62,14 @@ def test_the_hyperbolic_entropy_of_one_margin() -> None:
 
 # Oracle: SciPy's Radau in plain time, in dual variables.
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("n", [40, 7], ids=["tall", "wide"])
 @pytest.mark.parametrize(
-    "potential", [ib.SquaredNorm(), ib.HyperbolicEntropy(scale=1e-2)], ids=["l2", "hypentropy"]
+    "potential",
+    [ib.SquaredNorm(), ib.HyperbolicEntropy(scale=1e-2), ib.QuadraticForm(np.eye(10) + 0.3)],
+    ids=["l2", "hypentropy", "quadratic form"],
 )
-def test_plain_time_gives_the_same(loss: str, potential: ib.Potential) -> None:
-    X, y = separable()
+def test_plain_time_gives_the_same(loss: str, n: int, potential: ib.Potential) -> None:
+    X, y = separable(n)
     problem = ib.Classification(X, y, loss=loss)
     start = np.linspace(-0.2, 0.2, 10)
 
@@ -172,3 +175,91 @@ def test_other_flows_refuse_times_beyond_float64() -> None:
     flow = ib.MirrorFlow(ib.LeastSquares(np.eye(2), [1.0, 2.0]), ib.SquaredNorm())
     with pytest.raises(ib.InputError, match="Only mirror flows of a Classification"):
         ib.simulate(flow, np.zeros(2), log_t1=5000.0)
+
+
+def mixed_labels() -> tuple[ndarray, ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((20, 5)), rng.choice([-1.0, 1.0], 20)
+
+
+# Oracle: SciPy's BFGS. The gradients of the rows cancel, while the time and each of them are far beyond float64.
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize(
+    "potential", [ib.SquaredNorm(), ib.HyperbolicEntropy(scale=1e-3)], ids=["l2", "hypentropy"]
+)
+def test_data_that_are_not_separable(loss: str, potential: ib.Potential) -> None:
+    X, y = mixed_labels()
+    problem = ib.Classification(X, y, loss=loss)
+
+    def mean_loss(w: ndarray) -> float:
+        m = y * (X @ w)
+        return float(np.mean(np.exp(-m) if loss == "exponential" else np.logaddexp(0.0, -m)))
+
+    expected = minimize(mean_loss, np.zeros(5), method="BFGS", options={"gtol": 1e-9}).x
+    for log_t in (25.0, 35.0, 100.0, 5000.0):
+        run = ib.simulate(ib.MirrorFlow(problem, potential), np.zeros(5), log_t1=log_t, max_steps=2000)
+        assert run.status is ib.Status.REACHED_TIME
+        np.testing.assert_allclose(run.final, expected, rtol=0, atol=1e-3)
+
+
+# Oracle: by hand. The labels of two equal rows differ, so that the second coordinate has a finite limit, and the first
+# one grows like ln t. Beyond a certain time the cancellation hides the growth, and the integration must not go on.
+@pytest.mark.parametrize("angle", [0.0, 0.7])
+def test_data_of_which_a_part_is_separable(angle: float) -> None:
+    rows = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [0.0, 1.0], [0.0, 1.0]])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    problem = ib.Classification(rows @ turn, [1, 1, 1, 1, -1], loss="exponential")
+    flow = ib.MirrorFlow(problem, ib.SquaredNorm())
+    # With w_2 = 0, w_1' = 3 / 5 e^(-w_1) and therefore w_1 = ln(1 + 3 t / 5).
+    run = ib.simulate(flow, np.zeros(2), log_t1=25.0)
+    np.testing.assert_allclose(turn @ run.final, [25.0 + np.log(0.6), 0.0], rtol=0, atol=1e-3)
+    run = ib.simulate(flow, np.zeros(2), log_t1=1000.0, max_steps=1000)
+    assert not run.status.ok
+    assert run.log_times[-1] > 25.0
+    np.testing.assert_allclose(turn @ run.final, [run.log_times[-1] + np.log(0.6), 0.0], rtol=0, atol=1e-2)
+
+
+# Oracle: by hand: w' = e^-w from w_0 gives e^w = e^w_0 + t.
+@pytest.mark.parametrize(
+    ("start", "log_t"), [(-2000.0, 10.0), (-2000.0, -1990.0), (3000.0, 10.0), (3000.0, 5000.0)]
+)
+def test_starts_with_speeds_outside_float64(start: float, log_t: float) -> None:
+    run = ib.simulate(
+        ib.MirrorFlow(one_point("exponential"), ib.SquaredNorm()), [start], log_t1=log_t, rtol=1e-6
+    )
+    assert run.status is ib.Status.REACHED_TIME
+    np.testing.assert_allclose(run.final, [np.logaddexp(start, log_t)], rtol=0, atol=1e-2)
+
+
+# Oracle: by hand: opposite labels of one row have the limit 0, at which they start.
+def test_forces_that_cancel_at_the_start() -> None:
+    problem = ib.Classification([[1.0, 0.0], [1.0, 0.0]], [1, -1])
+    run = ib.simulate(ib.MirrorFlow(problem, ib.SquaredNorm()), np.zeros(2), log_t1=100.0)
+    assert run.status is ib.Status.REACHED_TIME
+    np.testing.assert_allclose(run.final, np.zeros(2), atol=1e-12)
+
+
+# Law: a kept time is found again, however it is given, although its conversions to the clock and back are rounded.
+def test_kept_times_are_found_after_rounding(tmp_path: Path) -> None:
+    X, y = separable()
+    flow = ib.MirrorFlow(ib.Classification(X, y), ib.SquaredNorm())
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        times = np.sort(10.0 ** rng.uniform(-6.0, 4.0, 4))
+        run = ib.simulate(flow, np.zeros(10), times=times)
+        run.save(tmp_path / "run.npz")
+        for trajectory in (run, ib.Trajectory.load(tmp_path / "run.npz")):
+            np.testing.assert_array_equal(trajectory.state(times), run.states)
+            np.testing.assert_array_equal(trajectory.state(log_t=np.log(times)), run.states)
+            assert np.array_equal(trajectory.state(float(times[0])), run.states[0])
+
+
+def test_an_end_beyond_the_digits_of_float64_ends_with_a_status() -> None:
+    X, y = separable()
+    run = ib.simulate(
+        ib.MirrorFlow(ib.Classification(X, y, loss="exponential"), ib.SquaredNorm()),
+        np.zeros(10),
+        log_t1=1e300,
+    )
+    assert not run.status.ok
+    assert np.all(np.isfinite(run.final))

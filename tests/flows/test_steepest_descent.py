@@ -96,3 +96,59 @@ def test_too_many_steps_are_refused() -> None:
     descent = ib.SteepestDescent(ib.Classification(np.eye(2), [1, -1]), ib.gauges.L2(), step_size=1e-6)
     with pytest.raises(ib.InputError, match=r"descent.time\(100_000\)"):
         ib.simulate(descent, np.zeros(2), t1=1e3)
+
+
+# Oracle: the gradient of the cross-entropy by NumPy, and U V^T of its singular value decomposition.
+def test_spectral_descent_on_several_classes() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12, 5))
+    labels = np.argmax(X @ rng.standard_normal((5, 3)), axis=1)
+    problem = ib.Classification(X, labels, loss="cross_entropy")
+    descent = ib.SteepestDescent(problem, ib.gauges.Spectral(), step_size=0.5)
+    w = np.zeros((5, 3))
+    for k in range(5):
+        p = np.exp(X @ w)
+        p /= p.sum(axis=1, keepdims=True)
+        U, _, V = np.linalg.svd(X.T @ (np.eye(3)[labels] - p), full_matrices=False)
+        # The columns of the gradient sum to 0, so its rank is 2, and the third singular vectors do not count.
+        w = w + 0.5 / np.sqrt(k + 1) * U[:, :2] @ V[:2]
+    run = ib.simulate(descent, np.zeros((5, 3)), t1=descent.time(5))
+    np.testing.assert_allclose(run.final, w, atol=1e-10)
+    limit = ib.max_margin(problem, ib.gauges.Spectral())
+    late = ib.simulate(descent, np.zeros((5, 3)), t1=descent.time(3000))
+    size = ib.gauges.Spectral().value(late.final)
+    margin = float(np.min(problem.margins(late.final))) / size
+    assert 0.9 * limit.margin < margin <= limit.margin * (1 + 1e-9)
+
+
+# Oracle: NumPy with margins that float64 can hold, and the leading term beyond.
+@pytest.mark.parametrize("loss", ["exponential", "logistic", "cross_entropy"])
+def test_row_weights_and_log_of_loss(loss: str) -> None:
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((9, 4))
+    many = loss == "cross_entropy"
+    labels = np.arange(9) % 3 if many else np.where(np.arange(9) % 2 == 0, 1, -1)
+    problem = ib.Classification(X, labels, loss=loss)
+    w = rng.standard_normal(problem.predictor_shape)
+    weights = problem.row_weights(w)
+    assert np.max(np.abs(weights)) == pytest.approx(1.0)
+    if many:
+        p = np.exp(X @ w) / np.exp(X @ w).sum(axis=1, keepdims=True)
+        expected = np.eye(3)[labels] - p
+    else:
+        m = problem.y * (X @ w)
+        expected = problem.y * (np.exp(-m) if loss == "exponential" else 1.0 / (1.0 + np.exp(m)))
+    np.testing.assert_allclose(weights, expected / np.max(np.abs(expected)), rtol=1e-12)
+    assert problem.log_of_loss(w) == pytest.approx(np.log(problem.loss(w)), rel=1e-12)
+    if many:
+        far = 1e5 * np.linalg.lstsq(X[:4], np.eye(3)[labels[:4]], rcond=None)[0]
+        few = ib.Classification(X[:4], labels[:4], loss=loss)
+        assert few.log_of_loss(far) == pytest.approx(-float(np.min(few.margins(far))), rel=1e-4)
+        assert np.all(np.isfinite(few.row_weights(far)))
+
+
+@pytest.mark.parametrize(("decay", "t1"), [(0.9999, 1e3), (0.5, 1e300), (0.0, 1e200)])
+def test_an_end_that_takes_too_many_steps(decay: float, t1: float) -> None:
+    descent = ib.SteepestDescent(ib.Classification(*separable()), ib.gauges.L2(), decay=decay)
+    with pytest.raises(ib.InputError, match="at most 1e\\+08 are possible"):
+        ib.simulate(descent, np.zeros(6), t1=t1)

@@ -57,6 +57,7 @@ MAKERS: dict[str, Callable[[float], Any]] = {
     "MinL1": lambda change: ib.MinL1(start=np.array([0.0, 1.0, change])),
     "MinL1, growth times": lambda change: ib.MinL1(growth_times=(np.array([1.0, 2.0, 3.0 + change]), 2.0)),
     "MinNorm": lambda change: ib.MinNorm(ib.gauges.WeightedL1(np.array([1.0, 2.0 + change]))),
+    "MaxMargin": lambda change: ib.MaxMargin(ib.gauges.WeightedL1(np.array([1.0, 2.0 + change]))),
     "WeightedL1": lambda change: ib.gauges.WeightedL1(np.array([1.0, np.inf, 2.0 + change])),
     "TwoSidedL1": lambda change: ib.gauges.TwoSidedL1(np.ones(3), np.array([0.0, 1.0, 2.0 + change])),
     "Weighted": lambda change: ib.gauges.Weighted(ib.gauges.Lp(3 + change), np.ones(3)),

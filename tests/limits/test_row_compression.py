@@ -172,3 +172,44 @@ def test_numbers_near_the_ends_of_the_range(unit: float) -> None:
     plain = ib.saddle_path(ib.LeastSquares(X, y))
     path = ib.saddle_path(ib.LeastSquares(X * unit, y))
     np.testing.assert_allclose(path.coefficients * unit, plain.coefficients, rtol=1e-8, atol=1e-10)
+
+
+def scaled_integers(seed: int) -> tuple[ndarray, ndarray]:
+    """Return integers in columns of sizes 1e-4 ... 1e4, and a target in their span: late residuals are tiny."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-1, 2, (25, 8)) * 10.0 ** rng.integers(-4, 5, 8)
+    return X, X @ rng.standard_normal(8)
+
+
+# Oracle: the walk with all rows. Residuals computed from X and w have the rounding errors of y, which are then as large
+# as the residuals themselves.
+def test_inaccurate_dual_variables_are_computed_from_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = compress_always(monkeypatch)
+    again, original = [], _predict_path._repeated
+    monkeypatch.setattr(
+        _predict_path, "_repeated", lambda *taken: again.append(len(calls)) or original(*taken)
+    )
+    for seed in range(20):
+        problem = ib.LeastSquares(*scaled_integers(seed))
+        found, plain = ib.saddle_path(problem), plain_path(monkeypatch, problem)
+        assert found.certificate.holds == plain.certificate.holds
+        np.testing.assert_allclose(found.times, plain.times, rtol=1e-6)
+        np.testing.assert_allclose(found.nu @ problem.X, plain.nu @ problem.X, rtol=0, atol=1e-6)
+    assert len(calls) == 20
+    assert 3 <= len(again) < 20
+
+
+def test_a_repeated_walk_stops_where_the_first_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    compress_always(monkeypatch)
+    monkeypatch.setattr(_row_compression, "_OFF", -1.0)
+    problem = ib.LeastSquares(*scaled_integers(0))
+    seen: list[int] = []
+    path = ib.saddle_path(problem, on_jump=lambda jump: seen.append(jump.number) or jump.number == 3)
+    assert path.status is ib.Status.STOPPED_BY_CALLER
+    assert path.n_jumps == 3
+    assert seen == [1, 2, 3]
+    t_max = (path.times[2] + path.times[3]) / 2
+    for options in ({"max_jumps": 2}, {"t_max": float(t_max)}):
+        path = ib.saddle_path(problem, **options)
+        assert path.n_jumps == 2
+        check_same(path, plain_path(monkeypatch, problem, **options))

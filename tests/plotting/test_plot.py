@@ -10,6 +10,8 @@ import pandas
 import pytest
 from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import implicitbias as ib
 from implicitbias.diagnostics import ScaleSweep
@@ -275,6 +277,14 @@ class TestStudies:
 def test_other_types_are_refused(result: object) -> None:
     with pytest.raises(ib.InputError, match=r"result is a .*SaddlePath or a Trajectory"):
         inspect.unwrap(ib.plot)(result)
+
+
+def test_the_regressor_of_a_pipeline_is_drawn_as_the_message_says() -> None:
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    pipeline = make_pipeline(StandardScaler(), ib.SaddlePathRegressorCV()).fit(X, X[:, 0])
+    with pytest.raises(ib.InputError, match=r"type ib\.plot\(pipeline\[-1\]\)"):
+        inspect.unwrap(ib.plot)(pipeline)
+    assert isinstance(ib.plot(pipeline[-1]), Figure)
 
 
 def test_no_global_state_is_touched() -> None:

@@ -117,9 +117,14 @@ BAD = {
     "NaN in X": (np.where(X > 1, np.nan, X), SIGNS, "logistic", r"X holds \d+ NaN"),
     "extreme X": (X * 1e200, SIGNS, "logistic", r"X holds magnitudes"),
     "1-D X": (SIGNS, SIGNS, "logistic", r"reshape\(-1, 1\)"),
-    "unknown loss": (X, SIGNS, "hinge", r"'hinge', 'logistic' or 'exponential' is expected$"),
+    "unknown loss": (
+        X,
+        SIGNS,
+        "hinge",
+        r"'hinge', 'logistic', 'exponential' or 'cross_entropy' is expected$",
+    ),
     "misspelt loss": (X, SIGNS, "Logstic", r"did you mean 'logistic'\?"),
-    "squared": (X, SIGNS, "squared", r"'logistic' or 'exponential' is expected"),
+    "squared": (X, SIGNS, "squared", r"'logistic', 'exponential' or 'cross_entropy' is expected"),
     "no name": (X, SIGNS, 3, r"loss is 3, .*type ib\.Problem\(lambda w, X: X @ w"),
 }
 

@@ -16,12 +16,15 @@ class InfeasibleError(ImplicitBiasError, ValueError):
 
     Attributes:
         certificate: a `Certificate` whose residuals measure the proof of infeasibility.
+        combination: (m,) the weights of the constraints in the convex combination that proves it; None if the proof
+            is of another kind.
     """
 
-    def __init__(self, message: str, certificate: Any) -> None:
+    def __init__(self, message: str, certificate: Any, combination: Any = None) -> None:
         super().__init__(message)
         self.certificate = certificate
+        self.combination = combination
 
     def __reduce__(self) -> tuple[object, ...]:
         # Worker processes return exceptions by pickling, and by default only `args` is pickled.
-        return (type(self), (str(self), self.certificate))
+        return (type(self), (str(self), self.certificate, self.combination))

@@ -65,6 +65,10 @@ class LinearMap(Value, ABC):
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
         """Return some columns of X as a dense array."""
 
+    def part(self, rows: Int64[ndarray, " m"], columns: Int64[ndarray, " k"]) -> Float64[ndarray, "m k"]:
+        """Return some rows of some columns of X as a dense array."""
+        return self.take(columns)[rows]
+
     @abstractmethod
     def traced(self) -> Any:
         """Return the map as a `TracedMap` for JAX, with arrays in the precision of the caller."""
@@ -85,6 +89,12 @@ class LinearMap(Value, ABC):
     def norms(self) -> Float64[ndarray, " d"]:
         """The Euclidean norms of the columns."""
         return frozen(np.sqrt(self.squares()))
+
+    @cached_property
+    def row_norms(self) -> Float64[ndarray, " n"]:
+        """The Euclidean norms of the rows."""
+        squares = sum(np.einsum("ij,ij->i", columns, columns) for _, columns in self.blocks())
+        return frozen(np.sqrt(squares))
 
     def blocks(self) -> Any:
         """Yield (slice, dense columns) for consecutive blocks of columns."""
@@ -126,6 +136,9 @@ class DenseMap(LinearMap):
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
         return _double(self.X[:, indices])
 
+    def part(self, rows: Int64[ndarray, " m"], columns: Int64[ndarray, " k"]) -> Float64[ndarray, "m k"]:
+        return _double(self.X[np.ix_(rows, columns)])
+
     def squares(self) -> Float64[ndarray, " d"]:
         # Values that are not finite are reported later, with their position.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -164,10 +177,18 @@ class SparseMap(LinearMap):
     def take(self, indices: ndarray) -> Float64[ndarray, "n k"]:
         return self.X[:, indices].toarray()
 
+    def part(self, rows: Int64[ndarray, " m"], columns: Int64[ndarray, " k"]) -> Float64[ndarray, "m k"]:
+        return self.X[rows][:, columns].toarray()
+
     def squares(self) -> Float64[ndarray, " d"]:
         with np.errstate(over="ignore", invalid="ignore"):
             sums = np.add.reduceat(np.append(self.X.data**2, 0.0), self.X.indptr[:-1])
         return self._filled(sums)
+
+    @cached_property
+    def row_norms(self) -> Float64[ndarray, " n"]:
+        """The Euclidean norms of the rows."""
+        return frozen(np.sqrt(np.bincount(self.X.indices, weights=self.X.data**2, minlength=self.shape[0])))
 
     def storage(self) -> Storage:
         return Storage(None, self.X, _NOTHING, _NOTHING)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from implicitbias._core.errors import InputError
-from implicitbias._core.tables import Cleaning, Table, stem
+from implicitbias._core.tables import Cleaning, Table, stem, typed_path
 from implicitbias.cli._table_words import cleaning_words, option_words
 
 FILES = ("path.csv", "path.nc", "path.png", "report.html")
@@ -49,16 +49,19 @@ def check_options(choice: Choice) -> None:
         )
     if choice.folds is None:
         given = [
-            word
-            for word, is_given in (
-                ("--shuffle", choice.seed is not None),
-                ("--groups", choice.groups is not None),
-                ("--rule", choice.rule != "best"),
+            words
+            for words, is_given in (
+                (["--shuffle"], choice.seed is not None),
+                (option_words("--groups", choice.groups or ""), choice.groups is not None),
+                (["--rule", choice.rule], choice.rule != "best"),
             )
             if is_given
         ]
         if given:
-            raise InputError(f"{given[0]} is given without cross-validation; type --cv 5 {given[0]} ...")
+            option = given[0][0].partition("=")[0]
+            raise InputError(
+                f"{option} is given without cross-validation; type --cv 5 {shlex.join(given[0])}"
+            )
 
 
 def check_folds(table: Table, folds: int | None) -> None:
@@ -83,7 +86,7 @@ def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
 
 def typed(file: Path, target: str, choice: Choice, out: Path | None) -> str:
     """Return the command with these options."""
-    words = ["implicitbias", "path", str(file), *option_words("--target", target)]
+    words = ["implicitbias", "path", typed_path(file), *option_words("--target", target)]
     words += cleaning_words(choice.cleaning)
     words += [] if choice.standardize else ["--no-standardize"]
     words += [] if choice.fit_intercept else ["--no-intercept"]
@@ -91,7 +94,7 @@ def typed(file: Path, target: str, choice: Choice, out: Path | None) -> str:
     words += [] if choice.seed is None else ["--shuffle", "--seed", str(choice.seed)]
     words += [] if choice.groups is None else option_words("--groups", choice.groups)
     words += [] if choice.rule == "best" else ["--rule", choice.rule]
-    words += [] if out is None else ["--out", str(out)]
+    words += [] if out is None else ["--out", typed_path(out)]
     return shlex.join(words)
 
 

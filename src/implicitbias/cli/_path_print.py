@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from implicitbias.cli._terminal import carried, console, on_terminal, record, say, table
-from implicitbias.plotting import PathReport, certificate_sentence, chosen_sentence, middle, short
+from implicitbias.plotting import (
+    HELD_OUT_MEANING,
+    PathReport,
+    certificate_sentence,
+    chosen_sentence,
+    middle,
+    short,
+)
 
 # Numbers of rows before and after the gap in the table of a long path.
 _FIRST, _LAST = 20, 12
@@ -77,6 +84,7 @@ def _print_records(report: PathReport, last: str) -> None:
         for name, values in _chosen(report):
             record([name, *values], begin="# ")
         say(chosen_sentence(report))
+        say(HELD_OUT_MEANING)
     for line in (path.status.value, *certificate_lines(report), last):
         say(line)
 

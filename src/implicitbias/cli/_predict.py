@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import read_netcdf
-from implicitbias._core.tables import Cleaning, Input, Recipe, read_rows
+from implicitbias._core.tables import Cleaning, Recipe, read_rows, typed_path
 from implicitbias.cli._table_words import cleaning_words
 from implicitbias.cli._terminal import on_terminal, record, say
 
@@ -93,16 +93,16 @@ def run_predict(
         )
 
     def retry(wanted: Cleaning, _: str) -> str:
-        words = ["implicitbias", "predict", str(folder), str(file), *cleaning_words(wanted)]
+        words = ["implicitbias", "predict", typed_path(folder), typed_path(file), *cleaning_words(wanted)]
         words += [] if jump is None else ["--jump", str(jump)]
-        words += [] if out is None else ["--out", str(out)]
+        words += [] if out is None else ["--out", typed_path(out)]
         return shlex.join([*words, "--score"] if score else words)
 
-    predictions = model.predict(read_rows(file, model.recipe, cleaning, retry=retry))
-    scored = ""
-    if score:
-        only = Recipe((Input(model.target),), model.recipe.missing, model.recipe.decimal_comma)
-        scored = _score(read_rows(file, only, cleaning, retry=retry), predictions, model.target)
+    # The file is read once, because standard input cannot be read again.
+    recipe = model.recipe.with_target() if score else model.recipe
+    rows = read_rows(file, recipe, cleaning, retry=retry)
+    predictions = model.predict(rows[:, : len(model.recipe.features)])
+    scored = _score(rows[:, [-1]], predictions, model.target) if score else ""
     if out is not None:
         _write(out, predictions)
     _print(model, predictions, scored, out)

@@ -144,9 +144,7 @@ def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None
     weights[weights < _NO_WEIGHT] = 0.0
     positive = int(np.count_nonzero(weights))
     if positive < 2:
-        raise InputError(
-            f"all but {positive} row(s) have weight zero, at least two rows of positive weight are expected"
-        )
+        raise InputError(f"{positive} row(s) have a positive weight, at least two are expected")
     return None if np.all(weights == 1.0) else weights
 
 

@@ -65,6 +65,10 @@ class DualSystem(System):
         f = u[len(self.targets) : -1]
         return -jax.vmap(self.loss.derivative)(f[:, None], self.targets)[:, 0] / self.count
 
+    def dual_speed(self, u: jax.Array) -> jax.Array:
+        """Return the derivative of z in time."""
+        return self.speed(u) @ self.rows.X
+
     def field(self, u: jax.Array) -> jax.Array:
         gap = self.rows.X @ self.predictor(u) - u[len(self.targets) : -1]
         return jnp.concatenate([self.speed(u), gap, jnp.ones(1)])
@@ -95,12 +99,16 @@ class DualSystem(System):
         # The error in w is not sufficient: two ends of a step in which a growing coordinate became much too small
         # agree in w, but they differ in z.
         size = jnp.maximum(jnp.max(jnp.abs(z[0])), jnp.max(jnp.abs(z[1])))
-        unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, 1e-300)
+        unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, self.least_dual())
         return jnp.maximum(jnp.max(seen), unseen)
+
+    def least_dual(self) -> jax.Array:
+        """Return the size below which the dual variable is rounding."""
+        return jnp.asarray(1e-300)
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         z, s = self.dual(u), self.weight_decay * u[-1]
-        speed = self.speed(u) @ self.rows.X
+        speed = self.dual_speed(u)
         small = rtol * self.floor
         # The limit is half of `small`. A step that ends at the quiet time leaves a coordinate at almost `small`; it
         # then counts as visible, so that the next step may let it grow beyond `small`.

@@ -13,7 +13,7 @@ from implicitbias.flows._dual_system import DualSystem, dual_system
 from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._log_time_system import first_time, in_log_time
+from implicitbias.flows._log_time_system import in_log_time, log_clock
 from implicitbias.flows._primal_maps import InverseMirrorMap, SeparableInverseMirrorMap
 from implicitbias.potentials import Potential
 from implicitbias.predictors import traced
@@ -77,14 +77,15 @@ class MirrorFlow(Flow):
     ) -> Engine:
         system, u = self._dual(start)
         if limits.clock.log_unit is not None:
-            system = in_log_time(system, limits.clock.log_unit)
+            system = in_log_time(system, u, limits.clock.log_unit)
+            u = system.start()
         return RosenbrockEngine(system, u, shape, limits)
 
     def clock(self, start: Float64[ndarray, " d"]) -> Clock:
         """Return the clock: logarithmic for losses of margins, because their flow on separable data never ends."""
         if self.problem.double_objective.mean_loss.loss.of_margins is None:
             return Clock()
-        return Clock(np.log(first_time(*self._dual(start))))
+        return log_clock(*self._dual(start))
 
     def term(self, start: Any = None) -> Any:
         """Return the flow from `start` (default 0) as a diffrax term in dual variables.

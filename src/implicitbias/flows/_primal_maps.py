@@ -42,6 +42,10 @@ class PrimalMap(eqx.Module):
     def decay_slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """Return dw / ds."""
 
+    @abstractmethod
+    def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
+        """Return A (dw / dz) for a matrix A (m, d)."""
+
     def reach(self, size: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the z_i at which w_i = -size_i and w_i = size_i; infinite if w_i depends on other z_j too."""
         return jnp.full_like(size, -jnp.inf), jnp.full_like(size, jnp.inf)
@@ -53,6 +57,9 @@ class SeparablePrimalMap(PrimalMap):
     @abstractmethod
     def slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """Return dw_i / dz_i >= 0."""
+
+    def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
+        return A * self.slope(z, s)
 
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
         """Return X diag(slope) X^T, computed from a few columns if the contribution of the others is negligible."""
@@ -86,8 +93,10 @@ class InverseMirrorMap(PrimalMap):
 
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
         # dw / dz is the inverse Hessian of the potential, so each row of X needs one product with the inverse Hessian.
-        products = jax.vmap(lambda row: self.potential.inverse_hessian_formula(z, row))(rows.X)
-        return products @ rows.X.T
+        return self.times_slope(rows.X, z, s) @ rows.X.T
+
+    def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
+        return jax.vmap(lambda row: self.potential.inverse_hessian_formula(z, row))(A)
 
     def decay_slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         return jnp.zeros_like(z)

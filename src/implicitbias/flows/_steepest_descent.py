@@ -103,7 +103,9 @@ class SteepestDescent(Flow):
         """Return a number of steps that certainly reaches this time."""
         # The sum of j^-p over j <= k is at least ((k + 1)^(1 - p) - 1) / (1 - p).
         power = 1.0 - self.decay
-        steps = np.ceil((end * power / self.step_size + 1.0) ** (1.0 / power))
+        with np.errstate(over="ignore"):  # An infinite number of steps is refused below.
+            base = np.float64(end) * power / self.step_size + 1.0
+            steps = float(np.ceil(base ** (1.0 / power)))
         if not steps <= _MOST_STEPS:
             raise InputError(
                 f"the time {end:g} takes about {steps:.2g} steps, at most {_MOST_STEPS:g} are possible; use a larger "
@@ -111,7 +113,7 @@ class SteepestDescent(Flow):
             )
         return int(steps)
 
-    def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " d"]]:
+    def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return tree_shape(self.problem.predictor(start, "start"), "start")
 
     def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:
@@ -122,7 +124,7 @@ class SteepestDescent(Flow):
         return snapped
 
     def engine(
-        self, shape: TreeShape, start: Float64[ndarray, " d"], limits: Limits, max_bytes: int
+        self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
         times = self._times(self._steps_to(limits.end))
         # A sum has a rounding error, so the step whose time equals the end up to rounding is the last one.
@@ -143,7 +145,7 @@ class SteepestEngine(Engine):
     """An engine that takes steps of steepest descent and keeps the states at the steps in `saves`."""
 
     descent: SteepestDescent
-    w: Float64[ndarray, " d"]
+    w: Float64[ndarray, " size"]
     times: Float64[ndarray, " k"]
     saves: Int64[ndarray, " m"]
     steps: int = 0
@@ -156,17 +158,19 @@ class SteepestEngine(Engine):
         problem, gauge = self.descent.problem, self.descent.gauge
         begin = time.perf_counter()
         while self.steps < target and time.perf_counter() - begin < _SECONDS:
-            pull = problem.linear_map.rmatvec(problem.y * problem.row_weights(self.w))
+            weights = problem.row_weights(self.w.reshape(problem.predictor_shape))
+            pull = problem.linear_map.rmatvec(weights.T).T
             size = self.times[self.steps + 1] - self.times[self.steps]
+            step = size * gauge.face_formula(pull, _TIE).point().ravel()
             # A new array is made, so that an interrupt leaves the state and the number of steps in agreement.
-            self.w, self.steps = self.w + size * gauge.face_formula(pull, _TIE).point(), self.steps + 1
+            self.w, self.steps = self.w + step, self.steps + 1
         self.t = float(self.times[self.steps])
         return SampledOutput(np.array([self.t]), self.w[None]) if self.steps == target else None
 
     def status(self) -> Status | None:
         return Status.REACHED_TIME if self.steps >= self.saves[-1] else None
 
-    def state(self) -> Float64[ndarray, " d"]:
+    def state(self) -> Float64[ndarray, " size"]:
         return self.w
 
     def stats(self, seconds: float) -> Stats:

@@ -21,6 +21,7 @@ from implicitbias.gauges._conic_form import ConeKind as ConeKind
 from implicitbias.gauges._conic_form import ConicForm as ConicForm
 from implicitbias.gauges._ellipsoid import Ellipsoid as Ellipsoid
 from implicitbias.gauges._entrywise import EntrywiseGauge as EntrywiseGauge
+from implicitbias.gauges._entrywise import conjugate as conjugate
 from implicitbias.gauges._faces import EntrywiseFace as EntrywiseFace
 from implicitbias.gauges._faces import NuclearFace as NuclearFace
 from implicitbias.gauges._faces import SpectralFace as SpectralFace

@@ -57,6 +57,10 @@ class Ellipsoid(Gauge):
         """The shape (d,) of points."""
         return (len(self.root),)
 
+    def euclidean_root(self) -> Float64[ndarray, "d d"]:
+        """Return R with A = R^T R."""
+        return self.root
+
     def polar(self) -> Gauge:
         r"""Return the norm of the inverse matrix, $(z^\top A^{-1} z)^{1/2}$."""
         return Polar(self)

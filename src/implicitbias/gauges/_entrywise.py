@@ -37,6 +37,11 @@ class EntrywiseGauge(Gauge):
         """Return the gauge of the conjugate exponent and the reciprocal weights."""
 
     @property
+    def entrywise(self) -> "EntrywiseGauge":
+        """The gauge itself."""
+        return self
+
+    @property
     def shape(self) -> tuple[int, ...] | None:
         """The shape of the weights; None if all entries share one weight."""
         return self.sides.plus.shape or None

@@ -109,6 +109,15 @@ class Gauge(Fingerprinted, ABC):
         """The shape of points; None if every shape is allowed."""
         return None
 
+    @property
+    def entrywise(self) -> Any:
+        """The gauge itself if it is an `EntrywiseGauge`, else None."""
+        return None
+
+    def euclidean_root(self) -> Float64[ndarray, "d d"] | None:
+        r"""Return an invertible R such that $\gamma(w) = \lVert R w \rVert_2$, or None if none is known."""
+        return None
+
     def value(self, w: Any) -> float:
         r"""Return $\gamma(w)$, which may be infinite.
 

@@ -8,6 +8,8 @@ from implicitbias.limits._criterion import Criterion as Criterion
 from implicitbias.limits._criterion import certify as certify
 from implicitbias.limits._limit import Limit as Limit
 from implicitbias.limits._linear_programs import least_l1_dual as least_l1_dual
+from implicitbias.limits._max_margin import MaxMargin as MaxMargin
+from implicitbias.limits._max_margin import max_margin as max_margin
 from implicitbias.limits._min_l1 import MinL1 as MinL1
 from implicitbias.limits._min_norm import MinNorm as MinNorm
 from implicitbias.limits._predict_path import Jump as Jump

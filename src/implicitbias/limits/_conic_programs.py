@@ -1,4 +1,4 @@
-"""The least gauge among the points with a given fit. This is the only file that imports Clarabel."""
+"""The least gauge among the points with a given fit, or margins. This is the only file that imports Clarabel."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from scipy import sparse
 
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.gauges import Cone, ConeKind, Gauge
+from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._tolerances import RANK
 
 # Accuracy that is requested from Clarabel. Its last iterate is judged even if it does not reach this accuracy.
@@ -63,6 +64,39 @@ def least_gauge(linear_map: LinearMap, fit: Float64[ndarray, " n"], gauge: Gauge
     # The constraints V^T w = target / unit have the multipliers -mu, and nu = U diag(1/sigma) mu.
     nu = -(left @ (dual[: len(right)] / singular))
     return LeastGauge(unit * x[:d].reshape(linear_map.domain), nu)
+
+
+def separating_point(margins: Margins, gauge: Gauge) -> Separator | None:
+    """Minimise the gauge over the classifiers with margins of at least 1 by an interior-point method.
+
+    Returns:
+        The last iterate of the solver with its multipliers; None if the gauge has no conic form or the iterate is not
+        finite.
+    """
+    form = gauge.conic_form(margins.linear_map.domain)
+    if form is None:
+        return None
+    m, d = margins.linear_map.shape
+    rows = margins.part(np.arange(m), np.arange(d))
+    size = float(np.max(np.abs(rows), initial=0.0)) or 1.0
+    extra, free = form.on_extra.shape[1], margins.free.shape[1]
+    level = sparse.csc_array(form.on_level[:, None])
+    constraints = sparse.hstack(
+        [sparse.csr_array(rows / size), sparse.csr_array((m, 1 + extra)), sparse.csr_array(margins.free)]
+    )
+    cone = sparse.hstack(
+        [form.on_point, level, form.on_extra, sparse.csr_array((form.on_point.shape[0], free))]
+    )
+    A = sparse.csc_matrix(sparse.vstack([-constraints, -cone]))
+    b = np.concatenate([-np.ones(m), np.zeros(form.on_point.shape[0])])
+    cost = np.zeros(d + 1 + extra + free)
+    cost[d] = 1.0
+    answer = _solve(cost, A, b, (Cone(ConeKind.NON_NEGATIVE, m), *form.cones))
+    x, dual = np.asarray(answer.x), np.asarray(answer.z)
+    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
+        return None
+    w = gauge.to_domain(x[:d].reshape(margins.linear_map.domain) / size, np.zeros(margins.linear_map.domain))
+    return Separator(w, x[d + 1 + extra :], np.maximum(dual[:m], 0.0))
 
 
 def _solve(

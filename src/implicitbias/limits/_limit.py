@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 from scipy import sparse
 
@@ -32,7 +32,9 @@ class Limit(Fingerprinted):
         status: how the computation ended.
         dual: the dual variable of the certificate, shaped as w; None if the limit has none.
         margin: the margin of the normalised point; None outside classification.
-        bias: the intercept, which is not part of the norm; None if there is none.
+        bias: the intercept, or (k,) those of k classes, which are not part of the norm; None if there is none.
+        multipliers: (n,) the multipliers of the margins, which are positive at support vectors only; (n, k) for k
+            classes; None outside classification.
 
     Reference:
         pesme2023saddle.
@@ -55,10 +57,18 @@ class Limit(Fingerprinted):
     status: Status
     dual: Float64[ndarray, "..."] | None = None
     margin: float | None = None
-    bias: float | None = None
+    bias: Any = None
+    multipliers: Float64[ndarray, "..."] | None = None
 
-    def predict(self, X_new: Any) -> Float64[ndarray, " m"]:
-        """Return X_new w, plus the bias if there is one.
+    @property
+    def support(self) -> Int64[ndarray, " k"] | None:
+        """The rows of the support vectors, whose multipliers are positive; None outside classification."""
+        if self.multipliers is None:
+            return None
+        return frozen(np.flatnonzero(self.multipliers.reshape(len(self.multipliers), -1).any(axis=1)))
+
+    def predict(self, X_new: Any) -> Float64[ndarray, "..."]:
+        """Return X_new w, plus the bias if there is one: (m,), or (m, k) scores of k classes.
 
         Args:
             X_new: (m, d) rows: an array, a data frame or a `scipy.sparse` matrix, with the columns of the problem.
@@ -66,7 +76,7 @@ class Limit(Fingerprinted):
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
-        if self.point.ndim != 1:
+        if self.point.ndim != 1 and self.multipliers is None:
             raise InputError(
                 f"predict(X_new) expects a limit of shape (d,), but the point has shape {self.point.shape} and its "
                 "predictions are its own entries; type limit.point[rows, cols]"
@@ -91,10 +101,12 @@ class Limit(Fingerprinted):
         header = {
             "status": self.status.name,
             "certificate": self.certificate.record(),
-            "numbers": {name: getattr(self, name) for name in ("value", "margin", "bias")},
+            "numbers": {name: getattr(self, name) for name in ("value", "margin")},
             **statement,
         }
-        parts = {"point": self.point, "dual": self.dual}
+        parts = {"point": self.point, "dual": self.dual, "multipliers": self.multipliers}
+        if self.bias is not None:
+            parts["bias"] = np.asarray(self.bias)
         arrays = {name: array for name, array in parts.items() if array is not None}
         write_archive(Path(path), _KIND, header, arrays | data)
 
@@ -120,7 +132,9 @@ class Limit(Fingerprinted):
                 certificate=Certificate.of_record(header["certificate"]),
                 status=Status[header["status"]],
                 dual=arrays.get("dual"),
-                **{name: header["numbers"][name] for name in ("value", "margin", "bias")},
+                multipliers=arrays.get("multipliers"),
+                bias=float(arrays["bias"]) if np.ndim(arrays.get("bias", [])) == 0 else arrays.get("bias"),
+                **{name: header["numbers"][name] for name in ("value", "margin")},
             )
 
     def __repr__(self) -> str:

@@ -72,3 +72,85 @@ def least_l1_dual(
     # If q is at a threshold, scaling nu down cannot restore feasibility there; the certificate judges the violation.
     shrunk: ndarray = nu * (shrink if shrink > 0.5 else 1.0)
     return shrunk
+
+
+def vanishing_combination(
+    rows: Float64[ndarray, "m d"],
+    free: Float64[ndarray, "m r"],
+    allowed: tuple[ndarray, ndarray] | None = None,
+) -> Float64[ndarray, " m"] | None:
+    """Return q >= 0 with sum 1, rows^T q = 0 and free^T q = 0; None if HiGHS finds that there is none.
+
+    With `allowed`, which holds the signs (positive, negative) that each coordinate of a classifier can take, an entry
+    of rows^T q may be negative if no positive sign is allowed, and positive if no negative sign is allowed.
+    """
+    m = len(rows)
+    if allowed is None:
+        both = np.hstack([rows, free])
+        sizes = np.linalg.norm(both, axis=0)
+        columns = both[:, sizes > 0.0] / sizes[sizes > 0.0]
+        above = None
+    else:
+        sizes = np.where(np.linalg.norm(rows, axis=0) > 0.0, np.linalg.norm(rows, axis=0), 1.0)
+        units, (plus, minus) = rows / sizes, allowed
+        columns = np.hstack([units[:, plus & minus], free])
+        above = np.hstack([units[:, plus & ~minus], -units[:, minus & ~plus]]).T
+    basis, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    equal = basis[:, singular > 1e-13 * np.max(singular, initial=0.0)].T
+    if above is None and len(equal) == m:
+        return None  # independent rows
+    limits = {"A_eq": np.vstack([equal, np.ones(m)]), "b_eq": np.append(np.zeros(len(equal)), 1.0)}
+    if above is not None and len(above):
+        limits |= {"A_ub": above, "b_ub": np.zeros(len(above))}
+    answer = linprog(np.zeros(m), **limits, bounds=(0, None), options=_OPTIONS)
+    return None if answer.x is None or answer.status != 0 else np.maximum(answer.x, 0.0)
+
+
+def largest_margin(
+    levels: Float64[ndarray, "m k"], free: Float64[ndarray, "m r"]
+) -> tuple[Float64[ndarray, " k"], Float64[ndarray, " r"], Float64[ndarray, " m"]] | None:
+    """Return the shares c >= 0, sum c = 1, and b that maximise min(levels c + free b), and the row multipliers.
+
+    The multipliers have the sum 1. The result is None if HiGHS finds no answer.
+    """
+    m, k = levels.shape
+    r = free.shape[1]
+    size = float(np.max(np.abs(levels), initial=0.0)) or 1.0
+    cost = np.zeros(k + r + 1)
+    cost[-1] = -1.0
+    below = np.hstack([-levels / size, -free, np.ones((m, 1))])
+    equal = np.hstack([np.ones((1, k)), np.zeros((1, r + 1))])
+    bounds = [(0, None)] * k + [(None, None)] * (r + 1)
+    limits = {"A_ub": below, "b_ub": np.zeros(m), "A_eq": equal, "b_eq": [1.0]}
+    answer = linprog(cost, **limits, bounds=bounds, options=_OPTIONS)
+    if answer.x is None:
+        return None
+    q = np.maximum(-answer.ineqlin.marginals, 0.0)
+    return np.maximum(answer.x[:k], 0.0), size * answer.x[k : k + r], q / (np.sum(q) or 1.0)
+
+
+def one_point(C: Float64[ndarray, "c k"], h: Float64[ndarray, " c"]) -> bool:
+    """Return whether {t: C t >= h}, which holds 0, is one point up to 1e-8 of the size of h.
+
+    The width of the set is measured along one direction without symmetry.
+    """
+    k = C.shape[1]
+    size = float(np.max(np.abs(h), initial=0.0)) or 1.0
+    direction = np.cos(1.0 + 2.0 * np.arange(k))  # a fixed direction that no symmetry of the data prefers
+    ends = []
+    for sign in (1.0, -1.0):
+        answer = linprog(sign * direction, A_ub=-C, b_ub=-h / size, bounds=(-1e3, 1e3), options=_OPTIONS)
+        if answer.x is None:
+            return False
+        ends.append(float(direction @ answer.x))
+    return abs(ends[1] - ends[0]) <= 1e-8 * float(np.linalg.norm(direction))
+
+
+def best_shifts(values: Float64[ndarray, " m"], free: Float64[ndarray, "m r"]) -> Float64[ndarray, " r"]:
+    """Return the b that maximises min(values + free b), or 0 if HiGHS finds no answer."""
+    m, r = free.shape
+    size = float(np.max(np.abs(values), initial=0.0)) or 1.0
+    cost = np.append(np.zeros(r), -1.0)
+    below = np.hstack([-free, np.ones((m, 1))])
+    answer = linprog(cost, A_ub=below, b_ub=values / size, bounds=(None, None), options=_OPTIONS)
+    return np.zeros(r) if answer.x is None else size * answer.x[:r]

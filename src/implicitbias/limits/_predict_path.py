@@ -140,7 +140,19 @@ def saddle_path(
         small = compressed(problem, jumps, limited=t_max is not None or on_jump is not None)
         walk = Walk(problem if small is None else small, w0, growth)
         walk.run(max_jumps, t_max, None if on_jump is None else lambda: _call_on_jump(walk.saddles, on_jump))
-        return _finished_path(problem, walk, None if growth_times is None else growth)
+        named = None if growth_times is None else growth
+        path, accurate = _finished_path(problem, walk, named)
+        if small is None or accurate:
+            return path
+        return _finished_path(problem, _repeated(problem, walk, max_jumps, t_max), named)[0]
+
+
+def _repeated(problem: LeastSquares, first: Walk, max_jumps: int | None, t_max: float | None) -> Walk:
+    """Return the walk with all rows of X that stops where `first` has stopped."""
+    walk = Walk(problem, first.start, first.growth)
+    stopped = first.status is Status.STOPPED_BY_CALLER
+    walk.run(max_jumps, t_max, (lambda: len(walk.saddles) >= len(first.saddles)) if stopped else None)
+    return walk
 
 
 def _refuse_negative(name: str, value: Any, whole: bool = False) -> None:
@@ -163,7 +175,8 @@ def _call_on_jump(saddles: list[Saddle], on_jump: Callable[[Jump], Any]) -> bool
     return bool(on_jump(jump))
 
 
-def _finished_path(problem: LeastSquares, walk: Walk, growth: Growth | None) -> SaddlePath:
+def _finished_path(problem: LeastSquares, walk: Walk, growth: Growth | None) -> tuple[SaddlePath, bool]:
+    """Return the path, and whether its certificate holds and its dual variables are accurate."""
     rows, complete = walk.saddles, walk.status is Status.CONVERGED
     table = _table(rows, problem.shape[1])
     proof = _proofs(problem, walk, table)
@@ -177,7 +190,7 @@ def _finished_path(problem: LeastSquares, walk: Walk, growth: Growth | None) -> 
         status = Status.NOT_RESOLVED
     elif complete and not rows[-1].point.unique:
         status = Status.NOT_UNIQUE
-    return SaddlePath(
+    path = SaddlePath(
         problem=problem,
         growth_times=growth,
         times=frozen(np.array([row.time for row in rows])),
@@ -191,6 +204,7 @@ def _finished_path(problem: LeastSquares, walk: Walk, growth: Growth | None) -> 
         certificate=certificate,
         status=status,
     )
+    return path, certificate.holds and proof.accurate
 
 
 def _table(rows: list[Saddle], d: int) -> Any:

@@ -2,14 +2,16 @@ r"""Least-squares problems with many more rows than columns, replaced by the tri
 
 The walk needs X and y only through products of columns, so that a path of R is a path of X. It costs as much as if X
 had d + 1 rows. The factor is scaled so that losses, gradients and slow times are those of X. The numbers that prove the
-path are then computed again from X itself.
+path are then computed again from X itself. Residuals y - X w that are computed from X have the rounding errors of y,
+and a dual variable is a sum of residuals. If the dual variables of the rows of X are for this reason not those of the
+path, the path is computed from all rows instead.
 """
 
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 from scipy import linalg, sparse
 
@@ -28,6 +30,8 @@ _WORK = 2**32
 _RANGE = 1e120
 # The number of entries that are factorised at a time, and the number of saddles that are proved at a time.
 _BLOCK, _SADDLES = 2**22, 64
+# The largest accepted relative distance of s_i from its bound on the equicorrelation set.
+_OFF = 1e-8
 
 
 class Proofs(NamedTuple):
@@ -37,11 +41,14 @@ class Proofs(NamedTuple):
         nu: (k, n) the dual variables.
         losses: (k,) the losses.
         violations: (k,) the largest residual of the optimality conditions; NaN for a start that is not a saddle.
+        accurate: whether the dual variables of all saddles are within their bounds and at them on the equicorrelation
+            sets, up to rounding.
     """
 
     nu: Float64[ndarray, "k n"]
     losses: Float64[ndarray, " k"]
     violations: Float64[ndarray, " k"]
+    accurate: bool = True
 
 
 def compressed(problem: LeastSquares, jumps: float, limited: bool) -> LeastSquares | None:
@@ -125,6 +132,7 @@ def proofs(
     s = growth.at_signs(table[[0]].toarray()[0])
     norms = np.where(problem.column_norms > 0.0, problem.column_norms, 1.0)
     length, storage = float(np.sqrt(problem.y @ problem.y)), problem.linear_map.storage()
+    furthest = 0.0
     for first in range(0, count, _SADDLES):
         some = slice(first, min(first + _SADDLES, count))
         w = table[some].toarray()
@@ -137,13 +145,26 @@ def proofs(
         for row, boundary in zip(on, boundaries[some], strict=True):
             row[boundary] = True
         np.maximum(wrong, np.sign(duals[:-1]) * correlations, out=wrong, where=on)
+        furthest = max(furthest, _distance_from_bounds(duals[:-1], w, on, growth))
         scales = length + np.abs(w) @ norms
         violations[some] = np.max(wrong / norms, axis=1, initial=0.0) / np.where(scales > 0.0, scales, 1.0)
         moved = np.cumsum(steps[some] * residuals, axis=0)
         ahead = slice(first + 1, min(some.stop + 1, count))
         nu[ahead] = nu[first] + moved[: ahead.stop - ahead.start]
         s = duals[-1]
-    return Proofs(nu, losses, violations)
+    return Proofs(nu, losses, violations, accurate=furthest <= _OFF)
+
+
+def _distance_from_bounds(
+    s: Float64[ndarray, "m d"], w: Float64[ndarray, "m d"], on: Bool[ndarray, "m d"], growth: Growth
+) -> float:
+    """Return the largest relative distance of s_i beyond its bounds, or from its bound on the equicorrelation set.
+
+    The bound of a coordinate with a coefficient is the one on the side of this coefficient.
+    """
+    nearest = np.maximum(s / growth.t_plus, -s / growth.t_minus)
+    sided = np.where(w > 0.0, s / growth.t_plus, np.where(w < 0.0, -s / growth.t_minus, nearest))
+    return float(np.max(np.where(on, np.abs(sided - 1.0), np.maximum(nearest - 1.0, 0.0)), initial=0.0))
 
 
 def _products(storage: Storage, w: Float64[ndarray, "m d"]) -> Float64[ndarray, "m n"]:

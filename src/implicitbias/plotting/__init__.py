@@ -7,6 +7,7 @@ To add a figure for a result type, write `_name.py` and add the type to `_plot.p
 from implicitbias.plotting._path_html import path_page as path_page
 from implicitbias.plotting._path_report import PathReport as PathReport
 from implicitbias.plotting._path_report import Validation as Validation
+from implicitbias.plotting._path_words import HELD_OUT_MEANING as HELD_OUT_MEANING
 from implicitbias.plotting._path_words import certificate_sentence as certificate_sentence
 from implicitbias.plotting._path_words import chosen_numbers as chosen_numbers
 from implicitbias.plotting._path_words import chosen_sentence as chosen_sentence

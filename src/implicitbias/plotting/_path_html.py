@@ -13,7 +13,13 @@ from implicitbias.plotting._path_charts import (
     validation_chart,
 )
 from implicitbias.plotting._path_report import PathReport
-from implicitbias.plotting._path_words import badge, certificate_sentence, chosen_sentence, held_out_r2
+from implicitbias.plotting._path_words import (
+    HELD_OUT_MEANING,
+    badge,
+    certificate_sentence,
+    chosen_sentence,
+    held_out_r2,
+)
 from implicitbias.plotting._text import short
 
 # Largest numbers of jumps and features in the tables, and of names in a cell. The files beside the page have the rest.
@@ -162,10 +168,7 @@ def _jumps(report: PathReport) -> str:
     more = f'<p class="hint">{left} more are in path.csv.</p>' if left > 0 else ""
     hint = "R² is that of the rows of the fit."
     if report.validation is not None:
-        hint += (
-            " The held-out error is the least one while the path rests at the saddle of that row; in the chosen row it "
-            "is the error at the chosen slow time. It averages the folds, whose own paths jump at slightly other times."
-        )
+        hint += f" {HELD_OUT_MEANING}"
     return f'<section><h2>Jumps</h2><p class="hint">{hint}</p>{_table(heads, rows)}{more}</section>\n'
 
 

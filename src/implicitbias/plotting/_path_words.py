@@ -3,6 +3,12 @@
 from implicitbias.plotting._path_report import PathReport
 from implicitbias.plotting._text import short
 
+# What the held-out error of a row of the table of jumps is.
+HELD_OUT_MEANING = (
+    "The held-out error is the least one while the path rests at the saddle of that row; in the chosen row it is the "
+    "error at the chosen slow time. It averages the folds, whose own paths jump at slightly other times."
+)
+
 
 def badge(report: PathReport) -> str:
     """Return in a few words whether the path is certified."""

@@ -40,5 +40,6 @@ def plot(result: Any) -> Figure:
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
     raise InputError(
-        f"result is a {type(result).__name__}, a SaddlePath or a Trajectory, or a fitted regressor, is expected"
+        f"result is a {type(result).__name__}, a SaddlePath or a Trajectory, or a fitted regressor, is expected; "
+        "if it is a pipeline that ends with a regressor, type ib.plot(pipeline[-1])"
     )

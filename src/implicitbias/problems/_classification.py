@@ -1,38 +1,49 @@
-"""Linear classification with two classes and a loss of the margins."""
+"""Linear classification: two classes and a loss of the margins, or any number of classes and the cross-entropy."""
 
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
+from scipy.special import logsumexp
 
-from implicitbias._core.arrays import frozen
+from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.problems._in_w import ProblemInW
-from implicitbias.problems._labels import two_classes
+from implicitbias.problems._labels import many_classes, two_classes
 from implicitbias.problems._loss_names import MARGIN_NAMES, checked_loss
 from implicitbias.problems._rows import checked_map, checked_names, checked_w
+
+_MANY = "cross_entropy"
+# From this margin on, log(1 + e^-m) is e^-m up to rounding.
+_LARGE_MARGIN = 40.0
 
 
 class Classification(ProblemInW):
     r"""The problem $L(w) = \frac{1}{n} \sum_i \ell(y_i \langle x_i, w \rangle)$, labels $y_i = \pm 1$, no intercept.
 
+    With the loss "cross_entropy" there may be more classes. Then w is a matrix (d, k) with a column for each class, the
+    loss of a row is $\log \sum_c \exp(\langle x_i, w_c - w_{y_i} \rangle)$, and its margin is
+    $\min_{c \ne y_i} \langle x_i, w_{y_i} - w_c \rangle$.
+
     Args:
         X: (n, d) dense array, `scipy.sparse` matrix, `numpy.memmap` or DataFrame, as for `LeastSquares`.
-        y: (n,) labels with two different values; the larger one (or the later one in the alphabet) counts as +1.
-        loss: "logistic" for log(1 + exp(-m)), or "exponential" for exp(-m), where m is the margin.
+        y: (n,) labels with two different values; the larger one (or the later one in the alphabet) counts as +1. With
+            "cross_entropy" any labels with at least two different values.
+        loss: "logistic" for log(1 + exp(-m)), "exponential" for exp(-m), where m is the margin, or "cross_entropy".
         feature_names: the d names of the columns; by default the column names of a DataFrame.
 
     Attributes:
         linear_map: X as a `LinearMap`.
-        y: (n,) -1.0 or 1.0, read-only.
-        classes: the two labels; the first one counts as -1.
-        loss_name: "logistic" or "exponential".
+        y: (n,) -1.0 or 1.0, or indices 0 ... k - 1 into `classes` for "cross_entropy"; read-only.
+        classes: the labels; the first one of two counts as -1.
+        loss_name: "logistic", "exponential" or "cross_entropy".
         feature_names: the names of the columns as strings, or None if they have no names.
 
     Raises:
-        InputError: the labels do not have exactly two values, the loss is not one of the two, the shapes disagree, X
-            has a single row, or the data hold text, masks, NaN, infinite or extreme values.
+        InputError: the labels do not have exactly two values (at least two for "cross_entropy"), the loss is unknown,
+            the shapes disagree, X has a single row, or the data hold text, masks, NaN, infinite or extreme values.
 
     Reference:
         pesme2024mirror; lyu2020margin.
@@ -44,23 +55,26 @@ class Classification(ProblemInW):
         ([1.0, -1.0], ('no', 'yes'))
         >>> problem.margins([1.0, 0.0]).tolist()
         [2.0, 1.0]
+        >>> ib.Classification([[1.0], [2.0], [3.0]], ["a", "b", "c"], loss="cross_entropy").predictor_shape
+        (1, 3)
     """
 
     linear_map: LinearMap
-    y: Float64[ndarray, " n"]
-    classes: tuple[Any, Any]
+    y: Any
+    classes: tuple[Any, ...]
     loss_name: str
     feature_names: tuple[str, ...] | None
 
     def __init__(self, X: Any, y: Any, loss: Any = "logistic", *, feature_names: Any = None) -> None:
-        signs, classes = two_classes(y)
-        linear_map, names = checked_map(X, len(signs))
+        loss_name = checked_loss(loss, (*MARGIN_NAMES, _MANY), own=False)
+        targets, classes = many_classes(y) if loss_name == _MANY else two_classes(y)
+        linear_map, names = checked_map(X, len(targets))
         self._settle(
             {
                 "linear_map": linear_map,
-                "y": signs,
+                "y": targets,
                 "classes": classes,
-                "loss_name": checked_loss(loss, MARGIN_NAMES, own=False),
+                "loss_name": loss_name,
                 "feature_names": checked_names(feature_names, names, linear_map.shape[1]),
             }
         )
@@ -77,51 +91,105 @@ class Classification(ProblemInW):
 
     @property
     def predictor_shape(self) -> tuple[int, ...]:
-        """The shape of w: (d,)."""
-        return (self.shape[1],)
+        """The shape of w: (d,), or (d, k) for "cross_entropy"."""
+        return (self.shape[1], len(self.classes)) if self.loss_name == _MANY else (self.shape[1],)
 
     def margins(self, w: Any) -> Float64[ndarray, " n"]:
-        """Return the margins y_i <x_i, w>, (n,)."""
-        return frozen(self.y * self.linear_map.matvec(self.predictor(w)))
+        """Return the margins, (n,): y_i <x_i, w>, or the score of the own class minus the largest other score."""
+        point = self.predictor(w)
+        if self.loss_name != _MANY:
+            return frozen(self.y * self.linear_map.matvec(point))
+        scores = self._scores(point)
+        rows = np.arange(len(scores))
+        own = scores[rows, self.y]
+        scores[rows, self.y] = -np.inf
+        return frozen(own - np.max(scores, axis=1))
 
-    def row_weights(self, w: Any) -> Float64[ndarray, " n"]:
-        r"""Return the weights $q_i \ge 0$ of the rows in the gradient, $\nabla L \propto -\sum_i q_i y_i x_i$.
+    def row_weights(self, w: Any) -> Float64[ndarray, "..."]:
+        r"""Return the weights of the rows in the gradient, for any margins: $\nabla L \propto -\sum_i x_i q_i$.
 
-        They sum to 1 and are computed from the logarithms of $-\ell'(m_i)$, so that they are right for any margins.
+        With two classes they are $q_i y_i$ with $q_i \propto -\ell'(m_i)$, (n,). For "cross_entropy" row i has the
+        vector $e_{y_i} - p_i$ of the class probabilities, (n, k). They are computed from logarithms, and the largest
+        size is 1.
         """
+        if self.loss_name == _MANY:
+            return frozen(_weights_of_scores(self._scores(self.predictor(w)), self.y))
         margins = self.margins(w)
         logs = -margins if self.loss_name == "exponential" else -np.logaddexp(0.0, margins)
-        weights = np.exp(logs - np.max(logs))
-        return frozen(weights / np.sum(weights))
+        return frozen(self.y * np.exp(logs - np.max(logs)))
 
     def log_of_loss(self, w: Any) -> float:
         """Return ln L(w), also where the loss itself is 0 in float64 because all margins are large."""
-        import jax.numpy as jnp
-        from jax.scipy.special import logsumexp
+        if self.loss_name == _MANY:
+            scores = self._scores(self.predictor(w))
+            rows = np.arange(len(scores))
+            others = scores - scores[rows, self.y][:, None]
+            others[rows, self.y] = -np.inf
+            # The loss of a row is log(1 + e^-m) with this m.
+            margins = -logsumexp(others, axis=1)
+        else:
+            margins = self.margins(w)
+        logs = -margins if self.loss_name == "exponential" else _log_of_logistic(margins)
+        return float(logsumexp(logs) - np.log(len(logs)))
 
-        from implicitbias._core.precision import double_precision
-        from implicitbias.problems._loss import as_loss
+    def _scores(self, w: Float64[ndarray, "d k"]) -> Float64[ndarray, "n k"]:
+        return np.stack([self.linear_map.matvec(column) for column in w.T], axis=1)
 
-        margins = self.margins(w)
-        with double_precision():
-            loss = as_loss(self.loss_name).of_margins
-            assert loss is not None  # both losses of this class are losses of margins
-            return float(logsumexp(loss.log_value(jnp.asarray(margins)))) - float(np.log(len(margins)))
-
-    def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, " d"]:
-        """Return `w` as a checked (d,) float64 array."""
-        return checked_w(w, name, self.shape[1])
+    def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "..."]:
+        """Return `w` as a checked float64 array of the shape `predictor_shape`."""
+        if self.loss_name != _MANY:
+            return checked_w(w, name, self.shape[1])
+        array = real_array(w, name, ndim=2)
+        if array.shape != self.predictor_shape:
+            raise InputError(
+                f"{name} has shape {array.shape}, {self.predictor_shape} is expected: a column for each class"
+            )
+        return array
 
     def objective(self) -> Any:
-        """Return the `Objective` in w with JAX arrays; call it inside `double_precision`."""
+        """Return the `Objective` in w with JAX arrays; call it inside `double_precision`.
+
+        Raises:
+            InputError: X is sparse and the loss is "cross_entropy".
+        """
         import jax.numpy as jnp
 
         from implicitbias.problems._loss import as_loss
-        from implicitbias.problems._objective import Linear, MeanLoss, Objective
+        from implicitbias.problems._objective import Linear, MeanLoss, Model, Objective
 
-        return Objective(
-            Linear(self.linear_map.traced()), MeanLoss(jnp.asarray(self.y), as_loss(self.loss_name))
-        )
+        mean_loss = MeanLoss(jnp.asarray(self.y), as_loss(self.loss_name))
+        if self.loss_name != _MANY:
+            return Objective(Linear(self.linear_map.traced()), mean_loss)
+        X = self.linear_map.storage().dense
+        if X is None:
+            raise InputError(
+                "X is sparse, a dense array is expected for the loss 'cross_entropy' and its flows; type "
+                "ib.Classification(X.toarray(), y, loss='cross_entropy')"
+            )
+        return Objective(Model(_scores, jnp.asarray(X, dtype=float)), mean_loss)
 
     def __repr__(self) -> str:
         return f"Classification(n={self.shape[0]}, d={self.shape[1]}, loss={self.loss_name!r})"
+
+
+def _scores(w: Any, X: Any) -> Any:
+    return X @ w
+
+
+def _weights_of_scores(scores: Float64[ndarray, "n k"], y: Int64[ndarray, " n"]) -> Float64[ndarray, "n k"]:
+    """Return the vectors e_(y_i) - p_i, divided by their largest entry."""
+    rows = np.arange(len(scores))
+    logs = scores - logsumexp(scores, axis=1)[:, None]
+    logs[rows, y] = -np.inf
+    # 1 - p_y is the sum of the other probabilities, which does not cancel.
+    own = logsumexp(logs, axis=1)
+    largest = np.max(own)
+    weights = -np.exp(logs - largest)
+    weights[rows, y] = np.exp(own - largest)
+    return weights
+
+
+def _log_of_logistic(margins: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
+    """Return ln log(1 + e^-m). For a large m it is -m up to rounding, where the loss may be 0 in float64."""
+    near = np.log(np.logaddexp(0.0, -np.minimum(margins, _LARGE_MARGIN)))
+    return np.where(margins > _LARGE_MARGIN, -margins, near)

@@ -22,13 +22,22 @@ def two_classes(y: Any) -> tuple[Float64[ndarray, " n"], tuple[Any, Any]]:
         raise InputError(
             f"y holds {len(values)} different label(s) ({shown}), two are expected"
             + (
-                "; for more classes type ib.Problem(model, X, y, loss='cross_entropy')"
+                "; for more classes type ib.Classification(X, y, loss='cross_entropy')"
                 if len(values) > 2
                 else ""
             )
         )
     low, high = values.tolist()
     return frozen(np.where(labels == values[1], 1.0, -1.0)), (low, high)
+
+
+def many_classes(y: Any) -> tuple[Int64[ndarray, " n"], tuple[Any, ...]]:
+    """Return the labels as indices 0 ... k - 1 into the sorted values, and the k values."""
+    labels = _plain(y)
+    values, indices = np.unique(labels, return_inverse=True)
+    if len(values) < 2:
+        raise InputError(f"y holds one class only ({values.tolist()[0]!r}), at least two are expected")
+    return frozen(indices.astype(np.int64)), tuple(values.tolist())
 
 
 def class_indices(y: Any) -> Int64[ndarray, " n"]:

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 
 from implicitbias._core.values import Fingerprinted
 
-_LARGE_MARGIN = 40.0
-
 
 class Loss(Fingerprinted, eqx.Module):
     r"""The loss $\ell(f, y)$ of one row with prediction f (k,) and target y; a problem takes the mean over rows.
@@ -83,10 +81,6 @@ class MarginLoss(Loss):
         return self
 
     @abstractmethod
-    def log_value(self, margin: jax.Array) -> jax.Array:
-        """Return the logarithm of the loss."""
-
-    @abstractmethod
     def log_slope(self, margin: jax.Array) -> jax.Array:
         """Return the logarithm of minus the derivative in the margin."""
 
@@ -97,12 +91,6 @@ class MarginLoss(Loss):
 
 class Logistic(MarginLoss):
     """The logistic loss log(1 + exp(-y f)) with y in {-1, 1}."""
-
-    def log_value(self, margin: jax.Array) -> jax.Array:
-        # For a large margin the loss is exp(-m) up to a relative error of exp(-m) / 2, which is below rounding.
-        large = margin > _LARGE_MARGIN
-        near = jnp.log(jnp.logaddexp(0.0, -jnp.where(large, 0.0, margin)))
-        return jnp.where(large, -margin, near)
 
     def log_slope(self, margin: jax.Array) -> jax.Array:
         return -jnp.logaddexp(0.0, margin)
@@ -124,9 +112,6 @@ class Logistic(MarginLoss):
 
 class Exponential(MarginLoss):
     """The exponential loss exp(-y f) with y in {-1, 1}."""
-
-    def log_value(self, margin: jax.Array) -> jax.Array:
-        return -margin
 
     def log_slope(self, margin: jax.Array) -> jax.Array:
         return -margin

@@ -117,8 +117,8 @@ class Trajectory:
             raise InputError("the integration stopped before the first of the times passed to simulate")
         given = _numbers(t if log_t is None else log_t)
         asked = self._readings_at(given, logs=log_t is not None)
-        last = self.kept_readings[-1]
-        inside = np.minimum(np.atleast_1d(asked).ravel(), last)
+        kept = self.kept_readings
+        inside = np.clip(np.atleast_1d(asked).ravel(), kept[0], kept[-1])
         rows: ndarray = evaluate(self._kept(inside) if self.sampled else inside)
         return rows.reshape(*given.shape, rows.shape[-1])
 
@@ -129,7 +129,8 @@ class Trajectory:
             invalid="ignore"
         ):  # The logarithm of a negative time is NaN, which is refused below.
             asked = self.clock.readings_of_logs(times) if logs else self.clock.readings(times)
-        if asked.size and not (np.all(asked >= kept[0]) and np.all(asked <= kept[-1] * (1 + 1e-12))):
+        low, high = kept[0] * (1 - 1e-12), kept[-1] * (1 + 1e-12)
+        if asked.size and not (np.all(asked >= low) and np.all(asked <= high)):
             name, ends = ("log_t", self.log_times) if logs else ("t", self.times)
             raise InputError(
                 f"{name} lies in [{np.min(times):g}, {np.max(times):g}], the trajectory covers "

@@ -213,7 +213,7 @@ class TestNewRows:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("city,rate,size\nOslo,7%,1\n", "has no column 'level', which the features need"),
+            ("city,rate,size\nOslo,7%,1\n", "has no column 'level', which is needed"),
             ("city,rate,size,level\nOslo,7%,1,3\n", "holds the category '3' (row 1), which was not among"),
             (
                 "city,rate,size,level\nOslo,$7,1,2\n",
@@ -222,9 +222,9 @@ class TestNewRows:
             ("city,rate,size,level\nOslo,7%,big,2\n", "(plain numbers), the first 'big' in row 1"),
             (
                 "city,rate,size,level\nOslo,,1,2\n",
-                "has missing values in rate (row 1), and no value replaces them",
+                "has missing values in rate (row 1), and the path stores no value",
             ),
-            ("city,rate,size,level\n,7%,1,2\n", "has missing values in city=Oslo, city=Rome (row 1)"),
+            ("city,rate,size,level\n,7%,1,2\n", "has missing values in city (row 1)"),
             ("city,rate,size,level\nOslo,7%,inf,2\n", "has infinite values in size"),
             ("city,rate,size,level\n", "has 0 row(s)"),
         ],
@@ -252,3 +252,34 @@ class TestNewRows:
     def test_a_record_of_something_else(self) -> None:
         with pytest.raises(InputError, match="the record of a recipe has no usable entry 'inputs'"):
             Recipe.of_record({})
+
+
+def test_decimal_points_are_not_read_as_decimal_commas(tmp_path: Path) -> None:
+    file = written(tmp_path, "a,y\n1,2.5\n2,3.25\n3,1.5\n")
+    with pytest.raises(
+        InputError, match=r"have decimal points, not decimal commas\. To read decimal points, type"
+    ) as caught:
+        read_table(Path(file), "y", Cleaning(decimal_comma=True))
+    assert str(caught.value).endswith("read_table(file, 'y', Cleaning())")
+    # A point before three digits may separate thousands.
+    with pytest.raises(InputError, match="To parse the numbers of y, type"):
+        read_table(
+            Path(written(tmp_path, "a,y\n1,2.500\n2,3.250\n3,1.500\n")), "y", Cleaning(decimal_comma=True)
+        )
+
+
+def test_imputation_is_not_offered_for_a_missing_target(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_table(Path(written(tmp_path, "a,y\n1,2\n2,\n3,1\n")), "y")
+    assert "1 missing values" in str(caught.value)
+    assert "Imputation" not in str(caught.value)
+
+
+def test_the_note_about_imputation_says_how_categories_were_replaced(tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {"kind": ["p", "q", "q", None], "size": [1.0, None, 3.0, 9.0], "y": [1.0, 4.0, 2.0, 3.0]}
+    )
+    found = read(tmp_path, Cleaning(one_hot=("kind",), impute="median"), frame)
+    assert found.X.tolist() == [[0.0, 1.0], [1.0, 3.0], [1.0, 3.0], [1.0, 9.0]]
+    assert "by the median, or the most frequent category, of their column" in " ".join(found.notes)
+    assert "kind (1: q), size (1: 3)" in " ".join(found.notes)

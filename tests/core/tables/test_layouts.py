@@ -1,12 +1,14 @@
 """Every layout of the same table gives the same numbers; what is decided without asking is said in a note."""
 
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 
+from implicitbias._core.errors import InputError
 from implicitbias._core.tables import Table, read_table
 from tests.cli._tables import table, written
 
@@ -164,3 +166,14 @@ class TestBinary:
         np.savez(file, X=FRAME.to_numpy())
         found = read_table(file, "3")
         assert (found.target, found.features) == ("x3", ("x0", "x1", "x2"))
+
+
+def test_standard_input_has_no_ending_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.TextIOWrapper(io.BytesIO(gzip.compress(b"a,y\n1,2\n2,3\n")))
+    monkeypatch.setattr("sys.stdin", packed)
+    with pytest.raises(InputError) as told:
+        read_table(Path("-"), "y")
+    assert str(told.value) == (
+        "standard input is not text: it is compressed by gzip; pipe CSV text, or save it as a file and give "
+        "the file's name"
+    )

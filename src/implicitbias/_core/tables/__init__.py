@@ -5,6 +5,7 @@ from implicitbias._core.tables._cleaning import Cleaning as Cleaning
 from implicitbias._core.tables._cleaning import Retry as Retry
 from implicitbias._core.tables._file import STANDARD_INPUT as STANDARD_INPUT
 from implicitbias._core.tables._file import stem as stem
+from implicitbias._core.tables._file import typed_path as typed_path
 from implicitbias._core.tables._frames import FrameArrays as FrameArrays
 from implicitbias._core.tables._frames import frame_arrays as frame_arrays
 from implicitbias._core.tables._frames import is_frame as is_frame

@@ -96,18 +96,33 @@ def python_line(cleaning: Cleaning, target: str) -> str:
 
 
 class Fault(Exception):
-    """A fault of a table that a further request cures.
+    """A fault of a table that a changed request cures.
 
     Attributes:
         told: what was found and where, without a full stop.
-        aim: what the request does, beginning with "to".
+        aim: what the changed request does, beginning with "to".
         more: what is to be asked in addition.
         target: the changed name of the target, if the columns get other names.
+        withdrawn: names of the requests that are no longer to be asked.
     """
 
-    def __init__(self, told: str, aim: str, more: Cleaning, target: str | None = None) -> None:
+    def __init__(
+        self,
+        told: str,
+        aim: str,
+        more: Cleaning = Cleaning(),
+        *,
+        target: str | None = None,
+        withdrawn: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(told)
         self.told = told
         self.aim = aim
         self.more = more
         self.target = target
+        self.withdrawn = withdrawn
+
+    def cured(self, cleaning: Cleaning) -> Cleaning:
+        """Return the changed request."""
+        defaults: dict[str, Any] = {name: getattr(Cleaning(), name) for name in self.withdrawn}
+        return replace(cleaning, **defaults).adding(self.more)

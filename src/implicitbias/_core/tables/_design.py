@@ -1,6 +1,6 @@
 """Features, target and groups of a grid, and the recipe for new rows."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables._advice import column_advice, joined, numeric_advice
-from implicitbias._core.tables._cells import common_unit, has_thousands, plain_number
+from implicitbias._core.tables._cells import common_unit, has_thousands, parsed_number, plain_number
 from implicitbias._core.tables._cleaning import Cleaning, Fault
-from implicitbias._core.tables._grid import Grid
+from implicitbias._core.tables._grid import Grid, TextColumn
 from implicitbias._core.tables._matrix import Extremes, column, extremes, positions
 from implicitbias._core.tables._missing import Design, without_missing
 from implicitbias._core.tables._recipe import Input, Recipe
@@ -42,10 +42,16 @@ def design(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning)
         raise InputError(f"{file} has {grid.n} row(s) after its header, at least two are expected")
     used = {*names, target}
     _refuse_text(file, grid, used, target, cleaning)
-    recipe = _recipe(file, grid, names, cleaning)
+    recipe = Recipe(
+        tuple(_input(file, grid, name, cleaning) for name in names),
+        cleaning.missing,
+        cleaning.decimal_comma,
+        _input(file, grid, target, cleaning),
+    )
     if len(set(recipe.features)) < len(recipe.features):
         raise InputError(f"{file}: a column of 0 and 1 would get the name of another column; rename that one")
-    y = column(_recipe(file, grid, [target], cleaning).matrix(grid, file), 0)
+    # The target as numbers, with NaN where it is missing; its texts were checked above.
+    y = column(replace(recipe, inputs=()).with_target().matrix(grid, file), 0)
     found = Design(recipe, recipe.matrix(grid, file), y, _labels(grid, groups))
     found = without_missing(file, found, target, groups, cleaning)
     limits = extremes(found.X)
@@ -127,6 +133,12 @@ def _refuse_text(file: Path, grid: Grid, used: set[str], target: str, cleaning: 
     )
     if others:
         told += f"; other columns with such values: {some(others)}"
+    if comma and any(map(_has_points, texts.values())):
+        raise Fault(
+            f"{told}. These numbers have decimal points, not decimal commas",
+            "to read decimal points",
+            withdrawn=("decimal_comma",),
+        )
     if target in texts and numeric[target] is None:
         raise InputError(
             f"{told}. A numeric target is expected: choose another target, or replace the text by numbers"
@@ -137,9 +149,10 @@ def _refuse_text(file: Path, grid: Grid, used: set[str], target: str, cleaning: 
     raise Fault(told, aim, more)
 
 
-def _recipe(file: Path, grid: Grid, names: Sequence[str], cleaning: Cleaning) -> Recipe:
-    inputs = tuple(_input(file, grid, name, cleaning) for name in names)
-    return Recipe(inputs, cleaning.missing, cleaning.decimal_comma)
+def _has_points(text: TextColumn) -> bool:
+    """Return whether all texts are numbers with a decimal point, and some point cannot separate thousands."""
+    plain = all(plain_number(label) is not None for label in text.labels)
+    return plain and any(parsed_number(label, decimal_comma=True) is None for label in text.labels)
 
 
 def _input(file: Path, grid: Grid, name: str, cleaning: Cleaning) -> Input:
@@ -229,7 +242,7 @@ def _recipe_notes(recipe: Recipe) -> list[str]:
     }
     notes += [
         f"the numbers of {item.column} were parsed: {units.get(item.unit, 'signs and separators were removed')}"
-        for item in recipe.inputs
+        for item in (*recipe.inputs, *([recipe.target] if recipe.target else []))
         if item.unit is not None
     ]
     return notes

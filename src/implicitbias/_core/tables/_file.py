@@ -43,6 +43,17 @@ def shown(file: Path) -> Path:
     return _SHOWN_INPUT if file == STANDARD_INPUT else file
 
 
+def typed_path(path: Path) -> str:
+    """Return a path as a word on the command line. A name that begins with a hyphen would be taken for an option.
+
+    Examples:
+        >>> typed_path(Path("-data.csv")), typed_path(Path("-"))
+        ('./-data.csv', '-')
+    """
+    word = str(path)
+    return f"./{word}" if word.startswith("-") and path != STANDARD_INPUT else word
+
+
 def is_on_disk(file: Path) -> bool:
     """Return whether messages may say to look at the file."""
     return file not in (STANDARD_INPUT, _SHOWN_INPUT)

@@ -119,8 +119,10 @@ def _refused(
     n, inputs = len(gone), found.recipe.inputs
     gaps = [item.column for item in inputs if counts[item.column] > n / 2]  # more is missing than is known
     if np.count_nonzero(gone) <= n / 2:
+        # A missing target or group is never replaced.
+        kept = "" if necessary.any() else ". Imputation by the median would keep these rows"
         return Fault(
-            f"{told}. Imputation by the median would keep these rows",
+            f"{told}{kept}",
             "to leave such rows out",
             Cleaning(drop_missing=True),
         )
@@ -151,8 +153,11 @@ def _imputed(told: str, found: Design, counts: Mapping[str, int], impute: str) -
         for item in inputs
         if item.fill is not None
     ]
+    statistic = f"the {impute}"
+    if any(item.categories and item.fill is not None for item in inputs):
+        statistic += ", or the most frequent category,"
     note = (
-        f"missing values were replaced by the {impute} of their column over all rows, those that "
+        f"missing values were replaced by {statistic} of their column over all rows, those that "
         f"cross-validation holds out too (column, number of values, value): {some(filled, 8)}"
     )
     recipe, X = replace(found.recipe, inputs=inputs), np.array(found.X, order="F")

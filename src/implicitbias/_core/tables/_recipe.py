@@ -39,6 +39,11 @@ class Input:
         """The names of its features: its own name, or `column=category`."""
         return tuple(f"{self.column}={label}" for label in self.categories[1:]) or (self.column,)
 
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Input":
+        """Return the column of a record."""
+        return cls(record["column"], record["unit"], tuple(record["categories"]), record["fill"])
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -48,6 +53,7 @@ class Recipe:
         inputs: the columns that give features, in order.
         missing: texts or numbers that stand for a missing value.
         decimal_comma: whether numbers have a decimal comma.
+        target: the column of the target, which new rows need only if predictions are compared with it.
 
     Examples:
         >>> from implicitbias._core.tables import Input, Recipe
@@ -61,6 +67,7 @@ class Recipe:
     inputs: tuple[Input, ...]
     missing: tuple[str, ...] = ()
     decimal_comma: bool = False
+    target: Input | None = None
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -80,6 +87,11 @@ class Recipe:
         kept = tuple(item for item in self.inputs if any(name in features for name in item.features))
         return replace(self, inputs=kept)
 
+    def with_target(self) -> "Recipe":
+        """Return the recipe that makes the target too, as the last feature."""
+        assert self.target is not None
+        return replace(self, inputs=(*self.inputs, self.target))
+
     def record(self) -> dict[str, Any]:
         """Return the recipe as a dict that JSON can store."""
         return asdict(self)
@@ -92,11 +104,9 @@ class Recipe:
             InputError: entries are missing or have other names.
         """
         try:
-            inputs = tuple(
-                Input(item["column"], item["unit"], tuple(item["categories"]), item["fill"])
-                for item in record["inputs"]
-            )
-            return cls(inputs, tuple(record["missing"]), bool(record["decimal_comma"]))
+            inputs = tuple(map(Input.of_record, record["inputs"]))
+            target = None if record["target"] is None else Input.of_record(record["target"])
+            return cls(inputs, tuple(record["missing"]), bool(record["decimal_comma"]), target)
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"the record of a recipe has no usable entry {error}; the result may come from another version, so "
@@ -123,14 +133,14 @@ class Recipe:
         absent = [name for name in columns if name not in grid.places]
         if absent:
             raise InputError(
-                f"{file} has no column {some([repr(name) for name in absent])}, which the features need; it has "
+                f"{file} has no column {some([repr(name) for name in absent])}, which is needed; it has "
                 f"{some(grid.names, 12)}"
             )
         places = [grid.places[name] for name in columns]
         if is_sparse(grid.values):
             return self._sparse(grid.values[:, places], file)
         plain = all(item.unit is None and not item.categories for item in self.inputs)
-        if plain and not self.missing and not grid.texts.keys() & set(columns):
+        if columns and plain and not self.missing and not grid.texts.keys() & set(columns):
             first, count = places[0], len(places)
             if places == list(range(first, first + count)):
                 return grid.values[:, first : first + count]  # without a copy, since tables may be large

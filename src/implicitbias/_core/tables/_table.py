@@ -175,19 +175,19 @@ def read_rows(
 def _refuse_not_finite(file: Path, X: Any, recipe: Recipe) -> None:
     if X.shape[0] == 0:
         raise InputError(f"{file} has 0 row(s) after its header, at least one is expected")
-    counts = missing_counts(X)
-    names = [recipe.features[j] for j in np.flatnonzero(counts)]
+    columns = [item.column for item in recipe.inputs for _ in item.features]
+    if not columns:
+        return
+    names = list(dict.fromkeys(columns[j] for j in np.flatnonzero(missing_counts(X))))
     if names:
         rows = [str(i + 1) for i in np.unique(positions(X, np.isnan)[0])]
         raise InputError(
-            f"{file} has missing values in {some(names)} (row {some(rows, 3)}), and no value replaces them, because "
-            "none was missing in the fit; fill them in, or leave such rows out"
+            f"{file} has missing values in {some(names)} (row {some(rows, 3)}), and the path stores no value that "
+            "replaces them; fill them in, or leave such rows out"
         )
     bad = ~np.isfinite(extremes(X).sizes)
     if bad.any():
-        raise InputError(
-            f"{file} has infinite values in {some([recipe.features[j] for j in np.flatnonzero(bad)])}"
-        )
+        raise InputError(f"{file} has infinite values in {some([columns[j] for j in np.flatnonzero(bad)])}")
 
 
 def _loaded(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
@@ -220,7 +220,7 @@ def _with_advice(
             result = attempt(cleaning, target)
         except Fault as fault:
             faults.append(fault)
-            cleaning = cleaning.adding(fault.more)
+            cleaning = fault.cured(cleaning)
             target = target if fault.target is None else fault.target
         except InputError as error:
             if not faults:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables._cells import plain_number
 from implicitbias._core.tables._cleaning import Cleaning, Fault
-from implicitbias._core.tables._file import is_on_disk
+from implicitbias._core.tables._file import is_on_disk, typed_path
 from implicitbias._core.tables._words import some
 
 # The name that pandas gives to a column without a name.
@@ -110,9 +110,12 @@ def _utf8(file: Path, data: bytes, cleaning: Cleaning) -> bytes:
     """Return the text in UTF-8 without a byte order mark."""
     for magic, what in _MAGIC.items():
         if data.startswith(magic):
+            if not is_on_disk(file):  # it has no ending that could be changed
+                what = (
+                    what.partition(";")[0] + "; pipe CSV text, or save it as a file and give the file's name"
+                )
             raise InputError(f"{file} is not text: it is {what}")
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    encoding = cleaning.encoding or ("utf-16" if wide else "")
+    encoding = cleaning.encoding or _marked_encoding(data)
     if encoding:
         try:
             data = data.decode(encoding).encode()
@@ -123,10 +126,32 @@ def _utf8(file: Path, data: bytes, cleaning: Cleaning) -> bytes:
         except UnicodeError as error:
             raise InputError(f"{file} is not {encoding} text: {error}") from None
     if b"\0" in data[:_START]:  # beyond it, cells that hold text are looked at
+        wide = "" if cleaning.encoding else _unmarked_encoding(data[:_START])
+        if wide:
+            raise Fault(
+                f"{file} is not UTF-8 text: it has a zero byte beside most characters, so that it may be in UTF-16",
+                "to read it so",
+                Cleaning(encoding=wide),
+            )
         raise InputError(
             f"{file} is not text: it holds zero bytes; a CSV, TSV, Parquet, Feather, NPY or NPZ file is expected"
         )
     return data[len(_MARK) :] if data.startswith(_MARK) else data
+
+
+def _marked_encoding(data: bytes) -> str:
+    """Return the encoding that the byte order mark of a text names, or "" for UTF-8."""
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    return "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+
+
+def _unmarked_encoding(start: bytes) -> str:
+    """Return the UTF-16 encoding in which most characters have a zero byte, or "" if there is none."""
+    first, second = (start[place::2].count(0) / max(len(start) // 2, 1) for place in (0, 1))
+    if second > 0.5 > 0.01 > first:
+        return "utf-16-le"
+    return "utf-16-be" if first > 0.5 > 0.01 > second else ""
 
 
 def encoding_fault(file: Path, data: bytes, before: int) -> Fault:
@@ -197,10 +222,29 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
         return BLANKS
     if single:
         return usual
+    titles = _titles(data)
+    if titles:
+        raise Fault(
+            f"{file} begins with {titles} line(s) without a separator, the first {first.strip()[:40]!r}, a header line "
+            "is expected",
+            f"to skip the first {titles} line(s)",
+            Cleaning(skip_lines=cleaning.skip_lines + titles),
+        )
     raise InputError(
         f"{file} has a single column, {first.strip()[:40]!r}, a target and at least one feature are expected; its "
         "header line contains no comma, semicolon, tab or vertical bar"
     )
+
+
+def _titles(data: bytes) -> int:
+    """Return the number of lines above the first rows of equal width, such as a title; 0 if there are no such rows."""
+    lines = list(islice(lines_of(data), _LINES_TRIED))
+    for place, line in enumerate(lines):
+        for separator in SEPARATORS:
+            rows = [row.count(separator) for row in lines[place:] if row.strip()]
+            if separator != BLANKS and line.count(separator) and len(rows) > 2 and len(set(rows)) == 1:
+                return place
+    return 0
 
 
 def comment_fault(file: Path, data: bytes, cleaning: Cleaning) -> Fault:
@@ -270,7 +314,7 @@ def look_at(file: Path, line: int) -> str:
     """Return a shell line that shows one line of a file."""
     if not is_on_disk(file):
         return f"look at line {line}"
-    return f"look at it with sed -n {line}p {shlex.quote(str(file))}"
+    return f"look at it with sed -n {line}p {shlex.quote(typed_path(file))}"
 
 
 def _is_number(name: str) -> bool:
