@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -94,10 +93,7 @@ def run_predict(
         )
 
     def retry(wanted: Cleaning, _: str) -> str:
-        # The recipe knows the categories, parsed columns and marks of the fit, and `predict` has no options for them.
-        marks = tuple(mark for mark in wanted.missing if mark not in model.recipe.missing)
-        options = replace(wanted, missing=marks, one_hot=(), parse=(), decimal_comma=False)
-        words = ["implicitbias", "predict", typed_path(folder), typed_path(file), *cleaning_words(options)]
+        words = ["implicitbias", "predict", typed_path(folder), typed_path(file), *cleaning_words(wanted)]
         words += [] if jump is None else ["--jump", str(jump)]
         words += [] if out is None else ["--out", typed_path(out)]
         return shlex.join([*words, "--score"] if score else words)

@@ -6,10 +6,14 @@ check it: the inverse mirror map inverts the mirror map, the mirror map is the g
 divergences are not negative.
 """
 
+from implicitbias.potentials._combinations import added as added
+from implicitbias.potentials._combinations import composed as composed
 from implicitbias.potentials._cosh import Cosh as Cosh
+from implicitbias.potentials._from_function import FunctionPotential as FunctionPotential
 from implicitbias.potentials._hyperbolic_entropy import HyperbolicEntropy as HyperbolicEntropy
 from implicitbias.potentials._p_norm import PNorm as PNorm
 from implicitbias.potentials._potential import Potential as Potential
 from implicitbias.potentials._quadratic_form import QuadraticForm as QuadraticForm
 from implicitbias.potentials._separable import SeparablePotential as SeparablePotential
 from implicitbias.potentials._squared_norm import SquaredNorm as SquaredNorm
+from implicitbias.potentials._sublevel_gauge import SublevelGauge as SublevelGauge

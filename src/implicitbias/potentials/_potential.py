@@ -189,7 +189,7 @@ class Potential(Fingerprinted, eqx.Module):
         Reference:
             pesme2024mirror.
         """
-        from implicitbias.potentials._sublevel_gauge import SublevelGauge
+        from implicitbias.potentials import SublevelGauge
 
         return SublevelGauge(self)
 
@@ -206,7 +206,7 @@ class Potential(Fingerprinted, eqx.Module):
         return self.multiple(checked_factor(factor))
 
     def __add__(self, other: Any) -> "Potential":
-        from implicitbias.potentials._combinations import added
+        from implicitbias.potentials import added
 
         return added(self, other)
 
@@ -219,7 +219,7 @@ class Potential(Fingerprinted, eqx.Module):
         Raises:
             InputError: A is not an invertible matrix, or the potential has parameters of another length.
         """
-        from implicitbias.potentials._combinations import composed
+        from implicitbias.potentials import composed
 
         return composed(self, A)
 
@@ -238,7 +238,7 @@ class Potential(Fingerprinted, eqx.Module):
         Raises:
             InputError: phi is not such a function; the message holds a witness.
         """
-        from implicitbias.potentials._from_function import FunctionPotential
+        from implicitbias.potentials import FunctionPotential
 
         return FunctionPotential(phi, dimension)
 

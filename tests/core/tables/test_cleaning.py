@@ -101,6 +101,24 @@ def test_a_decimal_comma(tmp_path: Path) -> None:
     assert (found.X[:, 0].tolist(), found.y.tolist()) == ([1.5, -0.25], [2.0, 3.125])
 
 
+def test_statistics_are_those_of_the_rows_that_are_left(tmp_path: Path) -> None:
+    text = "a,b,y\n,1,2\n,3,4\n,4,5\n7,5,\n"
+    wanted = Cleaning(impute="mean", drop_missing=True)
+    with pytest.raises(InputError, match=r"Every value of 'a' is missing.*drop=\('a',\)"):
+        read_table(Path(written(tmp_path, text)), "y", wanted)
+
+
+def test_a_column_that_is_left_out_is_not_converted() -> None:
+    found = Cleaning(one_hot=("a", "b"), parse=("c",)).adding(Cleaning(drop=("a", "c")))
+    assert (found.drop, found.one_hot, found.parse) == (("a", "c"), ("b",), ())
+
+
+def test_an_infinite_group_is_a_label(tmp_path: Path) -> None:
+    found = read_table(Path(written(tmp_path, "g,a,y\ninf,1,2\n3,2,5\n")), "y", groups="g")
+    assert found.groups is not None
+    assert found.groups.tolist() == ["inf", "3"]
+
+
 def test_groups_are_labels_of_any_type(tmp_path: Path) -> None:
     wanted = Cleaning(drop=("name", "rate", "size"))
     found = read(tmp_path, wanted, FRAME.drop(columns="level").assign(a=range(6)), groups="city")
@@ -223,6 +241,13 @@ class TestNewRows:
         with pytest.raises(InputError, match="encoding='windows-1252'"):
             read_rows(file, recipe)
         assert read_rows(file, recipe, Cleaning(encoding="windows-1252")).tolist() == [[3.0]]
+
+    def test_advice_asks_only_for_what_the_recipe_does_not_know(self, tmp_path: Path) -> None:
+        text = "größe,city,y\n1,Rome,2\n2,Oslo,5\n"
+        recipe = read_table(Path(written(tmp_path, text)), "y", Cleaning(one_hot=("city",))).recipe
+        file = Path(written(tmp_path, "größe,city\n3,Rome\n".encode("latin-1"), "new.csv"))
+        with pytest.raises(InputError, match=r"Cleaning\(encoding='windows-1252'\)\)$"):
+            read_rows(file, recipe)
 
     def test_a_record_of_something_else(self) -> None:
         with pytest.raises(InputError, match="the record of a recipe has no usable entry 'inputs'"):

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from implicitbias._core.tables._cells import has_thousands, is_date, parsed_number, plain_number
+from implicitbias._core.tables._cells import common_unit, is_date, parsed_number, plain_number
 from implicitbias._core.tables._cleaning import Cleaning
 from implicitbias._core.tables._grid import TextColumn
 from implicitbias._core.tables._words import some
@@ -29,20 +27,12 @@ class Advice(NamedTuple):
 def numeric_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice | None:
     """Return how the column becomes one of numbers, or None if most of it is text."""
     counts = text.counts()
-    total, labels = int(counts.sum()), dict(zip(text.labels, counts.tolist(), strict=True))
-    bad = [label for label in labels if plain_number(label, decimal_comma) is None]
-    marks = [
-        label
-        for label in bad
-        if parsed_number(label, decimal_comma) is None and plain_number(label, decimal_comma=True) is None
-        and parsed_number(label, decimal_comma=True) is None
-    ]  # fmt: skip
+    marks = [label for label in counts if not _is_number(label)]
     known = all(mark.lower() in _MARKS for mark in marks)
-    few = sum(labels[mark] for mark in marks) < total / 2 and len(marks) <= _MOST_MARKS
+    few = sum(counts[mark] for mark in marks) < sum(counts.values()) / 2 and len(marks) <= _MOST_MARKS
     if marks and not (known or few):
         return None
-    rest = [label for label in labels if label not in marks]
-    read = _reading(name, rest, decimal_comma)
+    read = _reading(name, [label for label in counts if label not in marks], decimal_comma)
     if read is None or not marks:
         return read
     shown = some([repr(mark) for mark in marks], 3)
@@ -51,13 +41,17 @@ def numeric_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice |
     )
 
 
+def _is_number(label: str) -> bool:
+    """Return whether a text is a number of any kind."""
+    return parsed_number(label) is not None or parsed_number(label, decimal_comma=True) is not None
+
+
 def _reading(name: str, labels: Sequence[str], decimal_comma: bool) -> Advice | None:
     """Return what makes every label a number, or None if nothing does."""
-    bad = [label for label in labels if plain_number(label, decimal_comma) is None]
-    if not bad:
-        return Advice(Cleaning(), ())
     parse = ("to parse the numbers of {}", name)
     comma = ("to read decimal commas", "")
+    if all(plain_number(label, decimal_comma) is not None for label in labels):
+        return Advice(Cleaning(), ())
     if common_unit(labels, decimal_comma) is not None:
         return Advice(Cleaning(parse=(name,)), (parse,))
     if all(plain_number(label, decimal_comma=True) is not None for label in labels):
@@ -67,68 +61,36 @@ def _reading(name: str, labels: Sequence[str], decimal_comma: bool) -> Advice | 
     return None
 
 
-def common_unit(labels: Sequence[str], decimal_comma: bool) -> str | None:
-    """Return the unit of all labels, or None if some are not numbers or the units differ.
-
-    A plain zero has any unit, and plain numbers go with currency signs.
-    """
-    units = set()
-    for label in labels:
-        parsed = parsed_number(label, decimal_comma)
-        if parsed is None:
-            return None
-        if parsed.unit or parsed.value != 0.0:
-            units.add(parsed.unit)
-    named = units - {""}
-    if len(named) > 1 or (named & {"percent", "clock"} and "" in units):
-        return None
-    return next(iter(named), "")
-
-
 def column_advice(name: str, text: TextColumn, decimal_comma: bool) -> Advice:
     """Return what to do with a column of text that is to be a feature."""
     numeric = numeric_advice(name, text, decimal_comma)
     if numeric is not None:
         return numeric
-    known = int(np.count_nonzero(text.codes >= 0))
-    if all(is_date(label) for label in text.labels):
-        return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (dates)"),))
-    if _numeric_cells(text) > known / 2:
-        return Advice(
-            Cleaning(drop=(name,)),
-            (("to leave out {}", f"{name} (numbers of different units, or with other texts among them)"),),
-        )
-    if len(text.labels) == 1:
-        return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (the same text in every row)"),))
-    if len(text.labels) <= min(_MOST_CATEGORIES, _CATEGORIES * known):
+    counts = text.counts()
+    known = sum(counts.values())
+    if all(map(is_date, counts)):
+        why = "dates"
+    elif sum(count for label, count in counts.items() if _is_number(label)) > known / 2:
+        why = "numbers of different units, or with other texts among them"
+    elif len(counts) == 1:
+        why = "the same text in every row"
+    elif len(counts) <= min(_MOST_CATEGORIES, _CATEGORIES * known):
         return Advice(
             Cleaning(one_hot=(name,)), (("to convert the categories of {} to columns of 0 and 1", name),)
         )
-    return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} (names or free text)"),))
+    else:
+        why = "names or free text"
+    return Advice(Cleaning(drop=(name,)), (("to leave out {}", f"{name} ({why})"),))
 
 
-def _numeric_cells(text: TextColumn) -> int:
-    """Return the number of cells that are numbers of any kind."""
-    numeric = [
-        parsed_number(label) is not None or parsed_number(label, decimal_comma=True) is not None
-        for label in text.labels
-    ]
-    return int(text.counts()[np.array(numeric, dtype=bool)].sum())
-
-
-def joined(advices: Sequence[Advice], cleaning: Cleaning) -> tuple[Cleaning, str]:
+def joined(advices: Sequence[Advice]) -> tuple[Cleaning, str]:
     """Return the request with all advices, and what it does in words."""
+    more = Cleaning()
     aims: dict[str, list[str]] = {}
     for advice in advices:
-        cleaning = cleaning.adding(advice.more)
-        for phrase, column in advice.aims:
-            aims.setdefault(phrase, []).append(column)
-    return cleaning, " and ".join(
-        phrase.format(some(list(dict.fromkeys(names)), 4)) for phrase, names in aims.items()
+        more = more.adding(advice.more)
+        for phrase, shown in advice.aims:
+            aims.setdefault(phrase, []).append(shown)
+    return more, " and ".join(
+        phrase.format(some(list(dict.fromkeys(shown)), 4)) for phrase, shown in aims.items()
     )
-
-
-def is_ambiguous(text: TextColumn) -> bool:
-    """Return whether commas may separate thousands or decimals in every text that is not a plain number."""
-    bad = [label for label in text.labels if plain_number(label) is None]
-    return bool(bad) and all(map(has_thousands, bad))

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -31,34 +31,26 @@ _HARMLESS = {
 }
 
 
-class Named(NamedTuple):
-    """A grid, and the name of the target in it, which the user may have given as a number."""
-
-    grid: Grid
-    target: str
-
-
-def load_npy(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
+def load_npy(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
     """Return the columns x0, x1, ... of an array (n, d), or the fields of a structured array (n,)."""
     if not data.startswith(b"\x93NUMPY"):
         raise InputError(f"{file} is not a NumPy array; write one with numpy.save(file, array)")
     array = _array(file, data)
     if array.dtype.names and array.ndim == 1:
-        columns = {name: array[name] for name in array.dtype.names}
-        return Named(_grid_of_columns(columns, cleaning, "NPY, one field for each column"), target)
+        fields = {name: array[name] for name in array.dtype.names}
+        return _grid(fields, cleaning, "NPY, one field for each column")
     if array.ndim != 2:
         raise InputError(
             f"{file} holds an array of shape {array.shape}, (n, d) is expected: d columns, the target among them"
         )
-    names = tuple(f"x{i}" for i in range(array.shape[1]))
-    return Named(_grid_of_matrix(array, names, cleaning, "NPY"), numbered(target, names))
+    return _grid(_numbered(array), cleaning, "NPY", numbered=True)
 
 
-def load_npz(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
+def load_npz(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
     """Return the columns of an archive, or raise an `InputError` that says what the archive holds."""
     arrays = _archive(file, data)
     if {"format", "shape", "data"} <= arrays.keys() and arrays["format"].ndim == 0:
-        return _sparse(file, data, target)
+        return _sparse(file, data)
     if "X" in arrays and arrays["X"].ndim == 2:
         return _with_matrix(file, arrays, cleaning, target)
     odd = [f"{name} {array.shape}" for name, array in arrays.items() if array.ndim != 1]
@@ -66,14 +58,7 @@ def load_npz(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
     if odd or len(lengths) != 1:
         shapes = [f"{name} {array.shape}" for name, array in arrays.items()]
         raise InputError(f"{file} holds {some(shapes, 8) or 'no arrays'}; expected is {_LAYOUTS}")
-    return Named(_grid_of_columns(arrays, cleaning, "NPZ, one array for each column"), target)
-
-
-def numbered(target: str, names: tuple[str, ...]) -> str:
-    """Return the name of the column that the target names or numbers from 0; other texts are returned unchanged."""
-    if target not in names and target.isdecimal() and int(target) < len(names):
-        return names[int(target)]
-    return target
+    return _grid(arrays, cleaning, "NPZ, one array for each column")
 
 
 def _archive(file: Path, data: bytes) -> dict[str, ndarray]:
@@ -86,9 +71,9 @@ def _archive(file: Path, data: bytes) -> dict[str, ndarray]:
             return {
                 name.removesuffix(".npy"): _array(file, archive.read(name)) for name in archive.namelist()
             }
+    except InputError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{file} cannot be read as an NPZ archive ({error})") from None
 
 
@@ -122,114 +107,104 @@ class _HarmlessUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _sparse(file: Path, data: bytes, target: str) -> Named:
+def _sparse(file: Path, data: bytes) -> Grid:
     from scipy import sparse
 
     try:
         loaded = sparse.load_npz(BytesIO(data))
-        if loaded.dtype.kind not in "biuf":
-            raise InputError(
-                f"{file} holds a sparse matrix of the type {loaded.dtype}, real numbers are expected"
-            )
-        matrix = sparse.csc_array(loaded, dtype=np.float64, copy=True)
-    except InputError:
-        raise
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{file} cannot be read as a matrix of scipy.sparse.save_npz ({error})") from None
+    if loaded.dtype.kind not in "biuf":
+        raise InputError(
+            f"{file} holds a sparse matrix of the type {loaded.dtype}, real numbers are expected"
+        )
+    matrix = sparse.csc_array(loaded, dtype=np.float64, copy=True)
     matrix.sum_duplicates()
     names = tuple(f"x{i}" for i in range(matrix.shape[1]))
-    return Named(Grid(names, matrix, {}, "NPZ, a sparse matrix"), numbered(target, names))
+    return Grid(names, matrix, {}, "NPZ, a sparse matrix", numbered=True)
 
 
-def _with_matrix(file: Path, arrays: dict[str, ndarray], cleaning: Cleaning, target: str) -> Named:
-    X = arrays["X"]
-    names = _names(file, arrays, X.shape[1])
-    grid = _grid_of_matrix(X, names, cleaning, "NPZ, an array X")
-    used = {"X", "feature_names"}
-    others = [name for name in arrays if name not in used]
+def _with_matrix(file: Path, arrays: dict[str, ndarray], cleaning: Cleaning, target: str) -> Grid:
+    """Return the columns of X, and the array that is the target. Without a target, all arrays (n,) are added."""
+    columns = _columns_of_matrix(file, arrays)
+    names, n = list(columns), len(arrays["X"])
+    others = [name for name in arrays if name not in ("X", "feature_names")]
     if target in others:
-        y = arrays[target]
-        if target in names:
+        if target in columns:
             raise InputError(f"{file}: {target!r} is an array and a column of X; rename one of them")
-        if y.shape not in ((len(X),), (len(X), 1)):
+        shape = arrays[target].shape
+        if shape not in ((n,), (n, 1)):
             raise InputError(
-                f"{file}: the target {target!r} has shape {y.shape}, ({len(X)},) is expected, one value for each row"
+                f"{file}: the target {target!r} has shape {shape}, ({n},) is expected, one value for each row"
             )
-        grid = _with_column(grid, target, y.ravel(), cleaning)
-        others.remove(target)
-    elif not target:  # every array that could be the target is offered
-        for name in others:
-            if arrays[name].shape in ((len(X),), (len(X), 1)) and name not in names:
-                grid = _with_column(grid, name, arrays[name].ravel(), cleaning)
-    elif numbered(target, names) not in names:
-        first = (others or list(names))[0]
+        columns[target] = arrays[target].ravel()
+    elif not target:
+        columns |= {
+            name: arrays[name].ravel()
+            for name in others
+            if arrays[name].shape in ((n,), (n, 1)) and name not in columns
+        }
+    elif target not in columns and not (target.isdecimal() and int(target) < len(names)):
+        first = (others or names)[0]
         raise Fault(
             f"{file} holds no target {target!r}: besides X it has the arrays {some(others) or '(none)'}, and X has the "
             f"columns {some(names)}",
             f"to predict {first}",
-            cleaning,
+            Cleaning(),
             target=first,
         )
-    notes = (f"arrays that were not used: {some(others)}",) if others and target else ()
-    return Named(
-        Grid(grid.names, grid.values, grid.texts, grid.layout, grid.truths, notes), numbered(target, names)
-    )
+    unused = [name for name in others if name != target]
+    notes = (f"arrays that were not used: {some(unused)}",) if unused and target else ()
+    return _grid(columns, cleaning, "NPZ, an array X", notes, numbered=True)
 
 
-def _names(file: Path, arrays: dict[str, ndarray], d: int) -> tuple[str, ...]:
+def _columns_of_matrix(file: Path, arrays: dict[str, ndarray]) -> dict[str, ndarray]:
+    """Return the columns of X by the names in feature_names, or by x0, x1, ..."""
+    X = arrays["X"]
     if "feature_names" not in arrays:
-        return tuple(f"x{i}" for i in range(d))
-    names = tuple(str(name) for name in np.atleast_1d(_decoded(arrays["feature_names"])))
-    if len(names) != d or len(set(names)) != d:
+        return _numbered(X)
+    names = [str(name) for name in np.atleast_1d(_decoded(arrays["feature_names"]))]
+    if len(names) != X.shape[1] or len(set(names)) != X.shape[1]:
         raise InputError(
-            f"{file}: feature_names holds {len(names)} names, {len(set(names))} of them different, but X has {d} "
-            "columns; give each column its own name"
+            f"{file}: feature_names holds {len(names)} names, {len(set(names))} of them different, but X has "
+            f"{X.shape[1]} columns; give each column its own name"
         )
-    return names
+    return dict(zip(names, X.T, strict=True))
 
 
-def _grid_of_matrix(array: ndarray, names: tuple[str, ...], cleaning: Cleaning, layout: str) -> Grid:
-    if array.dtype.kind in "biuf":
-        values = array.astype(np.float64, order="F", copy=True)
-        return Grid(names, values, {}, layout, names if array.dtype.kind == "b" else ())
-    return _grid_of_columns(dict(zip(names, array.T, strict=True)), cleaning, layout)
+def _numbered(matrix: ndarray) -> dict[str, ndarray]:
+    return {f"x{i}": column for i, column in enumerate(matrix.T)}
 
 
-def _grid_of_columns(columns: Mapping[str, ndarray], cleaning: Cleaning, layout: str) -> Grid:
+def _grid(
+    columns: Mapping[str, ndarray],
+    cleaning: Cleaning,
+    layout: str,
+    notes: tuple[str, ...] = (),
+    *,
+    numbered: bool = False,
+) -> Grid:
+    """Return arrays (n,) as the columns of a grid."""
     n = len(next(iter(columns.values()), ()))
-    grid = Grid((), np.empty((n, len(columns)), order="F"), {}, layout)
-    values, texts, truths = grid.values, {}, []
+    values = np.empty((n, len(columns)), order="F")
+    texts = {}
     for j, (name, column) in enumerate(columns.items()):
-        numbers, text = _column(column, cleaning)
-        values[:, j] = numbers
+        values[:, j], text = _column(column, cleaning)
         if text is not None:
-            texts[j] = text
-        if column.dtype.kind == "b":
-            truths.append(name)
-    return Grid(tuple(columns), values, texts, layout, tuple(truths))
+            texts[name] = text
+    truths = tuple(name for name, column in columns.items() if column.dtype.kind == "b")
+    return Grid(tuple(columns), values, texts, layout, truths, notes, numbered)
 
 
-def _with_column(grid: Grid, name: str, column: ndarray, cleaning: Cleaning) -> Grid:
-    numbers, text = _column(column, cleaning)
-    return Grid(
-        (*grid.names, name),
-        np.column_stack([grid.values, numbers]),
-        {**grid.texts, **({} if text is None else {len(grid.names): text})},
-        grid.layout,
-        (*grid.truths, *([name] if column.dtype.kind == "b" else [])),
-    )
-
-
-def _column(column: ndarray, cleaning: Cleaning) -> tuple[ndarray, TextColumn | None]:
+def _column(column: ndarray, cleaning: Cleaning) -> tuple[ndarray | float, TextColumn | None]:
     """Return the numbers of a column, or NaN and its texts."""
     if column.dtype.kind in "biuf":
-        return column.astype(np.float64), None
+        return column, None
     if column.dtype.kind == "O":
         numbers = [object_number(item) for item in column]
         if None not in numbers:
             return np.array(numbers, dtype=np.float64), None
-    column = _decoded(column)
-    return np.full(len(column), np.nan), TextColumn.of(column.tolist(), frozenset(cleaning.missing))
+    return np.nan, TextColumn.of(_decoded(column).tolist(), frozenset(cleaning.missing))
 
 
 def _decoded(texts: ndarray) -> ndarray:

@@ -1,6 +1,7 @@
 """pyarrow tables as grids, and the formats that pyarrow reads: Parquet, Feather and Arrow IPC."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,16 @@ def grid_of_arrow(table: Any, missing: frozenset[str], layout: str, notes: tuple
 
     values = np.empty((table.num_rows, table.num_columns), order="F")
     texts, truths = {}, []
-    for j, column in enumerate(table.columns):
+    for j, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         if pyarrow.types.is_dictionary(column.type):
             decoded = column.cast(column.type.value_type)
             column = column if pyarrow.types.is_string(decoded.type) else decoded
         if not _fill_numbers(column, values[:, j]):
-            texts[j] = _texts(column, missing)
+            texts[name] = _texts(column, missing)
             values[:, j] = np.nan
             continue
         if pyarrow.types.is_boolean(column.type):
-            truths.append(table.column_names[j])
+            truths.append(name)
     return Grid(tuple(table.column_names), values, texts, layout, tuple(truths), notes)
 
 
@@ -66,54 +67,41 @@ def _texts(column: Any, missing: frozenset[str]) -> TextColumn:
     return TextColumn.of_coded(codes, coded.dictionary.to_pylist(), missing)
 
 
-def load_parquet(file: Path, data: bytes, cleaning: Cleaning) -> Grid:
+def load_parquet(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
     """Return the columns of a Parquet file, without the index of a pandas frame."""
-    import pyarrow
     from pyarrow import parquet
 
-    try:
-        table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
-    except (pyarrow.ArrowException, ValueError, OSError) as error:
-        raise _unreadable(file, "Parquet", error) from None
-    return _without_index(file, table, cleaning, "Parquet")
+    return _loaded(file, data, cleaning, "Parquet", lambda source: parquet.ParquetFile(source).read())
 
 
-def load_feather(file: Path, data: bytes, cleaning: Cleaning) -> Grid:
+def load_feather(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
     """Return the columns of a Feather file (Arrow IPC) or of an IPC stream, without the index of a pandas frame."""
-    import pyarrow
     from pyarrow import ipc
 
+    opened = ipc.open_file if data.startswith(b"ARROW1") else ipc.open_stream
+    return _loaded(file, data, cleaning, "Feather or Arrow IPC", lambda source: opened(source).read_all())
+
+
+def _loaded(file: Path, data: bytes, cleaning: Cleaning, layout: str, read: Callable[[Any], Any]) -> Grid:
+    import pyarrow
+
     try:
-        opened = ipc.open_file if data.startswith(b"ARROW1") else ipc.open_stream
-        table = opened(pyarrow.BufferReader(data)).read_all()
+        table = read(pyarrow.BufferReader(data))
     except (pyarrow.ArrowException, ValueError, OSError) as error:
-        raise _unreadable(file, "Feather or Arrow IPC", error) from None
-    return _without_index(file, table, cleaning, "Feather or Arrow IPC")
-
-
-def _unreadable(file: Path, kind: str, error: Exception) -> InputError:
-    lines = str(error).strip().splitlines() or ["unknown"]
-    return InputError(f"{file} cannot be read as {kind}: {lines[0]}")
-
-
-def _without_index(file: Path, table: Any, cleaning: Cleaning, layout: str) -> Grid:
+        lines = str(error).strip().splitlines() or ["unknown"]
+        raise InputError(f"{file} cannot be read as {layout}: {lines[0]}") from None
     repeated = [name for name, count in Counter(table.column_names).items() if count > 1]
     if repeated:
         raise InputError(
             f"{file}: more than one column has the name {some(repeated)}; give each column its own name"
         )
-    metadata = table.schema.pandas_metadata or {}
-    # pandas describes a range index by a dict; such an index has no column.
-    index = [
-        name
-        for name in metadata.get("index_columns", ())
-        if isinstance(name, str) and name in table.column_names
-    ]
-    named = [name for name in index if not name.startswith("__index_level_")]
-    named += [
-        str(entry["name"])
-        for entry in metadata.get("index_columns", ())
-        if isinstance(entry, dict) and entry.get("name") is not None
-    ]
+    # pandas names the columns of an index, and describes a range, which has no column, by a dict.
+    index, named = [], []
+    for entry in (table.schema.pandas_metadata or {}).get("index_columns", ()):
+        if isinstance(entry, dict):
+            named += [] if entry.get("name") is None else [str(entry["name"])]
+        elif entry in table.column_names:
+            index.append(entry)
+            named += [] if entry.startswith("__index_level_") else [entry]
     notes = (f"the index of the table ({some(named)}) was left out",) if named else ()
     return grid_of_arrow(table.drop_columns(index), frozenset(cleaning.missing), layout, notes)

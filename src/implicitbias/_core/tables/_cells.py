@@ -1,6 +1,7 @@
 """The number in the text of a cell, plain or with signs, separators and units."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", flags=re.IGNORECASE)
@@ -68,6 +69,27 @@ def parsed_number(text: str, decimal_comma: bool = False) -> Parsed | None:
     value = float(digits + (found["power"] or ""))
     unit = PERCENT if found["after"] == "%" else (found["before"] or found["after"] or "")
     return Parsed(-value if negative or signs == "-" else value, unit)
+
+
+def number_of_unit(text: str, unit: str | None, decimal_comma: bool) -> float | None:
+    """Return the number that a text is in this unit (None for plain numbers only), or None if it is something else."""
+    if unit is None:
+        return plain_number(text, decimal_comma)
+    parsed = parsed_number(text, decimal_comma)
+    return parsed.value if parsed is not None and _has_unit(parsed, unit) else None
+
+
+def common_unit(texts: Sequence[str], decimal_comma: bool) -> str | None:
+    """Return the unit of all texts, or None if some are not numbers or the units differ."""
+    found = [parsed_number(text, decimal_comma) for text in texts]
+    unit = next((parsed.unit for parsed in found if parsed is not None and parsed.unit), "")
+    return unit if all(parsed is not None and _has_unit(parsed, unit) for parsed in found) else None
+
+
+def _has_unit(parsed: Parsed, unit: str) -> bool:
+    """Return whether a number has the unit. Plain numbers go with currency signs, and a plain zero with any unit."""
+    plain = not parsed.unit and (unit not in (PERCENT, CLOCK) or parsed.value == 0.0)
+    return plain or parsed.unit == unit
 
 
 def _hours(clock: re.Match[str]) -> Parsed | None:

@@ -57,12 +57,23 @@ class Cleaning:
             raise InputError(f"the number of lines to skip is {self.skip_lines}, at least 0 is expected")
 
     def adding(self, more: "Cleaning") -> "Cleaning":
-        """Return both requests as one: tuples are joined without repetition, other values of `more` win if asked."""
+        """Return both requests as one.
+
+        Tuples are joined without repetition, other values of `more` win if asked, and columns that `more` leaves out
+        are neither converted nor parsed.
+        """
         merged: dict[str, Any] = {
-            name: tuple(dict.fromkeys((*getattr(self, name), *value))) if isinstance(value, tuple) else value
+            name: (*getattr(self, name), *value) if isinstance(value, tuple) else value
             for name, value in more.asked().items()
         }
-        return replace(self, **merged)
+        joined = replace(self, **merged)
+        return replace(
+            joined,
+            drop=tuple(dict.fromkeys(joined.drop)),
+            one_hot=tuple(name for name in dict.fromkeys(joined.one_hot) if name not in more.drop),
+            parse=tuple(name for name in dict.fromkeys(joined.parse) if name not in more.drop),
+            missing=tuple(dict.fromkeys(joined.missing)),
+        )
 
     def asked(self) -> dict[str, Any]:
         """Return the requests that differ from the default, by name."""
@@ -90,13 +101,28 @@ class Fault(Exception):
     Attributes:
         told: what was found and where, without a full stop.
         aim: what the changed request does, beginning with "to".
-        cleaning: the changed request.
+        more: what is to be asked in addition.
         target: the changed name of the target, if the columns get other names.
+        withdrawn: names of the requests that are no longer to be asked.
     """
 
-    def __init__(self, told: str, aim: str, cleaning: Cleaning, target: str | None = None) -> None:
+    def __init__(
+        self,
+        told: str,
+        aim: str,
+        more: Cleaning = Cleaning(),
+        *,
+        target: str | None = None,
+        withdrawn: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(told)
         self.told = told
         self.aim = aim
-        self.cleaning = cleaning
+        self.more = more
         self.target = target
+        self.withdrawn = withdrawn
+
+    def cured(self, cleaning: Cleaning) -> Cleaning:
+        """Return the changed request."""
+        defaults: dict[str, Any] = {name: getattr(Cleaning(), name) for name in self.withdrawn}
+        return replace(cleaning, **defaults).adding(self.more)

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Integer
 from numpy import ndarray
+
+from implicitbias._core.tables._matrix import column
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +42,16 @@ class TextColumn:
         own = cls.of(labels, missing)
         return cls(np.append(own.codes, -1)[codes], own.labels)
 
-    def counts(self) -> Integer[ndarray, " k"]:
+    def counts(self) -> dict[str, int]:
         """Return how often each label occurs."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.labels))
+        counts = np.bincount(self.codes[self.codes >= 0], minlength=len(self.labels))
+        return dict(zip(self.labels, counts.tolist(), strict=True))
 
     def numbers(self, read: Callable[[str], float | None]) -> Float64[ndarray, " n"]:
         """Return the number of each text, NaN where it is missing or `read` returns None."""
         values = [read(label) for label in self.labels]
         found = np.array([np.nan if value is None else value for value in values] + [np.nan])
         return found[self.codes]
-
-    def rows(self, kept: ndarray) -> "TextColumn":
-        """Return some of the rows."""
-        return TextColumn(self.codes[kept], self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,25 +61,43 @@ class Grid:
     Attributes:
         names: the k columns.
         values: (n, k) float64, or a scipy.sparse.csc_array; NaN in columns of text and where values are missing.
-        texts: the columns of text by place.
-        truths: names of the columns of true and false.
+        texts: the columns of text by name.
         layout: format and separator, in words.
+        truths: names of the columns of true and false.
         notes: sentences about decisions that the user did not make.
+        numbered: whether the target may be given by the number of its column, from 0.
     """
 
     names: tuple[str, ...]
     values: Any
-    texts: Mapping[int, TextColumn]
+    texts: Mapping[str, TextColumn]
     layout: str
     truths: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    numbered: bool = False
 
     @property
     def n(self) -> int:
         """The number of rows."""
         return int(self.values.shape[0])
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each column."""
+        return {name: j for j, name in enumerate(self.names)}
 
-def number_label(value: float) -> str:
+    def column(self, name: str) -> Float64[ndarray, " n"]:
+        """Return the numbers of a column."""
+        return column(self.values, self.places[name])
+
+    def categories(self, name: str, missing: Iterable[str]) -> TextColumn:
+        """Return a column as categories; numbers become their shortest texts, and the given marks are missing."""
+        if name in self.texts:
+            return self.texts[name]
+        labels = [None if np.isnan(value) else _label(value) for value in self.column(name).tolist()]
+        return TextColumn.of(labels, frozenset(missing))
+
+
+def _label(value: float) -> str:
     """Return the text of a number that names a category: whole numbers have no decimal point."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

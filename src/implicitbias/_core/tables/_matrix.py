@@ -1,9 +1,10 @@
 """Facts about the columns of a dense or sparse matrix that may hold NaN."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Integer
+from jaxtyping import Float64, Integer
 from numpy import ndarray
 
 
@@ -32,27 +33,22 @@ def extremes(values: Any) -> Extremes:
     return Extremes(np.ravel(least), np.ravel(greatest))
 
 
+def positions(values: Any, test: Callable[[ndarray], ndarray]) -> tuple[ndarray, ndarray]:
+    """Return the rows and the columns of the entries that pass a test, which 0 does not pass."""
+    if not is_sparse(values):
+        rows, columns = np.nonzero(test(values))
+        return rows, columns
+    entries = values.tocoo()
+    passed = test(entries.data)
+    return entries.coords[0][passed], entries.coords[1][passed]
+
+
 def missing_counts(values: Any) -> Integer[ndarray, " d"]:
     """Return the number of NaN in each column."""
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isnan(values.sum()):  # one pass without a copy; opposite infinities also give NaN
             return np.zeros(values.shape[1], dtype=np.int64)
-    return np.ravel(_entries(values, np.isnan).sum(axis=0)).astype(np.int64)
-
-
-def rows_with(values: Any, test: Any) -> Bool[ndarray, " n"]:
-    """Return in which rows an entry passes a test of single numbers that 0 does not pass."""
-    return np.ravel(_entries(values, test).sum(axis=1)) > 0
-
-
-def columns_with(values: Any, test: Any) -> Bool[ndarray, " d"]:
-    """Return in which columns an entry passes such a test."""
-    return np.ravel(_entries(values, test).sum(axis=0)) > 0
-
-
-def count(values: Any, test: Any) -> int:
-    """Return the number of entries that pass such a test."""
-    return int(_entries(values, test).sum())
+    return np.bincount(positions(values, np.isnan)[1], minlength=values.shape[1])
 
 
 def with_missing(values: Any, marks: list[float]) -> Any:
@@ -69,12 +65,3 @@ def column(values: Any, j: int) -> Float64[ndarray, " n"]:
     if is_sparse(values):
         return np.ravel(values[:, [j]].toarray())
     return values[:, j]
-
-
-def _entries(values: Any, test: Any) -> Any:
-    """Return the results of a test as 0 and 1, in a matrix of the same kind."""
-    if is_sparse(values):
-        found = values.copy()
-        found.data = test(values.data).astype(np.int64)
-        return found
-    return test(values)

@@ -1,221 +1,178 @@
 """Missing values of features and target: they are refused, imputed, or their rows are left out."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Integer
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables._cleaning import Cleaning, Fault
-from implicitbias._core.tables._matrix import is_sparse, missing_counts, rows_with
+from implicitbias._core.tables._matrix import is_sparse, missing_counts, positions
 from implicitbias._core.tables._recipe import Input, Recipe
 from implicitbias._core.tables._words import some
 
 
-class Cells(NamedTuple):
-    """Features, target and labels of groups before missing values are treated.
+class Design(NamedTuple):
+    """What a fit takes.
 
     Attributes:
         recipe: how the features were made.
         X: (n, d) features, NaN where missing.
         y: (n,) target, NaN where missing.
-        target: its name.
         groups: (n,) labels of groups or None; None where a label is missing.
-        grouping: the name of the column of groups, or "".
+        notes: sentences about what was done.
     """
 
     recipe: Recipe
     X: Any
     y: Float64[ndarray, " n"]
-    target: str
     groups: ndarray | None
-    grouping: str
+    notes: tuple[str, ...] = ()
+
+    def without(self, gone: Bool[ndarray, " n"]) -> "Design":
+        """Return the design without some rows, with a note if there are any."""
+        if not gone.any():
+            return self
+        rows = [str(i + 1) for i in np.flatnonzero(gone)]
+        note = f"{len(rows)} of {len(gone)} rows were left out, because values are missing there: row {some(rows)}"
+        groups = None if self.groups is None else self.groups[~gone]
+        return Design(self.recipe, self.X[~gone], self.y[~gone], groups, (*self.notes, note))
 
 
-class Complete(NamedTuple):
-    """The rows that are used, without missing values, and notes about what was done."""
-
-    recipe: Recipe
-    X: Any
-    y: Float64[ndarray, " n"]
-    groups: ndarray | None
-    notes: tuple[str, ...]
-
-
-def without_missing(file: Path, cells: Cells, cleaning: Cleaning) -> Complete:
-    """Return complete rows, as the request wants them.
+def without_missing(file: Path, found: Design, target: str, groups: str, cleaning: Cleaning) -> Design:
+    """Return a design without missing values, as the request wants it.
 
     Raises:
         Fault: values are missing and the request does not say what to do with them.
         InputError: every value of the target is missing, or a sparse matrix is to be imputed.
     """
-    counts = _counts(cells)
-    if not counts.any():
-        return Complete(cells.recipe, cells.X, cells.y, cells.groups, ())
-    names = [*(item.column for item in cells.recipe.inputs), cells.target]
-    names += [cells.grouping] if cells.grouping else []
-    empty = [names[j] for j in np.flatnonzero(counts == len(cells.y))]
-    if cells.target in empty:
-        raise InputError(
-            f"{file}: every value of the target {cells.target!r} is missing; choose another target"
-        )
-    gone = _rows(cells)
-    told = _told(file, names, counts, gone)
+    # Rows without a target or a group are never imputed.
+    n = len(found.y)
+    ungrouped = np.zeros(n, dtype=bool)
+    if found.groups is not None:
+        ungrouped[:] = [label is None for label in found.groups]
+    necessary = np.isnan(found.y) | ungrouped
+    of_features = missing_counts(found.X)
+    counts = {item.column: int(of_features[place.start]) for item, place in found.recipe.blocks()}
+    counts[target] = int(np.count_nonzero(np.isnan(found.y)))
+    if groups:
+        counts[groups] = int(np.count_nonzero(ungrouped))
+    if not any(counts.values()):
+        return found
+    empty = [name for name, count in counts.items() if count == n]
+    if target in empty:
+        raise InputError(f"{file}: every value of the target {target!r} is missing; choose another target")
+    gone = necessary.copy()
+    gone[positions(found.X, np.isnan)[0]] = True
+    told = _told(file, counts, gone)
     if empty:
         raise Fault(
             f"{told}. Every value of {some([repr(name) for name in empty])} is missing",
             f"to leave out {some(empty)}",
-            cleaning.adding(Cleaning(drop=tuple(empty))),
+            Cleaning(drop=tuple(empty)),
         )
     if cleaning.impute is not None:
-        return _imputed(told, cells, cleaning, counts)
-    if not cleaning.drop_missing:
-        raise _refused(told, cells, cleaning, counts, gone)
-    if np.count_nonzero(~gone) < 2:
+        if not necessary.any():
+            return _imputed(told, found, counts, cleaning.impute)
+        if cleaning.drop_missing:  # the statistics are those of the rows that are left
+            return without_missing(file, found.without(necessary), target, groups, cleaning)
         raise Fault(
-            f"{told}, so that {np.count_nonzero(~gone)} complete row(s) are left",
-            "to replace missing values by medians",
-            replace(cleaning, impute="median"),
+            f"{told}; a missing target or group is never replaced",
+            "to leave such rows out",
+            Cleaning(drop_missing=True),
         )
-    return Complete(
-        cells.recipe, cells.X[~gone], cells.y[~gone], _some_rows(cells.groups, ~gone), (_left_out(gone),)
-    )
+    if not cleaning.drop_missing:
+        raise _refused(told, found, counts, gone, necessary)
+    left = np.count_nonzero(~gone)
+    if left < 2:
+        raise Fault(
+            f"{told}, so that {left} complete row(s) are left",
+            "to replace missing values by medians",
+            Cleaning(impute="median"),
+        )
+    return found.without(gone)
 
 
-def _counts(cells: Cells) -> Integer[ndarray, " k"]:
-    """Return the numbers of missing values of the inputs, the target and the groups."""
-    found = missing_counts(cells.X)
-    starts = np.cumsum([0, *(len(item.features) for item in cells.recipe.inputs)])[:-1]
-    counts = [*found[starts], np.count_nonzero(np.isnan(cells.y))]
-    if cells.groups is not None:
-        counts.append(np.count_nonzero(_without_group(cells.groups)))
-    return np.array(counts, dtype=np.int64)
-
-
-def _without_group(groups: ndarray) -> Bool[ndarray, " n"]:
-    return np.array([label is None for label in groups], dtype=bool)
-
-
-def _rows(cells: Cells) -> Bool[ndarray, " n"]:
-    """Return which rows have a missing value."""
-    return rows_with(cells.X, np.isnan) | _necessary(cells)
-
-
-def _necessary(cells: Cells) -> Bool[ndarray, " n"]:
-    """Return which rows lack the target or the group, which are never imputed."""
-    gone = np.isnan(cells.y)
-    return gone if cells.groups is None else gone | _without_group(cells.groups)
-
-
-def _told(file: Path, names: list[str], counts: ndarray, gone: ndarray) -> str:
-    columns = [f"{names[j]} ({counts[j]})" for j in np.argsort(-counts, kind="stable") if counts[j]]
+def _told(file: Path, counts: Mapping[str, int], gone: Bool[ndarray, " n"]) -> str:
+    columns = [
+        f"{name} ({counts[name]})" for name in sorted(counts, key=lambda name: -counts[name]) if counts[name]
+    ]
     rows = [str(i + 1) for i in np.flatnonzero(gone)]
     return (
-        f"{file} has {int(counts.sum())} missing values, in {len(rows)} of {len(gone)} rows (row {some(rows, 3)}) and "
-        f"{len(columns)} of {len(names)} columns: {some(columns)}"
+        f"{file} has {sum(counts.values())} missing values, in {len(rows)} of {len(gone)} rows (row {some(rows, 3)}) "
+        f"and {len(columns)} of {len(counts)} columns: {some(columns)}"
     )
 
 
-def _refused(told: str, cells: Cells, cleaning: Cleaning, counts: ndarray, gone: ndarray) -> Fault:
+def _refused(
+    told: str,
+    found: Design,
+    counts: Mapping[str, int],
+    gone: Bool[ndarray, " n"],
+    necessary: Bool[ndarray, " n"],
+) -> Fault:
     """Return the fault whose cure keeps at least half of the rows, or else leaves out columns or imputes."""
-    n = len(gone)
-    gaps = [
-        item.column
-        for item, count in zip(cells.recipe.inputs, counts, strict=False)
-        if count > n / 2  # more is missing than is known
-    ]
+    n, inputs = len(gone), found.recipe.inputs
+    gaps = [item.column for item in inputs if counts[item.column] > n / 2]  # more is missing than is known
     if np.count_nonzero(gone) <= n / 2:
         # A missing target or group is never replaced.
-        kept = "" if _necessary(cells).any() else ". Imputation by the median would keep these rows"
+        kept = "" if necessary.any() else ". Imputation by the median would keep these rows"
         return Fault(
             f"{told}{kept}",
             "to leave such rows out",
-            replace(cleaning, drop_missing=True),
+            Cleaning(drop_missing=True),
         )
-    if gaps and len(gaps) < len(cells.recipe.inputs):
+    if 0 < len(gaps) < len(inputs):
         return Fault(
             f"{told}. More than half of the rows have one",
             f"to leave out the columns with more than half of their values missing, {some(gaps)}",
-            cleaning.adding(Cleaning(drop=tuple(gaps))),
+            Cleaning(drop=tuple(gaps)),
         )
-    if is_sparse(cells.X):
-        return Fault(told, "to leave such rows out", replace(cleaning, drop_missing=True))
+    if is_sparse(found.X):
+        return Fault(told, "to leave such rows out", Cleaning(drop_missing=True))
     return Fault(
         f"{told}. More than half of the rows have one",
         "to replace them by the medians of their columns",
-        replace(cleaning, impute="median", drop_missing=bool(_necessary(cells).any())),
+        Cleaning(impute="median", drop_missing=bool(necessary.any())),
     )
 
 
-def _imputed(told: str, cells: Cells, cleaning: Cleaning, counts: ndarray) -> Complete:
-    if is_sparse(cells.X):
+def _imputed(told: str, found: Design, counts: Mapping[str, int], impute: str) -> Design:
+    if is_sparse(found.X):
         raise InputError(f"{told}; a sparse matrix cannot be imputed, so leave such rows out instead")
-    notes: list[str] = []
-    gone = _necessary(cells)
-    if gone.any():
-        if not cleaning.drop_missing:
-            raise Fault(
-                f"{told}; a missing target or group is never replaced",
-                "to leave such rows out",
-                replace(cleaning, drop_missing=True),
-            )
-        notes.append(_left_out(gone))
-    X = np.asfortranarray(cells.X[~gone])
-    inputs, start, filled = [], 0, []
-    for item, count in zip(cells.recipe.inputs, counts, strict=False):
-        width = len(item.features)
-        if count:
-            item = _fill(X[:, start : start + width], item, cleaning.impute)
-            filled.append(f"{item.column} ({count}: {_shown(item.fill)})")
-        inputs.append(item)
-        start += width
-    statistic = f"the {cleaning.impute}"
+    inputs = tuple(
+        _with_fill(item, found.X[:, place], impute) if counts[item.column] else item
+        for item, place in found.recipe.blocks()
+    )
+    filled = [
+        f"{item.column} ({counts[item.column]}: {_shown(item.fill)})"
+        for item in inputs
+        if item.fill is not None
+    ]
+    statistic = f"the {impute}"
     if any(item.categories and item.fill is not None for item in inputs):
         statistic += ", or the most frequent category,"
-    notes.append(
+    note = (
         f"missing values were replaced by {statistic} of their column over all rows, those that "
         f"cross-validation holds out too (column, number of values, value): {some(filled, 8)}"
     )
-    recipe = replace(cells.recipe, inputs=tuple(inputs))
-    return Complete(recipe, X, cells.y[~gone], _some_rows(cells.groups, ~gone), tuple(notes))
+    recipe, X = replace(found.recipe, inputs=inputs), np.array(found.X, order="F")
+    recipe.fill(X)
+    return Design(recipe, X, found.y, found.groups, (*found.notes, note))
 
 
 def _shown(fill: float | str | None) -> str:
     return f"{fill:.6g}" if isinstance(fill, float) else str(fill)
 
 
-def _fill(block: Float64[ndarray, "n k"], item: Input, impute: str | None) -> Input:
-    """Replace the missing values of the features of one column, in place, and return the column with its fill."""
+def _with_fill(item: Input, block: Float64[ndarray, "n k"], impute: str) -> Input:
+    """Return an input with the statistic of its features, or with its most frequent category."""
+    known = block[~np.isnan(block[:, 0])]
     if not item.categories:
-        known = block[~np.isnan(block[:, 0]), 0]
-        value = float(np.mean(known) if impute == "mean" else np.median(known))
-        item = replace(item, fill=value)
-    else:
-        known = block[~np.isnan(block[:, 0])]
-        frequencies = [len(known) - known.sum(), *known.sum(axis=0)]
-        item = replace(item, fill=item.categories[int(np.argmax(frequencies))])
-    fill_block(block, item)
-    return item
-
-
-def fill_block(block: Float64[ndarray, "n k"], item: Input) -> None:
-    """Replace the missing values of the features of one column, in place, by the fill of the column."""
-    if item.fill is None:
-        return
-    values = [item.fill == label for label in item.categories[1:]] if item.categories else [item.fill]
-    missing = np.isnan(block[:, 0])
-    block[missing] = np.array(values, dtype=np.float64)
-
-
-def _left_out(gone: Bool[ndarray, " n"]) -> str:
-    rows = [str(i + 1) for i in np.flatnonzero(gone)]
-    return (
-        f"{len(rows)} of {len(gone)} rows were left out, because values are missing there: row {some(rows)}"
-    )
-
-
-def _some_rows(groups: ndarray | None, kept: Bool[ndarray, " n"]) -> ndarray | None:
-    return None if groups is None else groups[kept]
+        return replace(item, fill=float(np.mean(known) if impute == "mean" else np.median(known)))
+    frequencies = [len(known) - known.sum(), *known.sum(axis=0)]
+    return replace(item, fill=item.categories[int(np.argmax(frequencies))])

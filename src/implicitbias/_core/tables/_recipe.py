@@ -1,7 +1,7 @@
 """What was done to the columns of a table, so that new rows get the same features."""
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
-from implicitbias._core.tables._cells import parsed_number, plain_number
+from implicitbias._core.tables._cells import number_of_unit, plain_number
 from implicitbias._core.tables._cleaning import Cleaning
-from implicitbias._core.tables._grid import Grid, TextColumn, number_label
-from implicitbias._core.tables._matrix import column, is_sparse, with_missing
+from implicitbias._core.tables._grid import Grid, TextColumn
+from implicitbias._core.tables._matrix import is_sparse, with_missing
 from implicitbias._core.tables._words import some
 
 
@@ -38,15 +38,6 @@ class Input:
     def features(self) -> tuple[str, ...]:
         """The names of its features: its own name, or `column=category`."""
         return tuple(f"{self.column}={label}" for label in self.categories[1:]) or (self.column,)
-
-    def record(self) -> dict[str, Any]:
-        """Return the column as a dict of JSON types."""
-        return {
-            "column": self.column,
-            "unit": self.unit,
-            "categories": list(self.categories),
-            "fill": self.fill,
-        }
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Input":
@@ -83,6 +74,14 @@ class Recipe:
         """The names of the d features."""
         return tuple(name for item in self.inputs for name in item.features)
 
+    def blocks(self) -> Iterator[tuple[Input, slice]]:
+        """Yield each input with the places of its features."""
+        start = 0
+        for item in self.inputs:
+            stop = start + len(item.features)
+            yield item, slice(start, stop)
+            start = stop
+
     def only(self, features: Container[str]) -> "Recipe":
         """Return the recipe without the columns that give none of these features."""
         kept = tuple(item for item in self.inputs if any(name in features for name in item.features))
@@ -94,13 +93,8 @@ class Recipe:
         return replace(self, inputs=(*self.inputs, self.target))
 
     def record(self) -> dict[str, Any]:
-        """Return the recipe as a dict of JSON types."""
-        return {
-            "inputs": [item.record() for item in self.inputs],
-            "missing": list(self.missing),
-            "decimal_comma": self.decimal_comma,
-            "target": None if self.target is None else self.target.record(),
-        }
+        """Return the recipe as a dict that JSON can store."""
+        return asdict(self)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Recipe":
@@ -121,15 +115,12 @@ class Recipe:
 
     def reading(self, cleaning: Cleaning) -> Cleaning:
         """Return the request with which a file of new rows is read."""
-        return Cleaning(
+        return replace(
+            cleaning,
             one_hot=tuple(item.column for item in self.inputs if item.categories),
             parse=tuple(item.column for item in self.inputs if item.unit is not None),
             missing=(*self.missing, *cleaning.missing),
             decimal_comma=self.decimal_comma,
-            encoding=cleaning.encoding,
-            skip_lines=cleaning.skip_lines,
-            no_header=cleaning.no_header,
-            row_names=cleaning.row_names,
         )
 
     def matrix(self, grid: Grid, file: Path) -> Any:
@@ -138,85 +129,64 @@ class Recipe:
         Raises:
             InputError: columns are not there, or cells hold text, another unit or a new category.
         """
-        places = {name: j for j, name in enumerate(grid.names)}
-        absent = [item.column for item in self.inputs if item.column not in places]
+        columns = [item.column for item in self.inputs]
+        absent = [name for name in columns if name not in grid.places]
         if absent:
             raise InputError(
                 f"{file} has no column {some([repr(name) for name in absent])}, which is needed; it has "
                 f"{some(grid.names, 12)}"
             )
+        places = [grid.places[name] for name in columns]
         if is_sparse(grid.values):
-            return self._sparse(grid, places, file)
-        found = [places[item.column] for item in self.inputs]
+            return self._sparse(grid.values[:, places], file)
         plain = all(item.unit is None and not item.categories for item in self.inputs)
-        if found and plain and not self.missing and not grid.texts.keys() & set(found):
-            if found == list(range(found[0], found[0] + len(found))):
-                return grid.values[
-                    :, found[0] : found[0] + len(found)
-                ]  # a view, since large tables are read often
-            return np.asfortranarray(grid.values[:, found])
+        if columns and plain and not self.missing and not grid.texts.keys() & set(columns):
+            first, count = places[0], len(places)
+            if places == list(range(first, first + count)):
+                return grid.values[:, first : first + count]  # without a copy, since tables may be large
         X = np.empty((grid.n, len(self.features)), order="F")
-        start = 0
-        for item in self.inputs:
-            width = len(item.features)
-            X[:, start : start + width] = self._block(grid, places[item.column], item, file)
-            start += width
+        for item, place in self.blocks():
+            X[:, place] = self._block(grid, item, file)
         return X
 
-    def _sparse(self, grid: Grid, places: Mapping[str, int], file: Path) -> Any:
-        marks = mark_numbers(self.missing)
-        if any(item.categories for item in self.inputs) or 0.0 in marks:
+    def fill(self, X: Float64[ndarray, "n d"]) -> None:
+        """Replace missing values of the features in place, where a column has a value for them."""
+        for item, place in self.blocks():
+            if item.fill is not None:
+                block = X[:, place]
+                values = [item.fill == label for label in item.categories[1:]]
+                block[np.isnan(block[:, 0])] = np.array(values or item.fill, dtype=np.float64)
+
+    def _sparse(self, values: Any, file: Path) -> Any:
+        if any(item.categories for item in self.inputs) or 0.0 in self._mark_numbers:
             raise InputError(
                 f"{file} holds a sparse matrix: its columns cannot become categories, and its zeros cannot be missing"
             )
-        values = grid.values[:, [places[item.column] for item in self.inputs]]
-        return with_missing(values, marks) if marks else values
+        return with_missing(values, self._mark_numbers) if self._mark_numbers else values
 
-    def _block(self, grid: Grid, j: int, item: Input, file: Path) -> Float64[ndarray, "n ..."]:
+    def _block(self, grid: Grid, item: Input, file: Path) -> Float64[ndarray, "n ..."]:
         if item.categories:
-            return _one_hot(category_column(grid, j, self.missing), item, file)
-        values = column_numbers(grid, j, item.unit, self.decimal_comma)
-        text = grid.texts.get(j)
-        bad = np.flatnonzero(np.isnan(values) & (text.codes >= 0)) if text is not None else np.array([])
-        if text is not None and len(bad):
+            return _one_hot(grid.categories(item.column, self.missing), item, file)
+        text = grid.texts.get(item.column)
+        values = grid.column(item.column) if text is None else self._numbers(text, item, file)
+        return (with_missing(values, self._mark_numbers) if self._mark_numbers else values)[:, None]
+
+    def _numbers(self, text: TextColumn, item: Input, file: Path) -> Float64[ndarray, " n"]:
+        """Return a column of text as numbers of the unit of the input, with NaN for missing values."""
+        values = text.numbers(lambda label: number_of_unit(label, item.unit, self.decimal_comma))
+        bad = np.flatnonzero(np.isnan(values) & (text.codes >= 0))
+        if len(bad):
             label = text.labels[text.codes[bad[0]]]
             raise InputError(
                 f"{file}: the column {item.column!r} holds {len(bad)} value(s) that are not numbers in the expected "
                 f"unit ({item.unit or 'plain numbers'}), the first {label[:40]!r} in row {bad[0] + 1}"
             )
-        marks = mark_numbers(self.missing)
-        values = with_missing(values, marks) if marks else values
-        return values[:, None]
+        return values
 
-
-def column_numbers(grid: Grid, j: int, unit: str | None, decimal_comma: bool) -> Float64[ndarray, " n"]:
-    """Return a column as numbers, with NaN for missing values and for texts that are not numbers of the unit."""
-    text = grid.texts.get(j)
-    if text is None:
-        return column(grid.values, j)
-    if unit is None:
-        return text.numbers(lambda label: plain_number(label, decimal_comma))
-    return text.numbers(lambda label: _of_unit(label, unit, decimal_comma))
-
-
-def _of_unit(label: str, unit: str, decimal_comma: bool) -> float | None:
-    parsed = parsed_number(label, decimal_comma)
-    if parsed is None:
-        return None
-    # A plain zero has any unit, and plain numbers go with currency signs.
-    plain = not parsed.unit and (unit not in ("percent", "clock") or parsed.value == 0.0)
-    return parsed.value if plain or parsed.unit == unit else None
-
-
-def category_column(grid: Grid, j: int, missing: tuple[str, ...]) -> TextColumn:
-    """Return a column as categories; numbers become their shortest texts."""
-    text = grid.texts.get(j)
-    if text is not None:
-        return text
-    values = column(grid.values, j)
-    return TextColumn.of(
-        [None if np.isnan(value) else number_label(value) for value in values], frozenset(missing)
-    )
+    @cached_property
+    def _mark_numbers(self) -> list[float]:
+        """The missing marks that are numbers, such as -99."""
+        return [value for value in map(plain_number, self.missing) if value is not None]
 
 
 def _one_hot(text: TextColumn, item: Input, file: Path) -> Float64[ndarray, "n k"]:
@@ -232,8 +202,3 @@ def _one_hot(text: TextColumn, item: Input, file: Path) -> Float64[ndarray, "n k
     block = (found[:, None] == np.arange(1, len(item.categories))).astype(np.float64)
     block[found < 0] = np.nan
     return block
-
-
-def mark_numbers(missing: tuple[str, ...]) -> list[float]:
-    """Return the missing marks that are numbers, such as -99."""
-    return [value for value in map(plain_number, missing) if value is not None]

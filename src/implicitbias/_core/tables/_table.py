@@ -15,13 +15,13 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.settled import sealed
-from implicitbias._core.tables._archives import Named, load_npy, load_npz
+from implicitbias._core.tables._archives import load_npy, load_npz
 from implicitbias._core.tables._arrow import load_feather, load_parquet
 from implicitbias._core.tables._cleaning import Cleaning, Fault, Retry, python_line
 from implicitbias._core.tables._design import design
 from implicitbias._core.tables._file import contents, shown, unpacked
-from implicitbias._core.tables._matrix import extremes, is_sparse, missing_counts, rows_with
-from implicitbias._core.tables._missing import fill_block
+from implicitbias._core.tables._grid import Grid
+from implicitbias._core.tables._matrix import extremes, is_sparse, missing_counts, positions
 from implicitbias._core.tables._recipe import Recipe
 from implicitbias._core.tables._text import load_text
 from implicitbias._core.tables._words import some
@@ -33,9 +33,8 @@ _OTHER_READERS = {
     ".sas7bdat": "read_sas", ".sav": "read_spss", ".pkl": "read_pickle", ".pickle": "read_pickle",
 }  # fmt: skip
 _TEXT_ONLY = ("encoding", "skip_lines", "no_header", "row_names")
-_NAMED_LOADERS = {".npy": load_npy, ".npz": load_npz}
-_ARROW_LOADERS = {
-    ".parquet": load_parquet, ".pq": load_parquet,
+_LOADERS = {
+    ".npy": load_npy, ".npz": load_npz, ".parquet": load_parquet, ".pq": load_parquet,
     ".feather": load_feather, ".arrow": load_feather, ".arrows": load_feather, ".ipc": load_feather,
 }  # fmt: skip
 
@@ -119,7 +118,9 @@ def read_table(
     data, named = contents(file), shown(file)
 
     def attempt(wanted: Cleaning, name: str) -> Table:
-        grid, name = _loaded(named, data, wanted, name)
+        grid = _loaded(named, data, wanted, name)
+        if grid.numbered and name not in grid.places and name.isdecimal() and int(name) < len(grid.names):
+            name = grid.names[int(name)]
         _check_names(named, grid.names, name, wanted, groups, retry)
         made = design(named, grid, name, groups, wanted)
         facts = (file, grid.layout, _hashed(data), name)
@@ -162,14 +163,9 @@ def read_rows(
     data, named = contents(file), shown(file)
 
     def attempt(wanted: Cleaning, _: str) -> Any:
-        grid, _ = _loaded(named, data, recipe.reading(wanted), "")
-        X = recipe.matrix(grid, named)
+        X = recipe.matrix(_loaded(named, data, recipe.reading(wanted), ""), named)
         if not is_sparse(X):
-            start = 0
-            for item in recipe.inputs:
-                width = len(item.features)
-                fill_block(X[:, start : start + width], item)
-                start += width
+            recipe.fill(X)
         _refuse_not_finite(named, X, recipe)
         return sealed(X)
 
@@ -184,7 +180,7 @@ def _refuse_not_finite(file: Path, X: Any, recipe: Recipe) -> None:
         return
     names = list(dict.fromkeys(columns[j] for j in np.flatnonzero(missing_counts(X))))
     if names:
-        rows = [str(i + 1) for i in np.flatnonzero(rows_with(X, np.isnan))]
+        rows = [str(i + 1) for i in np.unique(positions(X, np.isnan)[0])]
         raise InputError(
             f"{file} has missing values in {some(names)} (row {some(rows, 3)}), and the path stores no value that "
             "replaces them; fill them in, or leave such rows out"
@@ -194,8 +190,8 @@ def _refuse_not_finite(file: Path, X: Any, recipe: Recipe) -> None:
         raise InputError(f"{file} has infinite values in {some([columns[j] for j in np.flatnonzero(bad)])}")
 
 
-def _loaded(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
-    """Return the grid in a file, and the target by name if it is given by number."""
+def _loaded(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
+    """Return the grid in a file."""
     data, inner = unpacked(file, data)
     kind = inner.suffix.lower()
     if kind in _OTHER_READERS:
@@ -204,45 +200,38 @@ def _loaded(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Named:
             f"{file} has the ending {kind}; CSV, TSV, Parquet, Feather, NPY or NPZ is expected; {sheet}, for instance "
             f"in Python with pandas.{_OTHER_READERS[kind]}(...).to_csv(..., index=False)"
         )
-    if kind in _NAMED_LOADERS or kind in _ARROW_LOADERS:
-        _refuse_text_requests(file, kind, cleaning)
-    if kind in _NAMED_LOADERS:
-        return _NAMED_LOADERS[kind](file, data, cleaning, target)
-    if kind in _ARROW_LOADERS:
-        return Named(_ARROW_LOADERS[kind](file, data, cleaning), target)
-    return Named(load_text(file, data, cleaning, target), target)
-
-
-def _refuse_text_requests(file: Path, kind: str, cleaning: Cleaning) -> None:
+    if kind not in _LOADERS:
+        return load_text(file, data, cleaning, target)
     given = [name.replace("_", "-") for name in cleaning.asked() if name in _TEXT_ONLY]
     if given:
         raise InputError(
             f"{some(given)} can be asked for in text files only, and {file} has the ending {kind}"
         )
+    return _LOADERS[kind](file, data, cleaning, target)
 
 
 def _with_advice(
     attempt: Callable[[Cleaning, str], Any], cleaning: Cleaning, target: str, retry: Retry
 ) -> Any:
     """Return the result of an attempt, or raise its faults as one error with a request that was tried."""
-    try:
-        return attempt(cleaning, target)
-    except Fault as fault:
-        found = fault
-    told, aims = found.told, [found.aim]
-    for _ in range(_ROUNDS):
-        cleaning, target = found.cleaning, target if found.target is None else found.target
+    faults: list[Fault] = []
+    while len(faults) <= _ROUNDS:
         try:
-            attempt(cleaning, target)
-        except Fault as later:
-            found = later
-            aims.append(later.aim)
+            result = attempt(cleaning, target)
+        except Fault as fault:
+            faults.append(fault)
+            cleaning = fault.cured(cleaning)
+            target = target if fault.target is None else fault.target
         except InputError as error:
-            raise InputError(f"{told}. Besides, {error}") from None
+            if not faults:
+                raise
+            raise InputError(f"{faults[0].told}. Besides, {error}") from None
         else:
-            aim = "; ".join(dict.fromkeys(aims))
-            raise InputError(f"{told}. {aim[0].upper()}{aim[1:]}, type {retry(cleaning, target)}")
-    raise InputError(told)
+            if not faults:
+                return result
+            aim = "; ".join(dict.fromkeys(fault.aim for fault in faults))
+            raise InputError(f"{faults[0].told}. {aim[0].upper()}{aim[1:]}, type {retry(cleaning, target)}")
+    raise InputError(faults[0].told)
 
 
 def _check_names(
@@ -259,16 +248,12 @@ def _check_names(
             f"no target is given, one of the columns of {file} is expected: {some(names, 12)}; type "
             f"{retry(cleaning, names[-1])}"
         )
-    asked = {"drop": cleaning.drop, "one-hot": cleaning.one_hot, "parse": cleaning.parse}
-    for wanted in (
-        target,
-        *([groups] if groups else []),
-        *(name for given in asked.values() for name in given),
-    ):
+    roles = (target, groups) if groups else (target,)
+    for wanted in (*roles, *cleaning.drop, *cleaning.one_hot, *cleaning.parse):
         _check_name(file, names, wanted)
     for what, given in (("target", target), ("column of groups", groups)):
-        for option in ("drop", "one-hot"):
-            if given and given in asked[option]:
+        for option, others in (("drop", cleaning.drop), ("one-hot", cleaning.one_hot)):
+            if given and given in others:
                 raise InputError(f"{given!r} is the {what}, and cannot be among the columns to {option}")
     if target == groups:
         raise InputError(f"{target!r} is the target, and cannot be the column of groups")

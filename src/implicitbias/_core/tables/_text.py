@@ -53,9 +53,11 @@ def load_text(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Grid:
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{file} cannot be read as text: {str(error).splitlines()[0]}") from None
     if any(pyarrow.types.is_binary(column.type) for column in table.columns):
-        raise encoding_fault(file, layout.data, cleaning, layout.before)
+        raise encoding_fault(file, layout.data, layout.before)
     missing = frozenset((*NULLS, *cleaning.missing))
-    return grid_of_arrow(table, missing, f"text, separated by {separator_word(layout)}", layout.notes)
+    return grid_of_arrow(
+        table, missing, f"text, separated by {separator_word(layout.separator)}", layout.notes
+    )
 
 
 def _arrow_table(layout: Layout, cleaning: Cleaning) -> Any:
@@ -65,26 +67,19 @@ def _arrow_table(layout: Layout, cleaning: Cleaning) -> Any:
     text = {name: pyarrow.string() for name in (*cleaning.one_hot, *cleaning.parse) if name in layout.header}
     if len(layout.data) == layout.start:
         return pyarrow.table({name: pyarrow.array([], pyarrow.float64()) for name in layout.header})
-    table = _read(layout, cleaning, text, None)
-    kinds = pyarrow.types
-    odd = [
-        field.name
-        for field in table.schema
-        if kinds.is_temporal(field.type)  # dates and clock times are wanted as they were written
-    ]
-    if odd:
-        again = _read(layout, cleaning, dict.fromkeys(odd, pyarrow.string()), odd)
-        for name in odd:
-            table = table.set_column(table.column_names.index(name), name, again.column(name))
-    return table
+    table = _read(layout, cleaning, text)
+    # Dates and clock times are wanted as they were written.
+    odd = [field.name for field in table.schema if pyarrow.types.is_temporal(field.type)]
+    return _read(layout, cleaning, text | dict.fromkeys(odd, pyarrow.string())) if odd else table
 
 
-def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any], columns: list[str] | None) -> Any:
+def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any]) -> Any:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
     quoted = b'"' in layout.data
-    block = min(max(_BLOCK, _BLOCK_ROWS * layout.longest), _LARGEST_BLOCK)
+    first_row = layout.data.find(b"\n", layout.start) - layout.start
+    block = min(max(_BLOCK, _BLOCK_ROWS * layout.start, _BLOCK_ROWS * first_row), _LARGEST_BLOCK)
     while True:
         try:
             return arrow_csv.read_csv(
@@ -100,7 +95,6 @@ def _read(layout: Layout, cleaning: Cleaning, types: dict[str, Any], columns: li
                     false_values=["False", "FALSE", "false"],
                     strings_can_be_null=True,
                     decimal_point="," if cleaning.decimal_comma else ".",
-                    include_columns=columns,
                 ),
             )
         except pyarrow.ArrowInvalid as error:
@@ -145,7 +139,7 @@ def _checked(file: Path, layout: Layout, cleaning: Cleaning) -> Layout:
             f'quotes inside a value may not be doubled (""); {look_at(file, line + 1)}'
         ) from None
     except UnicodeDecodeError:
-        raise encoding_fault(file, layout.data, cleaning, layout.before) from None
+        raise encoding_fault(file, layout.data, layout.before) from None
     if uneven:
         if layout.data.lstrip().startswith(b"#"):
             raise comment_fault(file, layout.data, cleaning)
@@ -167,7 +161,7 @@ def _uneven(
             f"{file}: every row has {width + 1} fields, but the header has {width}. If the numbers have a decimal "
             "comma, separate the fields by semicolons",
             "if the rows begin with row names or row numbers, to leave these out",
-            cleaning.adding(Cleaning(row_names=True)),
+            Cleaning(row_names=True),
         )
     line, count = uneven[0]
     others = [str(line) for line, _ in uneven[1:]]

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,9 +46,7 @@ class Layout(NamedTuple):
         start: the first byte after the header.
         header: the names of the columns.
         before: the number of lines before `data` that were skipped.
-        lines: the number of lines of the file up to the end of the header.
         separator: one character.
-        longest: the number of characters of the longest of the first rows.
         notes: sentences about what was detected.
     """
 
@@ -55,9 +54,7 @@ class Layout(NamedTuple):
     start: int
     header: list[str]
     before: int
-    lines: int
     separator: str
-    longest: int
     notes: tuple[str, ...]
 
 
@@ -69,8 +66,8 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
         Fault: the encoding or the header cannot be used, and a request can change this.
     """
     text = _utf8(file, data, cleaning)
-    skipped = _after_lines(text, cleaning.skip_lines)
-    text = text[skipped:] if skipped else text
+    if cleaning.skip_lines:
+        text = b"".join(text.splitlines(keepends=True)[cleaning.skip_lines :])
     excel = _EXCEL.match(text)
     forced = excel[1].decode("latin-1") if excel else ""
     text = text[excel.end() :] if excel else text
@@ -85,12 +82,12 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
         text, separator = b"\n".join(b"\t".join(line.split()) for line in text.splitlines()), "\t"
         note: tuple[str, ...] = ("the fields are separated by blanks",)
     else:
-        note = () if separator == usual else (f"the fields are separated by {_word(separator)}",)
+        note = () if separator == usual else (f"the fields are separated by {separator_word(separator)}",)
     before = cleaning.skip_lines + (1 if excel else 0)
     try:
-        header, start, lines, longest = _header(text, separator)
+        header, lines, start = _header(text, separator)
     except UnicodeDecodeError:
-        raise encoding_fault(file, text, cleaning, before) from None
+        raise encoding_fault(file, text, before) from None
     if not header:
         raise InputError(
             f"{file}: the header line cannot be read; a quote may not be closed; {look_at(file, 1)}"
@@ -99,17 +96,13 @@ def text_layout(file: Path, data: bytes, cleaning: Cleaning, target: str) -> Lay
     if cleaning.no_header:
         header, start = [f"x{i}" for i in range(len(header))], 0
     else:
-        header = _checked_header(file, header, lines, cleaning, target)
+        header = _checked_header(file, header, lines, target)
         header = [UNNAMED, *header] if cleaning.row_names else header
-    return Layout(text, start, header, before, lines, separator, longest, note)
+    return Layout(text, start, header, before, separator, note)
 
 
-def separator_word(layout: Layout) -> str:
-    """Return the separator in words."""
-    return _word(layout.separator)
-
-
-def _word(separator: str) -> str:
+def separator_word(separator: str) -> str:
+    """Return a separator in words."""
     return SEPARATORS.get(separator, repr(separator))
 
 
@@ -138,7 +131,7 @@ def _utf8(file: Path, data: bytes, cleaning: Cleaning) -> bytes:
             raise Fault(
                 f"{file} is not UTF-8 text: it has a zero byte beside most characters, so that it may be in UTF-16",
                 "to read it so",
-                cleaning.adding(Cleaning(encoding=wide)),
+                Cleaning(encoding=wide),
             )
         raise InputError(
             f"{file} is not text: it holds zero bytes; a CSV, TSV, Parquet, Feather, NPY or NPZ file is expected"
@@ -161,7 +154,7 @@ def _unmarked_encoding(start: bytes) -> str:
     return "utf-16-be" if first > 0.5 > 0.01 > second else ""
 
 
-def encoding_fault(file: Path, data: bytes, cleaning: Cleaning, before: int) -> Fault:
+def encoding_fault(file: Path, data: bytes, before: int) -> Fault:
     """Return the fault of a text that is not UTF-8; `before` lines of the file were left out."""
     bad = 0
     try:
@@ -178,19 +171,8 @@ def encoding_fault(file: Path, data: bytes, cleaning: Cleaning, before: int) -> 
         f"{file} is not UTF-8 text: line {line} holds the byte 0x{data[bad]:02x}; the file may be in "
         "Windows-1252 (Latin-1)",
         "to read it so",
-        cleaning.adding(Cleaning(encoding=encoding)),
+        Cleaning(encoding=encoding),
     )
-
-
-def _after_lines(text: bytes, count: int) -> int:
-    """Return the place of the first byte after `count` lines."""
-    place = 0
-    for _ in range(count):
-        end = re.compile(rb"\r\n|\r|\n").search(text, place)
-        if end is None:
-            return len(text)
-        place = end.end()
-    return place
 
 
 def lines_of(data: bytes) -> Iterator[str]:
@@ -227,12 +209,16 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
                     best, score = separator, (even, widths[0], separator == usual)
         first, *others = [line for line in lines_of(data) if line.strip()] if not best else [""]
     except UnicodeDecodeError:
-        raise encoding_fault(file, data, cleaning, cleaning.skip_lines) from None
+        raise encoding_fault(file, data, cleaning.skip_lines) from None
     if best:
         return best
     if first.lstrip().startswith("#"):
         raise comment_fault(file, data, cleaning)
-    if b'"' not in data and len(first.split()) > 1 and _is_even([first, *others]):
+    if (
+        b'"' not in data
+        and len(first.split()) > 1
+        and len({len(line.split()) for line in [first, *others]}) == 1
+    ):
         return BLANKS
     if single:
         return usual
@@ -242,7 +228,7 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
             f"{file} begins with {titles} line(s) without a separator, the first {first.strip()[:40]!r}, a header line "
             "is expected",
             f"to skip the first {titles} line(s)",
-            cleaning.adding(Cleaning(skip_lines=cleaning.skip_lines + titles)),
+            Cleaning(skip_lines=cleaning.skip_lines + titles),
         )
     raise InputError(
         f"{file} has a single column, {first.strip()[:40]!r}, a target and at least one feature are expected; its "
@@ -252,18 +238,13 @@ def _separator(file: Path, data: bytes, usual: str, cleaning: Cleaning, single: 
 
 def _titles(data: bytes) -> int:
     """Return the number of lines above the first rows of equal width, such as a title; 0 if there are no such rows."""
-    lines = [line for _, line in zip(range(_LINES_TRIED), lines_of(data), strict=False)]
+    lines = list(islice(lines_of(data), _LINES_TRIED))
     for place, line in enumerate(lines):
         for separator in SEPARATORS:
             rows = [row.count(separator) for row in lines[place:] if row.strip()]
             if separator != BLANKS and line.count(separator) and len(rows) > 2 and len(set(rows)) == 1:
                 return place
     return 0
-
-
-def _is_even(lines: list[str]) -> bool:
-    """Return whether blanks split every line into as many fields."""
-    return len({len(line.split()) for line in lines}) == 1
 
 
 def comment_fault(file: Path, data: bytes, cleaning: Cleaning) -> Fault:
@@ -278,43 +259,27 @@ def comment_fault(file: Path, data: bytes, cleaning: Cleaning) -> Fault:
     return Fault(
         f"{file} begins with a comment, {first[:40]!r}, a header line is expected",
         f"to skip the first {comments} line(s)",
-        cleaning.adding(Cleaning(skip_lines=cleaning.skip_lines + comments)),
+        Cleaning(skip_lines=cleaning.skip_lines + comments),
     )
 
 
-def _header(data: bytes, separator: str) -> tuple[list[str], int, int, int]:
-    """Return the fields of the first row, where it ends in bytes and lines, and the longest of the first rows."""
-    size = 0
-
-    def counted() -> Iterator[str]:
-        nonlocal size
-        for line in lines_of(data):
-            size += len(line.encode())
-            yield line
-
-    found: tuple[list[str], int, int] | None = None
-    longest, last = 0, 0
+def _header(data: bytes, separator: str) -> tuple[list[str], int, int]:
+    """Return the fields of the first row, and the lines and bytes up to its end."""
     try:
-        for tried, (line, fields) in enumerate(records(counted(), separator)):
-            longest, last = max(longest, size - last), size
-            if found is None:
-                found = ([name.strip() for name in fields], size, line)
-            if tried >= _LINES_TRIED:
-                break
+        lines, fields = next(records(lines_of(data), separator), (1, []))
     except csv.Error:
-        pass  # the look at all rows reports the wrong line
-    if found is None:
-        return [], 0, 1, longest
-    return (*found, max(longest, found[1]))
+        return [], 1, 0
+    size = sum(len(line.encode()) for line in islice(lines_of(data), lines))
+    return [name.strip() for name in fields], lines, size
 
 
-def _checked_header(file: Path, header: list[str], lines: int, cleaning: Cleaning, target: str) -> list[str]:
+def _checked_header(file: Path, header: list[str], lines: int, target: str) -> list[str]:
     if all(_is_number(name) for name in header if name) and not _counts_up([n for n in header if n]):
         raise Fault(
             f"{file}: the first line holds numbers only ({some(header, 3)}), names of the columns are expected; write "
             "a header line above it",
             f"to call the columns x0, x1, ... and to predict x{len(header) - 1}",
-            cleaning.adding(Cleaning(no_header=True)),
+            Cleaning(no_header=True),
             target=f"x{len(header) - 1}",
         )
     repeated = sorted(name for name, count in Counter(header).items() if name and count > 1)
@@ -340,7 +305,7 @@ def _checked_header(file: Path, header: list[str], lines: int, cleaning: Cleanin
     raise Fault(
         told,
         f"to skip the header, to call the columns x0, x1, ... and to predict x{place}",
-        cleaning.adding(Cleaning(no_header=True, skip_lines=lines)),
+        Cleaning(no_header=True, skip_lines=lines),
         target=f"x{place}",
     )
 
