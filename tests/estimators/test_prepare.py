@@ -240,7 +240,7 @@ def test_a_weight_too_small_to_count_is_none() -> None:
     X, y = np.random.default_rng(0).standard_normal((5, 3)), np.arange(5.0)
     tiny = prepare(X, y, [1.0, 1.0, 1.0, 1.0, 1e-310])
     np.testing.assert_array_equal(tiny.problem.X, prepare(X, y, [1, 1, 1, 1, 0]).problem.X)
-    with pytest.raises(ib.InputError, match=r"1 row\(s\) have a positive weight, at least two"):
+    with pytest.raises(ib.InputError, match=r"1 row\(s\) have a weight above zero, at least two"):
         prepare(X, y, [1e300, 1e-300, 0, 0, 0])
 
 

@@ -144,7 +144,7 @@ def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None
     weights[weights < _NO_WEIGHT] = 0.0
     positive = int(np.count_nonzero(weights))
     if positive < 2:
-        raise InputError(f"{positive} row(s) have a positive weight, at least two are expected")
+        raise InputError(f"{positive} row(s) have a weight above zero, at least two are expected")
     return None if np.all(weights == 1.0) else weights
 
 

@@ -61,6 +61,11 @@ class MirrorFlow(Flow):
                 f"potential is a {type(potential).__name__}, a Potential is expected, "
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
+        if len(problem.predictor_shape) != 1:
+            raise InputError(
+                f"problem is a {problem!r} with w of shape {problem.predictor_shape}, w of shape (d,) is expected; "
+                "type ib.GradientFlow(problem) for the gradient flow with more classes"
+            )
         length, d = potential.length(), problem.shape[1]
         if length is not None and length[1] != d:
             raise InputError(
