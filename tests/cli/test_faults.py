@@ -117,6 +117,7 @@ def small_disk(folder: Path, pages: int) -> Iterator[None]:
         ["mount", "-t", "tmpfs", "-o", f"size={4096 * pages}", "tmpfs", str(folder)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
+    # Without the right to mount, `test_files_that_may_not_grow` still covers a failure at each file.
     if made.returncode:
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
     try:

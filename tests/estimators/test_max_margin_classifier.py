@@ -18,7 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import implicitbias as ib
 
-# Checks whose data have random labels, which no linear classifier separates. Hard margins refuse these data.
+# Checks whose data no linear classifier separates: random labels, and all of iris for the tag of positive data. Hard
+# margins refuse these data.
 INSEPARABLE = [
     "check_classifier_data_not_an_array",
     "check_classifiers_train",

@@ -55,10 +55,12 @@ def refuse_inseparable(
         return
     shown = " + ".join(f"{found.weights[i]:.3g} {margins.name(int(i))}" for i in largest)
     rest = " + ..." if len(rows) > 3 else ""
+    advice = "drop mislabelled rows or add features"
+    if not margins.free.shape[1]:
+        advice += ", or type bias=True if a free intercept is allowed"
     raise InfeasibleError(
         f"no linear classifier separates the data: {shown}{rest} = 0 is a convex combination of {len(rows)} signed "
-        "rows, and a positive margin on all of them is impossible; drop mislabelled rows, add features, or type "
-        "bias=True if a free intercept is allowed",
+        f"rows, and a positive margin on all of them is impossible; {advice}",
         certificate,
         margins.by_rows(found.weights),
     )

@@ -80,7 +80,7 @@ def _polished_curved(program: Program, point: Point, gap: float, measure: Callab
         rows, free = program.right[active] - A @ w - B @ b, program.free_cost - B.T @ q
         zero = np.zeros((B.shape[1], B.shape[1]))
         system = np.block([[(A * slope) @ A.T, B], [B.T, zero]])
-        step = _solved(system, np.concatenate([rows, free]))
+        step = _least_squares(system, np.concatenate([rows, free]))
         q, b = q + step[: len(active)], b + step[len(active) :]
         if not np.all(q >= 0.0):
             break
@@ -95,19 +95,6 @@ def _polished_curved(program: Program, point: Point, gap: float, measure: Callab
         if error <= _EXACT:
             break
     return best
-
-
-def _solved(system: ndarray, right: ndarray) -> ndarray:
-    try:
-        answer: ndarray = np.linalg.solve(system, right)
-        if np.all(np.isfinite(answer)) and np.max(np.abs(system @ answer - right)) <= 1e-9 * np.max(
-            np.abs(right)
-        ):
-            return answer
-    except np.linalg.LinAlgError:
-        pass
-    least: ndarray = np.linalg.lstsq(system, right, rcond=1e-14)[0]
-    return least
 
 
 def _positive(values: ndarray, size: float, others: ndarray, other_size: float) -> Bool[ndarray, " k"]:
@@ -279,6 +266,7 @@ def _least_distance(C: Float64[ndarray, "c t"], h: Float64[ndarray, " c"]) -> Fl
 
 
 def _least_squares(system: ndarray, right: ndarray) -> Any:
+    """Return the solution of a linear system if its residual is rounding, else its least-squares solution."""
     rows, columns = system.shape
     if rows == columns:
         try:
@@ -288,5 +276,5 @@ def _least_squares(system: ndarray, right: ndarray) -> Any:
             ) <= 1e-10 * (np.max(np.abs(right), initial=0.0)):
                 return answer
         except np.linalg.LinAlgError:
-            pass
+            pass  # the system is singular, and its least-squares solution follows
     return np.linalg.lstsq(system, right, rcond=1e-13)[0]
