@@ -4,6 +4,7 @@ global state.
 To add a figure for a result type, write `_name.py` and add the type to `_plot.py`.
 """
 
+from implicitbias.plotting._formula_names import formula_name as formula_name
 from implicitbias.plotting._path_html import path_page as path_page
 from implicitbias.plotting._path_report import PathReport as PathReport
 from implicitbias.plotting._path_report import Validation as Validation

@@ -1,29 +1,49 @@
 """The function `plot`, which draws a figure of any result."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from implicitbias._core.errors import InputError
 from implicitbias.diagnostics import PathModel
-from implicitbias.limits import SaddlePath
+from implicitbias.gauges import Gauge
+from implicitbias.limits import Limit, SaddlePath
+from implicitbias.plotting._balls import balls_figure, gauge_figure, potential_figure
+from implicitbias.plotting._limits import limit_figure
 from implicitbias.plotting._path_report import Validation
 from implicitbias.plotting._paths import PathPicture, path_figure, validated_path_figure
 from implicitbias.plotting._trajectories import trajectory_figure
 from implicitbias.trajectories import Trajectory
 
 
-def plot(result: Any) -> Figure:
-    """Return a matplotlib figure of a result: a `SaddlePath`, a fitted regressor of such a path, or a `Trajectory`.
+def plot(result: Any, *, coordinates: Any = None) -> Figure:
+    r"""Return a matplotlib figure of a result, of a gauge, or of a potential.
 
-    The figure of an `ib.SaddlePathRegressorCV` shows the whole path, the chosen time, and the held-out error with a
-    band of one standard error over the folds.
+    - `SaddlePath`, and a fitted regressor of such a path: coefficients and loss against slow time. The figure of an
+      `ib.SaddlePathRegressorCV` also shows the chosen time, and the held-out error with a band of one standard error.
+    - `Trajectory`: states and scalar observables against flow time.
+    - `Limit`: the coefficients. For a classifier also the margins of the rows, and with two features the separating
+      lines.
+    - A gauge: its unit ball with level lines, in the plane of two entries of w in which all other entries are 0.
+    - A potential: its level lines, and its sublevel sets $S_c / R_c$ for growing levels c with the unit ball of its
+      horizon, which they approach. $R_c$ is the largest length of a point of $S_c$ in the plane.
+    - A list of gauges and potentials, or a dict with their labels as keys: their unit balls in one figure. The ball of
+      a potential is that of its horizon. If there is one, all balls are scaled to the largest length 1.
 
     The figure is not registered with pyplot. Save it with `figure.savefig(name)`, or return it from a notebook cell.
 
+    Args:
+        result: what to draw.
+        coordinates: for gauges and potentials, the two entries of w that are drawn, such as (0, 3), or ((0, 0), (0, 1))
+            for matrices; by default the first two entries of vectors or of the diagonal of matrices.
+
     Raises:
-        InputError: the result is of another type.
+        InputError: the result is of another type, or the coordinates are not two entries of w.
         sklearn.exceptions.NotFittedError: the regressor is not fitted.
+
+    Reference:
+        pesme2024mirror, for sublevel sets and horizons.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -31,7 +51,21 @@ def plot(result: Any) -> Figure:
         >>> figure = ib.plot(path)
         >>> [axis.get_ylabel() for axis in figure.axes]
         ['coefficient', 'loss']
+        >>> figure = ib.plot({"sparse": ib.gauges.L1(), "dense": ib.gauges.LInf()})
+        >>> [line.get_label() for line in figure.axes[0].lines[:2]]
+        ['sparse', 'dense']
     """
+    if isinstance(result, Gauge):
+        return gauge_figure(result, coordinates)
+    if isinstance(result, (list, tuple, Mapping)):
+        return balls_figure(result, coordinates)
+    if callable(getattr(result, "horizon", None)):  # a potential, whose module would load JAX
+        return potential_figure(result, coordinates)
+    if coordinates is not None:
+        raise InputError(
+            f"coordinates is given for a {type(result).__name__}, a gauge or a potential is expected with it; type "
+            "ib.plot(result)"
+        )
     if isinstance(result, SaddlePath):
         return path_figure(PathPicture.of_path(result))
     if isinstance(result, PathModel):
@@ -39,7 +73,10 @@ def plot(result: Any) -> Figure:
         return validated_path_figure(result.path_, validation)
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
+    if isinstance(result, Limit):
+        return limit_figure(result)
     raise InputError(
-        f"result is a {type(result).__name__}, a SaddlePath or a Trajectory, or a fitted regressor, is expected; "
-        "if it is a pipeline that ends with a regressor, type ib.plot(pipeline[-1])"
+        f"result is a {type(result).__name__}; a SaddlePath, a Trajectory, a Limit, a fitted regressor, a gauge or a "
+        "potential is expected; if it is a pipeline that ends with a regressor, type ib.plot(pipeline[-1]), and if it "
+        "is a classifier, type ib.plot(classifier.limits_)"
     )

@@ -14,14 +14,13 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias.gauges import ConicForm, Face, Gauge, KnownPoint, Polar
+from implicitbias.potentials._ray_lengths import log_lengths_formula
 
 # Natural logarithms of the largest level. The first one is used that the potential reaches without an overflow.
 _TOPS = (600.0, 300.0, 150.0, 75.0, 35.0)
 # All levels, as shares of the logarithm of the largest one.
 _SHARES = np.array([2.0 / 15.0, 0.2, 0.3, 0.45, 2.0 / 3.0, 1.0])
 _DIMENSION = 3  # in which a potential for any dimension is examined
-_BISECTIONS = 120
-_LONGEST = 690.0  # the largest logarithm of a distance along a ray
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +128,7 @@ class SublevelGauge(Gauge):
     def _logs(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " levels"]:
         """Return the logarithms of the largest t with phi(t w) <= c for all levels c, by bisection."""
         with double_precision():
-            return np.asarray(self._bisection(jnp.asarray(w), jnp.asarray(self.log_levels)))
+            return np.asarray(self._bisection(jnp.asarray(w), jnp.exp(jnp.asarray(self.log_levels))))
 
     @cached_property
     def log_levels(self) -> Float64[ndarray, " levels"]:
@@ -153,25 +152,10 @@ class SublevelGauge(Gauge):
     def _reached(self, ray: Float64[ndarray, " d"], levels: Float64[ndarray, " levels"]) -> bool:
         """Return whether the potential takes all these levels along a ray."""
         with double_precision():
-            logs = np.asarray(self._bisection(jnp.asarray(ray), jnp.asarray(levels)))
+            logs = np.asarray(self._bisection(jnp.asarray(ray), jnp.exp(jnp.asarray(levels))))
         got = np.array([self._level(np.exp(log) * ray) for log in logs])
         return bool(np.all(np.abs(got - levels) <= 1e-6 * levels))
 
     @cached_property
     def _bisection(self) -> Any:
-        def bisected(w: jax.Array, levels: jax.Array) -> jax.Array:
-
-            def inside(logs: jax.Array) -> jax.Array:
-                values = jax.vmap(lambda log: self.potential.value_formula(jnp.exp(log) * w))(logs)
-                return jnp.log(jnp.maximum(values, 1e-300)) <= levels  # NaN and infinite values are outside
-
-            def step(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-                low, high = ends
-                middle = (low + high) / 2.0
-                within = inside(middle)
-                return jnp.where(within, middle, low), jnp.where(within, high, middle)
-
-            start = jnp.full(len(_SHARES), -_LONGEST), jnp.full(len(_SHARES), _LONGEST)
-            return jax.lax.fori_loop(0, _BISECTIONS, step, start)[0]
-
-        return jax.jit(bisected)
+        return jax.jit(log_lengths_formula(self.potential))
