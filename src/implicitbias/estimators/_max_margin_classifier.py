@@ -13,7 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from implicitbias._core.errors import InputError
+from implicitbias.estimators._frames import known_rows
 from implicitbias.estimators._parameters import flag
+from implicitbias.estimators._prepare import standardized
 from implicitbias.limits import Limit, max_margin, soft_margin
 from implicitbias.problems import Classification
 
@@ -34,15 +36,17 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
         fit_intercept: whether there is a free intercept, which the gauge does not count.
         multi_class: for more than two classes, "crammer_singer" for one problem with a score for each class, which is
             what training with the cross-entropy converges to, or "ovr" for one problem for each class against the rest.
+        standardize: whether columns are divided by their standard deviations before the fit. With an intercept they are
+            centred too, which changes no margin. Constant columns are not scaled.
 
     Attributes:
-        coef_: (1, d) weights for two classes, (k, d) for more.
-        intercept_: (1,) or (k,) intercepts; 0 without `fit_intercept`.
+        coef_: (1, d) weights for two classes, (k, d) for more, in the units of the caller's X.
+        intercept_: (1,) or (k,) intercepts in these units; 0 without `fit_intercept`.
         classes_: (k,) the labels, sorted.
-        margin_: 1 / gamma(w); for "ovr" an array with one for each class.
+        margin_: 1 / gamma(w) in the units of the (standardised) problem; for "ovr" an array with one for each class.
         support_: the rows with a positive multiplier.
         certificate_: the `Certificate`; for "ovr" the one with the largest gap.
-        limits_: the `Limit` of the problem; for "ovr" one for each class.
+        limits_: the `Limit` of the (standardised) problem; for "ovr" one for each class.
         n_features_in_: d.
         feature_names_in_: column names of a DataFrame, if all of them are strings.
 
@@ -74,36 +78,46 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
         C: Any = np.inf,
         fit_intercept: Any = True,
         multi_class: Any = "crammer_singer",
+        standardize: Any = False,
     ) -> None:
         self.horizon = horizon
         self.C = C
         self.fit_intercept = fit_intercept
         self.multi_class = multi_class
+        self.standardize = standardize
 
     def fit(self, X: Any, y: Any) -> "MaxMarginClassifier":
         """Fit to rows X (n, d), dense, sparse or a DataFrame, and labels y (n,)."""
         if self.multi_class not in _STRATEGIES:
             raise InputError(f'multi_class is {self.multi_class!r}, "crammer_singer" or "ovr" is expected')
-        C, bias = _price(self.C), flag("fit_intercept", self.fit_intercept)
-        X, y = validate_data(self, X, y, accept_sparse=_FORMATS, dtype=np.float64, ensure_min_samples=2)
+        C, bias, scaled = (
+            _price(self.C),
+            flag("fit_intercept", self.fit_intercept),
+            flag("standardize", self.standardize),
+        )
+        X, y = validate_data(
+            self, known_rows(X), y, accept_sparse=_FORMATS, dtype=np.float64, ensure_min_samples=2
+        )
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         k = len(self.classes_)
         if k < 2:
             raise ValueError(f"y holds one class only ({self.classes_[0]!r}), at least two are expected")
-        if k > 2 and self.multi_class == "ovr":
-            limits = tuple(_limit(Classification(X, indices == c), self.horizon, C, bias) for c in range(k))
-        elif k > 2:
-            limits = (_limit(Classification(X, indices, loss="cross_entropy"), self.horizon, C, bias),)
-        else:
-            limits = (_limit(Classification(X, indices), self.horizon, C, bias),)
-        self._keep(limits)
+        offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        if scaled:
+            X, offset, scale = standardized(X, centre=bias)
+        names = getattr(self, "feature_names_in_", None)
+        names = None if names is None else tuple(map(str, names))
+        loss = "cross_entropy" if k > 2 and self.multi_class != "ovr" else "logistic"
+        labels = [indices == c for c in range(k)] if k > 2 and self.multi_class == "ovr" else [indices]
+        problems = [Classification(X, own, loss=loss, feature_names=names) for own in labels]
+        self._keep(tuple(_limit(problem, self.horizon, C, bias) for problem in problems), offset, scale)
         return self
 
     def decision_function(self, X: Any) -> Float64[ndarray, "..."]:
         """Return the scores of rows X (n, d): (n,) for two classes, (n, k) for more."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=_FORMATS, dtype=np.float64, reset=False)
+        X = validate_data(self, known_rows(X), accept_sparse=_FORMATS, dtype=np.float64, reset=False)
         scores = X @ self.coef_.T + self.intercept_
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
@@ -114,15 +128,17 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
             (scores > 0.0).astype(np.int64) if scores.ndim == 1 else np.argmax(scores, axis=1)
         ]
 
-    def _keep(self, limits: tuple[Limit, ...]) -> None:
-        """Set the fitted attributes, and warn if a certificate does not hold."""
+    def _keep(
+        self, limits: tuple[Limit, ...], offset: Float64[ndarray, " d"], scale: Float64[ndarray, " d"]
+    ) -> None:
+        """Set the fitted attributes in the caller's units, and warn if a certificate does not hold."""
         points = [limit.point.T if limit.point.ndim == 2 else limit.point[None, :] for limit in limits]
-        self.coef_ = np.vstack(points)
+        self.coef_ = np.vstack(points) / scale
         biases = [
             np.zeros(len(w)) if limit.bias is None else limit.bias
             for w, limit in zip(points, limits, strict=True)
         ]
-        self.intercept_ = np.concatenate([np.ravel(bias) for bias in biases])
+        self.intercept_ = np.concatenate([np.ravel(bias) for bias in biases]) - self.coef_ @ offset
         many = len(limits) > 1
         self.limits_ = limits if many else limits[0]
         self.margin_ = np.array([limit.margin for limit in limits]) if many else limits[0].margin

@@ -123,6 +123,17 @@ def prepare(
     return Prepared(problem, frozen(x_offset), frozen(x_scale), y_offset)
 
 
+def standardized(X: Any, *, centre: bool) -> tuple[Any, ndarray, ndarray]:
+    """Return the columns divided by their standard deviations, the subtracted means, and the divisors.
+
+    Sparse columns are never centred, because a free intercept has the same effect on them.
+    """
+    share = np.ones(X.shape[0])
+    if sparse.issparse(X):
+        return _sparse_columns(X, share, fit_intercept=False, standardize=True)
+    return _dense_columns(X, share, centre, standardize=True)
+
+
 def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None:
     """Return the weights with largest entry 1, or None if all rows have the same weight."""
     if sample_weight is None:

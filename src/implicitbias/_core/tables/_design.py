@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
@@ -24,8 +25,13 @@ _SMALLEST, _LARGEST = 1e-140, 1e140
 _MOST_CATEGORIES = 10_000
 
 
-def design(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning) -> Design:
+def design(
+    file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning, *, numeric_target: bool = True
+) -> Design:
     """Return the features and the target of a grid as finite numbers.
+
+    With `numeric_target=False` the target holds labels of classes, and y holds the place of each label among the
+    categories of the target.
 
     Raises:
         Fault: a request cures what is wrong.
@@ -41,27 +47,29 @@ def design(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning)
     if grid.n < 2:
         raise InputError(f"{file} has {grid.n} row(s) after its header, at least two are expected")
     used = {*names, target}
-    _refuse_text(file, grid, used, target, cleaning)
+    _refuse_text(file, grid, used if numeric_target else set(names), target, cleaning)
     recipe = Recipe(
         tuple(_input(file, grid, name, cleaning) for name in names),
         cleaning.missing,
         cleaning.decimal_comma,
-        _input(file, grid, target, cleaning),
+        _input(file, grid, target, cleaning) if numeric_target else _classes(file, grid, target, cleaning),
     )
     if len(set(recipe.features)) < len(recipe.features):
         raise InputError(f"{file}: a column of 0 and 1 would get the name of another column; rename that one")
     # The target as numbers, with NaN where it is missing; its texts were checked above.
-    y = column(replace(recipe, inputs=()).with_target().matrix(grid, file), 0)
-    found = Design(recipe, recipe.matrix(grid, file), y, _labels(grid, groups))
+    if numeric_target:
+        y = column(replace(recipe, inputs=()).with_target().matrix(grid, file), 0)
+    else:
+        y = _places(grid, recipe)
+    found = Design(recipe, recipe.matrix(grid, file), y, _labels(grid, groups), np.arange(1, grid.n + 1))
     found = without_missing(file, found, target, groups, cleaning)
+    if not numeric_target:
+        found = _with_present_classes(found)
     limits = extremes(found.X)
     _refuse_infinite(file, found, limits, target)
     _refuse_extreme(file, found, limits, target)
     if np.all(found.y == found.y[0]):
-        raise InputError(
-            f"{file}: the target {target!r} is {found.y[0]:g} in every row, a target with different values is "
-            "expected; choose another target"
-        )
+        raise _one_value(file, target, f"{found.y[0]:g}" if numeric_target else repr(_labels_of(found)[0]))
     notes = (
         *_index_note(index),
         *_truths_note([name for name in grid.truths if name in used]),
@@ -70,6 +78,47 @@ def design(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning)
         *_feature_notes(found.X, limits, found.recipe.features),
     )
     return found._replace(notes=notes)
+
+
+def _one_value(file: Path, target: str, value: str) -> InputError:
+    return InputError(
+        f"{file}: the target {target!r} is {value} in every row, a target with different values is expected; choose "
+        "another target"
+    )
+
+
+def _labels_of(found: Design) -> tuple[str, ...]:
+    assert found.recipe.target is not None
+    return found.recipe.target.categories
+
+
+def _places(grid: Grid, recipe: Recipe) -> Float64[ndarray, " n"]:
+    """Return the place of each label among the categories of the target, NaN where the label is missing."""
+    assert recipe.target is not None
+    places = {label: float(place) for place, label in enumerate(recipe.target.categories)}
+    return grid.categories(recipe.target.column, recipe.missing).numbers(places.get)
+
+
+def _with_present_classes(found: Design) -> Design:
+    """Return the design without the classes whose rows were all left out."""
+    present, y = np.unique(found.y, return_inverse=True)
+    labels = tuple(_labels_of(found)[int(place)] for place in present)
+    recipe = replace(found.recipe, target=replace(found.recipe.target, categories=labels))
+    return found._replace(recipe=recipe, y=y.astype(np.float64))
+
+
+def _classes(file: Path, grid: Grid, target: str, cleaning: Cleaning) -> Input:
+    """Return the input of a target that holds labels. Numbers are sorted as numbers, and other labels as texts."""
+    if target in cleaning.parse:
+        raise InputError(
+            f"{file}: {target!r} is a target of classes, whose labels are not parsed; leave out parse for it"
+        )
+    labels = grid.categories(target, cleaning.missing).labels
+    numbers = [plain_number(label) for label in labels]
+    known = [number for number in numbers if number is not None]
+    if len(known) == len(labels):
+        labels = tuple(label for _, label in sorted(zip(known, labels, strict=True)))
+    return Input(target, categories=tuple(labels) if len(known) == len(labels) else tuple(sorted(labels)))
 
 
 def _index_columns(file: Path, grid: Grid, target: str, groups: str, cleaning: Cleaning) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
@@ -24,6 +24,7 @@ class Design(NamedTuple):
         X: (n, d) features, NaN where missing.
         y: (n,) target, NaN where missing.
         groups: (n,) labels of groups or None; None where a label is missing.
+        rows: (n,) the numbers of the rows in the file, from 1.
         notes: sentences about what was done.
     """
 
@@ -31,6 +32,7 @@ class Design(NamedTuple):
     X: Any
     y: Float64[ndarray, " n"]
     groups: ndarray | None
+    rows: Int64[ndarray, " n"]
     notes: tuple[str, ...] = ()
 
     def without(self, gone: Bool[ndarray, " n"]) -> "Design":
@@ -40,7 +42,9 @@ class Design(NamedTuple):
         rows = [str(i + 1) for i in np.flatnonzero(gone)]
         note = f"{len(rows)} of {len(gone)} rows were left out, because values are missing there: row {some(rows)}"
         groups = None if self.groups is None else self.groups[~gone]
-        return Design(self.recipe, self.X[~gone], self.y[~gone], groups, (*self.notes, note))
+        return Design(
+            self.recipe, self.X[~gone], self.y[~gone], groups, self.rows[~gone], (*self.notes, note)
+        )
 
 
 def without_missing(file: Path, found: Design, target: str, groups: str, cleaning: Cleaning) -> Design:
@@ -162,7 +166,7 @@ def _imputed(told: str, found: Design, counts: Mapping[str, int], impute: str) -
     )
     recipe, X = replace(found.recipe, inputs=inputs), np.array(found.X, order="F")
     recipe.fill(X)
-    return Design(recipe, X, found.y, found.groups, (*found.notes, note))
+    return Design(recipe, X, found.y, found.groups, found.rows, (*found.notes, note))
 
 
 def _shown(fill: float | str | None) -> str:

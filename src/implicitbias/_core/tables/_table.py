@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
@@ -49,8 +49,9 @@ class Table:
         hashed: the SHA-256 of the file, which may still be computed; `digest` waits for it.
         target: name of the target.
         X: (n, d) features, dense or a scipy.sparse.csc_array.
-        y: (n,) target.
+        y: (n,) target; if it holds classes, the place of each label among `classes`.
         groups: (n,) labels of the groups of rows as texts, or None.
+        rows: (n,) the numbers of the rows in the file, from 1 after the header.
         recipe: how columns became features, for new rows.
         notes: sentences about decisions that the user did not make, such as a column that was left out.
     """
@@ -62,6 +63,7 @@ class Table:
     X: Any
     y: Float64[ndarray, " n"]
     groups: ndarray | None
+    rows: Int64[ndarray, " n"]
     recipe: Recipe
     notes: tuple[str, ...]
 
@@ -76,6 +78,11 @@ class Table:
         return self.hashed.result()
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of a target of classes; () for a numeric target."""
+        return self.recipe.target.categories if self.recipe.target else ()
+
+    @property
     def features(self) -> tuple[str, ...]:
         """The names of the d features."""
         return self.recipe.features
@@ -87,6 +94,7 @@ def read_table(
     cleaning: Cleaning = Cleaning(),  # noqa: B008  (a frozen value)
     *,
     groups: str = "",
+    numeric_target: bool = True,
     retry: Retry = python_line,
 ) -> Table:
     """Return the features and the target in a file.
@@ -99,6 +107,7 @@ def read_table(
         target: the name of the column to predict; for an array without names also its number, from 0.
         cleaning: what is to be done to the table.
         groups: the name of a column of labels that is no feature, or "".
+        numeric_target: whether the target holds numbers. If not, its values are labels of classes.
         retry: returns the line to type for a changed request and target, for messages.
 
     Raises:
@@ -122,10 +131,12 @@ def read_table(
         if grid.numbered and name not in grid.places and name.isdecimal() and int(name) < len(grid.names):
             name = grid.names[int(name)]
         _check_names(named, grid.names, name, wanted, groups, retry)
-        made = design(named, grid, name, groups, wanted)
+        made = design(named, grid, name, groups, wanted, numeric_target=numeric_target)
         facts = (file, grid.layout, _hashed(data), name)
         notes = (*grid.notes, *made.notes)
-        return Table(*facts, sealed(made.X), frozen(made.y), made.groups, made.recipe, notes)
+        return Table(
+            *facts, sealed(made.X), frozen(made.y), made.groups, frozen(made.rows), made.recipe, notes
+        )
 
     return _with_advice(attempt, cleaning, target, retry)
 
