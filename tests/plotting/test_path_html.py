@@ -301,4 +301,4 @@ class TestText:
 
 def test_the_script_and_the_style_travel_with_the_package() -> None:
     room = Path(ib.__file__).parent / "plotting"
-    assert {"_path_page.css", "_path_page.js"} <= {file.name for file in room.iterdir()}
+    assert {"_page.css", "_path_page.js"} <= {file.name for file in room.iterdir()}

@@ -2,6 +2,7 @@
 cannot be written, and 130 if the user interrupts.
 """
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,11 @@ import typer
 
 from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias.cli import _margin_options as margin_options
 from implicitbias.cli import _path_options as path_options
 from implicitbias.cli import _table_options as table_options
 from implicitbias.cli._interrupts import kept_interrupts
+from implicitbias.cli._table_words import cleaning_of
 from implicitbias.cli._terminal import check_output, guarded_streams
 
 app = typer.Typer(
@@ -130,8 +133,8 @@ def path_of_a_table(
     data: table_options.Data,
     target: table_options.Target = None,
     out: path_options.Out = None,
-    standardize: path_options.Standardize = True,
-    intercept: path_options.Intercept = True,
+    standardize: table_options.Standardize = True,
+    intercept: table_options.Intercept = True,
     cv: path_options.Folds = None,
     shuffle: path_options.Shuffle = False,
     seed: path_options.Seed = None,
@@ -156,15 +159,14 @@ def path_of_a_table(
     --out it writes files and a report.
     """
     try:
-        from implicitbias._core.tables import Cleaning
         from implicitbias.cli._path_choice import Choice
         from implicitbias.cli._path_run import run_path
 
         if seed is not None and not shuffle:
             raise InputError(f"--seed is given without --shuffle; type --shuffle --seed {seed}")
-        cleaning = Cleaning(
-            tuple(drop or ()), tuple(one_hot or ()), tuple(parse or ()), tuple(missing or ()), impute, drop_missing,
-            decimal_comma, encoding, skip_lines, no_header, row_names,
+        cleaning = cleaning_of(
+            drop, one_hot, parse, missing, impute, drop_missing, decimal_comma, encoding, skip_lines, no_header,
+            row_names,
         )  # fmt: skip
         choice = Choice(standardize, intercept, cv, (seed or 0) if shuffle else None, groups, rule, cleaning)
         sound = run_path(data, list(target or ()), out, choice, as_json=as_json)
@@ -175,10 +177,56 @@ def path_of_a_table(
         raise typer.Exit(1)
 
 
+@app.command("margin")
+def classifier_of_a_table(
+    data: table_options.Data,
+    target: table_options.Target = None,
+    horizon: margin_options.Horizon = "l1",
+    price: margin_options.Price = None,
+    out: margin_options.Out = None,
+    standardize: table_options.Standardize = True,
+    intercept: table_options.Intercept = True,
+    drop: table_options.Drop = None,
+    one_hot: table_options.OneHot = None,
+    parse: table_options.Parse = None,
+    missing: table_options.Missing = None,
+    impute: table_options.Impute = None,
+    drop_missing: table_options.DropMissing = False,
+    decimal_comma: table_options.DecimalComma = False,
+    encoding: table_options.Encoding = "",
+    skip_lines: table_options.SkipLines = 0,
+    no_header: table_options.NoHeader = False,
+    row_names: table_options.RowNames = False,
+    as_json: _Json = False,
+) -> None:
+    """Print the certified linear classifier of largest margin of a table.
+
+    The target is a column of classes. If no line separates them, the command prints the rows that prove it.
+    """
+    try:
+        from implicitbias.cli._margin_choice import MarginChoice
+        from implicitbias.cli._margin_run import run_margin
+
+        cleaning = cleaning_of(
+            drop, one_hot, parse, missing, impute, drop_missing, decimal_comma, encoding, skip_lines, no_header,
+            row_names,
+        )  # fmt: skip
+        choice = MarginChoice(horizon, math.inf if price is None else price, standardize, intercept, cleaning)
+        sound = run_margin(data, list(target or ()), out, choice, as_json=as_json)
+    except KeyboardInterrupt:
+        typer.echo("implicitbias: interrupted; nothing was written", err=True)
+        raise typer.Exit(130) from None
+    if not sound:
+        raise typer.Exit(1)
+
+
 @app.command("predict")
 def predict_new_rows(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The results of implicitbias path --out DIR.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The results of implicitbias path --out DIR, or margin --out DIR."
+        ),
     ],
     data: table_options.Data,
     out: Annotated[
@@ -199,9 +247,9 @@ def predict_new_rows(
     no_header: table_options.NoHeader = False,
     row_names: table_options.RowNames = False,
 ) -> None:
-    """Predict the target of new rows from a path that was written with --out.
+    """Predict the target of new rows from a path or a classifier that was written with --out.
 
-    Columns are found by their names, and the features are made as for the path: the same categories, parsed numbers and
+    Columns are found by their names, and the features are made as for the fit: the same categories, parsed numbers and
     imputed values.
     """
     from implicitbias._core.tables import Cleaning

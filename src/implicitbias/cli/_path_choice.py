@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from implicitbias._core.errors import InputError
-from implicitbias._core.tables import Cleaning, Table, stem, typed_path
-from implicitbias.cli._table_words import cleaning_words, option_words
+from implicitbias._core.tables import Cleaning, Table, typed_path
+from implicitbias.cli._table_command import TableCommand
+from implicitbias.cli._table_words import option_words
 
-FILES = ("path.csv", "path.nc", "path.png", "report.html")
-
-
+PATH = TableCommand("path", ("path.csv", "path.nc", "path.png", "report.html"), "path.png")
 RULES = ("best", "1se")
 
 
@@ -86,36 +85,10 @@ def command_line(table: Table, choice: Choice, out: Path | None = None) -> str:
 
 def typed(file: Path, target: str, choice: Choice, out: Path | None) -> str:
     """Return the command with these options."""
-    words = ["implicitbias", "path", typed_path(file), *option_words("--target", target)]
-    words += cleaning_words(choice.cleaning)
-    words += [] if choice.standardize else ["--no-standardize"]
-    words += [] if choice.fit_intercept else ["--no-intercept"]
+    words = PATH.words(file, target, choice.cleaning, choice.standardize, choice.fit_intercept)
     words += [] if choice.folds is None else ["--cv", str(choice.folds)]
     words += [] if choice.seed is None else ["--shuffle", "--seed", str(choice.seed)]
     words += [] if choice.groups is None else option_words("--groups", choice.groups)
     words += [] if choice.rule == "best" else ["--rule", choice.rule]
     words += [] if out is None else ["--out", typed_path(out)]
     return shlex.join(words)
-
-
-def usual_folder(table: Table) -> Path:
-    """Return the folder that is suggested for the results."""
-    return Path(f"{stem(table.file)}-path")
-
-
-def foreign_files(folder: Path) -> list[str]:
-    """Return the files in a folder that no earlier report wrote; these are all files if it holds no report."""
-    inside = sorted(path.name for path in folder.iterdir())
-    foreign = [name for name in inside if name not in FILES]
-    return foreign or ([] if _is_report(folder) else inside)
-
-
-def _is_report(folder: Path) -> bool:
-    try:
-        with (folder / "report.html").open(encoding="utf-8") as page:
-            return 'name="generator" content="implicitbias path"' in page.read(1000)
-    except (
-        OSError,
-        ValueError,
-    ):  # the page is missing or is not text, so this command did not write the folder
-        return False

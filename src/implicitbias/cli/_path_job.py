@@ -1,24 +1,19 @@
 """The work of `implicitbias path`: from a table to a certified report."""
 
-import platform
 import warnings
-from importlib.metadata import version
 from typing import Any
 
 import pandas
-from numpy import ndarray
 
-from implicitbias import __version__
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress
 from implicitbias._core.tables import Table, some
 from implicitbias.cli._path_choice import Choice, command_line
 from implicitbias.cli._path_files import csv_names
+from implicitbias.cli._table_job import data_facts, feature_frame, origin_facts
 from implicitbias.estimators import SaddlePathRegressor, SaddlePathRegressorCV, splitter
 from implicitbias.limits import Jump
 from implicitbias.plotting import PathReport
-
-_WRITTEN_VERSIONS = ("numpy", "scipy", "scikit-learn", "pandas")
 
 
 def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
@@ -34,16 +29,12 @@ def fit_table(table: Table, choice: Choice, progress: Progress) -> PathReport:
     progress(1.0, f"{model.path_.n_jumps} jumps")
     told = dict.fromkeys(str(warning.message) for warning in caught)
     notes = (*_notes(table, tuple(frame.columns)), *told)
-    return PathReport.of_model(model, table.title, table.target, _facts(table, choice, frame), notes)
+    return PathReport.of_model(model, table.title, table.target, _facts(table, choice), notes)
 
 
 def _rows(table: Table, choice: Choice) -> tuple[Any, Any]:
     """Return the features as a frame, and the groups of the rows or None."""
-    names = list(table.features)
-    if isinstance(table.X, ndarray):
-        frame = pandas.DataFrame(table.X, columns=names)
-    else:  # scikit-learn takes the scipy.sparse matrix out of such a frame, and the names
-        frame = pandas.DataFrame.sparse.from_spmatrix(table.X, columns=names)
+    frame = feature_frame(table)
     groups = table.groups
     if groups is None:
         return frame, None
@@ -88,25 +79,11 @@ def _notes(table: Table, features: tuple[str, ...]) -> list[str]:
     return notes
 
 
-def _facts(table: Table, choice: Choice, frame: Any) -> dict[str, str]:
-    n, d = frame.shape
-    columns = "standardised (mean 0, standard deviation 1)" if choice.standardize else "not scaled"
-    facts = {
-        "data": f"{table.title}: {table.layout}; {n} rows, {d} features and the target {table.target}",
-        "SHA-256": table.digest,
-        "features": columns
-        if choice.fit_intercept or not choice.standardize
-        else "divided by their standard deviations",
-        "intercept": "fitted" if choice.fit_intercept else "none",
-    }
+def _facts(table: Table, choice: Choice) -> dict[str, str]:
+    facts = data_facts(table, choice.standardize, choice.fit_intercept)
     if choice.folds is not None:
         facts["cross-validation"] = _folds_told(choice)
-    return facts | {
-        "command": command_line(table, choice),
-        "in Python": _in_python(choice),
-        "versions": f"implicitbias {__version__}, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in _WRITTEN_VERSIONS),
-    }
+    return facts | origin_facts(command_line(table, choice), _in_python(choice))
 
 
 def _folds_told(choice: Choice) -> str:

@@ -8,10 +8,6 @@ import typer
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder for path.csv, path.nc, path.png and report.html.")
 ]
-Standardize = Annotated[
-    bool, typer.Option("--standardize/--no-standardize", help="Scale features to unit standard deviation.")
-]
-Intercept = Annotated[bool, typer.Option("--intercept/--no-intercept", help="Fit an intercept.")]
 Folds = Annotated[
     int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")
 ]

@@ -1,8 +1,10 @@
-"""The command `implicitbias predict`: predictions for new rows from the results of `implicitbias path --out`."""
+"""The command `implicitbias predict`: predictions for new rows from the results of `path --out` or `margin --out`."""
 
+import csv
 import json
 import os
 import shlex
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -14,6 +16,7 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import read_netcdf
 from implicitbias._core.tables import Cleaning, Recipe, read_rows, typed_path
+from implicitbias.cli._stored_classifier import FILE, StoredClassifier, stored_classifier
 from implicitbias.cli._table_words import cleaning_words
 from implicitbias.cli._terminal import on_terminal, record, say
 
@@ -31,8 +34,33 @@ class Model(NamedTuple):
     coefficients: Float64[ndarray, " d"]
     intercept: float
 
-    def predict(self, X: Any) -> Float64[ndarray, " n"]:
-        """Return the predictions for the features (n, k) of the recipe, dense or sparse."""
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The titles of the predictions."""
+        return ("prediction",)
+
+    @property
+    def told(self) -> str:
+        """Say how the predictions are made."""
+        active = int(np.count_nonzero(self.coefficients))
+        return f"{self.target} is predicted from {active} features, by the saddle after jump {self.jump}"
+
+    def records(self, X: Any) -> list[tuple[Any, ...]]:
+        """Return the prediction of each row of the features (n, k) of the recipe, dense or sparse."""
+        return [(value,) for value in self._predictions(X).tolist()]
+
+    def score(self, X: Any, target: Any) -> str:
+        """Say how far the predictions are from the target (n, 1)."""
+        y = np.asarray(target.toarray() if hasattr(target, "toarray") else target)[:, 0]
+        error, spread = float(np.mean((y - self._predictions(X)) ** 2)), float(np.var(y))
+        share = (
+            f"; R² is {1.0 - error / spread:.4g}, relative to the mean of {self.target} in these rows"
+            if spread > 0.0
+            else ""
+        )
+        return f"The mean squared error on these {len(y)} rows is {error:.4g}{share}."
+
+    def _predictions(self, X: Any) -> Float64[ndarray, " n"]:
         places = {name: j for j, name in enumerate(self.recipe.features)}
         w = np.zeros(len(places))
         for name, value in zip(self.features, self.coefficients.tolist(), strict=True):
@@ -41,17 +69,23 @@ class Model(NamedTuple):
         return np.asarray(X @ w) + self.intercept
 
 
-def stored_model(folder: Path, jump: int | None) -> Model:
-    """Return a saddle of the path in a folder: the one after this jump, else the chosen one, else the last one.
+def stored_model(folder: Path, jump: int | None) -> Model | StoredClassifier:
+    """Return the classifier in a folder, or a saddle of the path: after this jump, else the chosen one, else the last.
 
     Raises:
-        InputError: the folder holds no path, or the path has no such jump.
+        InputError: the folder holds no results, or the path has no such jump.
     """
     file = folder / "path.nc"
+    if (folder / FILE).is_file() and not file.is_file():
+        if jump is not None:
+            raise InputError(
+                f"--jump is given, but {folder} holds a classifier, which has no jumps; leave out --jump"
+            )
+        return stored_classifier(folder)
     if not file.is_file():
         raise InputError(
-            f"{folder} holds no path.nc, results of `implicitbias path --out` are expected: type "
-            f"implicitbias path DATA --target COLUMN --out {shlex.quote(str(folder))}"
+            f"{folder} holds no path.nc and no {FILE}, results of `implicitbias path --out` or `margin --out` are "
+            f"expected: type implicitbias path DATA --target COLUMN --out {shlex.quote(str(folder))}"
         )
     data = read_netcdf(file)
     if "recipe" not in data:
@@ -101,51 +135,42 @@ def run_predict(
     # The file is read once, because standard input cannot be read again.
     recipe = model.recipe.with_target() if score else model.recipe
     rows = read_rows(file, recipe, cleaning, retry=retry)
-    predictions = model.predict(rows[:, : len(model.recipe.features)])
-    scored = _score(rows[:, [-1]], predictions, model.target) if score else ""
+    features = rows[:, : len(model.recipe.features)]
+    predictions = model.records(features)
+    scored = model.score(features, rows[:, len(model.recipe.features) :]) if score else ""
     if out is not None:
-        _write(out, predictions)
+        _write(out, model.heads, predictions)
     _print(model, predictions, scored, out)
 
 
-def _score(target: Any, predictions: Float64[ndarray, " n"], name: str) -> str:
-    y = np.asarray(target.toarray() if hasattr(target, "toarray") else target)[:, 0]
-    error, spread = float(np.mean((y - predictions) ** 2)), float(np.var(y))
-    share = (
-        f"; R² is {1.0 - error / spread:.4g}, relative to the mean of {name} in these rows"
-        if spread > 0.0
-        else ""
-    )
-    return f"The mean squared error on these {len(y)} rows is {error:.4g}{share}."
-
-
-def _print(model: Model, predictions: Float64[ndarray, " n"], scored: str, out: Path | None) -> None:
+def _print(
+    model: Model | StoredClassifier, predictions: list[tuple[Any, ...]], scored: str, out: Path | None
+) -> None:
     if out is None:
         shown = _SHOWN if on_terminal() else len(predictions)
-        record(("row", "prediction"))
-        for row, value in enumerate(predictions[:shown].tolist(), start=1):
-            record((row, value))
+        record(("row", *model.heads))
+        for row, values in enumerate(predictions[:shown], start=1):
+            record((row, *values))
         if shown < len(predictions):
             say(f"{len(predictions) - shown} more rows are left out here; --out FILE writes all of them")
-    active = int(np.count_nonzero(model.coefficients))
-    say(f"{model.target} is predicted from {active} features, by the saddle after jump {model.jump}")
+    say(model.told)
     if scored:
         say(scored)
     if out is not None:
         say(f"Predictions of {len(predictions)} rows: {out}")
 
 
-def _write(out: Path, predictions: Float64[ndarray, " n"]) -> None:
+def _write(out: Path, heads: tuple[str, ...], predictions: list[tuple[Any, ...]]) -> None:
     """Write the predictions as CSV; an error leaves no incomplete file."""
-    lines = [
-        "row,prediction",
-        *(f"{row},{value!r}" for row, value in enumerate(predictions.tolist(), start=1)),
-    ]
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("row", *heads))
+    table.writerows((row, *values) for row, values in enumerate(predictions, start=1))
     part = out.with_name(f".{out.name}.{uuid4().hex}.part")
     try:
         try:
             with part.open("x", encoding="utf-8") as stream:
-                stream.write("\n".join(lines) + "\n")
+                stream.write(text.getvalue())
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(out)

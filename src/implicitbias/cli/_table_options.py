@@ -1,4 +1,4 @@
-"""The options that say how a table is read, for every command that reads one."""
+"""The options that say how a table is read and scaled, for every command that reads one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -52,3 +52,7 @@ RowNames = Annotated[
         help="The first column holds row names, and the header has no name for it (as R writes).",
     ),
 ]
+Standardize = Annotated[
+    bool, typer.Option("--standardize/--no-standardize", help="Scale features to unit standard deviation.")
+]
+Intercept = Annotated[bool, typer.Option("--intercept/--no-intercept", help="Fit an intercept.")]

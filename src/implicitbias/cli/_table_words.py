@@ -1,6 +1,19 @@
 """The words on the command line that ask for how a table is read."""
 
+from typing import Any
+
 from implicitbias._core.tables import Cleaning
+
+
+def cleaning_of(
+    drop: list[str] | None,
+    one_hot: list[str] | None,
+    parse: list[str] | None,
+    missing: list[str] | None,
+    *rest: Any,
+) -> Cleaning:
+    """Return the request of options; `rest` are the other attributes of `Cleaning` in order."""
+    return Cleaning(tuple(drop or ()), tuple(one_hot or ()), tuple(parse or ()), tuple(missing or ()), *rest)
 
 
 def cleaning_words(cleaning: Cleaning) -> list[str]:

@@ -5,6 +5,11 @@ To add a figure for a result type, write `_name.py` and add the type to `_plot.p
 """
 
 from implicitbias.plotting._formula_names import formula_name as formula_name
+from implicitbias.plotting._limits import limit_figure as limit_figure
+from implicitbias.plotting._margin_html import margin_page as margin_page
+from implicitbias.plotting._margin_report import MarginReport as MarginReport
+from implicitbias.plotting._margin_report import margin_certificate_sentence as margin_certificate_sentence
+from implicitbias.plotting._margin_report import margin_sentence as margin_sentence
 from implicitbias.plotting._path_html import path_page as path_page
 from implicitbias.plotting._path_report import PathReport as PathReport
 from implicitbias.plotting._path_report import Validation as Validation

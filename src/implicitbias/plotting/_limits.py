@@ -18,11 +18,15 @@ _WIDE = 30.0
 _SUPPORT = "#111111"
 
 
-def limit_figure(limit: Limit) -> Figure:
+def limit_figure(limit: Limit, labels: tuple[str, ...] | None = None) -> Figure:
     """Return a figure of a limit.
 
     It shows the largest coefficients. For a classifier it also shows the margins of the rows, and with two features the
     rows and the separating lines in place of the coefficients.
+
+    Args:
+        limit: the limit.
+        labels: names of the classes; by default the labels of the problem.
 
     Raises:
         InputError: the point is not one array with coefficients of columns.
@@ -36,16 +40,17 @@ def limit_figure(limit: Limit) -> Figure:
     mark = "certified" if limit.certificate.holds else "NOT certified"
     if limit.multipliers is None:
         figure, axes = new_figure(1, height=4.2)
-        _coefficients(axes[0, 0], limit)
+        _coefficients(axes[0, 0], limit, ())
         axes[0, 0].set_title(f"Limit: value {short(limit.value)}, {mark}", loc="left", fontsize=11)
         return figure
     figure, axes = new_figure(1, 2, height=4.4, width=5.4)
     left, right = axes[0]
+    names = tuple(plain(str(label)) for label in (labels or limit.problem.classes))
     if _features(limit) == 2:
-        _plane(left, limit)
+        _plane(left, limit, names)
     else:
-        _coefficients(left, limit)
-    _margins(right, limit)
+        _coefficients(left, limit, names)
+    _margins(right, limit, names)
     title = f"Classifier: margin {short(float(limit.margin or 0.0))}, {mark}"
     left.set_title(title, loc="left", fontsize=11)
     return figure
@@ -100,7 +105,7 @@ def _names(limit: Limit) -> list[str]:
     return [f"$w_{{{','.join(map(str, place))}}}$" for place in np.ndindex(*shape)]
 
 
-def _coefficients(axis: Any, limit: Limit) -> None:
+def _coefficients(axis: Any, limit: Limit, labels: tuple[str, ...]) -> None:
     """Draw the largest coefficients as bars, or as dots in the colours of several classes."""
     many = _many(limit)
     w = limit.point if many else limit.point.reshape(-1, 1)
@@ -110,8 +115,8 @@ def _coefficients(axis: Any, limit: Limit) -> None:
     places = np.arange(len(shown))[::-1]
     names = _names(limit)
     if many:
-        for c, label in enumerate(limit.problem.classes):
-            axis.plot(w[shown, c], places, "o", color=_colour(c), markersize=5, label=plain(str(label)))
+        for c, label in enumerate(labels):
+            axis.plot(w[shown, c], places, "o", color=_colour(c), markersize=5, label=label)
         axis.legend(frameon=False, fontsize=8, title="class", title_fontsize=8)
     else:
         axis.barh(places, w[shown, 0], height=0.7, color=[_colour(int(value > 0.0)) for value in w[shown, 0]])
@@ -128,7 +133,7 @@ def _coefficients(axis: Any, limit: Limit) -> None:
     )  # fmt: skip
 
 
-def _margins(axis: Any, limit: Limit) -> None:
+def _margins(axis: Any, limit: Limit, labels: tuple[str, ...]) -> None:
     """Draw the sorted margins of the rows in the colours of the classes; support vectors have a dark edge."""
     margins, classes = row_margins(limit), _classes(limit)
     order = np.argsort(margins, kind="stable")
@@ -137,7 +142,7 @@ def _margins(axis: Any, limit: Limit) -> None:
     support = np.zeros(len(margins), dtype=bool)
     support[limit.support] = True
     size = 22 if len(margins) < 300 else 9
-    for c, label in enumerate(limit.problem.classes):
+    for c, label in enumerate(labels):
         own = classes == c
         axis.scatter(
             rank[own],
@@ -146,7 +151,7 @@ def _margins(axis: Any, limit: Limit) -> None:
             color=_colour(c),
             alpha=0.75,
             linewidths=0,
-            label=plain(str(label)),
+            label=label,
         )
     axis.scatter(
         rank[support], margins[support], s=size + 14, facecolors="none", edgecolors=_SUPPORT, linewidths=0.9,
@@ -164,7 +169,7 @@ def _margins(axis: Any, limit: Limit) -> None:
     axis.legend(frameon=False, fontsize=8, loc="upper left")
 
 
-def _plane(axis: Any, limit: Limit) -> None:
+def _plane(axis: Any, limit: Limit, labels: tuple[str, ...]) -> None:
     """Draw the rows of two features, the separating lines, and for two classes also the lines of margin 1."""
     X, classes = _dense(limit), _classes(limit)
     low, high = X.min(axis=0), X.max(axis=0)
@@ -175,7 +180,7 @@ def _plane(axis: Any, limit: Limit) -> None:
     scores = grid @ (limit.point if _many(limit) else limit.point.ravel()) + bias
     if _many(limit):
         winners = np.argmax(scores, axis=1).reshape(_GRID, _GRID)
-        k = len(limit.problem.classes)
+        k = len(labels)
         axis.contourf(
             x, y, winners, levels=np.arange(k + 1) - 0.5, colors=[_colour(c) for c in range(k)], alpha=0.14
         )
@@ -183,9 +188,9 @@ def _plane(axis: Any, limit: Limit) -> None:
         values = scores.reshape(_GRID, _GRID)
         styles = {"colors": _SUPPORT, "linewidths": (0.9, 1.6, 0.9), "linestyles": ("--", "-", "--")}
         axis.contour(x, y, values, levels=(-1.0, 0.0, 1.0), **styles)
-    for c, label in enumerate(limit.problem.classes):
+    for c, label in enumerate(labels):
         own = X[classes == c]
-        axis.scatter(own[:, 0], own[:, 1], s=22, color=_colour(c), linewidths=0, label=plain(str(label)))
+        axis.scatter(own[:, 0], own[:, 1], s=22, color=_colour(c), linewidths=0, label=label)
     support = X[limit.support]
     axis.scatter(support[:, 0], support[:, 1], s=60, facecolors="none", edgecolors=_SUPPORT, linewidths=1.0)
     names = _names(limit)
