@@ -188,6 +188,4 @@ def test_a_missing_value_is_named_by_its_column(case: Case) -> None:
     case.fit(frame, "--one-hot", "kind")
     frame.assign(kind=[None, *frame["kind"][1:]]).to_csv("new.csv", index=False)
     err = case.ask("predict", "out", "new.csv")[2]
-    assert (
-        "new.csv has missing values in kind (row 1), and the path stores no value that replaces them" in err
-    )
+    assert "new.csv has missing values in kind (row 1), and no value that replaces them is stored" in err

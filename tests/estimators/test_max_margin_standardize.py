@@ -25,7 +25,9 @@ def test_it_is_a_pipeline_with_a_scaler(intercept: bool, C: float, several: bool
     inner = ib.MaxMarginClassifier(horizon="l2", C=C, fit_intercept=intercept)
     scaler = StandardScaler(with_mean=intercept)
     pipeline = make_pipeline(scaler, inner).fit(X, y)
-    accuracy = 1e-7 if np.isinf(C) else 1e-3  # a point is known to the root of its relative gap, 1e-6 for soft margins
+    accuracy = (
+        1e-7 if np.isinf(C) else 1e-3
+    )  # a point is known to the root of its relative gap, 1e-6 for soft margins
     np.testing.assert_allclose(model.decision_function(X), pipeline.decision_function(X), atol=accuracy)
     assert model.margin_ == pytest.approx(inner.margin_, rel=1e-8 if np.isinf(C) else 1e-5)
     np.testing.assert_allclose(model.coef_ * scaler.scale_, inner.coef_, atol=accuracy)

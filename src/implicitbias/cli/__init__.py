@@ -1,3 +1,3 @@
-"""The command line: `implicitbias list`, `run`, `report` and `path`. Only this folder imports typer and rich."""
+"""The command line of `implicitbias`. Only this folder imports typer and rich."""
 
 from implicitbias.cli._app import main as main

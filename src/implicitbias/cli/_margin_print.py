@@ -25,15 +25,14 @@ def print_proof(proof: Inseparable) -> None:
             record(term)
         say(f"{proof.certificate.sentence}")
         return
-    shown = table("A convex combination of signed rows that is 0")
+    console().print("A convex combination of these signed rows is 0:")
+    shown = table()
     for head in heads:
         shown.add_column(head, justify="left" if head in ("class", "against") else "right", overflow="fold")
     for term in proof.witnesses[:_TERMS]:
         shown.add_row(*_texts([str(term.row), term.label, term.against, short(term.weight)]))
     if len(proof.witnesses) > _TERMS:
-        shown.caption = (
-            f"{len(proof.witnesses) - _TERMS} of smaller weight are left out here; --json prints all"
-        )
+        shown.caption = f"{len(proof.witnesses) - _TERMS} more are left out here; --json prints all"
     console().print(shown)
     console().print(carried(proof.certificate.sentence), markup=False)
 
@@ -130,7 +129,5 @@ def _support_table(report: MarginReport) -> Any:
         shown.add_row(*_texts([str(report.rows[i]), report.classes[report.own[i]], *numbers]))
     if len(report.support) > _SUPPORT:
         hidden = len(report.support) - _SUPPORT
-        shown.caption = (
-            f"{hidden} of smaller weight are left out here; --out DIR writes all of them to rows.csv"
-        )
+        shown.caption = f"{hidden} more are left out here; --out DIR writes all of them to rows.csv"
     return shown

@@ -67,19 +67,15 @@ def _figure(report: MarginReport) -> str:
 
 
 def _coefficients(report: MarginReport) -> str:
-    many = len(report.heads) > 1
-    heads = ["feature", *report.heads]
-    heads += [
-        f"{name} per standard deviation" if many else "per standard deviation" for name in report.heads
-    ] * (report.standardized)
+    # With several classes the figure shows the scaled coefficients, for which the table has no room.
+    scaled = report.standardized and len(report.heads) == 1
+    heads = ["feature", *report.heads, *(["per standard deviation"] if scaled else [])]
     rows = []
     for j in report.used[:_FEATURES]:
         texts = [short(float(value)) for value in report.coefficients[:, j]]
-        texts += [short(float(value)) for value in report.fitted[:, j]] * report.standardized
+        texts += [short(float(value)) for value in report.fitted[:, j]] if scaled else []
         rows.append(f'<tr><th scope="row">{escape(report.names[j])}</th>{cells(texts)}</tr>')
-    texts = [short(float(value)) for value in report.intercepts] + [""] * (
-        len(report.heads) * report.standardized
-    )
+    texts = [*(short(float(value)) for value in report.intercepts), *([""] if scaled else [])]
     rows.append(f'<tr class="sum"><th scope="row">intercept</th>{cells(texts)}</tr>')
     left = len(report.used) - _FEATURES
     more = f'<p class="hint">{left} more are in margin.csv.</p>' if left > 0 else ""

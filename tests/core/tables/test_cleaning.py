@@ -222,7 +222,7 @@ class TestNewRows:
             ("city,rate,size,level\nOslo,7%,big,2\n", "(plain numbers), the first 'big' in row 1"),
             (
                 "city,rate,size,level\nOslo,,1,2\n",
-                "has missing values in rate (row 1), and the path stores no value",
+                "has missing values in rate (row 1), and no value that replaces them",
             ),
             ("city,rate,size,level\n,7%,1,2\n", "has missing values in city (row 1)"),
             ("city,rate,size,level\nOslo,7%,inf,2\n", "has infinite values in size"),

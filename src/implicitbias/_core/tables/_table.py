@@ -193,8 +193,8 @@ def _refuse_not_finite(file: Path, X: Any, recipe: Recipe) -> None:
     if names:
         rows = [str(i + 1) for i in np.unique(positions(X, np.isnan)[0])]
         raise InputError(
-            f"{file} has missing values in {some(names)} (row {some(rows, 3)}), and the path stores no value that "
-            "replaces them; fill them in, or leave such rows out"
+            f"{file} has missing values in {some(names)} (row {some(rows, 3)}), and no value that replaces them "
+            "is stored; fill them in, or leave such rows out"
         )
     bad = ~np.isfinite(extremes(X).sizes)
     if bad.any():
