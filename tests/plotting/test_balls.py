@@ -110,7 +110,7 @@ class TestPotentials:
         for line in figure.axes[0].lines[:-2]:
             values = [phi.value(point) for point in np.asarray(line.get_xydata())[::45]]
             np.testing.assert_allclose(values, values[0], rtol=1e-9)
-        points = outline(figure, r"$c = \varphi(0) + 10^{1}$", axis=1)
+        points = outline(figure, r"$c = \phi(0) + 10^{1}$", axis=1)
         label = str(
             next(line for line in figure.axes[1].lines if "10^{1}$" in str(line.get_label())).get_label()
         )
@@ -125,7 +125,7 @@ class TestPotentials:
         figure = ib.plot(phi)
         ball = outline(figure, "unit ball of the horizon", axis=1)
         apart = [
-            np.linalg.norm(outline(figure, rf"$c = \varphi(0) + 10^{{{k}}}$", axis=1) - ball, axis=1).max()
+            np.linalg.norm(outline(figure, rf"$c = \phi(0) + 10^{{{k}}}$", axis=1) - ball, axis=1).max()
             for k in (1, 16, 64)
         ]
         assert apart[2] <= max(0.3 * apart[0], 1e-6)

@@ -140,7 +140,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
         ]
         self.intercept_ = np.concatenate([np.ravel(bias) for bias in biases]) - self.coef_ @ offset
         many = len(limits) > 1
-        self.limits_ = limits if many else limits[0]
+        self.limits_: Any = limits if many else limits[0]
         self.margin_ = np.array([limit.margin for limit in limits]) if many else limits[0].margin
         self.support_ = np.unique(np.concatenate([limit.support for limit in limits]))
         worst = max(limits, key=lambda limit: (not limit.certificate.holds, limit.certificate.gap))

@@ -153,7 +153,7 @@ def potential_figure(potential: Any, coordinates: Any = None) -> Figure:
     for exponent, values, colour in zip(_EXPONENTS, lengths.T, _FADED, strict=True):
         largest = float(np.max(values))
         x, y = (u * (values / largest)[:, None]).T
-        label = rf"$c = \varphi(0) + 10^{{{exponent}}}$, $R_c = {_tex(largest)}$"
+        label = rf"$c = \phi(0) + 10^{{{exponent}}}$, $R_c = {_tex(largest)}$"
         right.plot(x, y, color=colour, linewidth=1.6, label=label)
     name = "" if ball.label.startswith(_MEANS) else f" {ball.label}"
     _draw(right, ball.scaled(1.0 / ball.radius)._replace(label=f"unit ball of the horizon{name}"), COLOURS[1])

@@ -31,7 +31,7 @@ def limit_figure(limit: Limit, labels: tuple[str, ...] | None = None) -> Figure:
     Raises:
         InputError: the point is not one array with coefficients of columns.
     """
-    point = limit.point
+    point: Any = limit.point
     if not isinstance(point, ndarray) or (limit.multipliers is None and point.ndim != 1):
         raise InputError(
             f"the limit is a point of another kind ({type(point).__name__} of shape {np.shape(point)}), coefficients "

@@ -30,7 +30,8 @@ class Slice(NamedTuple):
         """Return the points w of the plane with these two entries."""
         w = np.zeros((len(plane), *self.shape))
         for values, place in zip(plane.T, self.places, strict=True):
-            w[(slice(None), *place)] = values
+            entry: tuple[Any, ...] = (slice(None), *place)
+            w[entry] = values
         return w
 
     @property

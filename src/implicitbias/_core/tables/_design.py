@@ -103,6 +103,7 @@ def _with_present_classes(found: Design) -> Design:
     """Return the design without the classes whose rows were all left out."""
     present, y = np.unique(found.y, return_inverse=True)
     labels = tuple(_labels_of(found)[int(place)] for place in present)
+    assert found.recipe.target is not None
     recipe = replace(found.recipe, target=replace(found.recipe.target, categories=labels))
     return found._replace(recipe=recipe, y=y.astype(np.float64))
 
