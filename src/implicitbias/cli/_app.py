@@ -15,7 +15,6 @@ from implicitbias.cli import _margin_options as margin_options
 from implicitbias.cli import _path_options as path_options
 from implicitbias.cli import _table_options as table_options
 from implicitbias.cli._interrupts import kept_interrupts
-from implicitbias.cli._table_words import cleaning_of
 from implicitbias.cli._terminal import check_output, guarded_streams
 
 app = typer.Typer(
@@ -161,6 +160,7 @@ def path_of_a_table(
     try:
         from implicitbias.cli._path_choice import Choice
         from implicitbias.cli._path_run import run_path
+        from implicitbias.cli._table_words import cleaning_of
 
         if seed is not None and not shuffle:
             raise InputError(f"--seed is given without --shuffle; type --shuffle --seed {seed}")
@@ -206,6 +206,7 @@ def classifier_of_a_table(
     try:
         from implicitbias.cli._margin_choice import MarginChoice
         from implicitbias.cli._margin_run import run_margin
+        from implicitbias.cli._table_words import cleaning_of
 
         cleaning = cleaning_of(
             drop, one_hot, parse, missing, impute, drop_missing, decimal_comma, encoding, skip_lines, no_header,
