@@ -182,7 +182,7 @@ def margins_of(problem: Any, bias: bool) -> Margins:
             f"problem is a {type(problem).__name__}, a classification problem is expected; "
             "type ib.Classification(X, y)"
         )
-    if len(problem.predictor_shape) == 2:
+    if problem.by_classes:
         differences = ClassDifferences(problem.linear_map, problem.y, len(problem.classes))
         ones = np.ones(differences.shape[0])
         free = differences.intercepts() if bias else np.zeros((len(ones), 0))
