@@ -63,7 +63,9 @@ class Classification(ProblemInW):
         [2.0, 1.0]
         >>> ib.Classification([[1.0], [2.0], [3.0]], ["a", "b", "c"], loss="cross_entropy").predictor_shape
         (1, 3)
-        >>> ib.Classification([[[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]], [1, -1])
+        >>> ib.Classification(
+        ...     [[[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]], [1, -1]
+        ... )
         Classification(n=2, shape=(2, 3), loss='logistic')
     """
 

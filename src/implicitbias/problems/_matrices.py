@@ -39,8 +39,8 @@ def checked_matrices(X: Any, targets: int) -> MatricesMap:
     if len(bad):
         i, j = bad[0]
         raise InputError(
-            f"X holds magnitudes outside [{SMALLEST:g}, {LARGEST:g}], the first in X[:, {i}, {j}], whose squares exceed "
-            "the range of float64; change the unit, for instance type X = X / abs(X).max()"
+            f"X holds magnitudes outside [{SMALLEST:g}, {LARGEST:g}], the first in X[:, {i}, {j}], whose squares "
+            "exceed the range of float64; change the unit, for instance type X = X / abs(X).max()"
         )
     flat = np.asfortranarray(array.reshape(n, p * q))
     return MatricesMap(DenseMap(frozen(flat)), (p, q))
