@@ -39,6 +39,8 @@ def test_the_flow_against_scipy(loss: str) -> None:
     trajectory = ib.simulate(flow, np.zeros(SHAPE), t1=end, rtol=1e-7)
     assert trajectory.final.shape == SHAPE
     np.testing.assert_allclose(trajectory.final, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(trajectory.dual(end), z.reshape(SHAPE), atol=1e-5 * np.abs(z).max())
+    assert trajectory.dual(np.array([1.0, end])).shape == (2, *SHAPE)
     coarse = ib.simulate(flow, np.zeros(SHAPE), t1=end)
     np.testing.assert_allclose(coarse.final, expected, atol=1e-2 * np.abs(expected).max())
 
