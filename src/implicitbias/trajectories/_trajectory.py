@@ -105,7 +105,11 @@ class Trajectory:
                 "this flow has no dual variable; mirror flows and two-layer diagonal networks have one: "
                 "type ib.MirrorFlow(problem, potential)"
             )
-        return self._at(self.dense.dual, t, log_t)
+        rows = self._at(self.dense.dual, t, log_t)
+        shapes = () if self.shape is None else self.shape.shapes
+        # The dual variable of a flow in w has the shape of w, which may be a matrix.
+        of_w = len(shapes) == 1 and int(np.prod(shapes[0])) == rows.shape[-1]
+        return rows.reshape(*rows.shape[:-1], *shapes[0]) if of_w else rows
 
     def _tree(self, rows: ndarray) -> Any:
         return rows if self.shape is None else self.shape.numpy_tree(rows)
