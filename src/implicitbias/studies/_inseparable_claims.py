@@ -26,12 +26,13 @@ def inseparable_claims(point: str, data: Any) -> list[Claim]:
               3.0, float(refused)),
         at_most(point, "the weights of the refusal are a convex combination (error of their sum, or size of a negative "
                 "weight; n epsilon bounds the rounding)", _PAPER, (wrong, n * _EPSILON)),
-        at_most(point, "the convex combination of y_i x_i is 0, so that no classifier has a positive margin (relative "
-                "to the sum of absolute values; n epsilon bounds the rounding)", _PAPER, (np.max(sums), n * _EPSILON)),
-        close(point, "the flow ends at the minimiser of the loss that Newton's method finds (relative distance, bounded "
-              "by rtol)", _PAPER, (0.0, np.linalg.norm(states[-1] - least) / size, rtol), all_finished(data)),
+        at_most(point, "the convex combination of y_i x_i is 0, so that no classifier has a positive margin "
+                "(relative to the sum of absolute values; n epsilon bounds the rounding)", _PAPER,
+                (np.max(sums), n * _EPSILON)),
+        close(point, "the flow ends at the minimiser of the loss that Newton's method finds (relative distance, "
+              "bounded by rtol)", _PAPER, (0.0, np.linalg.norm(states[-1] - least) / size, rtol), all_finished(data)),
         at_most(point, "the flow is bounded: no state is longer than the minimiser by more than rtol (largest norm)",
-                "docs/theory.md, Flows on separable data", (np.max(norms), size * (1.0 + rtol)), all_finished(data)),
-        at_most(point, "the loss at the end is the least one (relative excess of its logarithm, bounded by rtol)", _PAPER,
+                "docs/theory.md, The logarithm of the time", (np.max(norms), size * (1.0 + rtol)), all_finished(data)),
+        at_most(point, "the loss at the end is the least one (excess of its logarithm, bounded by rtol)", _PAPER,
                 (data["sample_log_loss"].values[-1] - number(data, "least_log_loss"), rtol), all_finished(data)),
     ]  # fmt: skip

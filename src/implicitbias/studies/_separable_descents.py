@@ -72,7 +72,9 @@ def arc_variables(problem: Classification) -> dict[str, Any]:
     """
     flow = MirrorFlow(problem, SquaredNorm())
     trajectory = finished(simulate(flow, np.zeros(problem.shape[1]), log_t1=_LOG_TIME, rtol=1e-6))
-    logs = np.concatenate([np.linspace(-8.0, 30.0, 1000), np.geomspace(30.0, _LOG_TIME * (1.0 - 1e-12), 1001)[1:]])
+    logs = np.concatenate(
+        [np.linspace(-8.0, 30.0, 1000), np.geomspace(30.0, _LOG_TIME * (1.0 - 1e-12), 1001)[1:]]
+    )
     states = np.vstack([np.zeros(problem.shape[1]), trajectory.state(log_t=logs)])
     lengths = np.cumsum(np.linalg.norm(np.diff(states, axis=0), axis=1))
     kept = np.unique(np.searchsorted(lengths, np.geomspace(lengths[100], lengths[-1] * (1.0 - 1e-9), _SAVED)))

@@ -31,6 +31,22 @@ _MODERATE, _EARLIEST, _SAMPLES = 30.0, -4.0, 48
 # both terms of the bound.
 _SHIFTS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 4.0])
 
+_STATES, _TIMES = ("node", "feature"), ("sample",)
+_AXES = {
+    "limit_w": ("feature",),
+    "sample_log_time": _TIMES,
+    "sample_size": _TIMES,
+    "sample_log_loss": _TIMES,
+    "sample_log_bound": _TIMES,
+    "sample_w": ("sample", "feature"),
+    "cross_size": ("node", "horizon"),
+    "cross_margin": ("horizon",),
+    "node_log_time": ("node",),
+    "coarse_log_time": ("node",),
+    **{f"{kind}_w": _STATES for kind in ("node", "coarse", "logistic")},
+    **{f"{kind}_size": ("node",) for kind in ("node", "coarse", "logistic")},
+}
+
 
 class Measured(NamedTuple):
     """A flow, with the states at which it is measured."""
@@ -39,6 +55,7 @@ class Measured(NamedTuple):
     samples: Float64[ndarray, " s"]
     sampled: Float64[ndarray, "s d"]
     nodes: Float64[ndarray, "k d"]
+    node_times: Float64[ndarray, " k"]
 
 
 def measured(problem: Classification, entry: Entry, rtol: float) -> Measured:
@@ -49,9 +66,7 @@ def measured(problem: Classification, entry: Entry, rtol: float) -> Measured:
     """
     start = np.full(problem.shape[1], entry.start)
     flow = MirrorFlow(problem, entry.potential)
-    trajectory = finished(
-        simulate(flow, start, log_t1=entry.log_time, rtol=rtol, max_steps=_MAX_STEPS)
-    )
+    trajectory = finished(simulate(flow, start, log_t1=entry.log_time, rtol=rtol, max_steps=_MAX_STEPS))
     end = float(trajectory.log_times[-1])
     half = _SAMPLES // 2
     early = np.linspace(_EARLIEST, min(_MODERATE, end), half)
@@ -60,13 +75,16 @@ def measured(problem: Classification, entry: Entry, rtol: float) -> Measured:
     known = np.isfinite(samples)
     rows = np.full((len(samples), problem.shape[1]), np.nan)
     rows[known] = trajectory.state(log_t=np.minimum(samples[known], end))
-    return Measured(trajectory, samples, rows, _node_states(problem, entry, trajectory))
+    logs = _node_times(problem, entry, trajectory)
+    nodes = np.full((NODES, problem.shape[1]), np.nan) if logs is None else trajectory.state(log_t=logs)
+    return Measured(trajectory, samples, rows, nodes, np.full(NODES, np.nan) if logs is None else logs)
 
 
-def _node_states(problem: Classification, entry: Entry, trajectory: Trajectory) -> Float64[ndarray, "k d"]:
-    """Return the states at which the smallest margin, or its logarithm, is its last value divided by 1, 2 and 4.
-
-    They are NaN if the smallest margin is not above 1 at the end.
+def _node_times(
+    problem: Classification, entry: Entry, trajectory: Trajectory
+) -> Float64[ndarray, " k"] | None:
+    """Return the logarithms of the times at which the smallest margin, or its logarithm, is its last value or its half
+    or quarter. There are none if the smallest margin is not above 1 at the end.
     """
     end, first = float(trajectory.log_times[-1]), float(trajectory.log_times[1])
 
@@ -75,11 +93,13 @@ def _node_states(problem: Classification, entry: Entry, trajectory: Trajectory) 
 
     last, logs = log_margin(end), [end]
     if not last > 0.0:
-        return np.full((NODES, problem.shape[1]), np.nan)
+        return None
     halvings = np.arange(1, NODES)
     for wanted in last / 2.0**halvings if entry.logarithmic else last - halvings * np.log(2.0):
-        logs.append(brentq(lambda log_t, aim: log_margin(log_t) - aim, first, logs[-1], args=(wanted,), xtol=1e-12))
-    return np.array([trajectory.state(log_t=log_t) for log_t in logs])
+        logs.append(
+            brentq(lambda log_t, aim: log_margin(log_t) - aim, first, logs[-1], args=(wanted,), xtol=1e-12)
+        )
+    return np.array(logs)
 
 
 def log_bounds(problem: Classification, entry: Entry, limit: Limit, run: Measured) -> Float64[ndarray, " s"]:
@@ -142,17 +162,14 @@ def flows_dataset(setting: Setting, progress: Progress) -> Any:
     for i, (name, entry) in enumerate(entries.items()):
         progress(i / (len(entries) + 1), name)
         rows.append(_row(problem, entry))
-        other = measured(logistic, entry, RTOL).nodes if name in PAPER else np.full_like(rows[-1]["node_w"], np.nan)
+        other = (
+            measured(logistic, entry, RTOL).nodes
+            if name in PAPER
+            else np.full_like(rows[-1]["node_w"], np.nan)
+        )
         rows[-1] |= {"logistic_w": other, "logistic_size": _sizes(entry, other)}
-    axes = {
-        "limit_w": ("feature",), "sample_log_time": ("sample",), "sample_w": ("sample", "feature"),
-        "sample_size": ("sample",), "sample_log_loss": ("sample",), "sample_log_bound": ("sample",),
-        "node_w": ("node", "feature"), "node_size": ("node",), "coarse_w": ("node", "feature"),
-        "coarse_size": ("node",), "cross_size": ("node", "horizon"), "cross_margin": ("horizon",),
-        "logistic_w": ("node", "feature"), "logistic_size": ("node",),
-    }  # fmt: skip
     variables = {
-        key: (("potential", *axes.get(key, ())), np.array([row[key] for row in rows])) for key in rows[0]
+        key: (("potential", *_AXES.get(key, ())), np.array([row[key] for row in rows])) for key in rows[0]
     }
     variables |= {"X": (("row", "feature"), problem.X), "y": (("row",), problem.y)}
     coordinates = {"potential": list(entries), "horizon": list(NAMED_GAUGES)}
@@ -184,8 +201,10 @@ def _row(problem: Classification, entry: Entry) -> dict[str, Any]:
         "sample_log_loss": losses,
         "sample_log_bound": log_bounds(problem, entry, limit, fine),
         "node_w": fine.nodes,
+        "node_log_time": fine.node_times,
         "node_size": _sizes(entry, fine.nodes),
         "coarse_w": coarse.nodes,
+        "coarse_log_time": coarse.node_times,
         "coarse_size": _sizes(entry, coarse.nodes),
         "cross_size": np.array([[_size(gauge, w) for gauge in NAMED_GAUGES.values()] for w in fine.nodes]),
         "cross_margin": np.array([other.margin for other in named]),

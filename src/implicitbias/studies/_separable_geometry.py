@@ -15,6 +15,8 @@ from implicitbias.studies._separable_settings import Entry
 # Natural logarithms of the levels, each one twice the one before. The last one is close to the largest float64.
 LOG_LEVELS = np.array([75.0, 150.0, 300.0, 600.0])
 RAYS = 120
+# The level of the sets that are drawn, which is small enough to see the difference.
+_DRAWN = 5.0
 # The bisection is in the logarithm of the radius.
 _LONGEST, _HALVINGS = 690.0, 100
 
@@ -32,6 +34,11 @@ def geometry_variables(entries: dict[str, Entry]) -> dict[str, Any]:
         "ray_angle": (("ray",), angles),
         "log_level": (("level",), LOG_LEVELS),
         "sublevel_radius": (("potential", "level", "ray"), sets),
+        "drawn_radius": (
+            ("potential", "ray"),
+            np.array([_radii(e.potential, rays, _DRAWN) for e in entries.values()]),
+        ),
+        "drawn_level": ((), np.array(_DRAWN)),
         "ball_radius": (("potential", "ray"), balls / np.max(balls, axis=1, keepdims=True)),
     }
 

@@ -1,4 +1,4 @@
-"""The study of arXiv 2406.12763: on separable data, mirror flow maximises the margin in the horizon of its potential."""
+"""The study of arXiv 2406.12763: on separable data, mirror flow maximises the margin in the horizon."""
 
 from typing import Any
 
@@ -48,13 +48,41 @@ class SeparableData(Study):
         claims = [*flow_claims(point, dataset), *gradient_claims(point, dataset)]
         if point == PLANE:
             claims += [angles_claim(point, dataset), *horizon_claims(point, dataset)]
-            claims += [*arc_claims(point, dataset), *descent_claims(point, dataset), *control_claims(point, dataset)]
+            claims += [
+                *arc_claims(point, dataset),
+                *descent_claims(point, dataset),
+                *control_claims(point, dataset),
+            ]
         return claims
+
+    def figures(self, point: str, dataset: Any) -> dict[str, Any]:
+        """Return the figure of the paper, the balls and the rates in the plane, and shortfalls of margins elsewhere."""
+        from implicitbias.studies._separable_figures import bounded, plane_figures, shortfalls
+
+        if point == INSEPARABLE:
+            return {f"{point}-norm": bounded(dataset)}
+        figures = {f"{point}-shortfall": shortfalls(dataset)}
+        return plane_figures(point, dataset) | figures if point == PLANE else figures
 
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (
-            "The three potentials of the figure are those of the paper: squared l2, hyperbolic entropy and cosh. "
+            "The three potentials of the first figure, squared l2, hyperbolic entropy and cosh, are those of the "
+            "paper. Its data and step sizes are not known. The 20 points in the plane were drawn here and "
+            "standardised, and their seed was chosen so that the three classifiers differ by at least 10 degrees. "
+            "The other potentials, the Gaussian data and the real data were chosen here. Real data are "
+            "standardised and have a column of ones as intercept; the digits are 0 against the rest, the wines "
+            "the first cultivar against the rest, and the irises the second species against the third. The "
+            "hyperbolic entropy has scale 1. On the data with more than two features the cosh has the form sum "
+            "cosh(w_i / scale) with scales of 100 to 10 000. Its flow ends where float64 cannot resolve its dual "
+            "variable, which is at 15 to 30 scales for these data, and a larger scale reaches larger margins "
+            "until then. Flows of p-norms with p > 2 start at w_i = 0.1, because they have no Hessian at 0. "
+            "Margins and directions at the end of a flow are extrapolated as linear functions of 1 / m, where m "
+            "is the smallest margin of the state, and of 1 / ln m for the hyperbolic entropy. The error bar is "
+            "the whole correction of the last value, or the change from the extrapolation of earlier values if it "
+            "is larger, plus the change for a ten times larger rtol. A direction is judged only where the "
+            "classifier is unique, and where rows and entries without a part in the limit have faded to 1 %. "
+            "Every number below was computed in this run."
         )
 
 
