@@ -45,6 +45,7 @@ from .potentials import PNorm as PNorm
 from .potentials import Potential as Potential
 from .potentials import QuadraticForm as QuadraticForm
 from .potentials import SeparablePotential as SeparablePotential
+from .potentials import Spectral as Spectral
 from .potentials import SquaredNorm as SquaredNorm
 from .problems import Classification as Classification
 from .problems import LeastSquares as LeastSquares

@@ -45,6 +45,7 @@ PUBLIC_NAMES = [
     "SaddlePathRegressor",
     "SaddlePathRegressorCV",
     "SeparablePotential",
+    "Spectral",
     "SquareDifference",
     "SquaredNorm",
     "Status",

@@ -25,6 +25,7 @@ OFFERED = [
     "Lp",
     "Nuclear",
     "Polar",
+    "Schatten",
     "Spectral",
     "TwoSidedL1",
     "Weighted",

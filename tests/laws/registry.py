@@ -32,6 +32,17 @@ POTENTIALS: dict[str, ib.Potential] = {
     "3 times a quadratic form": 3 * ib.QuadraticForm(np.diag([1.0, 0.1, 10.0]) + 0.05),
 }
 
+# Potentials of matrices of any shape.
+SPECTRAL_POTENTIALS: dict[str, ib.Potential] = {
+    "squared norm": ib.Spectral(ib.SquaredNorm()),
+    "p-norm, p = 3": ib.Spectral(ib.PNorm(3)),
+    "p-norm, p = 1.5": ib.Spectral(ib.PNorm(1.5)),
+    "hyperbolic entropy, a = 1": ib.Spectral(ib.HyperbolicEntropy(1.0)),
+    "hyperbolic entropy, a = 1e-6": ib.Spectral(ib.HyperbolicEntropy(1e-6)),
+    "cosh": ib.Spectral(ib.Cosh()),
+    "twice a sum": 2.0 * (ib.Spectral(ib.Cosh()) + ib.Spectral(ib.SquaredNorm())),
+}
+
 
 class LogCosh(ib.Loss):
     """A loss of a user's own, given by its value alone."""
@@ -212,5 +223,19 @@ GAUGES: dict[str, GaugeCase] = {
         ),
         (3,),
         lambda cp, w: cp.norm2(_root @ w),
+    ),
+}
+
+
+def _no_atom(cp: Any, w: Any) -> Any:
+    raise AssertionError("cvxpy has no expression for this gauge")
+
+
+# Gauges that the laws hold for and that cvxpy cannot express.
+WITHOUT_CVXPY: dict[str, GaugeCase] = {
+    "schatten 3": GaugeCase(ib.gauges.Schatten(3), (2, 3), _no_atom, rotates=True),
+    "schatten 1.5": GaugeCase(ib.gauges.Schatten(1.5), (3, 2), _no_atom, rotates=True),
+    "singular values of a sum": GaugeCase(
+        (ib.Spectral(ib.PNorm(3)) + ib.Spectral(ib.PNorm(2))).horizon(), (2, 2), _no_atom, rotates=True
     ),
 }

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from numpy import ndarray
 
 import implicitbias as ib
-from tests.laws.registry import GAUGES, GaugeCase
+from tests.laws.registry import GAUGES, WITHOUT_CVXPY, GaugeCase
 
-everywhere = pytest.mark.parametrize("case", list(GAUGES.values()), ids=list(GAUGES))
-SYMMETRIC = {name: case for name, case in GAUGES.items() if case.permutes or case.flips or case.rotates}
+ALL = GAUGES | WITHOUT_CVXPY
+everywhere = pytest.mark.parametrize("case", list(ALL.values()), ids=list(ALL))
+SYMMETRIC = {name: case for name, case in ALL.items() if case.permutes or case.flips or case.rotates}
 few = settings(max_examples=30)
 
 # Whole numbers make ties, zeros and equal singular values; the others break them.

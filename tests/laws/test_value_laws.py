@@ -13,7 +13,7 @@ from scipy import sparse
 
 import implicitbias as ib
 from implicitbias._core.fingerprints import fingerprint
-from tests.laws.registry import GAUGES, PARAMETRIZATIONS, POTENTIALS
+from tests.laws.registry import GAUGES, PARAMETRIZATIONS, POTENTIALS, SPECTRAL_POTENTIALS
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((4, 3)), RNG.standard_normal(4)
@@ -54,6 +54,7 @@ MAKERS: dict[str, Callable[[float], Any]] = {
     "MirrorFlow": lambda change: ib.MirrorFlow(
         ib.LeastSquares(X.copy(), Y.copy()), ib.HyperbolicEntropy(np.full(3, 0.5 + change))
     ),
+    "Schatten": lambda change: ib.gauges.Schatten(3 + change),
     "MinL1": lambda change: ib.MinL1(start=np.array([0.0, 1.0, change])),
     "MinL1, growth times": lambda change: ib.MinL1(growth_times=(np.array([1.0, 2.0, 3.0 + change]), 2.0)),
     "MinNorm": lambda change: ib.MinNorm(ib.gauges.WeightedL1(np.array([1.0, 2.0 + change]))),
@@ -68,6 +69,7 @@ MAKERS: dict[str, Callable[[float], Any]] = {
 }
 every_value = pytest.mark.parametrize("make", list(MAKERS.values()), ids=list(MAKERS))
 GEOMETRY = {**POTENTIALS, **{name: G for name, (G, _) in PARAMETRIZATIONS.items()}}
+GEOMETRY |= {f"spectral: {name}": phi for name, phi in SPECTRAL_POTENTIALS.items()}
 GEOMETRY |= {f"gauge: {name}": case.gauge for name, case in GAUGES.items()}
 
 

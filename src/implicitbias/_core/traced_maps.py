@@ -38,6 +38,11 @@ class TracedMap(eqx.Module):
         return None
 
     @property
+    def flat(self) -> "TracedMap":
+        """The same map of the entries of w as one vector (d,), in row order."""
+        return self
+
+    @property
     def has_gram(self) -> bool:
         """Whether `gram` needs no dense copy of X."""
         return False
@@ -68,6 +73,33 @@ class DenseTraced(TracedMap):
     @property
     def stored(self) -> jax.Array | None:
         return self.X
+
+    @property
+    def has_gram(self) -> bool:
+        return True
+
+
+class MatricesTraced(TracedMap):
+    """The map W -> (<X_i, W>)_i of matrices X_i, whose entries are the rows of a dense matrix."""
+
+    plain: DenseTraced
+    domain: tuple[int, int] = eqx.field(static=True)
+
+    def __call__(self, w: jax.Array) -> jax.Array:
+        return self.plain(w.ravel())
+
+    def at(self, inputs: Any) -> TracedMap:
+        matrices = real_array(inputs, "X2", ndim=3)
+        if matrices.shape[1:] != self.domain:
+            raise InputError(f"X2 has matrices of shape {matrices.shape[1:]}, {self.domain} is expected")
+        return MatricesTraced(DenseTraced(jnp.asarray(matrices.reshape(len(matrices), -1))), self.domain)
+
+    def matrix(self) -> jax.Array:
+        return self.plain.matrix()
+
+    @property
+    def flat(self) -> TracedMap:
+        return self.plain
 
     @property
     def has_gram(self) -> bool:

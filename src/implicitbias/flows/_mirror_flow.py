@@ -66,7 +66,7 @@ class MirrorFlow(Flow):
                 f"problem is a {problem!r} with w of shape {problem.predictor_shape}, w of shape (d,) is expected; "
                 "type ib.GradientFlow(problem) for the gradient flow with more classes"
             )
-        length, d = potential.length(), problem.shape[1]
+        length, d = potential.length(), problem.linear_map.shape[1]
         if length is not None and length[1] != d:
             raise InputError(
                 f"the potential's {length[0]} has {length[1]} entries, but X has {d} columns; one entry for each "

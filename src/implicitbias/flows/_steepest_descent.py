@@ -158,8 +158,7 @@ class SteepestEngine(Engine):
         problem, gauge = self.descent.problem, self.descent.gauge
         begin = time.perf_counter()
         while self.steps < target and time.perf_counter() - begin < _SECONDS:
-            weights = problem.row_weights(self.w.reshape(problem.predictor_shape))
-            pull = problem.linear_map.rmatvec(weights.T).T
+            pull = problem.descent_direction(self.w.reshape(problem.predictor_shape))
             size = self.times[self.steps + 1] - self.times[self.steps]
             step = size * gauge.face_formula(pull, _TIE).point().ravel()
             # A new array is made, so that an interrupt leaves the state and the number of steps in agreement.

@@ -36,6 +36,8 @@ from implicitbias.gauges._norms import LInf as LInf
 from implicitbias.gauges._norms import Lp as Lp
 from implicitbias.gauges._oracle import FromOracle as FromOracle
 from implicitbias.gauges._polar import Polar as Polar
+from implicitbias.gauges._schatten import Schatten as Schatten
+from implicitbias.gauges._schatten import of_singular_values as of_singular_values
 from implicitbias.gauges._weighted import TwoSidedL1 as TwoSidedL1
 from implicitbias.gauges._weighted import Weighted as Weighted
 from implicitbias.gauges._weighted import WeightedL1 as WeightedL1
@@ -54,6 +56,7 @@ __all__ = [
     "Lp",
     "Nuclear",
     "Polar",
+    "Schatten",
     "Spectral",
     "TwoSidedL1",
     "Weighted",

@@ -103,6 +103,20 @@ class SpectralFace(Face):
 
 
 @dataclass(frozen=True, eq=False)
+class SinglePoint(Face):
+    """A face of a strictly convex unit ball, which is one point; for z = 0 it is the whole ball."""
+
+    @property
+    def unique(self) -> bool | None:
+        """Whether z is not 0."""
+        return bool(self.z.any())
+
+    def fixed(self, x: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
+        """Return x, or 0 for z = 0."""
+        return x if self.unique else np.zeros_like(x)
+
+
+@dataclass(frozen=True, eq=False)
 class KnownPoint(Face):
     """A face of which only one point is known, as for gauges from oracles."""
 

@@ -114,6 +114,11 @@ class Gauge(Fingerprinted, ABC):
         """The gauge itself if it is an `EntrywiseGauge`, else None."""
         return None
 
+    @property
+    def schatten(self) -> float | None:
+        """The exponent p if the gauge is the l_p norm of singular values (p = 1 is the nuclear norm), else None."""
+        return None
+
     def euclidean_root(self) -> Float64[ndarray, "d d"] | None:
         r"""Return an invertible R such that $\gamma(w) = \lVert R w \rVert_2$, or None if none is known."""
         return None

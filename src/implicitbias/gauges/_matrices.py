@@ -16,7 +16,7 @@ from implicitbias.gauges._gauge import Face, Gauge
 
 
 class MatrixGauge(Gauge):
-    """A gauge of matrices of any size, the base class of the nuclear and the spectral norm."""
+    """A gauge of matrices of any size, the base class of the Schatten norms."""
 
     def refuse_shape(self, shape: tuple[int, ...], what: str) -> None:
         """Raise an `InputError` if the shape is not that of a matrix."""
@@ -41,17 +41,22 @@ class Nuclear(MatrixGauge):
         Spectral()
     """
 
+    @property
+    def schatten(self) -> float | None:
+        """The exponent 1."""
+        return 1.0
+
     def polar(self) -> "Spectral":
         """Return the spectral norm."""
         return Spectral()
 
     def value_formula(self, w: Float64[ndarray, "m k"]) -> float:
         """Return the sum of the singular values."""
-        return float(np.sum(_singular_values(w)))
+        return float(np.sum(singular_values(w)))
 
     def face_formula(self, z: Float64[ndarray, "m k"], tolerance: float) -> Face:
         """Return the face, from the singular vectors of the largest singular value of z."""
-        left, sizes, right = _decomposed(z)
+        left, sizes, right = decomposed(z)
         top = (sizes >= (1.0 - tolerance) * sizes[0]) & (sizes > 0.0)
         left, right = left[:, top], right[:, top]
         return NuclearFace(
@@ -91,17 +96,22 @@ class Spectral(MatrixGauge):
         [[0.0, 1.0], [1.0, 0.0]]
     """
 
+    @property
+    def schatten(self) -> float | None:
+        """The exponent infinity."""
+        return np.inf
+
     def polar(self) -> Nuclear:
         """Return the nuclear norm."""
         return Nuclear()
 
     def value_formula(self, w: Float64[ndarray, "m k"]) -> float:
         """Return the largest singular value."""
-        return float(_singular_values(w)[0])
+        return float(singular_values(w)[0])
 
     def face_formula(self, z: Float64[ndarray, "m k"], tolerance: float) -> Face:
         """Return the face, from the singular vectors of the non-zero singular values of z."""
-        left, sizes, right = _decomposed(z)
+        left, sizes, right = decomposed(z)
         counted = (sizes > tolerance * sizes[0]) & (sizes > 0.0)
         left, right = left[:, counted], right[:, counted]
         return SpectralFace(self, z, frozen(left @ right.T), frozen(left), frozen(right))
@@ -132,12 +142,13 @@ def _off_diagonal(i: ndarray, j: ndarray, shape: tuple[int, int]) -> Any:
     return sparse.csr_array((np.full(len(where), np.sqrt(2.0)), (where, place)), shape=(len(i), m * k))
 
 
-def _singular_values(w: Float64[ndarray, "m k"]) -> Float64[ndarray, " r"]:
+def singular_values(w: Float64[ndarray, "m k"]) -> Float64[ndarray, " r"]:
+    """Return the singular values in descending order; the entries may be as large or small as float64 allows."""
     unit = float(np.max(np.abs(w)))
     return unit * np.linalg.svd(w / unit, compute_uv=False) if unit else np.zeros(min(w.shape))
 
 
-def _decomposed(
+def decomposed(
     z: Float64[ndarray, "m k"],
 ) -> tuple[Float64[ndarray, "m r"], Float64[ndarray, " r"], Float64[ndarray, "k r"]]:
     """Return (U, sizes relative to the largest entry, V) with z proportional to U diag(sizes) V^T."""

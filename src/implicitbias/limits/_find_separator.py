@@ -11,9 +11,11 @@ from implicitbias.gauges import L2, Gauge, TwoSidedL1
 from implicitbias.limits._atom_margins import atom_separator
 from implicitbias.limits._conic_programs import separating_point
 from implicitbias.limits._entrywise_margins import entrywise_separator, improved
+from implicitbias.limits._fixed_rank import polished
 from implicitbias.limits._inseparable import refuse_inseparable
 from implicitbias.limits._margin_certificate import margin_certificate
 from implicitbias.limits._margins import Margins, Separator
+from implicitbias.limits._singular_margins import singular_separator
 
 # The largest number of entries of X for which a conic program is tried.
 _LARGEST_PROGRAM = 2 * 10**6
@@ -53,11 +55,17 @@ def find_separator(margins: Margins, gauge: Gauge) -> Found:
         return best
     refuse_inseparable(margins, _suspects(margins, best), _allowed(margins, gauge))
     n, d = margins.linear_map.shape
+    if gauge.schatten is not None and np.isfinite(gauge.schatten) and n * d <= _LARGEST_PROGRAM:
+        best = _scaled(margins, gauge, Found(*singular_separator(margins, gauge.schatten)))
+        if best is not None and _proved(margins, gauge, best):
+            return best
     other = separating_point(margins, gauge) if n * d <= _LARGEST_PROGRAM else None
     if other is not None:
         second = Found(other, None)
         if entrywise is not None:
             second = Found(*improved(margins, entrywise, other))
+        elif gauge.schatten is not None:
+            second = Found(*polished(margins, gauge.schatten, other))
         candidate = _scaled(margins, gauge, second)
         if candidate is not None and (
             best is None or _gap(margins, gauge, candidate) < _gap(margins, gauge, best)

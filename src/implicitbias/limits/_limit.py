@@ -71,7 +71,8 @@ class Limit(Fingerprinted):
         """Return X_new w, plus the bias if there is one: (m,), or (m, k) scores of k classes.
 
         Args:
-            X_new: (m, d) rows: an array, a data frame or a `scipy.sparse` matrix, with the columns of the problem.
+            X_new: (m, d) rows: an array, a data frame or a `scipy.sparse` matrix, with the columns of the problem; or
+                (m, p, q) matrices if the rows of the problem are matrices.
 
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
@@ -81,6 +82,14 @@ class Limit(Fingerprinted):
                 f"predict(X_new) expects a limit of shape (d,), but the point has shape {self.point.shape} and its "
                 "predictions are its own entries; type limit.point[rows, cols]"
             )
+        shape = self.problem.shape[1:]
+        if len(shape) == 2:
+            X, w = real_array(X_new, "X_new", ndim=3), self.point
+            if X.shape[1:] != shape:
+                raise InputError(
+                    f"X_new has matrices of shape {X.shape[1:]}, {shape} is expected as in the problem's X"
+                )
+            return frozen(np.tensordot(X, w, axes=2) + (0.0 if self.bias is None else self.bias))
         X = _checked_rows(X_new)
         if X.shape[1] != len(self.point):
             raise InputError(

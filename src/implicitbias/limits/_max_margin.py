@@ -25,6 +25,7 @@ from implicitbias.problems import Classification
 
 _NAMED = {"l1": L1(), "l2": L2(), "linf": LInf()}
 _SEVERAL = "Several points have this margin; this is the one of least Euclidean norm, scaled to the smallest margin 1."
+_SEVERAL_MATRICES = "Several points have this margin; this is one of them, scaled to the smallest margin 1."
 _OPEN = "Whether other points have this margin is not known."
 
 
@@ -97,7 +98,8 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
         with polar 1 and <z, w> = gamma(w). With the loss "cross_entropy" the margins are those of all pairs of the
         own and another class; then w is (d, k), the bias (k,) with the mean 0, and q (n, k). The relative duality
         gap of the certificate is at most 1e-10. If several points have the largest margin, the status is `NOT_UNIQUE`
-        and the point is the one of least Euclidean norm.
+        and the point is the one of least Euclidean norm; for norms of singular values it is any of them. If the rows
+        of the problem are matrices (p, q), then w and z are (p, q) too.
 
     Raises:
         InputError: the problem is of another kind; the horizon is of another kind or does not accept points of this
@@ -123,7 +125,9 @@ def max_margin(problem: Any, horizon: Any, bias: Any = False) -> Limit:
     with one_blas_thread(n * d * min(n, d) < FEW_PRODUCTS):
         found = find_separator(margins, gauge)
     w, b, q = found.separator
-    certificate = margin_certificate(margins, gauge, found.separator, intercept=bias, note=_note(found))
+    certificate = margin_certificate(
+        margins, gauge, found.separator, intercept=bias, note=_note(found, gauge)
+    )
     value = gauge.value(w)
     return Limit(
         problem=problem,
@@ -148,8 +152,9 @@ def intercepts_of(margins: Margins, b: Float64[ndarray, " r"]) -> Any:
     return frozen(every - np.mean(every))
 
 
-def _note(found: Found) -> str:
-    return {True: "", False: _SEVERAL, None: _OPEN}[found.unique]
+def _note(found: Found, gauge: Gauge) -> str:
+    several = _SEVERAL if gauge.schatten is None else _SEVERAL_MATRICES
+    return {True: "", False: several, None: _OPEN}[found.unique]
 
 
 def _status(found: Found, certificate: Certificate) -> Status:
@@ -182,7 +187,7 @@ def margins_of(problem: Any, bias: bool) -> Margins:
             f"problem is a {type(problem).__name__}, a classification problem is expected; "
             "type ib.Classification(X, y)"
         )
-    if len(problem.predictor_shape) == 2:
+    if problem.by_classes:
         differences = ClassDifferences(problem.linear_map, problem.y, len(problem.classes))
         ones = np.ones(differences.shape[0])
         free = differences.intercepts() if bias else np.zeros((len(ones), 0))

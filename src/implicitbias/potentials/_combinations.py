@@ -124,6 +124,11 @@ def added(first: Potential, second: Any) -> Potential:
         raise InputError(
             f"a {type(second).__name__} was added to a potential, a potential is expected: phi + 0.5 * psi"
         )
+    if first.dimensions != second.dimensions:
+        raise InputError(
+            "a potential of vectors was added to a potential of matrices, two of one kind are expected; type "
+            "ib.Spectral(phi) + ib.Spectral(psi) for matrices"
+        )
     one, other = first.length(), second.length()
     if one is not None and other is not None and one[1] != other[1]:
         raise InputError(
@@ -136,6 +141,10 @@ def added(first: Potential, second: Any) -> Potential:
 
 def composed(inner: Potential, A: Any) -> Potential:
     """Return the potential phi(A w), or raise an `InputError` if A is not an invertible matrix of the right size."""
+    if inner.dimensions != 1:
+        raise InputError(
+            f"compose was called on a {type(inner).__name__}, a potential of vectors is expected; apply A to the data X"
+        )
     matrix = real_array(A, "A", ndim=2)
     d = matrix.shape[0]
     length = inner.length()

@@ -84,7 +84,7 @@ class Potential(Fingerprinted, eqx.Module):
         """
         return float(self._at(self.value_formula, w))
 
-    def mirror(self, w: Any) -> Float64[ndarray, " d"]:
+    def mirror(self, w: Any) -> Float64[ndarray, "..."]:
         """Return the mirror map at w, which is the dual variable z = grad phi(w).
 
         Raises:
@@ -92,7 +92,7 @@ class Potential(Fingerprinted, eqx.Module):
         """
         return self._at(self.mirror_formula, w)
 
-    def inverse_mirror(self, z: Any) -> Float64[ndarray, " d"]:
+    def inverse_mirror(self, z: Any) -> Float64[ndarray, "..."]:
         """Return the inverse mirror map at z, which is the point w with grad phi(w) = z.
 
         Raises:
@@ -102,7 +102,7 @@ class Potential(Fingerprinted, eqx.Module):
         with double_precision():
             return frozen(np.asarray(self.inverse_mirror_formula(jnp.asarray(array))))
 
-    def mirror_of_logs(self, signs: Any, logs: Any) -> Float64[ndarray, " d"]:
+    def mirror_of_logs(self, signs: Any, logs: Any) -> Float64[ndarray, "..."]:
         """Return the mirror map at the w with these signs and with ln|w| = logs, also where w itself leaves float64.
 
         Args:
@@ -115,13 +115,13 @@ class Potential(Fingerprinted, eqx.Module):
         signs, logs = self._checked(signs, "signs"), self._checked(logs, "logs")
         if signs.shape != logs.shape or not np.all(np.isin(signs, (-1.0, 0.0, 1.0))):
             raise InputError(
-                f"signs has {len(signs)} entries and logs has {len(logs)}, equally many are expected, with signs -1, 0 "
-                "or 1; type signs = numpy.sign(w) and logs = numpy.log(numpy.abs(w)) for w without zeros"
+                f"signs has shape {signs.shape} and logs has shape {logs.shape}, equal ones are expected, with signs "
+                "-1, 0 or 1; type signs = numpy.sign(w) and logs = numpy.log(numpy.abs(w)) for w without zeros"
             )
         with double_precision():
             return frozen(np.asarray(self.mirror_of_logs_formula(jnp.asarray(signs), jnp.asarray(logs))))
 
-    def inverse_mirror_logs(self, z: Any) -> tuple[Float64[ndarray, " d"], Float64[ndarray, " d"]]:
+    def inverse_mirror_logs(self, z: Any) -> tuple[Float64[ndarray, "..."], Float64[ndarray, "..."]]:
         """Return the signs of w and ln|w| (-inf at 0) for grad phi(w) = z, also where w itself leaves float64.
 
         Raises:
@@ -132,16 +132,16 @@ class Potential(Fingerprinted, eqx.Module):
             signs, logs = self.inverse_mirror_logs_formula(jnp.asarray(array))
             return frozen(np.asarray(signs)), frozen(np.asarray(logs))
 
-    def hessian_product(self, w: Any, v: Any) -> Float64[ndarray, " d"]:
+    def hessian_product(self, w: Any, v: Any) -> Float64[ndarray, "..."]:
         """Return the product of the Hessian of phi at w and v.
 
         Raises:
             InputError: w or v is not a finite (d,) array, the lengths disagree, or w lies outside the domain.
         """
         vector = self._checked(v, "v")
-        return self._at(lambda point: self.hessian_formula(point, jnp.asarray(vector)), w, len(vector))
+        return self._at(lambda point: self.hessian_formula(point, jnp.asarray(vector)), w, vector.shape)
 
-    def inverse_hessian_product(self, w: Any, v: Any) -> Float64[ndarray, " d"]:
+    def inverse_hessian_product(self, w: Any, v: Any) -> Float64[ndarray, "..."]:
         """Return the product of the inverse Hessian of phi at w and v.
 
         Raises:
@@ -152,7 +152,7 @@ class Potential(Fingerprinted, eqx.Module):
         def product(point: jax.Array) -> jax.Array:
             return self.inverse_hessian_formula(self.mirror_formula(point), jnp.asarray(vector))
 
-        return self._at(product, w, len(vector))
+        return self._at(product, w, vector.shape)
 
     def divergence(self, w: Any, v: Any) -> float:
         """Return the Bregman divergence phi(w) - phi(v) - <grad phi(v), w - v>, which is not negative.
@@ -162,9 +162,9 @@ class Potential(Fingerprinted, eqx.Module):
         """
         a, b = self._checked(w, "w"), self._checked(v, "v")
         if a.shape != b.shape:
-            raise InputError(f"w has {len(a)} entries and v has {len(b)}, they must agree")
+            raise InputError(f"w has shape {a.shape} and v has shape {b.shape}, they must agree")
         # The exact divergence is not negative, but the rounded one may be.
-        return max(0.0, self.value(a) - self.value(b) - float(self.mirror(b) @ (a - b)))
+        return max(0.0, self.value(a) - self.value(b) - float(np.sum(self.mirror(b) * (a - b))))
 
     def contains(self, w: Any) -> bool:
         """Return whether w lies in the interior of the domain.
@@ -245,6 +245,11 @@ class Potential(Fingerprinted, eqx.Module):
     def __rmul__(self, factor: Any) -> "Potential":
         return self * factor
 
+    @property
+    def dimensions(self) -> int:
+        """The number of dimensions of points: 1 for vectors (d,), 2 for matrices."""
+        return 1
+
     def length(self) -> tuple[str, int] | None:
         """Return the name and the length of an array parameter, or None if the potential accepts any dimension."""
         for path, parameter in jax.tree_util.tree_leaves_with_path(self):
@@ -253,18 +258,18 @@ class Potential(Fingerprinted, eqx.Module):
                 return name, int(np.shape(parameter)[0])
         return None
 
-    def _checked(self, point: Any, name: str) -> Float64[ndarray, " d"]:
-        array = real_array(point, name, ndim=1)
+    def _checked(self, point: Any, name: str) -> Float64[ndarray, "..."]:
+        array = real_array(point, name, ndim=self.dimensions)
         length = self.length()
         if length is not None and length[1] != len(array):
             raise InputError(f"{name} has {len(array)} entries, the potential has parameters for {length[1]}")
         return array
 
-    def _at(self, formula: Any, w: Any, size: int | None = None) -> Any:
+    def _at(self, formula: Any, w: Any, shape: tuple[int, ...] | None = None) -> Any:
         """Return a formula at the point w as a NumPy array, after a check that w lies in the domain."""
         array = self._checked(w, "w")
-        if size is not None and len(array) != size:
-            raise InputError(f"w has {len(array)} entries and v has {size}, they must agree")
+        if shape is not None and array.shape != shape:
+            raise InputError(f"w has shape {array.shape} and v has shape {shape}, they must agree")
         with double_precision():
             point = jnp.asarray(array)
             if not bool(self.domain_formula(point)):

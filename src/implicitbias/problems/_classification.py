@@ -7,12 +7,13 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 from scipy.special import logsumexp
 
-from implicitbias._core.arrays import frozen, real_array
+from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.problems._in_w import ProblemInW
 from implicitbias.problems._labels import many_classes, two_classes
 from implicitbias.problems._loss_names import MARGIN_NAMES, checked_loss
+from implicitbias.problems._matrices import checked_matrices, checked_matrix, holds_matrices
 from implicitbias.problems._rows import checked_map, checked_names, checked_w
 
 _MANY = "cross_entropy"
@@ -27,8 +28,12 @@ class Classification(ProblemInW):
     loss of a row is $\log \sum_c \exp(\langle x_i, w_c - w_{y_i} \rangle)$, and its margin is
     $\min_{c \ne y_i} \langle x_i, w_{y_i} - w_c \rangle$.
 
+    If X holds matrices $X_i$ (p, q), then w is a matrix (p, q) too, with the margins
+    $y_i \langle X_i, w \rangle = y_i \operatorname{tr}(X_i^\top w)$.
+
     Args:
         X: (n, d) dense array, `scipy.sparse` matrix, `numpy.memmap` or DataFrame, as for `LeastSquares`.
+            Or (n, p, q) dense array of matrices, for the losses of two classes.
         y: (n,) labels with two different values; the larger one (or the later one in the alphabet) counts as +1. With
             "cross_entropy" any labels with at least two different values.
         loss: "logistic" for log(1 + exp(-m)), "exponential" for exp(-m), where m is the margin, or "cross_entropy".
@@ -43,7 +48,8 @@ class Classification(ProblemInW):
 
     Raises:
         InputError: the labels do not have exactly two values (at least two for "cross_entropy"), the loss is unknown,
-            the shapes disagree, X has a single row, or the data hold text, masks, NaN, infinite or extreme values.
+            the shapes disagree, X has a single row, the data hold text, masks, NaN, infinite or extreme values, or X
+            holds matrices and the loss is "cross_entropy" or names are given.
 
     Reference:
         pesme2024mirror; lyu2020margin.
@@ -57,6 +63,10 @@ class Classification(ProblemInW):
         [2.0, 1.0]
         >>> ib.Classification([[1.0], [2.0], [3.0]], ["a", "b", "c"], loss="cross_entropy").predictor_shape
         (1, 3)
+        >>> ib.Classification(
+        ...     [[[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]], [1, -1]
+        ... )
+        Classification(n=2, shape=(2, 3), loss='logistic')
     """
 
     linear_map: LinearMap
@@ -68,36 +78,48 @@ class Classification(ProblemInW):
     def __init__(self, X: Any, y: Any, loss: Any = "logistic", *, feature_names: Any = None) -> None:
         loss_name = checked_loss(loss, (*MARGIN_NAMES, _MANY), own=False)
         targets, classes = many_classes(y) if loss_name == _MANY else two_classes(y)
-        linear_map, names = checked_map(X, len(targets))
+        linear_map: LinearMap
+        if holds_matrices(X):
+            _refuse_for_matrices(np.shape(X), loss_name, feature_names)
+            linear_map, feature_names = checked_matrices(X, len(targets)), None
+        else:
+            linear_map, names = checked_map(X, len(targets))
+            feature_names = checked_names(feature_names, names, linear_map.shape[1])
         self._settle(
             {
                 "linear_map": linear_map,
                 "y": targets,
                 "classes": classes,
                 "loss_name": loss_name,
-                "feature_names": checked_names(feature_names, names, linear_map.shape[1]),
+                "feature_names": feature_names,
             }
         )
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The shape (n, d) of X."""
-        return self.linear_map.shape
+    def shape(self) -> tuple[int, ...]:
+        """The shape (n, d) of X, or (n, p, q)."""
+        return (self.linear_map.shape[0], *self.linear_map.domain)
 
     @property
     def X(self) -> Any:
-        """The data (n, d), read-only: a float64 array in Fortran order, a memory map, or a `scipy.sparse.csc_array`."""
+        """The data, read-only: a float64 array, a memory map, or a `scipy.sparse.csc_array`."""
         return getattr(self.linear_map, "X", self.linear_map)
 
     @property
     def predictor_shape(self) -> tuple[int, ...]:
-        """The shape of w: (d,), or (d, k) for "cross_entropy"."""
-        return (self.shape[1], len(self.classes)) if self.loss_name == _MANY else (self.shape[1],)
+        """The shape of w: (d,), (p, q) if X holds matrices, or (d, k) for "cross_entropy"."""
+        domain = self.linear_map.domain
+        return (*domain, len(self.classes)) if self.by_classes else domain
+
+    @property
+    def by_classes(self) -> bool:
+        """Whether w has a column for each class, as for "cross_entropy"."""
+        return self.loss_name == _MANY
 
     def margins(self, w: Any) -> Float64[ndarray, " n"]:
         """Return the margins, (n,): y_i <x_i, w>, or the score of the own class minus the largest other score."""
         point = self.predictor(w)
-        if self.loss_name != _MANY:
+        if not self.by_classes:
             return frozen(self.y * self.linear_map.matvec(point))
         scores = self._scores(point)
         rows = np.arange(len(scores))
@@ -112,15 +134,26 @@ class Classification(ProblemInW):
         vector $e_{y_i} - p_i$ of the class probabilities, (n, k). They are computed from logarithms, and the largest
         size is 1.
         """
-        if self.loss_name == _MANY:
+        if self.by_classes:
             return frozen(_weights_of_scores(self._scores(self.predictor(w)), self.y))
         margins = self.margins(w)
         logs = -margins if self.loss_name == "exponential" else -np.logaddexp(0.0, margins)
         return frozen(self.y * np.exp(logs - np.max(logs)))
 
+    def descent_direction(self, w: Any) -> Float64[ndarray, "..."]:
+        r"""Return a positive multiple of $-\nabla L(w)$, shaped as w, for any margins: $\sum_i x_i q_i$ of the weights.
+
+        Raises:
+            InputError: w has the wrong shape or holds NaN.
+        """
+        weights = self.row_weights(w)
+        if not self.by_classes:
+            return frozen(self.linear_map.rmatvec(weights))
+        return frozen(self.linear_map.rmatvec(np.ascontiguousarray(weights.T)).T)
+
     def log_of_loss(self, w: Any) -> float:
         """Return ln L(w), also where the loss itself is 0 in float64 because all margins are large."""
-        if self.loss_name == _MANY:
+        if self.by_classes:
             scores = self._scores(self.predictor(w))
             rows = np.arange(len(scores))
             others = scores - scores[rows, self.y][:, None]
@@ -137,14 +170,10 @@ class Classification(ProblemInW):
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "..."]:
         """Return `w` as a checked float64 array of the shape `predictor_shape`."""
-        if self.loss_name != _MANY:
-            return checked_w(w, name, self.shape[1])
-        array = real_array(w, name, ndim=2)
-        if array.shape != self.predictor_shape:
-            raise InputError(
-                f"{name} has shape {array.shape}, {self.predictor_shape} is expected: a column for each class"
-            )
-        return array
+        shape = self.predictor_shape
+        if len(shape) == 1:
+            return checked_w(w, name, shape[0])
+        return checked_matrix(w, name, shape, ": a column for each class" if self.by_classes else "")
 
     def objective(self) -> Any:
         """Return the `Objective` in w with JAX arrays; call it inside `double_precision`.
@@ -158,7 +187,7 @@ class Classification(ProblemInW):
         from implicitbias.problems._objective import Linear, MeanLoss, Model, Objective
 
         mean_loss = MeanLoss(jnp.asarray(self.y), as_loss(self.loss_name))
-        if self.loss_name != _MANY:
+        if not self.by_classes:
             return Objective(Linear(self.linear_map.traced()), mean_loss)
         X = self.linear_map.storage().dense
         if X is None:
@@ -169,7 +198,23 @@ class Classification(ProblemInW):
         return Objective(Model(_scores, jnp.asarray(X, dtype=float)), mean_loss)
 
     def __repr__(self) -> str:
-        return f"Classification(n={self.shape[0]}, d={self.shape[1]}, loss={self.loss_name!r})"
+        n, *domain = self.shape
+        size = f"d={domain[0]}" if len(domain) == 1 else f"shape={tuple(domain)}"
+        return f"Classification(n={n}, {size}, loss={self.loss_name!r})"
+
+
+def _refuse_for_matrices(shape: tuple[int, ...], loss_name: str, feature_names: Any) -> None:
+    """Raise an `InputError` for options that are not defined if the rows of X are matrices."""
+    if loss_name == _MANY:
+        raise InputError(
+            f"X has shape {shape} and the loss is 'cross_entropy', for which rows (n, d) are expected; type "
+            "X = X.reshape(len(X), -1), or loss='logistic' for two classes"
+        )
+    if feature_names is not None:
+        raise InputError(
+            f"feature_names is given and X has shape {shape}, but names belong to the columns of X (n, d); leave "
+            "feature_names out"
+        )
 
 
 def _scores(w: Any, X: Any) -> Any:

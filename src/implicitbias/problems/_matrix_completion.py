@@ -11,6 +11,7 @@ from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import EntriesMap
 from implicitbias.problems._in_w import ProblemInW
+from implicitbias.problems._matrices import checked_matrix
 from implicitbias.problems._rows import refuse_extreme
 
 
@@ -64,11 +65,7 @@ class MatrixCompletion(ProblemInW):
 
     def predictor(self, w: Any, name: str = "w") -> Float64[ndarray, "m k"]:
         """Return `w` as a checked float64 matrix."""
-        array = real_array(w, name, ndim=2)
-        if array.shape != self.predictor_shape:
-            hint = f"; type {name} = {name}.T" if array.shape == self.predictor_shape[::-1] else ""
-            raise InputError(f"{name} has shape {array.shape}, {self.predictor_shape} is expected{hint}")
-        return array
+        return checked_matrix(w, name, self.predictor_shape)
 
     def objective(self) -> Any:
         """Return the `Objective` in W with JAX arrays; call it inside `double_precision`."""
