@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.labelled import dataset
+from implicitbias._core.progress import Progress
 from implicitbias.flows import MirrorFlow, SteepestDescent, simulate
 from implicitbias.gauges import Gauge
 from implicitbias.limits import max_margin
 from implicitbias.potentials import SquaredNorm
 from implicitbias.problems import Classification
+from implicitbias.studies._separable_settings import MATRIX_GAUGES, matrices
 from implicitbias.studies._sweep_evidence import finished
 
 # Constant steps approximate the normalised flow, and decaying steps are those of the rate in the number of steps.
@@ -28,10 +31,12 @@ def descent_variables(problem: Classification, gauges: dict[str, Gauge]) -> dict
         KeyboardInterrupt: a simulation was interrupted from the keyboard.
     """
     radii = np.array([_radius(problem, gauge) for gauge in gauges.values()])
-    best = [max_margin(problem, gauge).margin for gauge in gauges.values()]
+    best = [max_margin(problem, gauge) for gauge in gauges.values()]
     variables: dict[str, Any] = {
         "descent_radius": (("gauge",), radii),
-        "descent_best": (("gauge",), np.array(best)),
+        "descent_best": (("gauge",), np.array([limit.margin for limit in best])),
+        "descent_gap": (("gauge",), np.array([limit.certificate.gap for limit in best])),
+        "descent_tolerance": (("gauge",), np.array([limit.certificate.tolerance for limit in best])),
         "gauge": (("gauge",), np.array(list(gauges))),
     }
     for kind, choice in (("constant", _CONSTANT), ("decaying", _DECAYING)):
@@ -43,7 +48,8 @@ def descent_variables(problem: Classification, gauges: dict[str, Gauge]) -> dict
 
 def _radius(problem: Classification, gauge: Gauge) -> float:
     polar = gauge.polar()
-    return float(max(polar.value(row) for row in problem.X))
+    rows = np.asarray(problem.X).reshape(len(problem.y), *problem.predictor_shape)
+    return float(max(polar.value(row) for row in rows))
 
 
 def _descent(
@@ -55,10 +61,23 @@ def _descent(
     steps = np.unique(np.round(np.geomspace(10, count, _SAVED)).astype(int))
     sizes = size / radius * np.arange(1.0, count + 1.0) ** -decay
     times, squares = np.cumsum(sizes)[steps - 1], np.cumsum(sizes**2)[steps - 1]
-    trajectory = finished(simulate(descent, np.zeros(problem.shape[1]), times=times))
-    states = trajectory.flat_states[-len(steps) :]
+    trajectory = finished(simulate(descent, np.zeros(problem.predictor_shape), times=times))
+    states = trajectory.states[-len(steps) :]
     margins = np.array([np.min(problem.margins(w)) / gauge.value(w) for w in states])
     return steps.astype(float), times, squares, margins
+
+
+def matrices_dataset(progress: Progress) -> Any:
+    """Return the dataset of steepest descents on matrices, among them spectral descent.
+
+    Raises:
+        KeyboardInterrupt: a simulation was interrupted from the keyboard.
+    """
+    problem = matrices()
+    progress(0.0, "steepest descents on matrices")
+    variables = descent_variables(problem, MATRIX_GAUGES)
+    variables["y"] = (("row",), problem.y)
+    return dataset(variables, {}, {})
 
 
 def arc_variables(problem: Classification) -> dict[str, Any]:

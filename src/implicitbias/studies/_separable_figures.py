@@ -50,11 +50,12 @@ def plane_figures(point: str, data: Any) -> dict[str, Any]:
     return {
         f"{point}-figure": plane_figure(data["X"].values, data["y"].values, flows, _EARLY),
         f"{point}-balls": balls_figure(rays, balls, drawn, level),
-        f"{point}-descents": _descents(data),
+        f"{point}-descents": descents(data),
     }
 
 
-def _descents(data: Any) -> Any:
+def descents(data: Any) -> Any:
+    """Return the figure of the gaps of the margins of steepest descents, with their bounds."""
     n, panels = len(data["y"]), {}
     for kind, title in (("constant", "small constant steps"), ("decaying", r"steps $\eta / \sqrt{k}$")):
         lines = {}

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitbias._core.claim import Claim, at_most, close
+from implicitbias._core.claim import Assumption, Claim, at_most, close
 from implicitbias.studies._extrapolate import late_slope, limit_at_zero
 
 _PAPER = "pesme2024mirror"
@@ -45,6 +45,12 @@ def descent_claims(point: str, data: Any) -> list[Claim]:
     $\gamma - \text{margin} \le (\ln n + R^2 \sum \eta_j^2 / 2) / s$, and ln(n) / s in the limit of small steps.
     """
     n, claims = len(data["y"]), []
+    gaps, tolerances = data["descent_gap"].values, data["descent_tolerance"].values
+    certified = Assumption.checked(
+        "the largest margins are certified (largest relative gap)",
+        np.max(gaps),
+        at_most=float(np.min(tolerances)),
+    )
     for k, name in enumerate(str(name) for name in data["gauge"].values):
         best, radius = float(data["descent_best"].values[k]), float(data["descent_radius"].values[k])
         for kind, words in (("constant", "small constant steps"), ("decaying", "steps eta / sqrt k")):
@@ -56,7 +62,7 @@ def descent_claims(point: str, data: Any) -> list[Claim]:
             claims.append(
                 at_most(point, f"steepest descent in {name}, {words}: the gap of the margin is at most (ln n + R^2 sum "
                         f"eta^2 / 2) / s (largest ratio; slope in k of the gap {slope:.2f}, of the bound {guide:.2f})",
-                        _THEORY, (np.max(gaps / bound), 1.0))
+                        _THEORY, (np.max(gaps / bound), 1.0), certified)
             )  # fmt: skip
     return claims
 

@@ -7,13 +7,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.gauges import L1, L2, Gauge, LInf, Lp
+from implicitbias.gauges import L1, L2, Gauge, LInf, Lp, Nuclear, Spectral
 from implicitbias.potentials import Cosh, HyperbolicEntropy, PNorm, Potential, QuadraticForm, SquaredNorm
 from implicitbias.problems import Classification
 from implicitbias.studies._data import classified
 
 PAPER = ("squared l2", "hyperbolic entropy", "cosh")
 """The potentials of the paper's figure."""
+
+MATRIX_GAUGES: dict[str, Gauge] = {"nuclear": Nuclear(), "Frobenius": L2(), "spectral": Spectral()}
 
 NAMED_GAUGES: dict[str, Gauge] = {"l1": L1(), "l2": L2(), "linf": LInf()}
 
@@ -69,6 +71,14 @@ def _gaussian() -> tuple[Float64[ndarray, "40 10"], ndarray]:
 def _one_against_the_rest(name: str, positive: int) -> tuple[Float64[ndarray, "n d"], ndarray]:
     X, classes = classified(name)
     return _with_ones(X), np.where(classes == positive, 1.0, -1.0)
+
+
+def matrices() -> Classification:
+    """Return 24 Gaussian matrices (4, 3) with the labels of a random linear classifier of rank 1."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((24, 4, 3))
+    low_rank = np.outer(rng.standard_normal(4), rng.standard_normal(3))
+    return Classification(X, np.sign(np.sum(X * low_rank, axis=(1, 2))), loss="exponential")
 
 
 def iris() -> tuple[Float64[ndarray, "100 5"], ndarray]:

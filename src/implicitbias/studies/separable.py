@@ -9,15 +9,15 @@ from implicitbias.studies._separable_claims import angles_claim, control_claims,
 from implicitbias.studies._separable_rates import arc_claims, descent_claims, horizon_claims
 from implicitbias.studies._study import Study
 
-PLANE, INSEPARABLE = "plane", "iris"
-_POINTS = (PLANE, "gaussian", "wine", "digits", "breast-cancer", INSEPARABLE)
+PLANE, MATRICES, INSEPARABLE = "plane", "matrices", "iris"
+_POINTS = (PLANE, "gaussian", "wine", "digits", "breast-cancer", MATRICES, INSEPARABLE)
 
 
 class SeparableData(Study):
     """The study that follows mirror flows on separable data and compares them with certified classifiers."""
 
     def points(self) -> tuple[str, ...]:
-        """Return the plane of the figure, Gaussian data, four real sets, the last of which is not separable."""
+        """Return the plane of the figure, Gaussian data, three real sets, matrices, and data that are not separable."""
         return _POINTS
 
     def compute(self, point: str, progress: Progress) -> Any:
@@ -27,11 +27,17 @@ class SeparableData(Study):
             from implicitbias.studies._inseparable_evidence import inseparable_dataset
 
             return inseparable_dataset(progress)
-        from implicitbias.studies._separable_descents import arc_variables, descent_variables
+        from implicitbias.studies._separable_descents import (
+            arc_variables,
+            descent_variables,
+            matrices_dataset,
+        )
         from implicitbias.studies._separable_evidence import flows_dataset
         from implicitbias.studies._separable_geometry import geometry_variables
         from implicitbias.studies._separable_settings import NAMED_GAUGES, SETTINGS
 
+        if point == MATRICES:
+            return matrices_dataset(progress)
         setting = SETTINGS[point]
         data = flows_dataset(setting, progress)
         if point != PLANE:
@@ -45,6 +51,8 @@ class SeparableData(Study):
         """Return the claims about the classifiers, the flows, the horizons and the rates."""
         if point == INSEPARABLE:
             return inseparable_claims(point, dataset)
+        if point == MATRICES:
+            return descent_claims(point, dataset)
         claims = [*flow_claims(point, dataset), *gradient_claims(point, dataset)]
         if point == PLANE:
             claims += [angles_claim(point, dataset), *horizon_claims(point, dataset)]
@@ -57,10 +65,12 @@ class SeparableData(Study):
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
         """Return the figure of the paper, the balls and the rates in the plane, and shortfalls of margins elsewhere."""
-        from implicitbias.studies._separable_figures import bounded, plane_figures, shortfalls
+        from implicitbias.studies._separable_figures import bounded, descents, plane_figures, shortfalls
 
         if point == INSEPARABLE:
             return {f"{point}-norm": bounded(dataset)}
+        if point == MATRICES:
+            return {f"{point}-descents": descents(dataset)}
         figures = {f"{point}-shortfall": shortfalls(dataset)}
         return plane_figures(point, dataset) | figures if point == PLANE else figures
 
