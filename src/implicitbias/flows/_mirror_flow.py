@@ -14,7 +14,7 @@ from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._log_time_system import in_log_time, log_clock
-from implicitbias.flows._primal_maps import InverseMirrorMap, SeparableInverseMirrorMap
+from implicitbias.flows._primal_maps import InverseMirrorMap, PrimalMap, SeparableInverseMirrorMap
 from implicitbias.potentials import Potential
 from implicitbias.predictors import traced
 from implicitbias.problems import Classification, LeastSquares
@@ -30,7 +30,8 @@ class MirrorFlow(Flow):
 
     Args:
         problem: a `LeastSquares` or `Classification` problem.
-        potential: a `Potential`. If it is not separable, each step needs n products with its inverse Hessian.
+        potential: a `Potential`. If it is not separable, each step needs n products with its inverse Hessian. If w is a
+            matrix, `Spectral` potentials apply to it, and other potentials to its entries in row order.
 
     Raises:
         InputError: an argument has another type, or the parameters of the potential do not have d entries.
@@ -61,10 +62,16 @@ class MirrorFlow(Flow):
                 f"potential is a {type(potential).__name__}, a Potential is expected, "
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
-        if len(problem.predictor_shape) != 1:
+        shape = problem.predictor_shape
+        if shape != problem.linear_map.domain:
             raise InputError(
-                f"problem is a {problem!r} with w of shape {problem.predictor_shape}, w of shape (d,) is expected; "
+                f"problem is a {problem!r} with w of shape {shape}, w of shape (d,) is expected; "
                 "type ib.GradientFlow(problem) for the gradient flow with more classes"
+            )
+        if potential.dimensions != 1 and potential.dimensions != len(shape):
+            raise InputError(
+                f"{type(potential).__name__} is a potential of matrices, but w has shape {shape}; type "
+                "ib.Classification(X, y) with matrices X (n, p, q), or a potential of vectors such as ib.Cosh()"
             )
         length, d = potential.length(), problem.linear_map.shape[1]
         if length is not None and length[1] != d:
@@ -95,22 +102,31 @@ class MirrorFlow(Flow):
     def term(self, start: Any = None) -> Any:
         """Return the flow from `start` (default 0) as a diffrax term in dual variables.
 
-        diffrax integrates y = (nu, X w, t) from `term.initial`, and `term.state(y)` is w. Call this method and diffrax
-        inside `jax.enable_x64(True)`, because tiny scales underflow in float32.
+        diffrax integrates y = (nu, X w, t) from `term.initial`, and `term.state(y)` is w as one vector. Call this
+        method and diffrax inside `jax.enable_x64(True)`, because tiny scales underflow in float32.
         """
         from implicitbias.flows._solver import system_term
 
-        w = np.zeros(self.problem.shape[1]) if start is None else self.problem.predictor(start, "start")
-        return system_term(*self._dual(w))
+        w = (
+            np.zeros(self.problem.predictor_shape)
+            if start is None
+            else self.problem.predictor(start, "start")
+        )
+        return system_term(*self._dual(w.ravel()))
 
     def _dual(self, start: Float64[ndarray, " d"]) -> tuple[DualSystem, Any]:
         objective = self.problem.double_objective
-        z0 = np.asarray(self.potential.mirror_formula(jnp.asarray(start)))
+        # Potentials of vectors apply to the entries of w.
+        shape = start.shape if self.potential.dimensions == 1 else self.problem.predictor_shape
+        z0 = np.asarray(self.potential.mirror_formula(jnp.asarray(start.reshape(shape)))).ravel()
         separable = self.potential.separable
-        primal = (
-            InverseMirrorMap(self.potential) if separable is None else SeparableInverseMirrorMap(separable)
+        primal: PrimalMap = (
+            InverseMirrorMap(self.potential, shape)
+            if separable is None
+            else SeparableInverseMirrorMap(separable)
         )
-        return dual_system(traced(objective.readout).linear, objective.mean_loss, primal, z0)
+        linear = traced(objective.readout).linear
+        return dual_system(None if linear is None else linear.flat, objective.mean_loss, primal, z0)
 
     def __repr__(self) -> str:
         return f"MirrorFlow({self.problem!r}, {type(self.potential).__name__})"

@@ -84,19 +84,23 @@ class SeparablePrimalMap(PrimalMap):
 
 
 class InverseMirrorMap(PrimalMap):
-    """The inverse mirror map of a potential; the state is w."""
+    """The inverse mirror map of a potential at the entries of a point of the given shape; the state is w."""
 
     potential: Potential
+    shape: tuple[int, ...] = eqx.field(static=True)
 
     def predictor(self, z: jax.Array, s: jax.Array) -> jax.Array:
-        return self.potential.inverse_mirror_formula(z)
+        return self.potential.inverse_mirror_formula(z.reshape(self.shape)).ravel()
 
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
         # dw / dz is the inverse Hessian of the potential, so each row of X needs one product with the inverse Hessian.
         return self.times_slope(rows.X, z, s) @ rows.X.T
 
     def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
-        return jax.vmap(lambda row: self.potential.inverse_hessian_formula(z, row))(A)
+        at = z.reshape(self.shape)
+        return jax.vmap(
+            lambda row: self.potential.inverse_hessian_formula(at, row.reshape(self.shape)).ravel()
+        )(A)
 
     def decay_slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         return jnp.zeros_like(z)
