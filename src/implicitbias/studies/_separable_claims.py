@@ -53,7 +53,8 @@ class Flow(NamedTuple):
     def direction_limit(self, kind: str = "node") -> Extrapolated:
         """Return the extrapolated point of gauge 1."""
         return limit_at_zero(
-            self._small(kind), self.row[f"{kind}_w"].values / self.row[f"{kind}_size"].values[:, None]
+            self._small(kind) ** self.number("rate"),
+            self.row[f"{kind}_w"].values / self.row[f"{kind}_size"].values[:, None],
         )
 
     def _small(self, kind: str) -> ndarray:

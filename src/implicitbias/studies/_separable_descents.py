@@ -5,14 +5,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from implicitbias._core.labelled import dataset
-from implicitbias._core.progress import Progress
 from implicitbias.flows import MirrorFlow, SteepestDescent, simulate
 from implicitbias.gauges import Gauge
 from implicitbias.limits import max_margin
 from implicitbias.potentials import SquaredNorm
 from implicitbias.problems import Classification
-from implicitbias.studies._separable_settings import MATRIX_GAUGES, matrices
 from implicitbias.studies._sweep_evidence import finished
 
 # Constant steps approximate the normalised flow, and decaying steps are those of the rate in the number of steps.
@@ -65,19 +62,6 @@ def _descent(
     states = trajectory.states[-len(steps) :]
     margins = np.array([np.min(problem.margins(w)) / gauge.value(w) for w in states])
     return steps.astype(float), times, squares, margins
-
-
-def matrices_dataset(progress: Progress) -> Any:
-    """Return the dataset of steepest descents on matrices, among them spectral descent.
-
-    Raises:
-        KeyboardInterrupt: a simulation was interrupted from the keyboard.
-    """
-    problem = matrices()
-    progress(0.0, "steepest descents on matrices")
-    variables = descent_variables(problem, MATRIX_GAUGES)
-    variables["y"] = (("row",), problem.y)
-    return dataset(variables, {}, {})
 
 
 def arc_variables(problem: Classification) -> dict[str, Any]:

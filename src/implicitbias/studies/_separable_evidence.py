@@ -53,8 +53,8 @@ class Measured(NamedTuple):
 
     trajectory: Trajectory
     samples: Float64[ndarray, " s"]
-    sampled: Float64[ndarray, "s d"]
-    nodes: Float64[ndarray, "k d"]
+    sampled: Float64[ndarray, "s ..."]
+    nodes: Float64[ndarray, "k ..."]
     node_times: Float64[ndarray, " k"]
 
 
@@ -64,7 +64,7 @@ def measured(problem: Classification, entry: Entry, rtol: float) -> Measured:
     Raises:
         KeyboardInterrupt: the simulation was interrupted from the keyboard.
     """
-    start = np.full(problem.shape[1], entry.start)
+    start = np.full(problem.predictor_shape, entry.start)
     flow = MirrorFlow(problem, entry.potential)
     trajectory = finished(simulate(flow, start, log_t1=entry.log_time, rtol=rtol, max_steps=_MAX_STEPS))
     end = float(trajectory.log_times[-1])
@@ -73,10 +73,12 @@ def measured(problem: Classification, entry: Entry, rtol: float) -> Measured:
     late = np.geomspace(min(_MODERATE, end), end, half + 1)[1:] if end > _MODERATE else np.full(half, np.nan)
     samples = np.concatenate([early, late])
     known = np.isfinite(samples)
-    rows = np.full((len(samples), problem.shape[1]), np.nan)
+    rows = np.full((len(samples), *problem.predictor_shape), np.nan)
     rows[known] = trajectory.state(log_t=np.minimum(samples[known], end))
     logs = _node_times(problem, entry, trajectory)
-    nodes = np.full((NODES, problem.shape[1]), np.nan) if logs is None else trajectory.state(log_t=logs)
+    nodes = np.full((NODES, *problem.predictor_shape), np.nan)
+    if logs is not None:
+        nodes = trajectory.state(log_t=logs)
     return Measured(trajectory, samples, rows, nodes, np.full(NODES, np.nan) if logs is None else logs)
 
 
@@ -108,10 +110,10 @@ def log_bounds(problem: Classification, entry: Entry, limit: Limit, run: Measure
     The bound holds for every w. It is evaluated at the start, on the ray of the predicted classifier where both terms
     balance, and at the other sampled states.
     """
-    start = np.full(problem.shape[1], entry.start)
+    start = np.full(problem.predictor_shape, entry.start)
     log_divergences = _log_divergences(entry, start)
 
-    def logs(points: Float64[ndarray, "m d"]) -> Float64[ndarray, "m 2"]:
+    def logs(points: Float64[ndarray, "m ..."]) -> Float64[ndarray, "m 2"]:
         losses = np.array([problem.log_of_loss(w) for w in points])
         return np.stack([losses, log_divergences(points)], axis=1)
 
@@ -119,9 +121,9 @@ def log_bounds(problem: Classification, entry: Entry, limit: Limit, run: Measure
     times, bounds = run.samples[known], np.full(len(run.samples), np.nan)
     margins = np.maximum(1.0, times)
     for _ in range(3):  # the margin at which L(w) = D(w, w_0) / t, by iteration
-        margins = np.maximum(1.0, times - log_divergences(margins[:, None] * limit.point))
+        margins = np.maximum(1.0, times - log_divergences(np.multiply.outer(margins, limit.point)))
     shifted = np.maximum(0.0, margins[:, None] + _SHIFTS)
-    on_ray = logs(shifted.reshape(-1, 1) * limit.point).reshape(len(times), len(_SHIFTS), 2)
+    on_ray = logs(np.multiply.outer(shifted.ravel(), limit.point)).reshape(len(times), len(_SHIFTS), 2)
     at_states = np.broadcast_to(logs(run.sampled[known]), (len(times), len(times), 2))
     every = np.concatenate([on_ray, at_states], axis=1)
     terms = np.logaddexp(every[:, :, 0], every[:, :, 1] - times[:, None])
@@ -131,18 +133,18 @@ def log_bounds(problem: Classification, entry: Entry, limit: Limit, run: Measure
     return bounds
 
 
-def _log_divergences(entry: Entry, start: Float64[ndarray, " d"]) -> Callable[[ndarray], ndarray]:
+def _log_divergences(entry: Entry, start: Float64[ndarray, "..."]) -> Callable[[ndarray], ndarray]:
     """Return the function from points to the logarithms of their divergence from the start; inf where it overflows."""
     potential = entry.potential
 
     def one(w: jax.Array) -> jax.Array:
         origin = jnp.asarray(start)
         slope = potential.mirror_formula(origin)
-        return potential.value_formula(w) - potential.value_formula(origin) - slope @ (w - origin)
+        return potential.value_formula(w) - potential.value_formula(origin) - jnp.sum(slope * (w - origin))
 
     compiled = jax.jit(jax.vmap(one))
 
-    def logs(points: Float64[ndarray, "m d"]) -> Float64[ndarray, " m"]:
+    def logs(points: Float64[ndarray, "m ..."]) -> Float64[ndarray, " m"]:
         with double_precision(), np.errstate(all="ignore"):
             values = np.asarray(compiled(jnp.asarray(points)))
             return np.where(values >= 0.0, np.log(values), np.inf)
@@ -168,12 +170,19 @@ def flows_dataset(setting: Setting, progress: Progress) -> Any:
             else np.full_like(rows[-1]["node_w"], np.nan)
         )
         rows[-1] |= {"logistic_w": other, "logistic_size": _sizes(entry, other)}
-    variables = {
-        key: (("potential", *_AXES.get(key, ())), np.array([row[key] for row in rows])) for key in rows[0]
+    variables = {key: _stacked(key, [row[key] for row in rows]) for key in rows[0]}
+    variables |= {
+        "X": (("row", "feature"), np.reshape(problem.X, (len(problem.y), -1))),
+        "y": (("row",), problem.y),
     }
-    variables |= {"X": (("row", "feature"), problem.X), "y": (("row",), problem.y)}
     coordinates = {"potential": list(entries), "horizon": list(NAMED_GAUGES)}
     return dataset(variables, coordinates, {"rtol": RTOL, "coarse_rtol": COARSE, "paper": "; ".join(PAPER)})
+
+
+def _stacked(name: str, values: list[Any]) -> tuple[tuple[str, ...], ndarray]:
+    """Return the values of all potentials as a variable. The features of a matrix are its entries."""
+    axes, array = _AXES.get(name, ()), np.array(values)
+    return ("potential", *axes), array.reshape(*array.shape[: len(axes)], -1) if "feature" in axes else array
 
 
 def _row(problem: Classification, entry: Entry) -> dict[str, Any]:
@@ -193,6 +202,7 @@ def _row(problem: Classification, entry: Entry) -> dict[str, Any]:
         "flow_status": fine.trajectory.status.name,
         "flow_log_time": float(fine.trajectory.log_times[-1]),
         "logarithmic": int(entry.logarithmic),
+        "rate": entry.rate,
         "tie": _tie(entry, limit, fine.nodes[0]),
         "steps": fine.trajectory.stats.steps,
         "sample_log_time": fine.samples,
@@ -211,22 +221,28 @@ def _row(problem: Classification, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _tie(entry: Entry, limit: Limit, w: Float64[ndarray, " d"]) -> float:
-    """Return exp(-|w| gap), where gap is the relative distance of the largest entry that does not tie with the largest.
+def _tie(entry: Entry, limit: Limit, w: Float64[ndarray, "..."]) -> float:
+    """Return exp(-|w| gap), where gap is the relative distance of the largest entry from the next one that is no tie.
 
     Sublevel sets of hyperbolic cosines at the size of w do not tell such entries apart if it is not small.
     """
     if entry.unit == 0.0:
         return 0.0
-    shares = np.abs(limit.point) / np.max(np.abs(limit.point))
+    shares, size = (_entries(point) for point in (limit.point, w))
+    shares = shares / np.max(shares)
     below = shares[shares < 1.0 - _TIED]
     gap = 1.0 - float(np.max(below, initial=0.0))
-    return float(np.exp(-gap * np.max(np.abs(w)) / entry.unit))
+    return float(np.exp(-gap * np.max(size) / entry.unit))
 
 
-def _sizes(entry: Entry, points: Float64[ndarray, "k d"]) -> Float64[ndarray, " k"]:
+def _entries(point: Float64[ndarray, "..."]) -> Float64[ndarray, " k"]:
+    """Return the sizes of the entries of a vector, or the singular values of a matrix."""
+    return np.abs(point) if point.ndim == 1 else np.linalg.svd(point, compute_uv=False)
+
+
+def _sizes(entry: Entry, points: Float64[ndarray, "k ..."]) -> Float64[ndarray, " k"]:
     return np.array([_size(entry.gauge, w) for w in points])
 
 
-def _size(gauge: Any, w: Float64[ndarray, " d"]) -> float:
+def _size(gauge: Any, w: Float64[ndarray, "..."]) -> float:
     return float(gauge.value(w)) if np.all(np.isfinite(w)) else np.nan

@@ -50,7 +50,6 @@ def plane_figures(point: str, data: Any) -> dict[str, Any]:
     return {
         f"{point}-figure": plane_figure(data["X"].values, data["y"].values, flows, _EARLY),
         f"{point}-balls": balls_figure(rays, balls, drawn, level),
-        f"{point}-descents": descents(data),
     }
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.gauges import L1, L2, Gauge, LInf, Lp, Nuclear, Spectral
+from implicitbias.gauges import L1, L2, Gauge, LInf, Lp, Nuclear, Schatten, Spectral
 from implicitbias.potentials import Cosh, HyperbolicEntropy, PNorm, Potential, QuadraticForm, SquaredNorm
+from implicitbias.potentials import Spectral as SpectralPotential
 from implicitbias.problems import Classification
 from implicitbias.studies._data import classified
 
@@ -25,10 +26,11 @@ _LATE = 23_000.0
 
 
 class Entry(NamedTuple):
-    """A potential with the gauge that theory pairs with it, the entries of the start, and the end of its flow.
+    r"""A potential with the gauge that theory pairs with it, the entries of the start, and the end of its flow.
 
-    The margin converges like 1 / m in the smallest margin m, or like 1 / ln m if `logarithmic`. The unit of w in the
-    exponentials of a potential of hyperbolic cosines is `unit`, and it is 0 for other potentials.
+    The margin converges like 1 / m in the smallest margin m, and the direction like $m^{-r}$ with r = `rate`; both
+    converge like 1 / ln m if `logarithmic`. The unit of w in the exponentials of a potential of hyperbolic cosines is
+    `unit`, and it is 0 for other potentials.
     """
 
     potential: Potential
@@ -37,6 +39,7 @@ class Entry(NamedTuple):
     log_time: float = _LATE
     logarithmic: bool = False
     unit: float = 0.0
+    rate: float = 1.0
 
 
 _ENTROPY = Entry(HyperbolicEntropy(scale=1.0), L1(), log_time=1e9, logarithmic=True)
@@ -45,7 +48,7 @@ _ENTROPY = Entry(HyperbolicEntropy(scale=1.0), L1(), log_time=1e9, logarithmic=T
 class Setting(NamedTuple):
     """A data set, and the entries of its potentials by name."""
 
-    data: Callable[[], tuple[Float64[ndarray, "n d"], ndarray]]
+    data: Callable[[], tuple[Float64[ndarray, "n ..."], ndarray]]
     entries: Callable[[int], dict[str, Entry]]
 
     def problem(self, loss: str = "exponential") -> Classification:
@@ -73,12 +76,16 @@ def _one_against_the_rest(name: str, positive: int) -> tuple[Float64[ndarray, "n
     return _with_ones(X), np.where(classes == positive, 1.0, -1.0)
 
 
-def matrices() -> Classification:
-    """Return 24 Gaussian matrices (4, 3) with the labels of a random linear classifier of rank 1."""
+def _matrices() -> tuple[Float64[ndarray, "24 4 3"], ndarray]:
+    """Return 24 Gaussian matrices (4, 3) with the labels of a random linear classifier of rank 1.
+
+    Their entries have the standard deviation 10. The flow of cosh ends at a fixed size of w, and the unit of the data
+    decides which margins it reaches until then.
+    """
     rng = np.random.default_rng(1)
-    X = rng.standard_normal((24, 4, 3))
+    X = 10.0 * rng.standard_normal((24, 4, 3))
     low_rank = np.outer(rng.standard_normal(4), rng.standard_normal(3))
-    return Classification(X, np.sign(np.sum(X * low_rank, axis=(1, 2))), loss="exponential")
+    return X, np.sign(np.sum(X * low_rank, axis=(1, 2)))
 
 
 def iris() -> tuple[Float64[ndarray, "100 5"], ndarray]:
@@ -111,7 +118,7 @@ def _plane_entries(d: int) -> dict[str, Entry]:
         "squared l2": Entry(SquaredNorm(), L2()),
         "hyperbolic entropy": _ENTROPY,
         "cosh": Entry(Cosh(), LInf(), log_time=1e4, unit=1.0),
-        "p = 1.5": Entry(PNorm(1.5), Lp(1.5)),
+        "p = 1.5": Entry(PNorm(1.5), Lp(1.5), rate=0.5),
         "p = 3": Entry(PNorm(3), Lp(3), start=_SMALL),
         "p = 10": Entry(PNorm(10), Lp(10), start=_SMALL),
         "quadratic form": Entry(QuadraticForm(A), QuadraticForm(A).horizon()),
@@ -125,7 +132,7 @@ def _small_entries(d: int) -> dict[str, Entry]:
         "squared l2": Entry(SquaredNorm(), L2()),
         "hyperbolic entropy": _ENTROPY,
         "cosh": _wide_cosh(d, 100.0),
-        "p = 1.5": Entry(PNorm(1.5), Lp(1.5)),
+        "p = 1.5": Entry(PNorm(1.5), Lp(1.5), rate=0.5),
         "quadratic form": Entry(QuadraticForm(A), QuadraticForm(A).horizon()),
     }
 
@@ -134,6 +141,19 @@ def _real_entries(d: int, unit: float) -> dict[str, Entry]:
     """Return the potentials of the paper; real data have rows that are almost support vectors, which takes longer."""
     late = Entry(SquaredNorm(), L2(), log_time=1e6)
     return {"squared l2": late, "hyperbolic entropy": _ENTROPY, "cosh": _wide_cosh(d, unit)}
+
+
+def _matrix_entries(d: int) -> dict[str, Entry]:
+    """Return potentials of the singular values."""
+    entropy = Entry(
+        SpectralPotential(HyperbolicEntropy(scale=1.0)), Nuclear(), log_time=1e9, logarithmic=True
+    )
+    return {
+        "squared l2": Entry(SquaredNorm(), L2()),
+        "spectral entropy": entropy,
+        "spectral cosh": Entry(SpectralPotential(Cosh()), Spectral(), log_time=1e4, unit=1.0),
+        "Schatten 1.5": Entry(SpectralPotential(PNorm(1.5)), Schatten(1.5), rate=0.5),
+    }
 
 
 def _wide_cosh(d: int, scale: float) -> Entry:
@@ -149,4 +169,5 @@ SETTINGS = {
     "breast-cancer": Setting(
         lambda: _one_against_the_rest("breast-cancer", 1), lambda d: _real_entries(d, 1e4)
     ),
+    "matrices": Setting(_matrices, _matrix_entries),
 }

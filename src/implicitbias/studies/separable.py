@@ -27,40 +27,31 @@ class SeparableData(Study):
             from implicitbias.studies._inseparable_evidence import inseparable_dataset
 
             return inseparable_dataset(progress)
-        from implicitbias.studies._separable_descents import (
-            arc_variables,
-            descent_variables,
-            matrices_dataset,
-        )
+        from implicitbias.studies._separable_descents import arc_variables, descent_variables
         from implicitbias.studies._separable_evidence import flows_dataset
         from implicitbias.studies._separable_geometry import geometry_variables
-        from implicitbias.studies._separable_settings import NAMED_GAUGES, SETTINGS
+        from implicitbias.studies._separable_settings import MATRIX_GAUGES, NAMED_GAUGES, SETTINGS
 
-        if point == MATRICES:
-            return matrices_dataset(progress)
         setting = SETTINGS[point]
-        data = flows_dataset(setting, progress)
-        if point != PLANE:
-            return data
-        problem = setting.problem()
-        progress(0.9, "sublevel sets and steepest descents")
-        data = data.assign(geometry_variables(setting.entries(2))).assign(arc_variables(problem))
-        return data.assign(descent_variables(problem, NAMED_GAUGES))
+        data, problem = flows_dataset(setting, progress), setting.problem()
+        if point in (PLANE, MATRICES):
+            progress(0.8, "steepest descents")
+            data = data.assign(descent_variables(problem, NAMED_GAUGES if point == PLANE else MATRIX_GAUGES))
+        if point == PLANE:
+            progress(0.9, "sublevel sets")
+            data = data.assign(geometry_variables(setting.entries(2))).assign(arc_variables(problem))
+        return data
 
     def claims(self, point: str, dataset: Any) -> list[Claim]:
         """Return the claims about the classifiers, the flows, the horizons and the rates."""
         if point == INSEPARABLE:
             return inseparable_claims(point, dataset)
-        if point == MATRICES:
-            return descent_claims(point, dataset)
         claims = [*flow_claims(point, dataset), *gradient_claims(point, dataset)]
         if point == PLANE:
             claims += [angles_claim(point, dataset), *horizon_claims(point, dataset)]
-            claims += [
-                *arc_claims(point, dataset),
-                *descent_claims(point, dataset),
-                *control_claims(point, dataset),
-            ]
+            claims += [*arc_claims(point, dataset), *control_claims(point, dataset)]
+        if point in (PLANE, MATRICES):
+            claims += descent_claims(point, dataset)
         return claims
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
@@ -69,9 +60,9 @@ class SeparableData(Study):
 
         if point == INSEPARABLE:
             return {f"{point}-norm": bounded(dataset)}
-        if point == MATRICES:
-            return {f"{point}-descents": descents(dataset)}
         figures = {f"{point}-shortfall": shortfalls(dataset)}
+        if point in (PLANE, MATRICES):
+            figures[f"{point}-descents"] = descents(dataset)
         return plane_figures(point, dataset) | figures if point == PLANE else figures
 
     def notes(self) -> str:
@@ -82,17 +73,18 @@ class SeparableData(Study):
             "standardised, and their seed was chosen so that the three classifiers differ by at least 10 degrees. "
             "The other potentials, the Gaussian data and the real data were chosen here. Real data are "
             "standardised and have a column of ones as intercept; the digits are 0 against the rest, the wines "
-            "the first cultivar against the rest, and the irises the second species against the third. The "
-            "hyperbolic entropy has scale 1. On the data with more than two features the cosh has the form sum "
-            "cosh(w_i / scale) with scales of 100 to 10 000. Its flow ends where float64 cannot resolve its dual "
-            "variable, which is at 15 to 30 scales for these data, and a larger scale reaches larger margins "
-            "until then. Flows of p-norms with p > 2 start at w_i = 0.1, because they have no Hessian at 0. "
-            "Margins and directions at the end of a flow are extrapolated as linear functions of 1 / m, where m "
-            "is the smallest margin of the state, and of 1 / ln m for the hyperbolic entropy. The error bar is "
-            "the whole correction of the last value, or the change from the extrapolation of earlier values if it "
-            "is larger, plus the change for a ten times larger rtol. A direction is judged only where the "
-            "classifier is unique, and where rows and entries without a part in the limit have faded to 1 %. "
-            "Every number below was computed in this run."
+            "the first cultivar against the rest, and the irises the second species against the third. Potentials "
+            "of matrices are those of their singular values, on 24 Gaussian matrices of shape (4, 3). The "
+            "hyperbolic entropy has scale 1. On the data with more than two features the cosh of vectors has the "
+            "form sum cosh(w_i / scale) with scales of 100 to 10 000. Its flow ends where float64 cannot resolve "
+            "its dual variable, which is at 15 to 30 scales for these data, and a larger scale reaches larger "
+            "margins until then. Flows of p-norms with p > 2 start at w_i = 0.1, because they have no Hessian at "
+            "0. Margins and directions at the end of a flow are extrapolated as linear functions of 1 / m, where "
+            "m is the smallest margin of the state, of m^(-1/2) for directions of p = 1.5, and of 1 / ln m for "
+            "the hyperbolic entropy. The error bar is the whole correction of the last value, or the change from "
+            "the extrapolation of earlier values if it is larger, plus the change for a ten times larger rtol. A "
+            "direction is judged only where the classifier is unique, and where rows and entries without a part "
+            "in the limit have faded to 1 %. Every number below was computed in this run."
         )
 
 
