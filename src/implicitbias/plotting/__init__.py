@@ -24,6 +24,12 @@ from implicitbias.plotting._paths import path_over_simulation as path_over_simul
 from implicitbias.plotting._paths import validated_path_figure as validated_path_figure
 from implicitbias.plotting._plot import plot as plot
 from implicitbias.plotting._rates import rate_figure as rate_figure
+from implicitbias.plotting._separable import PlaneFlow as PlaneFlow
+from implicitbias.plotting._separable import balls_figure as balls_figure
+from implicitbias.plotting._separable import bounded_figure as bounded_figure
+from implicitbias.plotting._separable import bounds_figure as bounds_figure
+from implicitbias.plotting._separable import plane_figure as plane_figure
+from implicitbias.plotting._separable import shortfall_figure as shortfall_figure
 from implicitbias.plotting._style import png as png
 from implicitbias.plotting._text import middle as middle
 from implicitbias.plotting._text import short as short

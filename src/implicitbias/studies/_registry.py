@@ -31,6 +31,12 @@ _CARDS = (
         "deep and general diagonal networks follow the path that their growth times predict, to a modified l1 norm",
         "implicitbias.studies.deep_diagonal",
     ),
+    Card(
+        "separable",
+        "Pesme, Dragomir & Flammarion 2024, arXiv 2406.12763",
+        "on separable data, mirror flow converges to the classifier of largest margin in the horizon of its potential",
+        "implicitbias.studies.separable",
+    ),
 )
 
 
