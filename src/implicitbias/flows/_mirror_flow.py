@@ -1,5 +1,6 @@
 """The mirror flow, d grad phi(w) = -grad L(w) dt."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,11 +11,13 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape, tree_shape
 from implicitbias.flows._dual_system import DualSystem, dual_system
-from implicitbias.flows._engine import Engine, RosenbrockEngine
+from implicitbias.flows._engine import MATRIX_BYTES, Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._log_time_system import in_log_time, log_clock
-from implicitbias.flows._primal_maps import InverseMirrorMap, SeparableInverseMirrorMap
+from implicitbias.flows._log_time_in_w import LogTimeInW, log_time_in_w
+from implicitbias.flows._log_time_system import LogTimeSystem, log_time_system
+from implicitbias.flows._margin_rows import margin_rows
+from implicitbias.flows._primal_maps import InverseMirrorMap, PrimalMap, SeparableInverseMirrorMap
 from implicitbias.potentials import Potential
 from implicitbias.predictors import traced
 from implicitbias.problems import Classification, LeastSquares
@@ -61,16 +64,12 @@ class MirrorFlow(Flow):
                 f"potential is a {type(potential).__name__}, a Potential is expected, "
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
-        if len(problem.predictor_shape) != 1:
+        length, size = potential.length(), math.prod(problem.predictor_shape)
+        if length is not None and length[1] != size:
+            columns = problem.shape[1]
+            of_w = f"X has {columns} columns" if size == columns else f"w has {size} entries"
             raise InputError(
-                f"problem is a {problem!r} with w of shape {problem.predictor_shape}, w of shape (d,) is expected; "
-                "type ib.GradientFlow(problem) for the gradient flow with more classes"
-            )
-        length, d = potential.length(), problem.shape[1]
-        if length is not None and length[1] != d:
-            raise InputError(
-                f"the potential's {length[0]} has {length[1]} entries, but X has {d} columns; one entry for each "
-                "column is expected"
+                f"the potential's {length[0]} has {length[1]} entries, but {of_w}; equally many are expected"
             )
         self._settle({"problem": problem, "potential": potential})
 
@@ -78,39 +77,56 @@ class MirrorFlow(Flow):
         return tree_shape(self.problem.predictor(start, "start"), "start")
 
     def engine(
-        self, shape: TreeShape, start: Float64[ndarray, " d"], limits: Limits, max_bytes: int
+        self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
-        system, u = self._dual(start)
-        if limits.clock.log_unit is not None:
-            system = in_log_time(system, u, limits.clock.log_unit)
-            u = system.start()
-        return RosenbrockEngine(system, u, shape, limits)
+        if limits.clock.plain:
+            return RosenbrockEngine(*self._dual(start), shape, limits)
+        system = self._in_log_time(start, limits.clock, max_bytes)[0]
+        return RosenbrockEngine(system, system.start(), shape, limits)
 
-    def clock(self, start: Float64[ndarray, " d"]) -> Clock:
+    def clock(self, start: Float64[ndarray, " size"]) -> Clock:
         """Return the clock: logarithmic for losses of margins, because their flow on separable data never ends."""
-        if self.problem.double_objective.mean_loss.loss.of_margins is None:
-            return Clock()
-        return log_clock(*self._dual(start))
+        return self._in_log_time(start)[1] if isinstance(self.problem, Classification) else Clock()
 
     def term(self, start: Any = None) -> Any:
         """Return the flow from `start` (default 0) as a diffrax term in dual variables.
 
         diffrax integrates y = (nu, X w, t) from `term.initial`, and `term.state(y)` is w. Call this method and diffrax
         inside `jax.enable_x64(True)`, because tiny scales underflow in float32.
+
+        Raises:
+            InputError: the problem has the loss "cross_entropy".
         """
         from implicitbias.flows._solver import system_term
 
+        if len(self.problem.predictor_shape) != 1:
+            raise InputError(
+                f"problem is a {self.problem!r} with w of shape {self.problem.predictor_shape}; diffrax terms are made "
+                "for w of shape (d,) only. Type ib.simulate(flow, start, log_t1=...)"
+            )
         w = np.zeros(self.problem.shape[1]) if start is None else self.problem.predictor(start, "start")
         return system_term(*self._dual(w))
 
     def _dual(self, start: Float64[ndarray, " d"]) -> tuple[DualSystem, Any]:
         objective = self.problem.double_objective
-        z0 = np.asarray(self.potential.mirror_formula(jnp.asarray(start)))
+        linear = traced(objective.readout).linear
+        return dual_system(linear, objective.mean_loss, self._primal_map(), self._first_dual(start))
+
+    def _in_log_time(
+        self, start: Float64[ndarray, " size"], clock: Clock | None = None, max_bytes: int = MATRIX_BYTES
+    ) -> tuple[LogTimeSystem | LogTimeInW, Clock]:
+        assert isinstance(self.problem, Classification)
+        rows, steep = margin_rows(self.problem), self.potential.steep
+        if steep is not None:
+            return log_time_in_w(rows, steep, np.asarray(start), clock, max_bytes)
+        return log_time_system(rows, self._primal_map(), self._first_dual(start), clock)
+
+    def _first_dual(self, start: Float64[ndarray, " size"]) -> ndarray:
+        return np.asarray(self.potential.mirror_formula(jnp.asarray(start)))
+
+    def _primal_map(self) -> PrimalMap:
         separable = self.potential.separable
-        primal = (
-            InverseMirrorMap(self.potential) if separable is None else SeparableInverseMirrorMap(separable)
-        )
-        return dual_system(traced(objective.readout).linear, objective.mean_loss, primal, z0)
+        return InverseMirrorMap(self.potential) if separable is None else SeparableInverseMirrorMap(separable)
 
     def __repr__(self) -> str:
         return f"MirrorFlow({self.problem!r}, {type(self.potential).__name__})"

@@ -15,5 +15,6 @@ from implicitbias.potentials._p_norm import PNorm as PNorm
 from implicitbias.potentials._potential import Potential as Potential
 from implicitbias.potentials._quadratic_form import QuadraticForm as QuadraticForm
 from implicitbias.potentials._separable import SeparablePotential as SeparablePotential
+from implicitbias.potentials._separable import SteepPotential as SteepPotential
 from implicitbias.potentials._squared_norm import SquaredNorm as SquaredNorm
 from implicitbias.potentials._sublevel_gauge import SublevelGauge as SublevelGauge
