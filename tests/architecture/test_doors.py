@@ -47,3 +47,38 @@ def test_the_command_line_imports_public_names_only(file: object) -> None:
 )
 def test_the_rule_sees_what_it_should(line: str, count: int) -> None:
     assert len(list(private_imports(ast.parse(line)))) == count
+
+
+def imports_of(module: ast.Module, name: str) -> Iterator[str]:
+    """Yield the lines at which a module imports this module or a part of it."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        if any(f"{one}.".startswith(f"{name}.") for one in names):
+            yield f"line {node.lineno}"
+
+
+# import-linter sees no parts of other packages, so this rule is a test: SciPy's solvers of programs are in limits.
+@pytest.mark.parametrize(
+    "file", [file for file in python_files(SOURCE) if SOURCE / "limits" not in file.parents], ids=label
+)
+def test_optimisers_of_scipy_are_imported_in_limits_only(file: object) -> None:
+    assert list(imports_of(tree(file), "scipy.optimize")) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("from scipy.optimize import linprog", 1),
+        ("from scipy import optimize", 1),
+        ("import scipy.optimize", 1),
+        ("from scipy import sparse", 0),
+        ("import scipy.optimizers", 0),
+    ],
+)
+def test_the_rule_sees_imports_of_parts(line: str, count: int) -> None:
+    assert len(list(imports_of(ast.parse(line), "scipy.optimize"))) == count

@@ -40,6 +40,10 @@ class Status(Enum):
         "Stopped early: the loss or its gradient is not finite just after the last time "
         "(a logarithm or root at the edge of its domain, an overflow, or a step of gradient descent that diverges)."
     )
+    ROUNDING = (
+        "Stopped early: at the last time, rounding errors hide what the flow still changes (the notes say why and what "
+        "to type)."
+    )
     LOW_PRECISION = (
         "Reached the requested end time, but the model computes in a lower precision than float64: at most about "
         "seven digits are correct (remove its casts to float32, or build its constants in float64)."
@@ -61,6 +65,7 @@ _FAILURES = (
     Status.STEP_UNDERFLOW,
     Status.BLEW_UP,
     Status.NOT_FINITE,
+    Status.ROUNDING,
     Status.LOW_PRECISION,
     Status.NOT_CERTIFIED,
     Status.NOT_RESOLVED,

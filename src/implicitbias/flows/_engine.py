@@ -116,6 +116,10 @@ class RosenbrockEngine(Engine):
     def _cause(self) -> Status:
         """Return why the steps became too small: values that are not finite, a blow-up, or another reason."""
         u = jnp.asarray(self.cursor.u)
+        known = self.system.diagnosis(u)
+        if known is not None:
+            self.ending_note = f"The integration stopped at {self._place(6)}: {known[1]}."
+            return known[0]
         speed = np.asarray(self.system.field(u))
         state = np.asarray(self.system.state(u))
         if not bool(self.cursor.finite) or not np.all(np.isfinite(speed)):

@@ -4,240 +4,184 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
-from scipy.optimize import linprog
 
-from implicitbias.flows._dual_system import DualSystem
-from implicitbias.flows._system import Solve
-from implicitbias.problems import MarginLoss
+from implicitbias._core.status import Status
+from implicitbias.flows._dual_system import dual_error, dual_quiet_time
+from implicitbias.flows._margin_rows import MarginRows
+from implicitbias.flows._margin_speeds import MarginSpeeds, log_rates
+from implicitbias.flows._primal_maps import PrimalMap, Rows
+from implicitbias.flows._system import Solve, System, mapped
 from implicitbias.trajectories import Clock
 
-EPSILON = float(np.finfo(np.float64).eps)
-# Square roots of the second derivative of the loss are raised to this value, so that their inverses are finite.
-_LEAST_ROOT = 1e-150
 # The longest step that is taken regardless of the growth of the speed, as a share of tau.
 _LATE_SHARE = 0.1
 # On data that are not separable, all speeds in tau grow like t. At this logarithm, relative to the start, w is at its
 # limit in float64. From there on the speeds are constant, so that they do not overflow.
 _FASTEST = 300.0
-# The rounding errors of the speeds that are accepted, relative to 1, if some rows have less than a share of the speed
-# and the sum of all speeds is less than a share of them.
-_COARSE, _SLOW, _CANCELLED = 1e-3, 1e-8, 1e-6
+# The size of an entry of w, as a share of its floor, whose slope stands for an infinite one at w_i = 0.
+_SMALL = 1e-2
 # The share of the dual variable after the first time that counts as rounding.
 _ROUNDING = 1e-8
 # The largest logarithm of the unit of time: after a start of large margins it could be larger than any end time.
-_LONGEST_UNIT = 600.0
+LONGEST_UNIT = 600.0
 
 
-class LogTimeSystem(DualSystem):
-    r"""The dual system in $\tau = \ln(1 + t / t_0)$, where the last entry of the inner variable is $\tau$.
+class LogTimeSystem(System):
+    r"""The mirror flow in $\tau = \ln(1 + t / t_0)$ with $z = z_0 + B^\top c$ for an unknown c (r,).
 
-    The equation is $d\nu_i / d\tau = -(t + t_0)\, \ell'(f_i) / n$. On separable data t leaves float64 and
-    $\ell'$ becomes 0 in float64, but their product stays near 1 for support vectors. It is computed as the exponential
-    of a sum of logarithms. The Jacobian has one more column than that of `DualSystem`: the field is proportional to
+    The margins are $m = U B w(z)$ (see `MarginRows`), and the inner variable is $(c, m, \tau)$ with
+    $dc / d\tau = U^\top p$, where $p_{ic} = -(t + t_0)\, \partial \ell / \partial m_{ic} / n$. On separable data t
+    leaves float64 and the derivative of the loss becomes 0 in float64, but their product stays near 1 for support
+    vectors. It is computed as the exponential of a sum of logarithms.
+
+    The Jacobian in c is $-G K$ with $G = U^\top S U$, $K = B \frac{dw}{dz} B^\top$ and the second derivative S of the
+    loss in the margins. Each step needs one factorisation of $I + \gamma h G K$, (r, r). The field is proportional to
     $t + t_0 = t_0 e^\tau$, so its derivative in $\tau$ is the field itself.
-
-    On data that are not separable, $\nu$ would grow like t in the null space of $X^\top$, and z would drown in its
-    rounding errors. `basis` is an orthonormal basis of the range of X on which $\nu$ is projected, which leaves
-    z = z_0 + X^T nu unchanged; it is None if the data are separable.
     """
 
-    margin_loss: MarginLoss
-    log_unit: jax.Array
-    log_fastest: jax.Array
-    basis: jax.Array | None
+    speeds: MarginSpeeds
+    rows: Rows
+    z0: jax.Array
+    floor: jax.Array
+    primal_map: PrimalMap
     dual_floor: jax.Array
+    z_apart: jax.Array
+
+    def start(self) -> jax.Array:
+        """Return the inner variable at t = 0."""
+        margins = self.speeds.margins(self.rows.X @ self.primal_map.predictor(self.z0, jnp.zeros(())))
+        return jnp.concatenate([jnp.zeros(len(self.rows.X)), margins.ravel(), jnp.zeros(1)])
+
+    def mass(self, size: int) -> jax.Array:
+        index = jnp.arange(size)
+        return 1.0 * ((index < len(self.rows.X)) | (index == size - 1))
+
+    def dual(self, u: jax.Array) -> jax.Array:
+        """Return the dual variable z."""
+        return self.z0 + u[: len(self.rows.X)] @ self.rows.X
 
     def predictor(self, u: jax.Array) -> jax.Array:
+        """Return w."""
         return self.primal_map.predictor(self.dual(u), jnp.zeros(()))
 
     def state(self, u: jax.Array) -> jax.Array:
         return self.primal_map.state(self.dual(u), jnp.zeros(()))
 
-    def fits(self, u: jax.Array) -> jax.Array:
-        """Return the entries f of the inner variable, (n,)."""
-        return u[-1 - len(self.targets) : -1]
+    def duals(self, rows: ndarray) -> ndarray | None:
+        return mapped(_dual, self, rows)
 
-    def _margins(self, u: jax.Array) -> jax.Array:
-        return self.targets * self.fits(u)
+    def kernel(self, u: jax.Array) -> jax.Array:
+        """Return B (dw / dz) B^T, (r, r)."""
+        z = self.dual(u)
+        return self.primal_map.kernel(self.rows, jnp.where(z == 0.0, self.z_apart, z), jnp.zeros(()))
 
-    def _log_scale(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the logarithm of (t + t_0) / n, lowered where speeds would overflow, and by how much it is lowered."""
-        whole = u[-1] + self.log_unit - jnp.log(self.count)
-        slope = jnp.max(self.margin_loss.log_slope(self._margins(u)))
-        excess = jnp.maximum(0.0, whole + slope - self.log_fastest)
-        return whole - excess, excess
-
-    def _in_range(self, nu: jax.Array) -> jax.Array:
-        return nu if self.basis is None else self.basis @ (self.basis.T @ nu)
-
-    def speed(self, u: jax.Array) -> jax.Array:
-        """Return the derivative of nu in tau, before the projection on the range of X."""
-        return self.targets * jnp.exp(self._log_scale(u)[0] + self.margin_loss.log_slope(self._margins(u)))
+    def kept_margins(self, u: jax.Array) -> jax.Array:
+        """Return the entries m of the inner variable, (n, g)."""
+        return u[len(self.rows.X) : -1].reshape(self.speeds.factor.shape[:2])
 
     def field(self, u: jax.Array) -> jax.Array:
-        n, whole = len(self.targets), super().field(u)
-        return whole.at[:n].set(self._in_range(whole[:n]))
-
-    def roots(self, u: jax.Array) -> jax.Array:
-        """Return the square roots of minus the derivatives of `speed` in f, (n,)."""
-        scale = self._log_scale(u)[0]
-        logs = scale + self.margin_loss.log_curvature(self._margins(u))
-        return jnp.maximum(jnp.exp(logs / 2), _LEAST_ROOT)
-
-    def growing(self, u: jax.Array, speed: jax.Array) -> jax.Array:
-        """Return the derivative in tau of a speed: the speed itself, and 0 where it is kept from overflowing."""
-        return jnp.where(self._log_scale(u)[1] > 0.0, 0.0, speed)
+        margins = self.kept_margins(u)
+        gap = self.speeds.margins(self.rows.X @ self.predictor(u)) - margins
+        pull = self.speeds.pull(self.speeds.at(margins, u[-1]))
+        return jnp.concatenate([pull, gap.ravel(), jnp.ones(1)])
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
-        n, growth, roots = len(self.targets), self.growing(u, self.speed(u)), self.roots(u)
-        kernel = self.primal_map.kernel(self.rows, self.dual(u), jnp.zeros(()))
-        matrix = gamma_step * roots[:, None] * kernel * roots
-        # Where the rows are dependent, the rounding errors of a large matrix may make it indefinite. The multiple of
-        # the identity that prevents it acts on the null space, which the projection removes. It also acts on rows of
-        # tiny speed, whose margins may still grow if a part of the data is separable: such a step is refused.
-        coarse = 4.0 * EPSILON * jnp.trace(matrix)
-        # A row whose margin came out too small after a long step also has a large speed, but it does not cancel.
-        speed = self.speed(u)
-        cancelled = jnp.max(jnp.abs(self._in_range(speed))) < _CANCELLED * jnp.max(jnp.abs(speed))
-        hidden = cancelled & (coarse > _COARSE * gamma_step)
-        mixed = jnp.min(roots) ** 2 < _SLOW * jnp.max(roots) ** 2
-        unit = 1.0 if self.basis is None else jnp.where(mixed & hidden, jnp.nan, 1.0 + coarse)
-        factor = jax.scipy.linalg.cho_factor(unit * jnp.eye(n) + matrix)
+        r, margins, tau = len(self.rows.X), self.kept_margins(u), u[-1]
+        kernel = self.kernel(u)
+        growth = self.speeds.growing(margins, tau)
+        curvature = self.speeds.curvature(margins, tau)
+        # NaN refuses the step where rounding hides what the step should compute; `diagnosis` then gives the reason.
+        unit = jnp.where(jnp.any(self._lost(u, kernel)[:2]), jnp.nan, 1.0)
+        matrix = unit * jnp.eye(r) + gamma_step * self.speeds.pull(curvature(self.speeds.factor)).T @ kernel
+        factor = jax.scipy.linalg.lu_factor(matrix)
 
         def solve(b: jax.Array) -> jax.Array:
-            gap = b[n:-1] / gamma_step
-            # Without this projection the large part in the null space would leave its rounding errors in the rest.
-            right = self._in_range(b[:n] + gamma_step * (growth * b[-1] - roots**2 * gap))
-            nu = self._in_range(roots * jax.scipy.linalg.cho_solve(factor, right / roots))
-            return jnp.concatenate([nu, kernel @ nu + gap, b[-1:]])
+            gap = b[r:-1].reshape(margins.shape) / gamma_step
+            bent = self.speeds.pull(curvature(gap[..., None])[..., 0])
+            c = jax.scipy.linalg.lu_solve(factor, b[:r] + gamma_step * (growth * b[-1] - bent))
+            return jnp.concatenate([c, (self.speeds.margins(kernel @ c) + gap).ravel(), b[-1:]])
 
         return solve, self.field(u)
 
-    def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
-        # The speed depends on the margins exponentially. Their errors are therefore compared too, relative to
-        # max(1, margin) and with the share of each row in the speed. They are computed from w, because the entries f
-        # of the inner variable also differ by the gap that the step corrects.
-        shares = jnp.abs(self.speed(end))
-        shares = shares / jnp.maximum(jnp.max(shares), 1e-300)
-        fits = [self.rows.X @ self.predictor(point) for point in (end, embedded)]
-        apart = jnp.abs(fits[0] - fits[1]) / jnp.maximum(1.0, jnp.abs(fits[0]))
-        return jnp.maximum(super().error(u, end, embedded), jnp.max(shares * apart))
+    def _lost(self, u: jax.Array, kernel: jax.Array) -> jax.Array:
+        """Return the findings of `MarginSpeeds.lost` at u."""
+        z, zero, size = self.dual(u), jnp.zeros(()), jnp.abs(self.rows.X)
+        spread = size @ jnp.abs(self.predictor(u)) + self.primal_map.times_slope(size, z, zero) @ jnp.abs(z)
+        return self.speeds.lost(self.kept_margins(u), u[-1], kernel, spread)
 
-    def least_dual(self) -> jax.Array:
-        return self.dual_floor
+    def diagnosis(self, u: jax.Array) -> tuple[Status, str] | None:
+        return self.speeds.diagnosis(self._lost(u, self.kernel(u)))
+
+    def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
+        points = (u, end, embedded)
+        z, w = [self.dual(point) for point in points], [self.predictor(point) for point in points]
+        # The margins are computed from w, because the entries m of the inner variable also differ by the gap that the
+        # step corrects.
+        seen = self.speeds.error(self.kept_margins(end), self.rows.X @ w[1], self.rows.X @ w[2])
+        jumped = self.speeds.too_fast(self.kept_margins(u), self.kept_margins(end))
+        return jnp.where(jumped, jnp.inf, jnp.maximum(dual_error(z, w, self.floor, self.dual_floor), seen))
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         # While the gradient is constant, the speed in tau grows like e^tau, and a wait of h at the present speed
         # becomes ln(1 + h). This phase ends at a moderate tau. Later the speed falls, and a step of a share of tau,
         # which hardly lets it grow, is safe if it is at most half of the wait.
-        wait = super().quiet_time(u, rtol)
+        speed = self.speeds.clear_pull(self.speeds.at(self.kept_margins(u), u[-1])) @ self.rows.X
+        wait = dual_quiet_time(self.primal_map, self.dual(u), speed, jnp.zeros(()), rtol * self.floor)
         return jnp.maximum(jnp.log1p(wait), jnp.minimum(wait / 2, _LATE_SHARE * u[-1]))
 
 
-class TallLogTimeSystem(LogTimeSystem):
-    r"""The same system with $z = z_0 + x$ for an unknown x of length d in place of nu, for data with n > d.
+def log_time_system(
+    rows: MarginRows, primal: PrimalMap, z0: ndarray, clock: Clock | None = None
+) -> tuple[LogTimeSystem, Clock]:
+    """Return the system with z = z0 at t = 0 and its clock, which follows from the speeds at the start if not given.
 
-    The inner variable is $(x, f, \tau)$ with $dx / d\tau = X^\top d\nu / d\tau$, so that the null space of $X^\top$
-    does not occur. Each step needs one factorisation of $I + \gamma h X^\top S X \frac{dw}{dz}$, (d, d).
+    Call this function inside `double_precision`.
     """
-
-    def start(self) -> jax.Array:
-        d = self.rows.X.shape[1]
-        fits = self.rows.X @ self.primal_map.predictor(self.z0, jnp.zeros(()))
-        return jnp.concatenate([jnp.zeros(d), fits, jnp.zeros(1)])
-
-    def mass(self, size: int) -> jax.Array:
-        index, d = jnp.arange(size), self.rows.X.shape[1]
-        return 1.0 * ((index < d) | (index == size - 1))
-
-    def dual(self, u: jax.Array) -> jax.Array:
-        return self.z0 + u[: self.rows.X.shape[1]]
-
-    def field(self, u: jax.Array) -> jax.Array:
-        gap = self.rows.X @ self.predictor(u) - self.fits(u)
-        return jnp.concatenate([self.dual_speed(u), gap, jnp.ones(1)])
-
-    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
-        X, d, z, zero = self.rows.X, self.rows.X.shape[1], self.dual(u), jnp.zeros(())
-        weights, growth = self.roots(u) ** 2, self.growing(u, self.dual_speed(u))
-        curvature = self.primal_map.times_slope((X.T * weights) @ X, z, zero)
-        # If a part of the data is not separable, the speeds of its rows cancel in dx / dtau and grow like t. A step is
-        # refused where their rounding errors would hide the growth of the margins of the other rows.
-        moved = self.primal_map.times_slope(X, z, zero)
-        noise = EPSILON * jnp.max(jnp.abs(self.speed(u))) * jnp.max(jnp.sum(moved * X, axis=1))
-        mixed = jnp.min(weights) < _SLOW * jnp.max(weights)
-        unit = jnp.where(mixed & (noise > _COARSE), jnp.nan, 1.0)
-        factor = jax.scipy.linalg.lu_factor(unit * jnp.eye(d) + gamma_step * curvature)
-
-        def solve(b: jax.Array) -> jax.Array:
-            gap = b[d:-1] / gamma_step
-            right = b[:d] + gamma_step * (growth * b[-1] - (weights * gap) @ X)
-            x = jax.scipy.linalg.lu_solve(factor, right)
-            return jnp.concatenate([x, moved @ x + gap, b[-1:]])
-
-        return solve, self.field(u)
-
-
-def log_first_time(system: DualSystem, u: jax.Array) -> float:
-    """Return the logarithm of the time in which the dual variable or the slowest loss changes by about 1 at the start.
-
-    It is 0 if nothing changes. The speeds themselves may be outside of float64.
-    """
-    loss, n = _margin_loss(system), len(system.targets)
-    margins = system.targets * u[n:-1]
-    slopes = np.asarray(loss.log_slope(margins))
-    largest = float(np.max(slopes))
-    kernel = system.primal_map.kernel(system.rows, system.dual(u), jnp.zeros(()))
-    with np.errstate(divide="ignore", over="ignore"):
-        pull = (np.exp(slopes - largest) * np.asarray(system.targets)) @ np.asarray(system.rows.X)
-        speed = largest + float(np.log(np.max(np.abs(pull))))
-        rates = np.asarray(loss.log_curvature(margins)) + np.log(np.asarray(jnp.diagonal(kernel)))
-    fastest = max(speed, float(np.max(rates))) - float(np.log(system.count))
-    return -fastest if np.isfinite(fastest) else 0.0
-
-
-def log_clock(system: DualSystem, u: jax.Array) -> Clock:
-    """Return the clock of the system from this start."""
-    return Clock(min(log_first_time(system, u), _LONGEST_UNIT))
-
-
-def in_log_time(system: DualSystem, u: jax.Array, log_unit: float) -> LogTimeSystem:
-    """Return the same system in the logarithm of the time, whose unit t_0 has this logarithm."""
-    loss, n = _margin_loss(system), len(system.targets)
-    slopes = np.asarray(loss.log_slope(system.targets * u[n:-1]))
-    # The largest logarithm of the derivative of nu_i in tau if the clock starts at the first time.
-    largest = log_first_time(system, u) - float(np.log(system.count)) + float(np.max(slopes))
-    # The terms of z_j after the first time without their cancellation; its exponent is below that of the largest float.
-    pull = np.exp(slopes - np.max(slopes)) @ np.abs(np.asarray(system.rows.X))
-    dual = float(np.max(pull)) * np.exp(min(largest, _LONGEST_UNIT))
-    names = ("rows", "targets", "loss", "count", "z0", "floor", "weight_decay", "primal_map")
-    fields = {name: getattr(system, name) for name in names}
-    X = np.asarray(system.rows.X)
-    tall = X.shape[0] > X.shape[1]
-    kind = TallLogTimeSystem if tall else LogTimeSystem
-    return kind(
-        **fields,
-        margin_loss=loss,
-        log_unit=jnp.asarray(float(log_unit)),
-        log_fastest=jnp.asarray(largest + _FASTEST),
-        basis=None if tall else _basis_of_range(X, np.asarray(system.targets)),
-        dual_floor=jnp.asarray(max(_ROUNDING * dual, 1e-300)),
+    primal, zero = jax.tree.map(jnp.asarray, primal), jnp.zeros(())
+    w = primal.predictor(jnp.asarray(z0), zero)
+    floor = least_sizes(rows)
+    apart = _finite_slopes(primal, floor)
+    kernel = np.asarray(primal.kernel(rows.rows, jnp.where(z0 == 0.0, apart, z0), zero))
+    slopes, fastest = log_rates(rows, np.asarray(w), kernel)
+    if clock is None:
+        clock = Clock(min(-fastest if np.isfinite(fastest) else 0.0, LONGEST_UNIT))
+    n = len(rows.factor)
+    # The largest logarithm of p_ic if the clock starts at the first time.
+    largest = (-fastest if np.isfinite(fastest) else 0.0) - float(np.log(n)) + float(np.max(slopes))
+    # The terms of z_j after the first time without their cancellation; the exponent is below that of the largest float.
+    pull = np.tensordot(np.exp(slopes - np.max(slopes)), np.abs(np.asarray(rows.factor)), 2)
+    dual = float(np.max(pull @ np.abs(np.asarray(rows.rows.X)))) * np.exp(min(largest, LONGEST_UNIT))
+    speeds = MarginSpeeds(
+        rows.factor, rows.loss, jnp.asarray(float(clock.log_unit or 0.0)), jnp.asarray(largest + _FASTEST)
     )
+    system = LogTimeSystem(
+        speeds=speeds,
+        rows=rows.rows,
+        z0=jnp.asarray(z0),
+        floor=floor,
+        primal_map=primal,
+        dual_floor=jnp.asarray(max(_ROUNDING * dual, 1e-300)),
+        z_apart=apart,
+    )
+    return system, clock
 
 
-def _margin_loss(system: DualSystem) -> MarginLoss:
-    loss = system.loss.of_margins
-    assert loss is not None  # The clock of the flow is logarithmic only for such losses.
-    return loss
+def _finite_slopes(primal: PrimalMap, floor: jax.Array) -> jax.Array:
+    """Return the z_i whose slope dw / dz stands for that at z_i = 0: 0, or a small size where that slope is infinite.
+
+    The slope of an l_p potential with p > 2 is infinite at 0. A step may use another one, as its Jacobian is inexact.
+    """
+    zeros, zero = jnp.zeros_like(floor), jnp.zeros(())
+    slopes = primal.times_slope(jnp.ones((1, len(floor))), zeros, zero)[0]
+    return jnp.where(jnp.isfinite(slopes), 0.0, primal.reach(_SMALL * floor, zero)[1])
 
 
-def _basis_of_range(X: ndarray, targets: ndarray) -> jax.Array | None:
-    """Return an orthonormal basis of the range of X as columns; None if the rows are independent or separable."""
-    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
-    left, singular, _ = np.linalg.svd(X[:, norms > 0.0] / norms[norms > 0.0], full_matrices=False)
-    rank = int(np.sum(singular > max(X.shape) * EPSILON * np.max(singular, initial=0.0)))
-    if rank == len(X):
-        return None
-    rows = targets[:, None] * left[:, :rank]
-    separable = linprog(np.zeros(rank), A_ub=-rows, b_ub=-np.ones(len(rows)), bounds=(None, None)).status == 0
-    return None if separable else jnp.asarray(left[:, :rank])
+def least_sizes(rows: MarginRows) -> jax.Array:
+    """Return the size of each w_i if all coordinates contribute equally to margins near 1; far below, w_i is noise."""
+    n, size = len(rows.factor), len(rows.sizes)
+    norms = np.where(rows.sizes > 0.0, rows.sizes, np.inf)
+    return jnp.asarray(np.where(rows.sizes > 0.0, np.sqrt(n) / (norms * np.sqrt(size)), 1.0))
+
+
+def _dual(system: LogTimeSystem, row: jax.Array) -> jax.Array:
+    return system.dual(row)

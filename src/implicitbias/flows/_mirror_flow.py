@@ -1,5 +1,6 @@
 """The mirror flow, d grad phi(w) = -grad L(w) dt."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,10 +11,12 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape, tree_shape
 from implicitbias.flows._dual_system import DualSystem, dual_system
-from implicitbias.flows._engine import Engine, RosenbrockEngine
+from implicitbias.flows._engine import MATRIX_BYTES, Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._log_time_system import in_log_time, log_clock
+from implicitbias.flows._log_time_in_w import LogTimeInW, log_time_in_w
+from implicitbias.flows._log_time_system import LogTimeSystem, log_time_system
+from implicitbias.flows._margin_rows import margin_rows
 from implicitbias.flows._primal_maps import InverseMirrorMap, PrimalMap, SeparableInverseMirrorMap
 from implicitbias.potentials import Potential
 from implicitbias.predictors import traced
@@ -63,21 +66,17 @@ class MirrorFlow(Flow):
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
         shape = problem.predictor_shape
-        if shape != problem.linear_map.domain:
-            raise InputError(
-                f"problem is a {problem!r} with w of shape {shape}, w of shape (d,) is expected; "
-                "type ib.GradientFlow(problem) for the gradient flow with more classes"
-            )
         if potential.dimensions != 1 and potential.dimensions != len(shape):
             raise InputError(
                 f"{type(potential).__name__} is a potential of matrices, but w has shape {shape}; type "
                 "ib.Classification(X, y) with matrices X (n, p, q), or a potential of vectors such as ib.Cosh()"
             )
-        length, d = potential.length(), problem.linear_map.shape[1]
-        if length is not None and length[1] != d:
+        length, size = potential.length(), math.prod(shape)
+        if length is not None and length[1] != size:
+            columns = problem.linear_map.shape[1]
+            of_w = f"X has {columns} columns" if size == columns else f"w has {size} entries"
             raise InputError(
-                f"the potential's {length[0]} has {length[1]} entries, but X has {d} columns; one entry for each "
-                "column is expected"
+                f"the potential's {length[0]} has {length[1]} entries, but {of_w}; equally many are expected"
             )
         self._settle({"problem": problem, "potential": potential})
 
@@ -85,48 +84,65 @@ class MirrorFlow(Flow):
         return tree_shape(self.problem.predictor(start, "start"), "start")
 
     def engine(
-        self, shape: TreeShape, start: Float64[ndarray, " d"], limits: Limits, max_bytes: int
+        self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
-        system, u = self._dual(start)
-        if limits.clock.log_unit is not None:
-            system = in_log_time(system, u, limits.clock.log_unit)
-            u = system.start()
-        return RosenbrockEngine(system, u, shape, limits)
+        if limits.clock.plain:
+            return RosenbrockEngine(*self._dual(start), shape, limits)
+        system = self._in_log_time(start, limits.clock, max_bytes)[0]
+        return RosenbrockEngine(system, system.start(), shape, limits)
 
-    def clock(self, start: Float64[ndarray, " d"]) -> Clock:
+    def clock(self, start: Float64[ndarray, " size"]) -> Clock:
         """Return the clock: logarithmic for losses of margins, because their flow on separable data never ends."""
-        if self.problem.double_objective.mean_loss.loss.of_margins is None:
-            return Clock()
-        return log_clock(*self._dual(start))
+        return self._in_log_time(start)[1] if isinstance(self.problem, Classification) else Clock()
 
     def term(self, start: Any = None) -> Any:
         """Return the flow from `start` (default 0) as a diffrax term in dual variables.
 
         diffrax integrates y = (nu, X w, t) from `term.initial`, and `term.state(y)` is w as one vector. Call this
         method and diffrax inside `jax.enable_x64(True)`, because tiny scales underflow in float32.
+
+        Raises:
+            InputError: the problem has the loss "cross_entropy".
         """
         from implicitbias.flows._solver import system_term
 
-        w = (
-            np.zeros(self.problem.predictor_shape)
-            if start is None
-            else self.problem.predictor(start, "start")
-        )
+        shape = self.problem.predictor_shape
+        if shape != self.problem.linear_map.domain:
+            raise InputError(
+                f"problem is a {self.problem!r} with a column of w for each class, for which there is no diffrax "
+                "term; type ib.simulate(flow, start, log_t1=...)"
+            )
+        w = np.zeros(shape) if start is None else self.problem.predictor(start, "start")
         return system_term(*self._dual(w.ravel()))
 
-    def _dual(self, start: Float64[ndarray, " d"]) -> tuple[DualSystem, Any]:
+    def _dual(self, start: Float64[ndarray, " size"]) -> tuple[DualSystem, Any]:
         objective = self.problem.double_objective
-        # Potentials of vectors apply to the entries of w.
-        shape = start.shape if self.potential.dimensions == 1 else self.problem.predictor_shape
-        z0 = np.asarray(self.potential.mirror_formula(jnp.asarray(start.reshape(shape)))).ravel()
-        separable = self.potential.separable
-        primal: PrimalMap = (
-            InverseMirrorMap(self.potential, shape)
-            if separable is None
-            else SeparableInverseMirrorMap(separable)
-        )
         linear = traced(objective.readout).linear
-        return dual_system(None if linear is None else linear.flat, objective.mean_loss, primal, z0)
+        rows = None if linear is None else linear.flat
+        return dual_system(rows, objective.mean_loss, self._primal_map(), self._first_dual(start))
+
+    def _in_log_time(
+        self, start: Float64[ndarray, " size"], clock: Clock | None = None, max_bytes: int = MATRIX_BYTES
+    ) -> tuple[LogTimeSystem | LogTimeInW, Clock]:
+        assert isinstance(self.problem, Classification)
+        rows, steep = margin_rows(self.problem), self.potential.steep
+        if steep is not None:
+            return log_time_in_w(rows, steep, np.asarray(start), clock, max_bytes)
+        return log_time_system(rows, self._primal_map(), self._first_dual(start), clock)
+
+    def _shape(self) -> tuple[int, ...]:
+        """Return the shape of the argument of the potential: potentials of vectors apply to the entries of w."""
+        shape = self.problem.predictor_shape
+        return (math.prod(shape),) if self.potential.dimensions == 1 else shape
+
+    def _first_dual(self, start: Float64[ndarray, " size"]) -> ndarray:
+        return np.asarray(self.potential.mirror_formula(jnp.asarray(start.reshape(self._shape())))).ravel()
+
+    def _primal_map(self) -> PrimalMap:
+        separable = self.potential.separable
+        if separable is None:
+            return InverseMirrorMap(self.potential, self._shape())
+        return SeparableInverseMirrorMap(separable)
 
     def __repr__(self) -> str:
         return f"MirrorFlow({self.problem!r}, {type(self.potential).__name__})"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.precision import double_precision
+from implicitbias._core.status import Status
 
 Solve = Callable[[jax.Array], jax.Array]
 
@@ -60,6 +61,10 @@ class System(eqx.Module):
     def entry_name(self, index: int) -> str:
         """Return a description of an entry of the inner variable followed by "is" or "are", or "" if it has none."""
         return ""
+
+    def diagnosis(self, u: jax.Array) -> tuple[Status, str] | None:
+        """Return the status and the reason if no further step from u is possible for a reason known to the system."""
+        return None
 
     def mass(self, size: int) -> jax.Array:
         """Return the diagonal of M for an inner variable of this size."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from implicitbias._core.errors import InputError
 from implicitbias.gauges import Gauge, Lp
-from implicitbias.potentials._separable import SeparablePotential
+from implicitbias.potentials._separable import SteepPotential
 
 
-class PNorm(SeparablePotential):
+class PNorm(SteepPotential):
     r"""The potential $\phi(w) = \frac1p \lVert w \rVert_p^p$ for p > 1; its horizon is the l_p norm.
 
     Its mirror map is $\operatorname{sign}(w) |w|^{p-1}$. Below p = 2 the Hessian is infinite where an entry is 0, and
@@ -50,6 +50,14 @@ class PNorm(SeparablePotential):
     def horizon(self) -> Gauge:
         """Return the l_p norm."""
         return Lp(float(self.p))
+
+    @property
+    def steep(self) -> Any:
+        """The potential itself above p = 2, where dw / dz is infinite at 0, else None."""
+        return self if self.p > 2.0 else None
+
+    def log_curvature_formula(self, w: jax.Array) -> jax.Array:
+        return jnp.log(self.p - 1.0) + (self.p - 2.0) * jnp.log(jnp.abs(w))
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         return _power(w, self.p) / self.p

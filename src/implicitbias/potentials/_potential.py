@@ -198,6 +198,11 @@ class Potential(Fingerprinted, eqx.Module):
         """The potential itself if it is a `SeparablePotential`, else None."""
         return None
 
+    @property
+    def steep(self) -> Any:
+        """The potential itself if its mirror flows are integrated in w, as a `SteepPotential`, else None."""
+        return None
+
     def multiple(self, factor: float) -> "Potential":
         """Return the potential times a positive number."""
         return Multiple(np.float64(factor), self)

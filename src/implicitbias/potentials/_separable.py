@@ -50,6 +50,24 @@ class SeparablePotential(Potential):
         return self.inverse_mirror_slope_formula(z) * v
 
 
+class SteepPotential(SeparablePotential):
+    """A separable potential whose mirror map may grow so fast that z leaves float64 while w is moderate.
+
+    Mirror flows of a classification integrate w itself if `steep` is not None.
+    """
+
+    @abstractmethod
+    def log_curvature_formula(self, w: jax.Array) -> jax.Array:
+        """Return ln h_i''(w_i), (d,), for any w; it may be infinite where w_i = 0."""
+
+    @property
+    def steep(self) -> Any:
+        return self
+
+    def multiple(self, factor: float) -> Potential:
+        return SteepMultiple(np.float64(factor), self)
+
+
 class SeparableMultiple(ScaledPotential, SeparablePotential):
     """The potential c phi for a number c > 0 and a separable potential phi."""
 
@@ -58,3 +76,20 @@ class SeparableMultiple(ScaledPotential, SeparablePotential):
 
     def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
         return self.inner.inverse_mirror_slope_formula(z / self.factor) / self.factor
+
+
+class SteepMultiple(ScaledPotential, SteepPotential):
+    """The potential c phi for a number c > 0 and a steep potential phi."""
+
+    def terms_formula(self, w: jax.Array) -> jax.Array:
+        return self.factor * self.inner.terms_formula(w)
+
+    def inverse_mirror_slope_formula(self, z: jax.Array) -> jax.Array:
+        return self.inner.inverse_mirror_slope_formula(z / self.factor) / self.factor
+
+    @property
+    def steep(self) -> Any:
+        return None if self.inner.steep is None else self
+
+    def log_curvature_formula(self, w: jax.Array) -> jax.Array:
+        return jnp.log(self.factor) + self.inner.log_curvature_formula(w)

@@ -74,7 +74,10 @@ class Squared(Loss):
 
 
 class MarginLoss(Loss):
-    """A decreasing function of the margin m = y f with y in {-1, 1}, whose logarithms are known for any margin."""
+    """A loss that decreases in the margins of a row, whose logarithms are known for any margins.
+
+    With two classes a row has the margin m = y f with y in {-1, 1}, and with k classes the k - 1 margins f_y - f_c.
+    """
 
     @property
     def of_margins(self) -> "MarginLoss | None":
@@ -82,11 +85,11 @@ class MarginLoss(Loss):
 
     @abstractmethod
     def log_slope(self, margin: jax.Array) -> jax.Array:
-        """Return the logarithm of minus the derivative in the margin."""
+        """Return the logarithms of minus the derivatives in the margins (..., g) of each row."""
 
     @abstractmethod
     def log_curvature(self, margin: jax.Array) -> jax.Array:
-        """Return the logarithm of the second derivative in the margin."""
+        """Return the logarithms of the second derivatives in each of the margins (..., g)."""
 
 
 class Logistic(MarginLoss):
@@ -129,12 +132,23 @@ class Exponential(MarginLoss):
         return jnp.diag(jnp.exp(-target * prediction / 2))
 
 
-class CrossEntropy(Loss):
+class CrossEntropy(MarginLoss):
     """The cross-entropy loss logsumexp(f) - f_y, where y is a class 0 ... k - 1 and k >= 2.
 
     If a class is learned well, the loss is about exp(-margin), which is smaller than the rounding errors of
     logsumexp(f) and of 1 - p_y. The loss and its derivatives are therefore computed as sums over the other classes.
     """
+
+    def log_slope(self, margin: jax.Array) -> jax.Array:
+        # This is the logarithm of the probability p_c = e^(-m_c) / (1 + sum of e^(-m)).
+        return -margin - jnp.logaddexp(0.0, jax.nn.logsumexp(-margin, axis=-1, keepdims=True))
+
+    def log_curvature(self, margin: jax.Array) -> jax.Array:
+        # The second derivative is p_c (1 - p_c), and 1 - p_c is the sum of the other probabilities.
+        apart = jnp.where(jnp.eye(margin.shape[-1], dtype=bool), -jnp.inf, -margin[..., None, :])
+        others = jnp.logaddexp(0.0, jax.nn.logsumexp(apart, axis=-1))
+        own = jnp.logaddexp(0.0, jax.nn.logsumexp(-margin, axis=-1, keepdims=True))
+        return self.log_slope(margin) + others - own
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         others = (prediction - prediction[target]).at[target].set(-jnp.inf)
