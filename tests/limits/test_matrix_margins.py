@@ -36,10 +36,18 @@ SINGULAR: dict[str, Any] = {
     "schatten 1.5": g.Schatten(1.5),
     "frobenius": g.Schatten(2),
     "schatten 3": g.Schatten(3),
+    "schatten 10": g.Schatten(10),
     "spectral": g.Spectral(),
 }
 of_singular_values = pytest.mark.parametrize("name", SINGULAR)
-EXPONENTS = {"nuclear": "l1", "schatten 1.5": 1.5, "frobenius": "l2", "schatten 3": 3, "spectral": "linf"}
+EXPONENTS = {
+    "nuclear": "l1",
+    "schatten 1.5": 1.5,
+    "frobenius": "l2",
+    "schatten 3": 3,
+    "schatten 10": 10,
+    "spectral": "linf",
+}
 
 
 def _data(n: int, shape: tuple[int, int], seed: int, shift: float = 0.0) -> tuple[ndarray, ndarray]:

@@ -19,6 +19,8 @@ from implicitbias.limits._singular_functions import Decomposed, Power
 
 _MOST_STEPS = 8
 _MOST_FACES = 6
+# The largest exponent for which the dual variables are the unknowns.
+DUAL = 3.0
 # The gap at which the polish stops.
 _FINEST = 1e-13
 # The largest number of unknowns of the dense linear systems.
@@ -68,8 +70,10 @@ def polished(margins: Margins, p: float, start: Separator) -> tuple[Separator, b
 
 
 def _gap(margins: Margins, gauge: Gauge, separator: Separator) -> float:
-    gap = margin_certificate(margins, gauge, separator, intercept=False).gap
-    return np.inf if gap is None else gap
+    """Return the larger one of the gap and of the imbalance of the weights, without which the gap bounds nothing."""
+    certificate = margin_certificate(margins, gauge, separator, intercept=False)
+    gap = np.inf if certificate.gap is None else certificate.gap
+    return max(gap, certificate.residuals.get("dual_intercept", 0.0))
 
 
 def _face(margins: Margins, p: float, at: Separator) -> _Face:
@@ -99,7 +103,7 @@ def _on_face(margins: Margins, p: float, start: Separator, face: _Face) -> Separ
     size = float(np.max(np.abs(X), initial=0.0)) or 1.0
     equations = _Equations(X / size, margins.free[face.rows])
     q = start.multipliers[face.rows] * size
-    method = _nuclear if p == 1.0 else _spectral if np.isinf(p) else _smooth
+    method = _nuclear if p == 1.0 else _spectral if np.isinf(p) else _smooth if p <= DUAL else _primal
     try:
         solved = method(equations, face.rank, start.w * size, start.b, q, p)
     except LinAlgError:
@@ -230,6 +234,35 @@ def _smooth(
         if _small((dq, q)):
             break
     return Decomposed.of(np.tensordot(q, X, axes=1)).gradient(function, 0.0), b, q
+
+
+def _primal(
+    equations: _Equations, rank: int, w: ndarray, b: ndarray, q: ndarray, p: float
+) -> tuple[ndarray, ndarray, ndarray] | None:
+    r"""Solve $\nabla F(W) = \sum_i q_i X_i$, $\langle X_i, W \rangle + B_i b = 1$, $B^\top q = 0$ for the power F."""
+    X, B = equations
+    k, d = len(X), w.size
+    sizes = [d, k, B.shape[1]]
+    if sum(sizes) > _LARGEST:
+        return None
+    unit = Schatten(p).value(w)
+    flat, W, function = unit * X.reshape(k, d), w / unit, Power(p)
+    q = q / float(np.sum(q))
+    W_, q_, b_ = _slices(sizes)
+    for _ in range(_MOST_STEPS):
+        at = Decomposed.of(W)
+        slope = at.gradient(function, 0.0).ravel()
+        features = at.features(function, 0.0, np.eye(d).reshape(d, *W.shape))
+        matrix = np.zeros((sum(sizes), sum(sizes)))
+        matrix[W_, W_] = features @ features.T
+        matrix[W_, q_], matrix[q_, W_] = -flat.T, flat
+        matrix[q_, b_], matrix[b_, q_] = B, B.T
+        missing = np.concatenate([q @ flat - slope, 1.0 - flat @ W.ravel() - B @ b, -B.T @ q])
+        dW, dq, db = _parts(_least_squares(matrix, missing), sizes)
+        W, q, b = W + dW.reshape(W.shape), q + dq, b + db
+        if _small((dW, W), (dq, q)):
+            break
+    return unit * W, b, q
 
 
 def _unique(margins: Margins, p: float, at: Separator) -> bool | None:

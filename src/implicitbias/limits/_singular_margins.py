@@ -7,8 +7,9 @@ from jaxtyping import Float64
 from numpy import ndarray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from implicitbias.limits._fixed_rank import polished
+from implicitbias.limits._fixed_rank import DUAL, polished
 from implicitbias.limits._margins import Margins, Separator
+from implicitbias.limits._primal_margins import primal_separator
 from implicitbias.limits._singular_functions import Decomposed, SingularFunction, smooth_polar
 
 # The barrier parameter is divided by this number when the weights are near their centre.
@@ -59,6 +60,8 @@ def singular_separator(margins: Margins, p: float) -> tuple[Separator, bool | No
     whose margins are 1 + mu / q. Then Newton's method solves the optimality conditions on the face that the last point
     identifies. There are as many unknowns as margins in the first part.
     """
+    if DUAL < p < np.inf:
+        return polished(margins, p, primal_separator(margins, p))
     m, d = margins.linear_map.shape
     domain = margins.linear_map.domain
     matrices = margins.part(np.arange(m), np.arange(d)).reshape(m, *domain)
