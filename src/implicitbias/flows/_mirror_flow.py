@@ -29,14 +29,15 @@ class MirrorFlow(Flow):
 
     With $\phi$ = `HyperbolicEntropy(log_scale=2 * ln(alpha))` it is the gradient flow of $w = u \odot v$ from
     u0 = sqrt(2) alpha and v0 = 0. The number of steps does not grow with 1/alpha. The state is w, and time is t, not
-    slow time.
+    slow time. For a `Classification` the flow is integrated in the logarithm of the time, also with more than two
+    classes, where w is (d, k) and the potential acts on its d k entries.
 
     Args:
         problem: a `LeastSquares` or `Classification` problem.
         potential: a `Potential`. If it is not separable, each step needs n products with its inverse Hessian.
 
     Raises:
-        InputError: an argument has another type, or the parameters of the potential do not have d entries.
+        InputError: an argument has another type, or the parameters of the potential do not have as many entries as w.
 
     Reference:
         pesme2024mirror; woodworth2020kernel for diagonal networks.
