@@ -29,7 +29,8 @@ class MirrorFlow(Flow):
 
     With $\phi$ = `HyperbolicEntropy(log_scale=2 * ln(alpha))` it is the gradient flow of $w = u \odot v$ from
     u0 = sqrt(2) alpha and v0 = 0. The number of steps does not grow with 1/alpha. The state is w, and time is t, not
-    slow time.
+    slow time. For a `Classification` the flow is integrated in the logarithm of the time, also with more than two
+    classes, where w is (d, k) and the potential acts on its d k entries.
 
     Args:
         problem: a `LeastSquares` or `Classification` problem.
@@ -37,7 +38,7 @@ class MirrorFlow(Flow):
             matrix, `Spectral` potentials apply to it, and other potentials to its entries in row order.
 
     Raises:
-        InputError: an argument has another type, or the parameters of the potential do not have d entries.
+        InputError: an argument has another type, or the parameters of the potential do not have as many entries as w.
 
     Reference:
         pesme2024mirror; woodworth2020kernel for diagonal networks.
