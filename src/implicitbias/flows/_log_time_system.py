@@ -169,7 +169,8 @@ def log_time_system(
 def _finite_slopes(primal: PrimalMap, floor: jax.Array) -> jax.Array:
     """Return the z_i whose slope dw / dz stands for that at z_i = 0: 0, or a small size where that slope is infinite.
 
-    The slope of a sum of l_p potentials with p > 2 is infinite at 0. A step may use another one, as its Jacobian is inexact.
+    The slope of a sum of l_p potentials with p > 2 is infinite at 0. A step may use another one, because its Jacobian
+    may be inexact.
     """
     zeros, zero = jnp.zeros_like(floor), jnp.zeros(())
     slopes = primal.times_slope(jnp.ones((1, len(floor))), zeros, zero)[0]
