@@ -92,8 +92,8 @@ class GradientFlow(Flow):
         if params is not None:
             shape, start = self.checked_start(params)
             with double_precision():
-                apart = traced(self.problem.double_objective.readout).rows_agree(shape, start)
-            predictor = predictor.with_rows(apart)
+                structure = traced(self.problem.double_objective.readout).structure(shape, start)
+            predictor = predictor.with_structure(structure)
         return gradient_term(predictor, objective.mean_loss, self.weight_decay)
 
     def __repr__(self) -> str:
