@@ -27,11 +27,12 @@ class ModelStructure(NamedTuple):
 
     Attributes:
         rows_apart: whether it treats its rows independently.
-        layered: whether its tangent kernel can be computed from the factors of its dense layers.
+        layers: the sizes (a, b) of the factors of its dense layers, from which its tangent kernel is computed; empty
+            if it is not.
     """
 
     rows_apart: bool = False
-    layered: bool = False
+    layers: tuple[tuple[int, int], ...] = ()
 
 
 class TracedPredictor(eqx.Module):
@@ -64,6 +65,11 @@ class TracedPredictor(eqx.Module):
     def kernel(self, params: Any, other: "TracedPredictor") -> jax.Array:
         """Return J J2^T (n, k, m, k), where J2 is the Jacobian of `other`; it requires `has_kernel`."""
         raise TypeError(f"a {type(self).__name__} has no structured kernel")
+
+    @property
+    def layer_sizes(self) -> tuple[tuple[int, int], ...]:
+        """The sizes (a, b) of the factors of each dense layer; it is empty if the kernel does not come from layers."""
+        return ()
 
     def factors(self, params: Any) -> Factors | None:
         """Return the factors of the Jacobian of a model with dense layers, or None for other predictors."""
@@ -200,7 +206,11 @@ class ModelPredictor(TracedPredictor):
 
     @property
     def has_kernel(self) -> bool:
-        return self.known.layered
+        return bool(self.known.layers)
+
+    @property
+    def layer_sizes(self) -> tuple[tuple[int, int], ...]:
+        return self.known.layers
 
     def kernel(self, params: Any, other: TracedPredictor) -> jax.Array:
         here = self.factors(params)
@@ -218,7 +228,9 @@ class ModelPredictor(TracedPredictor):
     def structure(self, shape: TreeShape, theta: Any) -> ModelStructure:
         rows, kernels = np.asarray(_differences(self.readout, shape, theta))
         apart = bool(rows < _ROWS_AGREE)
-        return ModelStructure(apart, apart and bool(kernels < _KERNELS_AGREE))
+        if not (apart and kernels < _KERNELS_AGREE):
+            return ModelStructure(apart)
+        return ModelStructure(apart, _layer_sizes(self.readout, shape, theta))
 
     def with_structure(self, structure: ModelStructure) -> TracedPredictor:
         return ModelPredictor(self.readout, structure)
@@ -270,12 +282,16 @@ def _differences(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
         return jnp.max(jnp.abs(product - plain)) / (jnp.max(jnp.abs(plain)) + 1e-300)
 
     def both(point: jax.Array) -> jax.Array:
-        has_layers = bool(layer_sizes(model.row, shape.unflatten(point), model.X[0]))
+        has_layers = bool(_layer_sizes(model, shape, point))
         return jnp.stack([apart(point), layered(point) if has_layers else jnp.asarray(jnp.inf)])
 
     size = jnp.sqrt(jnp.mean(theta**2))
     beside = theta + 0.1 * jnp.where(size > 0, size, 1.0) * jnp.cos(1.0 + jnp.arange(len(theta)))
     return jnp.max(jax.lax.map(both, jnp.stack([theta, beside])), axis=0)
+
+
+def _layer_sizes(model: Any, shape: TreeShape, theta: Any) -> tuple[tuple[int, int], ...]:
+    return layer_sizes(model.row, shape.unflatten(jnp.asarray(theta)), model.X[0])
 
 
 def _takes_one_row(model: Any, shape: TreeShape, theta: Any, outputs: tuple[int, ...]) -> bool:
