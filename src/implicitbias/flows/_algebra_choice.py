@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._guide import Guide, Report, Settled, Way
@@ -89,11 +90,16 @@ class AlgebraChoice(Guide):
         if way.name != "products" and self._since_probe > 2 * self.patience:
             self._since_probe = 0.0
             self.iterations = float(self._probe(u, report))
-        self.regret = max(0.0, self.regret + report.attempts * (own - 1.2 * cost))
+        self.regret = max(0.0, self.regret + report.attempts * (own - 1.5 * cost))
         if best == way.name or self.regret < self.patience:
             return way
         self.regret, self.patience = 0.0, 2 * self.patience
         return self._way(best)
+
+    @property
+    def few_products(self) -> bool:
+        direct = self.sizes.direct()
+        return direct == "products" or self.sizes.multiplications(direct) < FEW_PRODUCTS
 
     def cost(self, name: str, step: float) -> float:
         """Return the seconds of a step of this size, measured if possible, else predicted."""
@@ -107,7 +113,7 @@ class AlgebraChoice(Guide):
         direct = self.sizes.multiplications(name) / multiplication_rate() + _GRADIENTS * self.gradient
         if name != "lagged":
             return direct
-        solves = 4 * _LAGGED_ITERATIONS * 2 * self.sizes.rows**2 / multiplication_rate()
+        solves = 4 * _LAGGED_ITERATIONS * self.sizes.solve(self.sizes.rows) / multiplication_rate()
         return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
 
     @property
@@ -162,11 +168,8 @@ def guided(
 def multiplication_rate() -> float:
     """Return how many multiplications a second a product of matrices takes on this machine; it is measured once."""
     matrix = np.random.default_rng(0).standard_normal((400, 400))
-    matrix @ matrix
-    begin = time.perf_counter()
-    for _ in range(3):
-        matrix @ matrix
-    return 3 * 400**3 / (time.perf_counter() - begin)
+    with one_blas_thread():
+        return float(len(matrix) ** 3 / _seconds(lambda: matrix @ matrix))
 
 
 def _seconds(function: Any, *arguments: Any) -> float:

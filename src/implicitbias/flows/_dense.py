@@ -86,13 +86,14 @@ class CurveOutput(Output):
 
 def filled(system: System, chunk: Chunk) -> CurveOutput:
     """Return the output of the accepted steps in a chunk."""
-    count = int(chunk.filled)
-    return CurveOutput(system, *(np.asarray(field)[:count] for field in chunk[1:]))
+    count, shown = int(chunk.filled), system.shown(chunk.starts.shape[1])
+    times, sizes, starts, curves = (np.asarray(field)[:count] for field in chunk[1:])
+    return CurveOutput(system, times, sizes, starts[:, :shown], curves[..., :shown])
 
 
 def constant_output(system: System, u: Any) -> CurveOutput:
     """Return an output that has the state of the inner variable u at t = 0."""
-    row = np.asarray(u)[None]
+    row = np.asarray(u)[None, : system.shown(len(u))]
     return CurveOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
 
 

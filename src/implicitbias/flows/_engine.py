@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, constant_output, filled
@@ -130,8 +131,9 @@ class RosenbrockEngine(Engine):
         if self.guide.uses_times and self.way.name not in self.spent:
             advance(system, method, self.cursor, t1, rtol, np.asarray(0))
         begin = time.perf_counter()
-        cursor, chunk = advance(system, method, self.cursor, t1, rtol, np.asarray(budget))
-        jax.block_until_ready(cursor.t)
+        with one_blas_thread(self.guide.few_products):
+            cursor, chunk = advance(system, method, self.cursor, t1, rtol, np.asarray(budget))
+            jax.block_until_ready(cursor.t)
         return cursor, chunk, time.perf_counter() - begin
 
     def status(self) -> Status | None:

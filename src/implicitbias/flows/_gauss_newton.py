@@ -125,6 +125,9 @@ class GaussNewtonSystem(System):
     def states(self, rows: ndarray) -> ndarray:
         return rows[:, : self.shape.size]
 
+    def shown(self, size: int) -> int:
+        return self.shape.size
+
     def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
         growth = sizes[1] / max(sizes[0], 1e-300)

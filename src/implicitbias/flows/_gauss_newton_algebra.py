@@ -22,6 +22,9 @@ from implicitbias.predictors import TracedJacobian
 _CG_STEPS = 1000
 # The relative residual of conjugate gradients, in units of the rounding error, below which no solve goes.
 _ROUNDING = 500.0
+# A product with J and one with J^T take about 2 n p multiplications, each of which costs less time than reading an
+# entry of the kernel: (n k)^2 entries are read instead if 2 n p is more than 2 _ROW_READS (n k)^2.
+_ROW_READS = 4
 
 # A function (right (p,), gap (n, k)) -> (x, J x, iterations) with
 # (shift I + gamma_step J^T S J) x = right - gamma_step J^T S gap.
@@ -57,11 +60,15 @@ class GaussNewtonMatrix(NamedTuple):
         """Return R r."""
         return jnp.einsum("nkl,nl->nk", self.roots, r)
 
-    def rooted_kernel(self, gram: jax.Array) -> jax.Array:
-        """Return R^T K R (n k, n k) for the tangent kernel K (n, k, n, k)."""
-        size = self.roots.shape[0] * self.roots.shape[1]
-        rooted = jnp.einsum("nkl,nkmi,mij->nlmj", self.roots, gram, self.roots, optimize="optimal")
-        return rooted.reshape(size, size)
+    @property
+    def size(self) -> int:
+        """The number n k of predictions."""
+        return self.roots.shape[0] * self.roots.shape[1]
+
+    def rooted_kernel(self) -> jax.Array:
+        """Return I + ratio R^T J J^T R, (n k, n k)."""
+        rooted = self.J.rooted_gram(self.roots).reshape(self.size, self.size)
+        return jnp.eye(self.size, dtype=rooted.dtype) + self.ratio * rooted
 
     def rooted_product(self, r: jax.Array) -> jax.Array:
         """Return (I + ratio R^T J J^T R) r from products with J."""
@@ -145,13 +152,8 @@ class Kernel(Algebra):
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
         J, shift, ratio = matrix.J, matrix.shift, matrix.ratio
         n, k = matrix.roots.shape[:2]
-        gram = J.gram()
-        rooted = matrix.rooted_kernel(gram)
-        solve = _cholesky(jnp.eye(n * k, dtype=rooted.dtype) + ratio * rooted)
-        gram = gram.reshape(n * k, n * k)
-
-        def kernel(f: jax.Array) -> jax.Array:
-            return (gram @ f.reshape(-1)).reshape(n, k)
+        solve = _cholesky(matrix.rooted_kernel())
+        kernel = self._kernel(matrix)
 
         def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             ahead, curved = J.mv(right), matrix.gamma_step * matrix.curve(gap)
@@ -160,6 +162,14 @@ class Kernel(Algebra):
             return (right - J.rmv(back)) / shift, (ahead - kernel(back)) / shift, jnp.zeros((), int)
 
         return eliminate, memory
+
+    def _kernel(self, matrix: GaussNewtonMatrix) -> Callable[[jax.Array], jax.Array]:
+        """Return the function f -> J J^T f, by products with J or with the kernel, whichever reads fewer numbers."""
+        (n, k), J = matrix.roots.shape[:2], matrix.J
+        if self.given and _ROW_READS * n * k**2 > jax.eval_shape(J.rmv, matrix.roots[:, 0]).size:
+            return lambda f: J.mv(J.rmv(f))
+        gram = J.gram().reshape(n * k, n * k)
+        return lambda f: (gram @ f.reshape(-1)).reshape(n, k)
 
 
 class Products(Algebra):
@@ -224,12 +234,10 @@ class Lagged(Algebra):
         return LaggedMemory(np.eye(rows), np.asarray(-1), np.asarray(np.inf))
 
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
-        size = matrix.roots.shape[0] * matrix.roots.shape[1]
-
         def renewed() -> LaggedMemory:
-            rooted = matrix.rooted_kernel(matrix.J.gram())
-            factor = jnp.linalg.cholesky(jnp.eye(size, dtype=rooted.dtype) + matrix.ratio * rooted)
-            return LaggedMemory(factor, jnp.asarray(-1), jnp.asarray(0.0))
+            return LaggedMemory(
+                jnp.linalg.cholesky(matrix.rooted_kernel()), jnp.asarray(-1), jnp.asarray(0.0)
+            )
 
         held = jax.lax.cond(memory.lost >= self.price, renewed, lambda: LaggedMemory(*memory))
 

@@ -42,6 +42,11 @@ class Guide(ABC):
 
     uses_times: bool = False
 
+    @property
+    def few_products(self) -> bool:
+        """Whether matrices are so small that one thread of BLAS is faster than several."""
+        return True
+
     @abstractmethod
     def first(self, system: System) -> Way:
         """Return the way in which the integration of a system begins."""

@@ -85,6 +85,10 @@ class System(eqx.Module):
         """Return the dual variable of each row of an array of inner variables, or None if the flow has none."""
         return None
 
+    def shown(self, size: int) -> int:
+        """Return how many leading entries of an inner variable of this size determine its state and dual variable."""
+        return size
+
     def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
         """Return notes for the reader on an integration from `start` to `end` with this tolerance."""
         return ()

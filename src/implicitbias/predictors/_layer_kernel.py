@@ -27,6 +27,14 @@ class Factors(NamedTuple):
     layers: tuple[tuple[jax.Array, jax.Array], ...]
     loose: jax.Array
 
+    def rooted(self, roots: jax.Array) -> "Factors":
+        """Return the factors of R^T J for a block diagonal matrix R (n, k, k)."""
+
+        def turned(D: jax.Array) -> jax.Array:
+            return jnp.einsum("nkl,nkb->nlb", roots, D)
+
+        return Factors(tuple((A, turned(D)) for A, D in self.layers), turned(self.loose))
+
     def gram(self, other: "Factors") -> jax.Array:
         r"""Return $\sum_l (A_l A_l'^\top) (D_l D_l'^\top) + J J'^\top$ with the loose J, (n, k, m, k)."""
         kernel = _products(self.loose, other.loose)

@@ -13,7 +13,14 @@ from implicitbias._core.readouts import Readout
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
 from implicitbias.predictors._layer_kernel import Factors, factors, layer_sizes
-from implicitbias.predictors._traced_jacobian import TracedJacobian, by_products, from_matrix, with_value
+from implicitbias.predictors._traced_jacobian import (
+    Kernels,
+    TracedJacobian,
+    by_products,
+    from_matrix,
+    kernels_of,
+    with_value,
+)
 
 # The largest relative difference between predictions of single rows and of the batch that counts as rounding.
 _ROWS_AGREE = 1e-6
@@ -54,8 +61,11 @@ class TracedPredictor(eqx.Module):
 
         if dense:
             return from_matrix(*with_value(predictions, u))
-        known = (lambda: self.kernel(shape.unflatten(u), self)) if self.has_kernel else None
-        return by_products(predictions, u, known)
+        return by_products(predictions, u, self.kernels(shape.unflatten(u)) if self.has_kernel else None)
+
+    def kernels(self, params: Any) -> Kernels:
+        """Return the functions that compute the tangent kernel; it requires `has_kernel`."""
+        return kernels_of(lambda: self.kernel(params, self))
 
     @property
     def has_kernel(self) -> bool:
@@ -218,6 +228,15 @@ class ModelPredictor(TracedPredictor):
         assert here is not None
         assert there is not None  # `other` is the same model at other inputs
         return here.gram(there)
+
+    def kernels(self, params: Any) -> Kernels:
+        found = factors(self.readout.row, params, self.readout.X)
+
+        def rooted(roots: jax.Array) -> jax.Array:
+            turned = found.rooted(roots)
+            return turned.gram(turned)
+
+        return Kernels(lambda: found.gram(found), rooted)
 
     def factors(self, params: Any) -> Factors | None:
         return factors(self.readout.row, params, self.readout.X)
