@@ -1,4 +1,4 @@
-"""The output of parts of an integration: dense output from the stages of steps, or sampled states."""
+"""The output of parts of an integration: dense output from the curves of steps, or sampled states."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.flows._ros34pw2 import dense_weights
 from implicitbias.flows._stepper import Chunk
 from implicitbias.flows._system import System
 from implicitbias.trajectories import DenseOutput
@@ -38,19 +37,19 @@ class Output(DenseOutput):
 
 
 @dataclass(frozen=True, eq=False)
-class StageOutput(Output):
-    """Dense output: states computed from the interpolant of order 3 of the inner variable."""
+class CurveOutput(Output):
+    """Dense output: states computed from a polynomial of the inner variable in each step."""
 
     system: System
     begins: Float64[ndarray, " k"]
     sizes: Float64[ndarray, " k"]
     starts: Float64[ndarray, "k m"]
-    stages: Float64[ndarray, "k 4 m"]
+    curves: Float64[ndarray, "k 4 m"]
 
     @property
     def nbytes(self) -> int:
         """The memory of the arrays in bytes."""
-        return self.begins.nbytes + self.sizes.nbytes + self.starts.nbytes + self.stages.nbytes
+        return self.begins.nbytes + self.sizes.nbytes + self.starts.nbytes + self.curves.nbytes
 
     @property
     def ends(self) -> Float64[ndarray, " k"]:
@@ -63,8 +62,8 @@ class StageOutput(Output):
     def joined(self, others: Sequence[Any]) -> Output:
         if not others:
             return self
-        fields = ("begins", "sizes", "starts", "stages")
-        return StageOutput(self.system, *(np.concatenate([getattr(p, f) for p in others]) for f in fields))
+        fields = ("begins", "sizes", "starts", "curves")
+        return CurveOutput(self.system, *(np.concatenate([getattr(p, f) for p in others]) for f in fields))
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
         return self.system.states(self._inner(times))
@@ -76,25 +75,26 @@ class StageOutput(Output):
         # The end of a step belongs to this step and not to the next one, so that one chunk and the joined output of
         # all chunks give the same number.
         rows = np.clip(np.searchsorted(self.begins, times) - 1, 0, None)
-        theta = np.clip((times - self.begins[rows]) / self.sizes[rows], 0.0, 1.0)
-        weights = dense_weights(theta)
-        # The times are treated one after another, because the stages of all their steps may need too much memory.
+        x = np.clip((times - self.begins[rows]) / self.sizes[rows], 0.0, 1.0)
+        powers = np.stack([x, x**2, x**3, x**4], axis=-1)
+        # The times are treated one after another, because the curves of all their steps may need too much memory.
         inner = self.starts[rows]
         for i, row in enumerate(rows):
-            inner[i] += weights[i] @ self.stages[row]
+            inner[i] += powers[i] @ self.curves[row]
         return inner
 
 
-def filled(system: System, chunk: Chunk) -> StageOutput:
+def filled(system: System, chunk: Chunk) -> CurveOutput:
     """Return the output of the accepted steps in a chunk."""
-    count = int(chunk.filled)
-    return StageOutput(system, *(np.asarray(field)[:count] for field in chunk[1:]))
+    count, shown = int(chunk.filled), system.shown(chunk.starts.shape[1])
+    times, sizes, starts, curves = (np.asarray(field)[:count] for field in chunk[1:])
+    return CurveOutput(system, times, sizes, starts[:, :shown], curves[..., :shown])
 
 
-def constant_output(system: System, u: Any) -> StageOutput:
+def constant_output(system: System, u: Any) -> CurveOutput:
     """Return an output that has the state of the inner variable u at t = 0."""
-    row = np.asarray(u)[None]
-    return StageOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
+    row = np.asarray(u)[None, : system.shown(len(u))]
+    return CurveOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,9 @@
 """Engines: they integrate a flow part by part and report how the integration ended."""
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +11,13 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, constant_output, filled
+from implicitbias.flows._guide import Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._stepper import Cursor, advance, first_cursor, stuck
+from implicitbias.flows._stepper import Chunk, Cursor, advance, first_cursor, stuck
 from implicitbias.flows._system import System
 from implicitbias.trajectories import Stats
 
@@ -61,21 +65,36 @@ class Engine(ABC):
         """Return the cost of the integration so far."""
 
 
+class Spent(NamedTuple):
+    """The attempted steps in a way, and the evaluations and factorisations in each of them."""
+
+    attempts: int
+    cost: tuple[int, int]
+
+
 @dataclass
 class RosenbrockEngine(Engine):
-    """An engine that takes adaptive steps of ROS34PW2."""
+    """An engine that takes adaptive steps, in the way that its guide chooses.
+
+    By default these are steps of ROS34PW2 with the matrices of the system.
+    """
 
     system: System
     start: jax.Array | ndarray
     shape: TreeShape
     limits: Limits
+    guide: Guide = field(default_factory=Settled)
     accepted: int = 0
     rejected: int = 0
     cursor: Cursor = field(init=False)
+    way: Way = field(init=False)
+    spent: dict[str, Spent] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.first = constant_output(self.system, self.start)
-        self.cursor = first_cursor(np.asarray(self.start), self.limits.end)
+        u = np.asarray(self.start)
+        self.first = constant_output(self.system, u)
+        self.way = self.guide.first(self.system)
+        self.cursor = first_cursor(u, self.limits.end, self.way.first_memory(u))
 
     @property
     def attempts(self) -> int:
@@ -86,17 +105,36 @@ class RosenbrockEngine(Engine):
         return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
-        # NumPy arrays are passed, because making JAX arrays here takes longer than a step.
-        t1, rtol = np.asarray(self.limits.end), np.asarray(self.limits.rtol)
-        budget = np.asarray(self.limits.max_steps - self.attempts)
-        cursor, chunk = advance(self.system, self.cursor, t1, rtol, budget)
+        way, before = self.way, self.attempts
+        cursor, chunk, seconds = self._timed(min(self.limits.max_steps - before, self.guide.pace()))
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None
+        covered = float(cursor.t) - self.t
         # A keyboard interrupt is raised when the compiled loop returns. The attributes are updated only after the
         # output is made, so that an interrupt leaves no gap between the recorded output and the position.
         self.cursor, self.t = cursor, float(cursor.t)
         self.accepted, self.rejected = self.accepted + count, int(cursor.rejected)
+        attempts = self.attempts - before
+        spent = self.spent.get(way.name, Spent(0, way.method.cost))
+        self.spent[way.name] = spent._replace(attempts=spent.attempts + attempts)
+        if self.status() is None:
+            self.way = self.guide.next(way, Report(cursor, attempts, covered, seconds))
+        if self.way is not way:
+            self.cursor = cursor._replace(memory=self.way.first_memory(np.asarray(cursor.u)))
         return output
+
+    def _timed(self, budget: int) -> tuple[Cursor, Chunk, float]:
+        """Return the position and the steps after at most `budget` attempts, and the seconds without compilation."""
+        # NumPy arrays are passed, because making JAX arrays here takes longer than a step.
+        t1, rtol = np.asarray(self.limits.end), np.asarray(self.limits.rtol)
+        system, method = self.way.system, self.way.method
+        if self.guide.uses_times and self.way.name not in self.spent:
+            advance(system, method, self.cursor, t1, rtol, np.asarray(0))
+        begin = time.perf_counter()
+        with one_blas_thread(self.guide.few_products):
+            cursor, chunk = advance(system, method, self.cursor, t1, rtol, np.asarray(budget))
+            jax.block_until_ready(cursor.t)
+        return cursor, chunk, time.perf_counter() - begin
 
     def status(self) -> Status | None:
         if self.t >= self.limits.end:
@@ -107,8 +145,13 @@ class RosenbrockEngine(Engine):
 
     def stats(self, seconds: float) -> Stats:
         n = self.attempts
-        # An attempt needs four stages, one evaluation for the quiet time, and one factorisation.
-        return Stats(n, self.accepted, n - self.accepted, 5 * n, n, seconds)
+        evaluations = sum(spent.attempts * spent.cost[0] for spent in self.spent.values())
+        factorizations = sum(spent.attempts * spent.cost[1] for spent in self.spent.values())
+        algebras = tuple((name, spent.attempts) for name, spent in self.spent.items() if name)
+        iterations = int(self.cursor.iterations)
+        return Stats(
+            n, self.accepted, n - self.accepted, evaluations, factorizations, seconds, iterations, algebras
+        )
 
     @np.errstate(
         over="ignore"

@@ -17,6 +17,11 @@ from implicitbias.trajectories import Clock
 class Flow(Value, ABC):
     """A flow of training as a frozen value; from a start it makes the engine that integrates it."""
 
+    @property
+    def has_algebras(self) -> bool:
+        """Whether the caller may choose by which algebra linear systems are solved."""
+        return False
+
     @abstractmethod
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         """Return the layout of the state and the start as one vector, or raise an `InputError`."""

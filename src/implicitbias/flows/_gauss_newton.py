@@ -10,13 +10,8 @@ from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._gauss_newton_algebra import (
-    GaussNewtonMatrix,
-    by_kernel,
-    by_normal_equations,
-    by_products,
-)
-from implicitbias.flows._system import Solve, System
+from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
+from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
@@ -25,6 +20,10 @@ _LEAF_FLOOR = 1e-3
 # The smallest error scale, in multiples of the smallest normal number. It is larger than 1 because the compiled program
 # multiplies the scale by rtol, and the product must not underflow to 0.
 _TINY = 1e12
+# The largest error of a linear solve that iterates, relative to rtol.
+_SOLVE_SHARE = 1e-2
+# The tolerance of solves for callers that give none.
+_TIGHT = 1e-8
 
 
 class GaussNewtonSystem(System):
@@ -38,9 +37,7 @@ class GaussNewtonSystem(System):
     does not damp, and the step size would shrink like lam^(1/4). As unknowns, the predictions follow the linearised
     model, and the step size does not depend on lam.
 
-    `algebra` selects how linear systems are solved: "kernel" factorises the n k x n k matrix of Woodbury's identity,
-    "normal" factorises the p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, and "free" uses conjugate gradients
-    and stores neither matrix.
+    `algebra` solves the linear systems.
     """
 
     predictor: TracedPredictor
@@ -48,7 +45,15 @@ class GaussNewtonSystem(System):
     shape: TreeShape
     weight_decay: ArrayLike
     smallest: ArrayLike
-    algebra: str = eqx.field(static=True)
+    algebra: Algebra
+
+    def using(self, algebra: Algebra) -> "GaussNewtonSystem":
+        """Return the system that solves linear systems by this algebra."""
+        return eqx.tree_at(lambda system: system.algebra, self, algebra)
+
+    def outputs(self, u: Any) -> int:
+        """Return the number k of outputs of the model."""
+        return (len(u) - self.shape.size) // self.mean_loss.targets.shape[0]
 
     def model(self, theta: jax.Array) -> jax.Array:
         """Return the predictions (n, k) at theta."""
@@ -63,31 +68,65 @@ class GaussNewtonSystem(System):
         slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * theta
         return jnp.concatenate([-slope, (predictions - f).reshape(-1)])
 
-    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
+    def curvature_product(self, u: jax.Array) -> Solve:
+        """Return the function v -> (J^T S J + lam) v at u."""
+        theta, f = self._split(u)
+        predict, change = jax.linearize(self.model, theta)
+        del predict
+        back = jax.linear_transpose(change, theta)
+        roots = self.mean_loss.roots(f)
+
+        def product(v: jax.Array) -> jax.Array:
+            ahead = jnp.einsum("nkl,nk->nl", roots, change(v))
+            return back(jnp.einsum("nkl,nl->nk", roots, ahead))[0] + self.weight_decay * v
+
+        return product
+
+    def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+        theta, _ = self._split(u)
+        f, pull_back = jax.vjp(self.model, theta)
+        slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * theta
+        whole = jnp.concatenate([theta, f.reshape(-1)])
+        return whole, jnp.concatenate([-slope, jnp.zeros(f.size, u.dtype)])
+
+    def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
         theta, f = self._split(u)
         p = self.shape.size
-        by_structure = self.algebra == "kernel" and self.predictor.has_kernel
-        J = self.predictor.jacobian(self.shape, theta, dense=not (self.algebra == "free" or by_structure))
-        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, 1 + gamma_step * self.weight_decay)
-        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[self.algebra](
-            matrix
-        )
+        J = self.predictor.jacobian(self.shape, theta, dense=self.algebra.needs_entries)
+        shift = 1 + gamma_step * self.weight_decay
+        accuracy = _SOLVE_SHARE * rtol * self._least_norm(theta)
+        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, shift, accuracy)
+        eliminate, memory = self.algebra.solver(matrix, memory)
 
-        def eliminate(b: jax.Array) -> jax.Array:
+        def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
             # The constraint gives f = J theta + gap. The matrix of the remaining system in theta is the Gauss-Newton
             # matrix.
             gap = b[p:].reshape(f.shape) / gamma_step
-            change, predicted = solve(b[:p], gap)
-            return jnp.concatenate([change, (predicted + gap).reshape(-1)])
+            change, predicted, iterations = eliminate(b[:p], gap)
+            return jnp.concatenate([change, (predicted + gap).reshape(-1)]), iterations
 
         slope = J.rmv(self.mean_loss.pull(f)) + self.weight_decay * theta
-        return eliminate, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)])
+        return Prepared(solve, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)]), memory)
+
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
+        memory = jax.tree.map(jnp.asarray, self.algebra.first_memory(len(u) - self.shape.size))
+        prepared = self.prepare(u, gamma_step, memory, _TIGHT)
+        return lambda b: prepared.solve(b)[0], prepared.field
+
+    def first_memory(self, u: ndarray) -> Any:
+        return self.algebra.first_memory(len(u) - self.shape.size)
+
+    def learned(self, memory: Any, iterations: jax.Array) -> Any:
+        return self.algebra.learned(memory, iterations)
 
     def state(self, u: jax.Array) -> jax.Array:
         return u[: self.shape.size]
 
     def states(self, rows: ndarray) -> ndarray:
         return rows[:, : self.shape.size]
+
+    def shown(self, size: int) -> int:
+        return self.shape.size
 
     def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
@@ -115,6 +154,18 @@ class GaussNewtonSystem(System):
         leaves = zip(self.shape.pieces(apart), self.shape.pieces(size), strict=True)
         return jnp.max(jnp.stack([_rms(leaf) / jnp.maximum(_rms(scale), floor) for leaf, scale in leaves]))
 
+    def _least_norm(self, theta: jax.Array) -> jax.Array:
+        """Return the smallest norm of a leaf that has the size which its error is compared with."""
+        if self.predictor.entrywise:
+            return jnp.min(jnp.abs(theta)) + self.smallest
+        floor = _LEAF_FLOOR * jnp.sqrt(jnp.mean(theta**2)) + self.smallest
+        norms = [
+            jnp.sqrt(1.0 * leaf.size) * jnp.maximum(_rms(leaf), floor)
+            for leaf in self.shape.pieces(theta)
+            if leaf.size
+        ]
+        return jnp.min(jnp.stack(norms))
+
     def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the parameters (p,) and the predictions (n, k)."""
         p, n = self.shape.size, self.mean_loss.targets.shape[0]
@@ -122,27 +173,17 @@ class GaussNewtonSystem(System):
 
 
 def gauss_newton_system(
-    predictor: TracedPredictor,
-    mean_loss: MeanLoss,
-    shape: TreeShape,
-    theta: ndarray,
-    weight_decay: float,
-    max_bytes: int,
+    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray, weight_decay: float
 ) -> tuple[GaussNewtonSystem, ndarray]:
     """Return the system and its inner variable at the start; call it inside `double_precision`."""
     u = np.concatenate([theta, np.asarray(_predictions(predictor, shape, theta)).ravel()])
-    return system_at(predictor, mean_loss, shape, u, np.asarray(weight_decay), max_bytes), u
+    return system_at(predictor, mean_loss, shape, u, np.asarray(weight_decay)), u
 
 
 def system_at(
-    predictor: TracedPredictor,
-    mean_loss: MeanLoss,
-    shape: TreeShape,
-    u: Any,
-    weight_decay: ArrayLike,
-    max_bytes: int,
+    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, u: Any, weight_decay: ArrayLike
 ) -> GaussNewtonSystem:
-    """Return the system for an inner variable at the start, which JAX may trace."""
+    """Return the system for an inner variable at the start, which JAX may trace; its algebra needs no matrices."""
     theta = u[: shape.size]
     # If each entry grows at its own rate, the error of an entry is bounded relative to this entry.
     numerics: Any = np if isinstance(u, ndarray) else jnp
@@ -155,23 +196,13 @@ def system_at(
         smallest=numerics.asarray(
             numerics.maximum(smallest, _TINY * np.finfo(theta.dtype).tiny), theta.dtype
         ),
-        algebra=_algebra(predictor, len(u) - shape.size, shape.size, max_bytes),
+        algebra=Products(),
     )
 
 
 @eqx.filter_jit
 def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> jax.Array:
     return predictor(shape.unflatten(theta))
-
-
-def _algebra(predictor: TracedPredictor, rows: int, p: int, max_bytes: int) -> str:
-    """Return the algebra with the smallest factorisation that fits into the byte budget."""
-    if predictor.products_only:
-        return "free"
-    dense, fits = 8 * rows * p <= max_bytes, 8 * min(rows, p) ** 2 <= max_bytes
-    if p < rows and dense and fits:
-        return "normal"
-    return "kernel" if 8 * rows**2 <= max_bytes and (predictor.has_kernel or dense) else "free"
 
 
 def _rms(leaf: jax.Array) -> jax.Array:

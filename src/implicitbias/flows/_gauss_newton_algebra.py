@@ -1,27 +1,52 @@
-"""Linear solves with the Gauss-Newton matrix of a step: with a kernel, normal equations, or products only."""
+"""Algebras: ways to solve linear systems with the Gauss-Newton matrix of a step.
 
+Each algebra gives the same solution up to a tolerance far below the error of the step, at another cost.
+"""
+
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+import numpy as np
 
+from implicitbias.flows._method import Method
+from implicitbias.flows._ros34pw2 import Rosenbrock
+from implicitbias.flows._tsit5 import Tsit5
 from implicitbias.predictors import TracedJacobian
 
-_CG_TOLERANCE, _CG_STEPS = 1e-10, 1000
+# The largest number of iterations of conjugate gradients; more of them make the step fail.
+_CG_STEPS = 1000
+# The relative residual of conjugate gradients, in units of the rounding error, below which no solve goes.
+_ROUNDING = 500.0
+# A product with J and one with J^T take about 2 n p multiplications, each of which costs less time than reading an
+# entry of the kernel: (n k)^2 entries are read instead if 2 n p is more than 2 _ROW_READS (n k)^2.
+_ROW_READS = 4
 
-# A function (right (p,), gap (n, k)) -> (x, J x) with (shift I + gamma_step J^T S J) x = right - gamma_step J^T S gap.
-Elimination = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+# A function (right (p,), gap (n, k)) -> (x, J x, iterations) with
+# (shift I + gamma_step J^T S J) x = right - gamma_step J^T S gap.
+Elimination = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 
 
 class GaussNewtonMatrix(NamedTuple):
-    """The matrix shift I + gamma_step J^T S J, where S is block diagonal with the blocks R R^T."""
+    """The matrix shift I + gamma_step J^T S J, where S is block diagonal with the blocks R R^T.
+
+    `accuracy` is the largest accepted norm of the error of a solution x, for solvers that iterate.
+    """
 
     J: TracedJacobian
     roots: jax.Array
     gamma_step: jax.Array
     shift: jax.Array
+    accuracy: jax.Array
+
+    @property
+    def ratio(self) -> jax.Array:
+        """The factor of J^T S J if the matrix is divided by `shift`."""
+        return self.gamma_step / self.shift
 
     def curve(self, f: jax.Array) -> jax.Array:
         """Return S f."""
@@ -35,61 +60,213 @@ class GaussNewtonMatrix(NamedTuple):
         """Return R r."""
         return jnp.einsum("nkl,nl->nk", self.roots, r)
 
+    @property
+    def size(self) -> int:
+        """The number n k of predictions."""
+        return self.roots.shape[0] * self.roots.shape[1]
 
-def by_normal_equations(matrix: GaussNewtonMatrix) -> Elimination:
-    """Return the solve that uses a p x p Cholesky factorisation."""
-    J = matrix.J
-    values = J.matrix()
-    rows = jnp.einsum("nkl,nkp->nlp", matrix.roots, values).reshape(-1, values.shape[-1])
-    eye = jnp.eye(rows.shape[1], dtype=rows.dtype)
-    solve = _cholesky(matrix.shift * eye + matrix.gamma_step * rows.T @ rows)
+    def rooted_kernel(self) -> jax.Array:
+        """Return I + ratio R^T J J^T R, (n k, n k)."""
+        rooted = self.J.rooted_gram(self.roots).reshape(self.size, self.size)
+        return jnp.eye(self.size, dtype=rooted.dtype) + self.ratio * rooted
 
-    def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x = solve(right - matrix.gamma_step * J.rmv(matrix.curve(gap)))
-        return x, J.mv(x)
-
-    return eliminate
+    def rooted_product(self, r: jax.Array) -> jax.Array:
+        """Return (I + ratio R^T J J^T R) r from products with J."""
+        return r + self.ratio * self.collect(self.J.mv(self.J.rmv(self.spread(r))))
 
 
-def by_kernel(matrix: GaussNewtonMatrix) -> Elimination:
-    """Return the solve that uses an n k x n k Cholesky factorisation and Woodbury's identity.
+class Algebra(eqx.Module):
+    """A way to solve the linear systems of a step."""
 
-    Each right-hand side needs one product with J and one with J^T.
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name by which users ask for the algebra."""
+
+    @property
+    def method(self) -> Method:
+        """The method that takes the steps."""
+        return Rosenbrock()
+
+    @property
+    def needs_entries(self) -> bool:
+        """Whether the entries of the Jacobian are computed."""
+        return False
+
+    @abstractmethod
+    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
+        """Return the solve for a matrix, and the memory for the next one."""
+
+    def first_memory(self, rows: int) -> Any:
+        """Return the memory before the first step for n k = rows, as NumPy arrays; by default there is none."""
+        return ()
+
+    def learned(self, memory: Any, iterations: jax.Array) -> Any:
+        """Return the memory after a step whose solves took this number of iterations."""
+        return memory
+
+
+class NormalEquations(Algebra):
+    """The p x p matrix is factorised."""
+
+    @property
+    def name(self) -> str:
+        return "normal"
+
+    @property
+    def needs_entries(self) -> bool:
+        return True
+
+    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
+        J = matrix.J
+        values = J.matrix()
+        rows = jnp.einsum("nkl,nkp->nlp", matrix.roots, values).reshape(-1, values.shape[-1])
+        eye = jnp.eye(rows.shape[1], dtype=rows.dtype)
+        solve = _cholesky(matrix.shift * eye + matrix.gamma_step * rows.T @ rows)
+
+        def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            x = solve(right - matrix.gamma_step * J.rmv(matrix.curve(gap)))
+            return x, J.mv(x), jnp.zeros((), int)
+
+        return eliminate, memory
+
+
+class Kernel(Algebra):
+    """The n k x n k matrix of Woodbury's identity is factorised; J is needed only for the kernel and in products.
+
+    `given` says that the predictor knows the kernel from its structure; otherwise it is computed from the entries of J.
+    `called` is the name.
     """
-    J, roots, shift = matrix.J, matrix.roots, matrix.shift
-    n, k = roots.shape[:2]
-    gram = J.gram()
-    rooted = jnp.einsum("nkl,nkmi,mij->nlmj", roots, gram, roots, optimize="optimal").reshape(n * k, n * k)
-    ratio = matrix.gamma_step / shift
-    solve = _cholesky(jnp.eye(n * k, dtype=rooted.dtype) + ratio * rooted)
-    gram = gram.reshape(n * k, n * k)
 
-    def kernel(f: jax.Array) -> jax.Array:
-        return (gram @ f.reshape(-1)).reshape(n, k)
+    given: bool = eqx.field(static=True)
+    called: str = eqx.field(static=True, default="kernel")
 
-    def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array]:
-        ahead, curved = J.mv(right), matrix.gamma_step * matrix.curve(gap)
-        inner = solve(matrix.collect(ahead - kernel(curved)).reshape(-1)).reshape(n, k)
-        back = curved + ratio * matrix.spread(inner)
-        return (right - J.rmv(back)) / shift, (ahead - kernel(back)) / shift
+    @property
+    def name(self) -> str:
+        return self.called
 
-    return eliminate
+    @property
+    def needs_entries(self) -> bool:
+        return not self.given
+
+    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
+        J, shift, ratio = matrix.J, matrix.shift, matrix.ratio
+        n, k = matrix.roots.shape[:2]
+        solve = _cholesky(matrix.rooted_kernel())
+        kernel = self._kernel(matrix)
+
+        def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            ahead, curved = J.mv(right), matrix.gamma_step * matrix.curve(gap)
+            inner = solve(matrix.collect(ahead - kernel(curved)).reshape(-1)).reshape(n, k)
+            back = curved + ratio * matrix.spread(inner)
+            return (right - J.rmv(back)) / shift, (ahead - kernel(back)) / shift, jnp.zeros((), int)
+
+        return eliminate, memory
+
+    def _kernel(self, matrix: GaussNewtonMatrix) -> Callable[[jax.Array], jax.Array]:
+        """Return the function f -> J J^T f, by products with J or with the kernel, whichever reads fewer numbers."""
+        (n, k), J = matrix.roots.shape[:2], matrix.J
+        if self.given and _ROW_READS * n * k**2 > jax.eval_shape(J.rmv, matrix.roots[:, 0]).size:
+            return lambda f: J.mv(J.rmv(f))
+        gram = J.gram().reshape(n * k, n * k)
+        return lambda f: (gram @ f.reshape(-1)).reshape(n, k)
 
 
-def by_products(matrix: GaussNewtonMatrix) -> Elimination:
-    """Return the solve that uses conjugate gradients and stores neither J nor the kernel."""
-    J, shift = matrix.J, matrix.shift
-    ratio = matrix.gamma_step / shift
+class Products(Algebra):
+    """Conjugate gradients, which store neither J nor the kernel."""
 
-    def rooted(r: jax.Array) -> jax.Array:
-        return r + ratio * matrix.collect(J.mv(J.rmv(matrix.spread(r))))
+    @property
+    def name(self) -> str:
+        return "products"
 
-    solve = _conjugate_gradients(rooted, matrix.roots[:, 0])
+    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
+        return _by_iterations(matrix, lambda r: r), memory
 
-    def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array]:
+
+class Explicit(Algebra):
+    """The explicit method Tsit5, which solves no linear systems; conjugate gradients solve those of other callers."""
+
+    @property
+    def name(self) -> str:
+        return "explicit"
+
+    @property
+    def method(self) -> Method:
+        return Tsit5()
+
+    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
+        return _by_iterations(matrix, lambda r: r), memory
+
+
+class LaggedMemory(NamedTuple):
+    """The Cholesky factor of an earlier step, with which conjugate gradients are preconditioned.
+
+    Attributes:
+        factor: the factor (n k, n k).
+        fresh: the number of iterations of the step for which it was made; negative if it was not used yet.
+        lost: the iterations since then that a new factor would have saved; infinite if there is no factor.
+    """
+
+    factor: Any
+    fresh: Any
+    lost: Any
+
+
+class Lagged(Algebra):
+    """Conjugate gradients that are preconditioned by the Cholesky factor of an earlier step.
+
+    A new factor is made as soon as the iterations that it would have saved are worth more than itself; `price` is its
+    cost in iterations. `given` is that of `Kernel`.
+    """
+
+    given: bool = eqx.field(static=True)
+    price: jax.Array | float = 30.0
+
+    @property
+    def name(self) -> str:
+        return "lagged"
+
+    @property
+    def needs_entries(self) -> bool:
+        return not self.given
+
+    def first_memory(self, rows: int) -> Any:
+        return LaggedMemory(np.eye(rows), np.asarray(-1), np.asarray(np.inf))
+
+    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
+        def renewed() -> LaggedMemory:
+            return LaggedMemory(
+                jnp.linalg.cholesky(matrix.rooted_kernel()), jnp.asarray(-1), jnp.asarray(0.0)
+            )
+
+        held = jax.lax.cond(memory.lost >= self.price, renewed, lambda: LaggedMemory(*memory))
+
+        def precondition(r: jax.Array) -> jax.Array:
+            solved = jax.scipy.linalg.cho_solve((held.factor, True), r.reshape(-1))
+            return solved.reshape(r.shape)
+
+        return _by_iterations(matrix, precondition), held
+
+    def learned(self, memory: Any, iterations: jax.Array) -> Any:
+        fresh = jnp.where(memory.fresh < 0, iterations, memory.fresh)
+        lost = memory.lost + jnp.maximum(iterations - fresh, 0)
+        # After a failed solve the number of iterations is the limit, and the next attempt makes a new factor.
+        return LaggedMemory(memory.factor, fresh, jnp.where(iterations >= _CG_STEPS, jnp.inf, lost))
+
+
+def _by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array], jax.Array]) -> Elimination:
+    """Return the solve by preconditioned conjugate gradients in the space of predictions."""
+    J, shift, ratio = matrix.J, matrix.shift, matrix.ratio
+    # An error e of the inner solution makes an error ratio J^T R e / shift of x. With the residual r this is at most
+    # sqrt(ratio) |r| / (2 shift), because s / (1 + s^2) <= 1/2 for each singular value s of sqrt(ratio) J^T R.
+    accuracy = 2 * matrix.accuracy * shift / jnp.sqrt(jnp.maximum(ratio, jnp.finfo(ratio.dtype).tiny))
+    solve = _conjugate_gradients(matrix.rooted_product, precondition, matrix.roots[:, 0], accuracy)
+
+    def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         b = right - matrix.gamma_step * J.rmv(matrix.curve(gap))
-        x = (b - ratio * J.rmv(matrix.spread(solve(matrix.collect(J.mv(b)))))) / shift
-        return x, J.mv(x)
+        inner, iterations = solve(matrix.collect(J.mv(b)))
+        x = (b - ratio * J.rmv(matrix.spread(inner))) / shift
+        return x, J.mv(x), iterations
 
     return eliminate
 
@@ -101,16 +278,33 @@ def _cholesky(matrix: jax.Array) -> Callable[[jax.Array], jax.Array]:
     return lambda b: lx.linear_solve(operator, b, solver, state=factor, throw=False).value
 
 
-def _conjugate_gradients(apply: Any, like: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    operator = lx.FunctionLinearOperator(apply, jax.eval_shape(lambda: like), lx.positive_semidefinite_tag)
-    solver = lx.CG(rtol=_CG_TOLERANCE, atol=0.0, max_steps=_CG_STEPS)
+def _conjugate_gradients(
+    apply: Callable[[jax.Array], jax.Array],
+    precondition: Callable[[jax.Array], jax.Array],
+    like: jax.Array,
+    accuracy: jax.Array,
+) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    """Return the function b -> (solution, iterations); the norm of the residual is at most `accuracy`."""
+    operator, preconditioner = (
+        lx.FunctionLinearOperator(function, jax.eval_shape(lambda: like), lx.positive_semidefinite_tag)
+        for function in (apply, precondition)
+    )
 
-    def solve(b: jax.Array) -> jax.Array:
-        found = lx.linear_solve(operator, b, solver, throw=False)
+    def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
+        rounding = _ROUNDING * jnp.finfo(b.dtype).eps * jnp.linalg.norm(b)
+        largest = jnp.maximum(accuracy, rounding)
+        solver = lx.CG(rtol=0.0, atol=largest, norm=_norm, max_steps=_CG_STEPS)
+        options = {"preconditioner": preconditioner}
+        found = lx.linear_solve(operator, b, solver, options=options, throw=False)
         # If conjugate gradients do not converge, NaN makes the stepper reject the step. A shorter step gives a
         # better-conditioned system.
         value = jnp.where(found.result == lx.RESULTS.successful, found.value, jnp.nan)
-        # For b = 0 the relative tolerance cannot be reached, so the solution 0 is returned directly.
-        return jnp.where(jnp.any(b != 0.0), value, 0.0)
+        # If b is small enough, the solution 0 is accurate, and for b = 0 the method would divide by 0.
+        trivial = jnp.linalg.norm(b) <= largest
+        return jnp.where(trivial, 0.0, value), jnp.where(trivial, 0, found.stats["num_steps"])
 
     return solve
+
+
+def _norm(r: jax.Array) -> jax.Array:
+    return jnp.linalg.norm(r)

@@ -10,6 +10,7 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
+from implicitbias.flows._algebra_choice import guided
 from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
@@ -55,6 +56,10 @@ class GradientFlow(Flow):
         decay = checked_weight_decay(weight_decay)
         self._settle({"problem": checked_problem(problem), "weight_decay": decay})
 
+    @property
+    def has_algebras(self) -> bool:
+        return True
+
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return checked_start(self.problem, start)
 
@@ -67,16 +72,17 @@ class GradientFlow(Flow):
         objective = self.problem.double_objective
         predictor = traced(objective.readout)
         linear = map_for_duals(predictor.linear, objective.mean_loss.loss)
-        closed_form = None if linear is None else predictor.closed_form_flow(shape.numpy_tree(start))
+        # Whoever asks for an algebra wants the flow in theta.
+        in_duals = linear is not None and limits.algebra == "auto"
+        closed_form = predictor.closed_form_flow(shape.numpy_tree(start)) if in_duals else None
         if closed_form is not None:
             primal, decay = DiagonalNetworkMap(closed_form), self.weight_decay
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
-        system, u = gauss_newton_system(
-            predictor, objective.mean_loss, shape, start, self.weight_decay, max_bytes
-        )
-        return RosenbrockEngine(system, u, shape, limits)
+        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, self.weight_decay)
+        system, guide = guided(system, u, limits, max_bytes)
+        return RosenbrockEngine(system, u, shape, limits, guide)
 
     def term(self, params: Any = None) -> Any:
         """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
@@ -92,8 +98,8 @@ class GradientFlow(Flow):
         if params is not None:
             shape, start = self.checked_start(params)
             with double_precision():
-                apart = traced(self.problem.double_objective.readout).rows_agree(shape, start)
-            predictor = predictor.with_rows(apart)
+                structure = traced(self.problem.double_objective.readout).structure(shape, start)
+            predictor = predictor.with_structure(structure)
         return gradient_term(predictor, objective.mean_loss, self.weight_decay)
 
     def __repr__(self) -> str:

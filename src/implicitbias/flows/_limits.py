@@ -12,6 +12,7 @@ from implicitbias.trajectories import Clock
 class Limits:
     """The end, the tolerance and the largest number of steps of an integration, and the requested times.
 
+    `algebra` is the name of the algebra that the caller asks for, or "auto" for a choice by cost.
     `end` and `grid` are values of the variable of the clock.
     """
 
@@ -19,4 +20,5 @@ class Limits:
     rtol: float
     max_steps: int
     grid: Float64[ndarray, " m"] | None = None
+    algebra: str = "auto"
     clock: Clock = Clock()  # noqa: RUF009  a clock is a frozen value

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias.flows._method import Method, Trial
 from implicitbias.flows._system import System
 
 # Coefficients: Rang & Angermann, BIT 45 (2005), 761-787, table of ROS34PW2 (key rang2005rosenbrock).
@@ -46,24 +47,28 @@ class Step(NamedTuple):
     end: jax.Array
     embedded: jax.Array
     stages: jax.Array
+    memory: Any
+    iterations: jax.Array
 
 
-def step(system: System, u: jax.Array, h: jax.Array) -> Step:
+def step(system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: Any) -> Step:
     """Return a linearly implicit step of size h from u, which needs one factorisation and four solves."""
-    solve, first = system.factorize(u, h * GAMMA)
+    prepared = system.prepare(u, h * GAMMA, memory, rtol)
     mass = jnp.asarray(system.mass(len(u)), u.dtype)
     shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)
 
-    def stage(i: jax.Array, stages: jax.Array) -> jax.Array:
+    def stage(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         # The rows from i on are still zero, so products with all rows give the sums over j < i. The loop body has the
         # same shape for each stage and is compiled once.
-        field = jax.lax.cond(i == 0, lambda: first, lambda: system.field(u + shifts[i] @ stages))
-        right = h * GAMMA * field + mass * (pulls[i] @ stages)
-        return stages.at[i].set(solve(right))
+        stages, count = carry
+        field = jax.lax.cond(i == 0, lambda: prepared.field, lambda: system.field(u + shifts[i] @ stages))
+        found, iterations = prepared.solve(h * GAMMA * field + mass * (pulls[i] @ stages))
+        return stages.at[i].set(found), count + iterations
 
-    stages = jax.lax.fori_loop(0, 4, stage, jnp.zeros((4, len(u)), u.dtype))
+    begin = (jnp.zeros((4, len(u)), u.dtype), jnp.zeros((), int))
+    stages, count = jax.lax.fori_loop(0, 4, stage, begin)
     end, embedded = jnp.asarray(_WEIGHTS, u.dtype) @ stages, jnp.asarray(_EMBEDDED, u.dtype) @ stages
-    return Step(u + end, u + embedded, stages)
+    return Step(u + end, u + embedded, stages, system.learned(prepared.memory, count), count)
 
 
 def _dense_matrix() -> np.ndarray:
@@ -89,3 +94,24 @@ def dense_weights(theta: Any) -> Any:
     numerics = np if isinstance(theta, np.ndarray) else jnp
     moments = numerics.stack([theta, theta**2 / 2, theta**3 / 3, theta**3 / 6], axis=-1)
     return moments @ _DENSE.T
+
+
+# The coefficients of the powers of theta in dense output, as products with the stages: (4 powers, 4 stages).
+_CURVE = np.stack([_DENSE[:, 0], _DENSE[:, 1] / 2, _DENSE[:, 2] / 3 + _DENSE[:, 3] / 6, np.zeros(4)])
+
+
+class Rosenbrock(Method):
+    """ROS34PW2 as a method: each attempt needs four stages, one evaluation for the quiet time, and a factorisation."""
+
+    @property
+    def order(self) -> int:
+        return ORDER
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        return 5, 1
+
+    def attempt(self, system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: jax.Array) -> Trial:
+        done = step(system, u, h, memory, rtol)
+        curve = jnp.asarray(_CURVE, u.dtype) @ done.stages
+        return Trial(done.end, done.embedded, curve, done.memory, done.iterations)

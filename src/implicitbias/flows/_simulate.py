@@ -14,6 +14,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.progress import Progress, silent
 from implicitbias._core.status import Status
+from implicitbias.flows._algebra_names import checked_algebra
 from implicitbias.flows._engine import MATRIX_BYTES, Engine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._limits import Limits
@@ -55,7 +56,11 @@ def simulate(
             the steps. It may be the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`. Gradient
             descent evaluates it only at the steps that it keeps.
         max_steps: the largest number of accepted and rejected steps; gradient descent always takes t1 / learning_rate.
-        solver: a `GaussNewtonRosenbrock` with other settings than the default ones.
+        solver: the name of the algebra by which a `GradientFlow` solves the linear systems of its steps, or a
+            `GaussNewtonRosenbrock` with other settings than the default ones. "layers" and "kernel" factorise an
+            n k x n k matrix, "normal" a p x p matrix; "products" uses conjugate gradients, "lagged" preconditions them
+            with the factor of an earlier step, and "explicit" takes steps of Tsit5 instead. By default the algebra is
+            chosen by measured cost, and may change on the way; `Trajectory.stats.algebras` shows the choice.
         progress: a function that is called from time to time with (fraction of t1, text).
 
     Returns:
@@ -92,7 +97,12 @@ def simulate(
     _refuse_numbers(t1, log_t1, rtol, max_steps)
     t1 = _end_time(t1, log_t1, grid)
     _refuse_callbacks(observe, until)
-    max_bytes = _budget(solver)
+    max_bytes, algebra = _solver_settings(solver)
+    if algebra != "auto" and not flow.has_algebras:
+        raise InputError(
+            f"solver asks for the algebra {algebra!r}, but only a GradientFlow has a choice of algebras; "
+            "leave out solver"
+        )
     begin = time.perf_counter()
     with double_precision():
         shape, point = flow.checked_start(start)
@@ -100,7 +110,7 @@ def simulate(
         clock = flow.clock(point)
         end = _reading(clock, t1, log_t1)
         kept = None if grid is None else clock.readings(flow.snapped(grid))
-        limits = Limits(end, float(rtol), int(max_steps), kept, clock)
+        limits = Limits(end, float(rtol), int(max_steps), kept, algebra, clock)
         engine = flow.engine(shape, point, limits, max_bytes)
         recorder = Recorder(shape, limits, observe or {}, until)
         status = _integrate(engine, recorder, limits, progress or silent)
@@ -151,18 +161,20 @@ def _final(engine: Engine, recorder: Recorder, status: Status) -> Float64[ndarra
     return engine.state()
 
 
-def _budget(solver: Any) -> int:
-    """Return the byte budget of the solver; the module of `GaussNewtonRosenbrock` is imported only if one is given."""
+def _solver_settings(solver: Any) -> tuple[int, str]:
+    """Return the byte budget and the algebra; the module of `GaussNewtonRosenbrock` is imported only if needed."""
     if solver is None:
-        return MATRIX_BYTES
+        return MATRIX_BYTES, "auto"
+    if isinstance(solver, str):
+        return MATRIX_BYTES, checked_algebra(solver)
     from implicitbias.flows._solver import GaussNewtonRosenbrock
 
     if not isinstance(solver, GaussNewtonRosenbrock):
         raise InputError(
-            f"solver is a {type(solver).__name__}, an ib.GaussNewtonRosenbrock is expected; "
+            f"solver is a {type(solver).__name__}, an ib.GaussNewtonRosenbrock or the name of an algebra is expected; "
             "for other solvers of diffrax type diffrax.diffeqsolve(flow.term(), ...)"
         )
-    return solver.max_bytes
+    return solver.max_bytes, solver.algebra
 
 
 def _checked_times(times: Any) -> Float64[ndarray, " m"] | None:

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from implicitbias._core.trees import TreeShape
+from implicitbias.flows._algebra_names import OF_STEPS, checked_algebra
+from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._engine import MATRIX_BYTES
 from implicitbias.flows._gauss_newton import system_at
 from implicitbias.flows._ros34pw2 import ORDER, dense_weights, step
@@ -17,12 +19,15 @@ from implicitbias.flows._system import System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
+# The tolerance of iterative solves, because diffrax does not tell a solver its own tolerance.
+_SOLVE_RTOL = 1e-8
+
 
 class StructuredField(eqx.Module):
     """A vector field that gives the `System` of its flow."""
 
     @abstractmethod
-    def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
+    def system(self, shape: TreeShape, u: jax.Array, solver: "GaussNewtonRosenbrock") -> System:
         """Return the system at the inner variable u, which consists of the flat y and the entries from `hidden`."""
 
     @abstractmethod
@@ -41,8 +46,11 @@ class GradientField(StructuredField):
     mean_loss: MeanLoss
     weight_decay: jax.Array
 
-    def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
-        return system_at(self.predictor, self.mean_loss, shape, u, self.weight_decay, max_bytes)
+    def system(self, shape: TreeShape, u: jax.Array, solver: "GaussNewtonRosenbrock") -> System:
+        system = system_at(self.predictor, self.mean_loss, shape, u, self.weight_decay)
+        sizes = Sizes(self.predictor, system.outputs(u), len(u) - shape.size, shape.size, solver.max_bytes)
+        name = sizes.direct() if solver.algebra == "auto" else solver.algebra
+        return system.using(sizes.named(name))
 
     def hidden(self, y: Any) -> jax.Array:
         return self.predictor(y).reshape(-1)
@@ -57,7 +65,7 @@ class SystemField(StructuredField):
 
     inner: System
 
-    def system(self, shape: TreeShape, u: jax.Array, max_bytes: int) -> System:
+    def system(self, shape: TreeShape, u: jax.Array, solver: "GaussNewtonRosenbrock") -> System:
         return self.inner
 
     def hidden(self, y: Any) -> jax.Array:
@@ -125,6 +133,12 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
 
     Args:
         max_bytes: the largest accepted size of a dense Jacobian or kernel in bytes.
+        algebra: "layers" or "kernel" for n k x n k matrices, "normal" for p x p matrices, "products" for conjugate
+            gradients. With "auto", diffrax uses the factorisation with the fewest multiplications, and `ib.simulate`
+            chooses by measured cost.
+
+    Raises:
+        InputError: the algebra has another name.
 
     Reference:
         rang2005rosenbrock.
@@ -147,6 +161,10 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
     """
 
     max_bytes: int = eqx.field(static=True, default=MATRIX_BYTES)
+    algebra: str = eqx.field(static=True, default="auto")
+
+    def __check_init__(self) -> None:
+        checked_algebra(self.algebra, OF_STEPS)
 
     term_structure: ClassVar = FlowTerm
     interpolation_cls: ClassVar = StageInterpolation
@@ -171,8 +189,8 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
         term, direction = _unwrapped(terms)
         shape = _shape_of(y0)
         u = jnp.concatenate([shape.flatten(y0), solver_state])
-        system = term.vector_field.system(shape, u, self.max_bytes)
-        done = step(system, u, jnp.asarray(direction * (t1 - t0), u.dtype))
+        system = term.vector_field.system(shape, u, self)
+        done = step(system, u, jnp.asarray(direction * (t1 - t0), u.dtype), (), _SOLVE_RTOL)
         y1, apart = done.end[: shape.size], (done.end - done.embedded)[: shape.size]
         info = {"y0": y0, "stages": shape.unflatten(done.stages[:, : shape.size])}
         return (

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy import ndarray
 
-from implicitbias.flows._ros34pw2 import ORDER, step
+from implicitbias.flows._method import Method
 from implicitbias.flows._system import System
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
@@ -26,6 +26,8 @@ class Cursor(NamedTuple):
         h: the size of the next attempted step.
         rejected: the number of rejected steps.
         finite: whether the last attempted step gave finite values.
+        iterations: the number of iterations of linear solvers.
+        memory: what the next step may use.
     """
 
     t: Any
@@ -33,16 +35,18 @@ class Cursor(NamedTuple):
     h: Any
     rejected: Any
     finite: Any
+    iterations: Any
+    memory: Any
 
 
 class Chunk(NamedTuple):
-    """A chunk of accepted steps: their times, sizes, starts and stages; only the first `filled` rows are used."""
+    """A chunk of accepted steps: their times, sizes, starts and curves; only the first `filled` rows are used."""
 
     filled: jax.Array
     times: jax.Array
     sizes: jax.Array
     starts: jax.Array
-    stages: jax.Array
+    curves: jax.Array
 
 
 class _Carry(NamedTuple):
@@ -51,12 +55,13 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(u: ndarray, end: float) -> Cursor:
+def first_cursor(u: ndarray, end: float, memory: Any) -> Cursor:
     """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
-    numbers: list[Any] = [np.float64(0.0), u, np.float64(1e-4 * end), np.int64(0), np.bool_(True)]
-    return Cursor(*(np.asarray(number) for number in numbers))
+    numbers = (np.float64(0.0), np.float64(1e-4 * end), np.int64(0), np.bool_(True), np.int64(0))
+    t, h, rejected, finite, iterations = (np.asarray(number) for number in numbers)
+    return Cursor(t, u, h, rejected, finite, iterations, memory)
 
 
 def chunk_length(m: int) -> int:
@@ -66,7 +71,7 @@ def chunk_length(m: int) -> int:
 
 @eqx.filter_jit
 def advance(
-    system: System, cursor: Cursor, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
+    system: System, method: Method, cursor: Cursor, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
 ) -> tuple[Cursor, Chunk]:
     """Take steps until a chunk is full, `budget` steps were attempted, t1 is reached or the step size is too small.
 
@@ -94,12 +99,12 @@ def advance(
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
         last = free >= left
         h = jnp.where(last, left, free)
-        trial = step(system, at.u, h)
+        trial = method.attempt(system, at.u, h, at.memory, rtol)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, _GROW)
+        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order), _SHRINK, _GROW)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
@@ -108,8 +113,10 @@ def advance(
             h=jnp.where(last & accept, at.h, proposal),
             rejected=at.rejected + ~accept,
             finite=finite,
+            iterations=at.iterations + trial.iterations,
+            memory=method.kept(at.memory, trial.memory, accept),
         )
-        return _Carry(cursor, _record(chunk, accept, at, h, trial.stages), carry.attempts + 1)
+        return _Carry(cursor, _record(chunk, accept, at, h, trial.curve), carry.attempts + 1)
 
     out = jax.lax.while_loop(unfinished, attempt, _Carry(cursor, empty, jnp.zeros((), dtype=int)))
     return out.cursor, out.chunk
@@ -120,7 +127,7 @@ def stuck(t: Any, h: Any) -> Any:
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
-def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: jax.Array) -> Chunk:
+def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, curve: jax.Array) -> Chunk:
     """Return the chunk with the step in the next row, which is counted only if the step was accepted."""
     i = chunk.filled
     return Chunk(
@@ -128,5 +135,5 @@ def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: j
         times=chunk.times.at[i].set(at.t),
         sizes=chunk.sizes.at[i].set(h),
         starts=chunk.starts.at[i].set(at.u),
-        stages=chunk.stages.at[i].set(stages),
+        curves=chunk.curves.at[i].set(curve),
     )

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,9 +14,24 @@ from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
 
 Solve = Callable[[jax.Array], jax.Array]
+CountedSolve = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
 # The number of rows in one compiled call.
 _BLOCK = 256
+
+
+class Prepared(NamedTuple):
+    """What a linearly implicit step needs.
+
+    Attributes:
+        solve: the function b -> ((M - gamma_step A)^{-1} b, iterations).
+        field: `field` at the start of the step.
+        memory: what the next step may use.
+    """
+
+    solve: CountedSolve
+    field: jax.Array
+    memory: Any
 
 
 class System(eqx.Module):
@@ -38,6 +53,23 @@ class System(eqx.Module):
         A approximates the Jacobian of `field` at u; its rows that belong to constraints are exact.
         """
 
+    def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
+        """Return what a step needs; `memory` comes from an earlier step, and rtol is the tolerance of the flow."""
+        solve, field = self.factorize(u, gamma_step)
+        return Prepared(lambda b: (solve(b), jnp.zeros((), int)), field, memory)
+
+    def first_memory(self, u: ndarray) -> Any:
+        """Return the memory before the first step from u, as NumPy arrays; by default there is none."""
+        return ()
+
+    def learned(self, memory: Any, iterations: jax.Array) -> Any:
+        """Return the memory after a step whose solves took this number of iterations."""
+        return memory
+
+    def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return u with its constraints satisfied, and u' there with 0 in the rows of constraints."""
+        return u, self.field(u)
+
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:
         """Return the state of the flow as one vector (D,)."""
@@ -53,6 +85,10 @@ class System(eqx.Module):
     def duals(self, rows: ndarray) -> ndarray | None:
         """Return the dual variable of each row of an array of inner variables, or None if the flow has none."""
         return None
+
+    def shown(self, size: int) -> int:
+        """Return how many leading entries of an inner variable of this size determine its state and dual variable."""
+        return size
 
     def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
         """Return notes for the reader on an integration from `start` to `end` with this tolerance."""

@@ -110,8 +110,20 @@ class Jacobian(Value):
             if len(chosen) == self.shape[0]:
                 block = _entries(self.predictor, self.tree, self.flat)
             else:
-                block = _some_entries(self.predictor, self.tree, self.flat, chosen)
+                block = self._some(chosen)
             return frozen(np.asarray(block).reshape(len(chosen), self.shape[1]))
+
+    def _some(self, chosen: ndarray) -> Any:
+        """Return the rows of J with these numbers."""
+        k = self.predictions.shape[1]
+        inputs = np.unique(chosen // k)
+        part = self.predictor.subset(inputs)
+        if part is None:
+            return _some_entries(self.predictor, self.tree, self.flat, chosen)
+        block = np.asarray(_entries(part, self.tree, self.flat)).reshape(len(inputs) * k, -1)
+        place = np.searchsorted(inputs, chosen // k) * k + chosen % k
+        whole = len(place) == len(block) and np.array_equal(place, np.arange(len(block)))
+        return block if whole else block[place]
 
     def layer_factors(self) -> tuple[LayerFactors, ...] | None:
         """Return the factors of J for each leaf, or None if no factors are known for this kind of predictor."""

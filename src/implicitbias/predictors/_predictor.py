@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -20,7 +19,7 @@ from implicitbias.predictors._traced import TracedPredictor, traced
 from implicitbias.problems import TrainingProblem
 
 # The size in bytes of the block of rows of the Jacobian that is held at a time.
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES = 256 * 2**20
 
 
 class Predictor(Value):
@@ -115,8 +114,8 @@ class Predictor(Value):
         with double_precision():
             here = self.traced.fitted(shape, flat)
             there = here if X2 is None else here.at(X2)
-            n, k = jax.eval_shape(here, shape.unflatten(jnp.asarray(flat))).shape
-            m = jax.eval_shape(there, shape.unflatten(jnp.asarray(flat))).shape[0]
+            n, k = _output_shape(here, shape, flat)
+            m, _ = _output_shape(there, shape, flat)
             if 8 * n * k * m * k > max_bytes:
                 raise ImplicitBiasError(
                     f"the kernel has {n * k} x {m * k} entries and takes {8 * n * k * m * k / 2**30:.2g} GiB, at most "
@@ -126,7 +125,8 @@ class Predictor(Value):
             if here.has_kernel:
                 kernel = np.asarray(_structured(here, there, shape, flat))
             else:
-                kernel = _by_blocks(Jacobian(here, shape, flat), Jacobian(there, shape, flat))
+                left = Jacobian(here, shape, flat)
+                kernel = _by_blocks(left, left if there is here else Jacobian(there, shape, flat))
         kernel = kernel.reshape(n, k, m, k)
         return frozen(kernel[:, 0, :, 0] if k == 1 else kernel)
 
@@ -147,19 +147,30 @@ def of(problem: Any) -> Predictor:
     return Predictor(problem)
 
 
+def _output_shape(predictor: TracedPredictor, shape: TreeShape, flat: ndarray) -> tuple[int, ...]:
+    # The parameters are traced as a vector, because a pytree may also hold functions.
+    return jax.eval_shape(lambda point: predictor(shape.unflatten(point)), flat).shape
+
+
 @eqx.filter_jit
 def _structured(here: TracedPredictor, there: TracedPredictor, shape: TreeShape, flat: Any) -> jax.Array:
     return here.kernel(shape.unflatten(flat), there)
 
 
 def _by_blocks(left: Jacobian, right: Jacobian) -> ndarray:
-    """Return J J2^T, computed from blocks of rows of both Jacobians, of which two are in memory at a time."""
+    """Return J J2^T, computed from blocks of rows of both Jacobians, of which two are in memory at a time.
+
+    If both are the same object, only the blocks on and below the diagonal are computed.
+    """
     rows, p = left.shape
     width = max(1, _BLOCK_BYTES // (8 * p))
     kernel = np.empty((rows, right.shape[0]))
     for a in range(0, right.shape[0], width):
-        block = right.dense(slice(a, min(a + width, right.shape[0])))
-        for b in range(0, rows, width):
+        columns = slice(a, min(a + width, right.shape[0]))
+        block = right.dense(columns)
+        for b in range(a if left is right else 0, rows, width):
             some = slice(b, min(b + width, rows))
-            kernel[some, a : a + width] = left.dense(some) @ block.T
+            kernel[some, columns] = (block if left is right and a == b else left.dense(some)) @ block.T
+            if left is right:
+                kernel[columns, some] = kernel[some, columns].T
     return kernel

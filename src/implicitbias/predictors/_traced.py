@@ -1,7 +1,7 @@
 """Predictors that JAX can trace: one class for each kind of readout."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,10 +12,34 @@ from implicitbias._core.maps import Map
 from implicitbias._core.readouts import Readout
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
-from implicitbias.predictors._traced_jacobian import TracedJacobian, by_products, from_matrix, with_value
+from implicitbias.predictors._layer_kernel import Factors, factors, layer_sizes
+from implicitbias.predictors._traced_jacobian import (
+    Kernels,
+    TracedJacobian,
+    by_products,
+    from_matrix,
+    kernels_of,
+    with_value,
+)
 
 # The largest relative difference between predictions of single rows and of the batch that counts as rounding.
 _ROWS_AGREE = 1e-6
+# The largest accepted relative difference between products with the kernel of layers and with the Jacobian, and the
+# number of rows on which they are compared.
+_KERNELS_AGREE, _SAMPLE = 1e-10, 8
+
+
+class ModelStructure(NamedTuple):
+    """What was found about a model.
+
+    Attributes:
+        rows_apart: whether it treats its rows independently.
+        layers: the sizes (a, b) of the factors of its dense layers, from which its tangent kernel is computed; empty
+            if it is not.
+    """
+
+    rows_apart: bool = False
+    layers: tuple[tuple[int, int], ...] = ()
 
 
 class TracedPredictor(eqx.Module):
@@ -37,8 +61,11 @@ class TracedPredictor(eqx.Module):
 
         if dense:
             return from_matrix(*with_value(predictions, u))
-        known = (lambda: self.kernel(shape.unflatten(u), self)) if self.has_kernel else None
-        return by_products(predictions, u, known)
+        return by_products(predictions, u, self.kernels(shape.unflatten(u)) if self.has_kernel else None)
+
+    def kernels(self, params: Any) -> Kernels:
+        """Return the functions that compute the tangent kernel; it requires `has_kernel`."""
+        return kernels_of(lambda: self.kernel(params, self))
 
     @property
     def has_kernel(self) -> bool:
@@ -48,6 +75,19 @@ class TracedPredictor(eqx.Module):
     def kernel(self, params: Any, other: "TracedPredictor") -> jax.Array:
         """Return J J2^T (n, k, m, k), where J2 is the Jacobian of `other`; it requires `has_kernel`."""
         raise TypeError(f"a {type(self).__name__} has no structured kernel")
+
+    @property
+    def layer_sizes(self) -> tuple[tuple[int, int], ...]:
+        """The sizes (a, b) of the factors of each dense layer; it is empty if the kernel does not come from layers."""
+        return ()
+
+    def factors(self, params: Any) -> Factors | None:
+        """Return the factors of the Jacobian of a model with dense layers, or None for other predictors."""
+        return None
+
+    def subset(self, rows: Any) -> "TracedPredictor | None":
+        """Return the predictor at some rows of the inputs, or None if rows are not known to be independent."""
+        return None
 
     def layer_factors(self, params: Any) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
         """Return factors A (n, a) and D (n, k, b) for each leaf, with the Jacobian A_ia D_ikb, or None if unknown."""
@@ -72,17 +112,17 @@ class TracedPredictor(eqx.Module):
         """Return the closed-form flow of the parameters in -int grad L dt and lam t, or None if none is known."""
         return None
 
-    def rows_agree(self, shape: TreeShape, theta: Any) -> bool:
-        """Return whether predictions of single rows agree with the batch; False if the predictor does not use this."""
-        return False
+    def structure(self, shape: TreeShape, theta: Any) -> ModelStructure:
+        """Return what a comparison at these parameters finds; nothing if the predictor does not use it."""
+        return ModelStructure()
 
-    def with_rows(self, apart: bool) -> "TracedPredictor":
-        """Return the predictor that treats its rows independently if `apart`, or else all rows together."""
+    def with_structure(self, structure: ModelStructure) -> "TracedPredictor":
+        """Return the predictor that uses this structure."""
         return self
 
     def fitted(self, shape: TreeShape, theta: Any) -> "TracedPredictor":
         """Return the predictor with the structure found at these parameters; call it inside `double_precision`."""
-        return self.with_rows(self.rows_agree(shape, theta))
+        return self.with_structure(self.structure(shape, theta))
 
 
 class LinearPredictor(TracedPredictor):
@@ -153,19 +193,19 @@ class ReparametrizedPredictor(TracedPredictor):
 
 
 class ModelPredictor(TracedPredictor):
-    """The predictor of any model; `by_rows` says that the model is known to treat its rows independently."""
+    """The predictor of any model, with the structure that is known of it."""
 
     readout: Any
-    by_rows: bool = eqx.field(static=True, default=False)
+    known: ModelStructure = eqx.field(static=True, default=ModelStructure())
 
     def __call__(self, params: Any) -> jax.Array:
         return self.readout(params)
 
     def at(self, inputs: Any) -> TracedPredictor:
-        return ModelPredictor(self.readout.at(inputs), self.by_rows)
+        return ModelPredictor(self.readout.at(inputs), self.known)
 
     def jacobian(self, shape: TreeShape, u: jax.Array, *, dense: bool) -> TracedJacobian:
-        if not (dense and self.by_rows):
+        if not (dense and self.known.rows_apart):
             return super().jacobian(shape, u, dense=dense)
 
         def row(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -174,11 +214,45 @@ class ModelPredictor(TracedPredictor):
         # The derivative of one row in its own input costs n times less than a derivative of the whole batch.
         return from_matrix(*jax.vmap(row)(self.readout.X))
 
-    def rows_agree(self, shape: TreeShape, theta: Any) -> bool:
-        return bool(np.asarray(_rows_differ(self.readout, shape, theta)) < _ROWS_AGREE)
+    @property
+    def has_kernel(self) -> bool:
+        return bool(self.known.layers)
 
-    def with_rows(self, apart: bool) -> TracedPredictor:
-        return ModelPredictor(self.readout, apart)
+    @property
+    def layer_sizes(self) -> tuple[tuple[int, int], ...]:
+        return self.known.layers
+
+    def kernel(self, params: Any, other: TracedPredictor) -> jax.Array:
+        here = self.factors(params)
+        there = here if other is self else other.factors(params)
+        assert here is not None
+        assert there is not None  # `other` is the same model at other inputs
+        return here.gram(there)
+
+    def kernels(self, params: Any) -> Kernels:
+        found = factors(self.readout.row, params, self.readout.X)
+
+        def rooted(roots: jax.Array) -> jax.Array:
+            turned = found.rooted(roots)
+            return turned.gram(turned)
+
+        return Kernels(lambda: found.gram(found), rooted)
+
+    def factors(self, params: Any) -> Factors | None:
+        return factors(self.readout.row, params, self.readout.X)
+
+    def subset(self, rows: Any) -> TracedPredictor | None:
+        return ModelPredictor(self.readout.subset(rows), self.known) if self.known.rows_apart else None
+
+    def structure(self, shape: TreeShape, theta: Any) -> ModelStructure:
+        rows, kernels = np.asarray(_differences(self.readout, shape, theta))
+        apart = bool(rows < _ROWS_AGREE)
+        if not (apart and kernels < _KERNELS_AGREE):
+            return ModelStructure(apart)
+        return ModelStructure(apart, _layer_sizes(self.readout, shape, theta))
+
+    def with_structure(self, structure: ModelStructure) -> TracedPredictor:
+        return ModelPredictor(self.readout, structure)
 
 
 class _Listener:
@@ -201,24 +275,42 @@ def traced(readout: Readout) -> TracedPredictor:
 
 
 @eqx.filter_jit
-def _rows_differ(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
-    """Return the relative difference between predictions of single rows and of the batch, or inf if it is unknown.
+def _differences(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
+    """Return two relative differences: of predictions of single rows and of the batch, and of both tangent kernels.
 
-    The predictions are also compared at a perturbed point, because with all-zero parameters a model that mixes rows
-    may look row-wise.
+    The first is inf if the model does not take single rows, and the second is inf if it has no dense layers. Both are
+    the largest at two points, because with all-zero parameters a model that mixes rows may look row-wise.
     """
     together = jax.eval_shape(lambda point: model(shape.unflatten(point)), theta)
     if not _takes_one_row(model, shape, theta, together.shape[1:]):
-        return jnp.asarray(jnp.inf)
+        return jnp.full(2, jnp.inf)
+    few = model.first_rows(_SAMPLE)
 
     def apart(point: jax.Array) -> jax.Array:
         params = shape.unflatten(point)
         batch, rows = model(params), jax.vmap(lambda x: model.row(params, x))(model.X)
         return jnp.max(jnp.abs(batch - rows)) / (jnp.max(jnp.abs(batch)) + 1e-300)
 
+    def layered(point: jax.Array) -> jax.Array:
+        # One product with a vector without symmetries shows any entry that differs.
+        predictions, pull_back = jax.vjp(lambda at: few(shape.unflatten(at)), point)
+        weights = jnp.cos(1.0 + jnp.arange(predictions.size)).reshape(predictions.shape)
+        plain = jax.jvp(lambda at: few(shape.unflatten(at)), (point,), pull_back(weights))[1]
+        found = factors(few.row, shape.unflatten(point), few.X)
+        product = jnp.einsum("nkml,ml->nk", found.gram(found), weights)
+        return jnp.max(jnp.abs(product - plain)) / (jnp.max(jnp.abs(plain)) + 1e-300)
+
+    def both(point: jax.Array) -> jax.Array:
+        has_layers = bool(_layer_sizes(model, shape, point))
+        return jnp.stack([apart(point), layered(point) if has_layers else jnp.asarray(jnp.inf)])
+
     size = jnp.sqrt(jnp.mean(theta**2))
     beside = theta + 0.1 * jnp.where(size > 0, size, 1.0) * jnp.cos(1.0 + jnp.arange(len(theta)))
-    return jnp.max(jax.lax.map(apart, jnp.stack([theta, beside])))
+    return jnp.max(jax.lax.map(both, jnp.stack([theta, beside])), axis=0)
+
+
+def _layer_sizes(model: Any, shape: TreeShape, theta: Any) -> tuple[tuple[int, int], ...]:
+    return layer_sizes(model.row, shape.unflatten(jnp.asarray(theta)), model.X[0])
 
 
 def _takes_one_row(model: Any, shape: TreeShape, theta: Any, outputs: tuple[int, ...]) -> bool:

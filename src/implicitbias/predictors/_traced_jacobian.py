@@ -4,6 +4,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+
+
+class Kernels(NamedTuple):
+    """The functions `gram` and `rooted_gram` of a `TracedJacobian`."""
+
+    gram: Callable[[], jax.Array]
+    rooted_gram: Callable[[jax.Array], jax.Array]
 
 
 class TracedJacobian(NamedTuple):
@@ -14,6 +22,7 @@ class TracedJacobian(NamedTuple):
         mv: the product v -> J v.
         rmv: the product r -> J^T r.
         gram: a function that returns the tangent kernel J J^T, (n, k, n, k).
+        rooted_gram: a function that returns R^T J J^T R (n, k, n, k) for a block diagonal matrix R (n, k, k).
         matrix: a function that returns the entries of J, (n, k, p).
     """
 
@@ -21,13 +30,14 @@ class TracedJacobian(NamedTuple):
     mv: Callable[[jax.Array], jax.Array]
     rmv: Callable[[jax.Array], jax.Array]
     gram: Callable[[], jax.Array]
+    rooted_gram: Callable[[jax.Array], jax.Array]
     matrix: Callable[[], jax.Array]
 
 
 def by_products(
-    function: Callable[[jax.Array], jax.Array], u: jax.Array, gram: Callable[[], jax.Array] | None
+    function: Callable[[jax.Array], jax.Array], u: jax.Array, known: Kernels | None
 ) -> TracedJacobian:
-    """Return the Jacobian of a function at the vector u, given by products; `gram` is its kernel if that is known."""
+    """Return the Jacobian of a function at the vector u, given by products; `known` is its kernel if that is known."""
     at, mv = jax.linearize(function, u)
     transpose = jax.linear_transpose(mv, u)
 
@@ -37,18 +47,39 @@ def by_products(
     def dense_gram() -> jax.Array:
         return from_matrix(matrix(), at).gram()
 
-    return TracedJacobian(at, mv, lambda r: transpose(r)[0], gram or dense_gram, matrix)
+    def dense_rooted(roots: jax.Array) -> jax.Array:
+        return from_matrix(matrix(), at).rooted_gram(roots)
+
+    gram, rooted = known or Kernels(dense_gram, dense_rooted)
+    return TracedJacobian(at, mv, lambda r: transpose(r)[0], gram, rooted, matrix)
+
+
+def kernels_of(gram: Callable[[], jax.Array]) -> Kernels:
+    """Return both functions if the tangent kernel is known."""
+
+    def rooted(roots: jax.Array) -> jax.Array:
+        return jnp.einsum("nkl,nkmi,mij->nlmj", roots, gram(), roots, optimize="optimal")
+
+    return Kernels(gram, rooted)
 
 
 def from_matrix(values: jax.Array, predictions: jax.Array) -> TracedJacobian:
     """Return the Jacobian with the given entries, (n, k, p)."""
     n, k, p = values.shape
     flat = values.reshape(n * k, p)
+
+    def gram_of(rows: jax.Array) -> jax.Array:
+        return (rows @ rows.T).reshape(n, k, n, k)
+
+    def rooted(roots: jax.Array) -> jax.Array:
+        return gram_of(jnp.einsum("nkl,nkp->nlp", roots, values).reshape(n * k, p))
+
     return TracedJacobian(
         predictions,
         lambda v: values @ v,
         lambda r: r.reshape(-1) @ flat,
-        lambda: (flat @ flat.T).reshape(n, k, n, k),
+        lambda: gram_of(flat),
+        rooted,
         lambda: values,
     )
 

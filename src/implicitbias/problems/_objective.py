@@ -64,6 +64,10 @@ class Model(Readout):
     def first_rows(self, count: int) -> "Model":
         return self if len(self.X) <= count else Model(self.model, self.X[:count])
 
+    def subset(self, rows: Any) -> "Model":
+        """Return the readout at the inputs with these numbers."""
+        return Model(self.model, self.X[rows])
+
     def at(self, inputs: Any) -> "Model":
         given = jnp.asarray(inputs)
         if given.shape[1:] != self.X.shape[1:]:

@@ -8,7 +8,11 @@ from numpy import ndarray
 
 
 class Stats(NamedTuple):
-    """The cost of an integration, where `steps` is the sum of the accepted and the rejected steps."""
+    """The cost of an integration, where `steps` is the sum of the accepted and the rejected steps.
+
+    `iterations` counts the iterations of conjugate gradients. `algebras` holds pairs of the name of an algebra, in the
+    order of their first use, and the number of steps that it took; it is empty for flows that have no choice.
+    """
 
     steps: int
     accepted: int
@@ -16,6 +20,8 @@ class Stats(NamedTuple):
     evaluations: int
     factorizations: int
     seconds: float
+    iterations: int = 0
+    algebras: tuple[tuple[str, int], ...] = ()
 
 
 class DenseOutput(ABC):

@@ -110,7 +110,7 @@ def read(path: Path, like: Any) -> dict[str, Any]:
             "start": tree(arrays["start"]),
             "final": tree(arrays["final"]),
             "status": Status[header["status"]],
-            "stats": Stats(*header["stats"]),
+            "stats": _stats(header["stats"]),
             "observables": observables,
             "dense": KeptStates(readings, arrays["states"], arrays.get("duals")),
             **({} if logs is None else {"clock": clock, "readings": readings}),
@@ -118,6 +118,11 @@ def read(path: Path, like: Any) -> dict[str, Any]:
             "shape": shape,
             "notes": tuple(header["notes"]),
         }
+
+
+def _stats(values: list[Any]) -> Stats:
+    stats = Stats(*values)
+    return stats._replace(algebras=tuple((name, count) for name, count in stats.algebras))
 
 
 def _shape(header: dict[str, Any], like: Any) -> StateShape | None:

@@ -1,0 +1,208 @@
+"""The choice of the algebra by cost: multiplications are counted, and times are measured before and on the way.
+
+Small problems are always factorised, so that their steps do not depend on timings. For large ones, the cost of a step
+of each algebra is predicted from three measurements: the time of a gradient, the speed of a matrix product, and the
+largest eigenvalue of the Gauss-Newton matrix. Where an algebra is in use, its measured time replaces the prediction.
+"""
+
+import time
+from functools import cache
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy import ndarray
+
+from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
+from implicitbias.flows._algebra_sizes import Sizes
+from implicitbias.flows._gauss_newton import GaussNewtonSystem
+from implicitbias.flows._guide import Guide, Report, Settled, Way
+from implicitbias.flows._limits import Limits
+from implicitbias.flows._ros34pw2 import GAMMA
+from implicitbias.flows._system import System
+from implicitbias.flows._tsit5 import STABLE
+
+# Below this number of multiplications in a step, the cheapest factorisation is used without any measurement.
+SMALL = 3e6
+# A step evaluates about this many gradients besides its linear solves, and the explicit method this many in all.
+_GRADIENTS, _EXPLICIT = 14, 6
+# A solve by conjugate gradients costs two gradients in each iteration, and a step has four solves.
+_PER_ITERATION = 8
+# The numbers of steps that a linearly implicit and an explicit method are expected to need for their accuracy.
+_STEPS, _EXPLICIT_STEPS = 100, 60
+# A step of a linearly implicit method covers about this share of the time that is left.
+_SHARE = 0.05
+# The way is changed once another one would have saved this many seconds, which covers a compilation in part. The number
+# is doubled at each change.
+_REGRET = 0.5
+# The seconds after which the choice is looked at again, and the least number of steps.
+_LOOK, _LEAST = 0.5, 4
+# Lagged factors need about this many iterations a solve, and a new factor each _LAG steps.
+_LAGGED_ITERATIONS, _LAG = 10, 5
+_POWERS = 12
+
+
+class AlgebraChoice(Guide):
+    """The guide of a `GaussNewtonSystem` that chooses among the allowed algebras."""
+
+    def __init__(self, system: GaussNewtonSystem, u: ndarray, sizes: Sizes, limits: Limits) -> None:
+        self.system, self.sizes, self.limits = system, sizes, limits
+        self.allowed = sizes.allowed
+        self.measured: dict[str, float] = {}
+        self.iterations = 0.0  # of a solve by conjugate gradients, as last seen
+        self.regret, self.patience = 0.0, _REGRET
+        self.gradient = _seconds(_gradient, system, jnp.asarray(u))
+        self.radius = float(_radius(system, jnp.asarray(u)))
+        self._since_probe = 0.0
+        self._solved = 0
+
+    uses_times = True
+
+    def first(self, system: System) -> Way:
+        left = self.limits.end
+        costs = {name: _STEPS * self.cost(name, _SHARE * left) for name in self._implicit}
+        costs["explicit"] = self._explicit_to_end(left)
+        return self._way(min(costs, key=lambda name: costs[name]))
+
+    def pace(self) -> int:
+        return max(_LEAST, int(_LOOK / max(self.measured.get(self.name, 0.0), 1e-6)))
+
+    def next(self, way: Way, report: Report) -> Way:
+        if report.attempts == 0:
+            return way
+        own = report.seconds / report.attempts
+        self.measured[way.name] = own
+        left, step = self.limits.end - float(report.cursor.t), report.covered / report.attempts
+        self._note_iterations(way.name, report)
+        u = jnp.asarray(report.cursor.u)
+        self.radius = float(_radius(self.system, u))
+        best, cost = self._best_implicit(step)
+        if way.name == "explicit":
+            # It is stiff if the step is limited by the stability. Otherwise the explicit method stays the cheapest.
+            stiff = step * self.radius > 0.3 * STABLE
+            return self._way(best) if stiff and self._explicit_to_end(left) > 1.5 * _STEPS * cost else way
+        equal = self.cost("explicit", step) * max(0.5, step * self.radius / STABLE)
+        if equal < 0.5 * cost:
+            best, cost = "explicit", equal
+        self._since_probe += report.seconds
+        if way.name != "products" and self._since_probe > 2 * self.patience:
+            self._since_probe = 0.0
+            self.iterations = float(self._probe(u, report))
+        self.regret = max(0.0, self.regret + report.attempts * (own - 1.5 * cost))
+        if best == way.name or self.regret < self.patience:
+            return way
+        self.regret, self.patience = 0.0, 2 * self.patience
+        return self._way(best)
+
+    @property
+    def few_products(self) -> bool:
+        direct = self.sizes.direct()
+        return direct == "products" or self.sizes.multiplications(direct) < FEW_PRODUCTS
+
+    def cost(self, name: str, step: float) -> float:
+        """Return the seconds of a step of this size, measured if possible, else predicted."""
+        if name == "explicit":
+            return _EXPLICIT * self.gradient
+        if name == "products":
+            iterations = self.iterations or self._expected_iterations(step)
+            return (_GRADIENTS + _PER_ITERATION * iterations) * self.gradient
+        if name in self.measured:
+            return self.measured[name]
+        direct = self.sizes.multiplications(name) / multiplication_rate() + _GRADIENTS * self.gradient
+        if name != "lagged":
+            return direct
+        solves = 4 * _LAGGED_ITERATIONS * self.sizes.solve(self.sizes.rows) / multiplication_rate()
+        return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
+
+    @property
+    def _implicit(self) -> list[str]:
+        return [name for name in self.allowed if name != "explicit"]
+
+    def _best_implicit(self, step: float) -> tuple[str, float]:
+        costs = {name: self.cost(name, step) for name in self._implicit}
+        best = min(costs, key=lambda name: costs[name])
+        return best, costs[best]
+
+    def _explicit_to_end(self, left: float) -> float:
+        return self.cost("explicit", 0.0) * (_EXPLICIT_STEPS + left * self.radius / STABLE)
+
+    def _expected_iterations(self, step: float) -> float:
+        condition = 1 + GAMMA * step * self.radius
+        return float(min(2 * np.sqrt(condition), self.sizes.rows, self.sizes.p)) + 2
+
+    def _note_iterations(self, name: str, report: Report) -> None:
+        total = int(report.cursor.iterations)
+        if name == "products":
+            self.iterations = (total - self._solved) / (4 * report.attempts)
+        self._solved = total
+
+    def _probe(self, u: jax.Array, report: Report) -> Any:
+        system = self.system.using(self.allowed["products"])
+        return _iterations(system, u, jnp.asarray(report.cursor.h), jnp.asarray(self.limits.rtol))
+
+    def _way(self, name: str) -> Way:
+        self.name = name
+        algebra = self.allowed[name]
+        return Way(name, self.system.using(algebra), algebra.method)
+
+
+def guided(
+    system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int
+) -> tuple[GaussNewtonSystem, Guide]:
+    """Return a system and its guide, which is settled if the caller names an algebra or the problem is small."""
+    sizes = Sizes(
+        system.predictor, system.outputs(u), len(u) - system.shape.size, system.shape.size, max_bytes
+    )
+    name = limits.algebra
+    if name == "auto":
+        name = sizes.direct()
+        if name == "products" or sizes.multiplications(name) > SMALL:
+            return system, AlgebraChoice(system, u, sizes, limits)
+    algebra = sizes.named(name)
+    return system.using(algebra), Settled(name, algebra.method)
+
+
+@cache
+def multiplication_rate() -> float:
+    """Return how many multiplications a second a product of matrices takes on this machine; it is measured once."""
+    matrix = np.random.default_rng(0).standard_normal((400, 400))
+    with one_blas_thread():
+        return float(len(matrix) ** 3 / _seconds(lambda: matrix @ matrix))
+
+
+def _seconds(function: Any, *arguments: Any) -> float:
+    """Return the shortest time of a few calls, after a first one that may compile."""
+    times = []
+    for _ in range(4):
+        begin = time.perf_counter()
+        jax.block_until_ready(function(*arguments))
+        times.append(time.perf_counter() - begin)
+    return min(times[1:])
+
+
+@eqx.filter_jit
+def _gradient(system: GaussNewtonSystem, u: jax.Array) -> jax.Array:
+    return system.complete(u)[1]
+
+
+@eqx.filter_jit
+def _radius(system: GaussNewtonSystem, u: jax.Array) -> jax.Array:
+    """Return the largest eigenvalue of the Gauss-Newton matrix J^T S J + lam, by power iterations."""
+    product = system.curvature_product(u)
+    start = jnp.cos(1.0 + jnp.arange(system.shape.size))
+
+    def one(_: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        v = product(state[0])
+        size = jnp.linalg.norm(v)
+        return v / jnp.maximum(size, 1e-300), size
+
+    return jax.lax.fori_loop(0, _POWERS, one, (start / jnp.linalg.norm(start), jnp.zeros(())))[1]
+
+
+@eqx.filter_jit
+def _iterations(system: GaussNewtonSystem, u: jax.Array, h: jax.Array, rtol: jax.Array) -> jax.Array:
+    """Return the number of iterations of the first solve of a step."""
+    prepared = system.prepare(u, GAMMA * h, (), rtol)
+    return prepared.solve(GAMMA * h * prepared.field)[1]

@@ -1,0 +1,70 @@
+"""Guides: they say by which method and algebra an engine takes its next steps."""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from implicitbias.flows._method import Method
+from implicitbias.flows._ros34pw2 import Rosenbrock
+from implicitbias.flows._stepper import Cursor
+from implicitbias.flows._system import System
+
+
+class Way(NamedTuple):
+    """How steps are taken: a system, the method, and the name under which the steps are counted."""
+
+    name: str
+    system: System
+    method: Method
+
+    def first_memory(self, u: ndarray) -> Any:
+        """Return what the method remembers before its first step from u."""
+        return self.method.first_memory(self.system, u)
+
+
+class Report(NamedTuple):
+    """What a part of an integration did: attempted steps, the time that it covered, and the seconds that it took."""
+
+    cursor: Cursor
+    attempts: int
+    covered: float
+    seconds: float
+
+
+class Guide(ABC):
+    """A choice of the way in which steps are taken, which may change from part to part.
+
+    Attributes:
+        uses_times: whether the choice depends on the times that steps take.
+    """
+
+    uses_times: bool = False
+
+    @property
+    def few_products(self) -> bool:
+        """Whether matrices are so small that one thread of BLAS is faster than several."""
+        return True
+
+    @abstractmethod
+    def first(self, system: System) -> Way:
+        """Return the way in which the integration of a system begins."""
+
+    def pace(self) -> int:
+        """Return how many steps may be attempted before the guide is asked again."""
+        return int(np.iinfo(np.int64).max)
+
+    def next(self, way: Way, report: Report) -> Way:
+        """Return the way in which to go on after a part; by default it does not change."""
+        return way
+
+
+class Settled(Guide):
+    """The guide that never changes the way, which is given by a method and a name."""
+
+    def __init__(self, name: str = "", method: Method | None = None) -> None:
+        self._name, self._method = name, method or Rosenbrock()
+
+    def first(self, system: System) -> Way:
+        return Way(self._name, system, self._method)

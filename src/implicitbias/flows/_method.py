@@ -1,0 +1,55 @@
+"""The base class of methods that take one adaptive step of a system."""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+from numpy import ndarray
+
+from implicitbias.flows._system import System
+
+
+class Trial(NamedTuple):
+    """An attempted step of size h from u.
+
+    Attributes:
+        end: the end of the step.
+        embedded: the end by the method of lower order, whose distance from `end` estimates the error.
+        curve: the coefficients (4, m) of x, x^2, x^3 and x^4 of dense output, where x in [0, 1] is the share of the
+            step. Dense output is u + sum_j curve_j x^j.
+        memory: what the next attempt may use.
+        iterations: the number of iterations of linear solvers.
+    """
+
+    end: jax.Array
+    embedded: jax.Array
+    curve: jax.Array
+    memory: Any
+    iterations: jax.Array
+
+
+class Method(eqx.Module):
+    """A one-step method with an error estimate and dense output."""
+
+    @property
+    @abstractmethod
+    def order(self) -> int:
+        """The order of the error estimate in the step size."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> tuple[int, int]:
+        """The numbers of evaluations of the field and of factorisations in an attempt."""
+
+    @abstractmethod
+    def attempt(self, system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: jax.Array) -> Trial:
+        """Return an attempted step of size h from u."""
+
+    def first_memory(self, system: System, u: ndarray) -> Any:
+        """Return the memory before the first step from u, as NumPy arrays."""
+        return system.first_memory(u)
+
+    def kept(self, before: Any, after: Any, accepted: jax.Array) -> Any:
+        """Return what the next attempt may use if the memory was `before`, and `after` this attempt."""
+        return after
