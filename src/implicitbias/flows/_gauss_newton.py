@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
+from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
@@ -22,8 +23,6 @@ _LEAF_FLOOR = 1e-3
 _TINY = 1e12
 # The largest error of a linear solve that iterates, relative to rtol.
 _SOLVE_SHARE = 1e-2
-# The tolerance of solves for callers that give none.
-_TIGHT = 1e-8
 
 
 class GaussNewtonSystem(System):
@@ -110,7 +109,7 @@ class GaussNewtonSystem(System):
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         memory = jax.tree.map(jnp.asarray, self.algebra.first_memory(len(u) - self.shape.size))
-        prepared = self.prepare(u, gamma_step, memory, _TIGHT)
+        prepared = self.prepare(u, gamma_step, memory, TIGHT)
         return lambda b: prepared.solve(b)[0], prepared.field
 
     def first_memory(self, u: ndarray) -> Any:

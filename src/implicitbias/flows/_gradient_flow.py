@@ -24,10 +24,10 @@ from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
 class GradientFlow(Flow):
     r"""The flow $\dot\theta = -\nabla F(\theta) - \lambda \theta$ of full-batch training with an infinitesimal step.
 
-    It is integrated with the Gauss-Newton matrix of the loss. With more parameters than predictions, each step needs
-    one factorisation of an n k x n k matrix. With `problem.reparametrize(ib.HadamardProduct())` or
-    `SquareDifference()`, the flow is integrated in n dual variables, in which it is exact for starts of any scale. The
-    state is theta, a pytree like the start, and time is t.
+    It is integrated with the Gauss-Newton matrix of the loss. How the linear systems of a step are solved is chosen by
+    cost: by a factorisation, by conjugate gradients, or not at all where an explicit method is cheaper. With
+    `problem.reparametrize(ib.HadamardProduct())` or `SquareDifference()`, the flow is integrated in n dual variables,
+    in which it is exact for starts of any scale. The state is theta, a pytree like the start, and time is t.
 
     Args:
         problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.

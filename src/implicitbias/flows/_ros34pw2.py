@@ -33,6 +33,8 @@ GAMMAS = np.array(
 WEIGHTS = np.array([0.24212380706095346, -1.2232505839045147, 1.5452602553351020, 0.43586652150845900])
 EMBEDDED = np.array([0.37810903145819369, -0.096042292212423178, 0.5, 0.21793326075422950])
 ORDER = 3
+# The tolerance of callers that give none, such as diffrax, which does not tell a solver its own tolerance.
+TIGHT = 1e-8
 
 
 # The variables U = Gamma K replace the stages K, which avoids products with the Jacobian (Hairer & Wanner II, IV.7).
@@ -51,8 +53,11 @@ class Step(NamedTuple):
     iterations: jax.Array
 
 
-def step(system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: Any) -> Step:
-    """Return a linearly implicit step of size h from u, which needs one factorisation and four solves."""
+def step(system: System, u: jax.Array, h: jax.Array, memory: Any = (), rtol: Any = TIGHT) -> Step:
+    """Return a linearly implicit step of size h from u, which needs one factorisation and four solves.
+
+    Solves that iterate are as accurate as a flow with tolerance rtol needs. `memory` comes from an earlier step.
+    """
     prepared = system.prepare(u, h * GAMMA, memory, rtol)
     mass = jnp.asarray(system.mass(len(u)), u.dtype)
     shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)

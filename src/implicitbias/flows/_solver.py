@@ -19,9 +19,6 @@ from implicitbias.flows._system import System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
-# The tolerance of iterative solves, because diffrax does not tell a solver its own tolerance.
-_SOLVE_RTOL = 1e-8
-
 
 class StructuredField(eqx.Module):
     """A vector field that gives the `System` of its flow."""
@@ -190,7 +187,7 @@ class GaussNewtonRosenbrock(diffrax.AbstractAdaptiveSolver):
         shape = _shape_of(y0)
         u = jnp.concatenate([shape.flatten(y0), solver_state])
         system = term.vector_field.system(shape, u, self)
-        done = step(system, u, jnp.asarray(direction * (t1 - t0), u.dtype), (), _SOLVE_RTOL)
+        done = step(system, u, jnp.asarray(direction * (t1 - t0), u.dtype))
         y1, apart = done.end[: shape.size], (done.end - done.embedded)[: shape.size]
         info = {"y0": y0, "stages": shape.unflatten(done.stages[:, : shape.size])}
         return (

@@ -1,6 +1,7 @@
 """Predictors that JAX can trace: one class for each kind of readout."""
 
 from abc import abstractmethod
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -249,7 +250,7 @@ class ModelPredictor(TracedPredictor):
         apart = bool(rows < _ROWS_AGREE)
         if not (apart and kernels < _KERNELS_AGREE):
             return ModelStructure(apart)
-        return ModelStructure(apart, _layer_sizes(self.readout, shape, theta))
+        return ModelStructure(apart, _cached_sizes(_Traced(self.readout, shape)))
 
     def with_structure(self, structure: ModelStructure) -> TracedPredictor:
         return ModelPredictor(self.readout, structure)
@@ -307,6 +308,26 @@ def _differences(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
     size = jnp.sqrt(jnp.mean(theta**2))
     beside = theta + 0.1 * jnp.where(size > 0, size, 1.0) * jnp.cos(1.0 + jnp.arange(len(theta)))
     return jnp.max(jax.lax.map(both, jnp.stack([theta, beside])), axis=0)
+
+
+class _Traced:
+    """A model and the layout of its parameters, which are equal to others if they trace to the same program."""
+
+    def __init__(self, readout: Any, shape: TreeShape) -> None:
+        self.readout, self.shape = readout, shape
+        self._key = (readout.model, shape.key, readout.X.shape[1:], str(readout.X.dtype))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Traced) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=256)
+def _cached_sizes(traced: _Traced) -> tuple[tuple[int, int], ...]:
+    # Tracing takes milliseconds, which is more than some integrations take.
+    return _layer_sizes(traced.readout, traced.shape, np.zeros(traced.shape.size))
 
 
 def _layer_sizes(model: Any, shape: TreeShape, theta: Any) -> tuple[tuple[int, int], ...]:
