@@ -108,8 +108,6 @@ def test_the_cross_entropy_problem() -> None:
     assert problem.classes == ("ant", "bee", "cow")
     with pytest.raises(ib.InputError, match=r"\(5, 3\) is expected"):
         problem.margins(W.T)
-    with pytest.raises(ib.InputError, match="GradientFlow"):
-        ib.MirrorFlow(problem, ib.SquaredNorm())
     with pytest.raises(ib.InputError, match="X is sparse"):
         ib.Classification(sparse.csr_array(X), y, loss="cross_entropy").loss(W)
     with pytest.raises(ib.InputError, match="one class only"):
