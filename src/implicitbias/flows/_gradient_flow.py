@@ -16,7 +16,8 @@ from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._primal_maps import DiagonalNetworkMap
-from implicitbias.predictors import traced
+from implicitbias.flows._sliding_engine import sliding_engine
+from implicitbias.predictors import gated, traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
 
 
@@ -73,6 +74,12 @@ class GradientFlow(Flow):
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
+        with_slopes = gated(predictor, shape, start) if self.flags(shape, start).not_smooth else None
+        if with_slopes is not None:
+            parts = (objective.mean_loss, shape, start, self.weight_decay, max_bytes)
+            plain, u = gauss_newton_system(predictor, *parts)
+            base, _ = gauss_newton_system(with_slopes, *parts)
+            return sliding_engine(RosenbrockEngine(plain, u, shape, limits), base)
         system, u = gauss_newton_system(
             predictor, objective.mean_loss, shape, start, self.weight_decay, max_bytes
         )

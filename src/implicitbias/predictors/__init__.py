@@ -13,6 +13,8 @@ Examples:
     [[5.0, 2.0], [2.0, 1.0]]
 """
 
+from implicitbias.predictors._gated import GatedPredictor as GatedPredictor
+from implicitbias.predictors._gated import gated as gated
 from implicitbias.predictors._jacobian import Jacobian as Jacobian
 from implicitbias.predictors._jacobian import LayerFactors as LayerFactors
 from implicitbias.predictors._predictor import Predictor as Predictor

@@ -68,6 +68,11 @@ class TracedPredictor(eqx.Module):
         """The linear map from w to the predictions, or None if the predictions are not linear in an array w."""
         return None
 
+    @property
+    def model(self) -> "ModelPredictor | None":
+        """The predictor itself if it is that of a user's model, else None."""
+        return None
+
     def closed_form_flow(self, params: Any) -> Any:
         """Return the closed-form flow of the parameters in -int grad L dt and lam t, or None if none is known."""
         return None
@@ -173,6 +178,10 @@ class ModelPredictor(TracedPredictor):
 
         # The derivative of one row in its own input costs n times less than a derivative of the whole batch.
         return from_matrix(*jax.vmap(row)(self.readout.X))
+
+    @property
+    def model(self) -> "ModelPredictor | None":
+        return self
 
     def rows_agree(self, shape: TreeShape, theta: Any) -> bool:
         return bool(np.asarray(_rows_differ(self.readout, shape, theta)) < _ROWS_AGREE)

@@ -8,7 +8,11 @@ from numpy import ndarray
 
 
 class Stats(NamedTuple):
-    """The cost of an integration, where `steps` is the sum of the accepted and the rejected steps."""
+    """The cost of an integration, where `steps` is the sum of the accepted and the rejected steps.
+
+    For models with piecewise linear units (ReLU), `events` counts the times at which units reached or left their kink,
+    and `held` is the largest number of pre-activations that were held at 0 at the same time.
+    """
 
     steps: int
     accepted: int
@@ -16,6 +20,8 @@ class Stats(NamedTuple):
     evaluations: int
     factorizations: int
     seconds: float
+    events: int = 0
+    held: int = 0
 
 
 class DenseOutput(ABC):

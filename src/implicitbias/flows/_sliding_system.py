@@ -1,0 +1,170 @@
+r"""The gradient flow of a model with piecewise linear units, some of which are held at their kink.
+
+At a pre-activation z_i = 0 the gradient of the objective jumps by q_i b_i, with q_i the derivative of the objective in
+the output of the unit and b_i the gradient of z_i. Where q_i > 0, both sides push the parameters onto z_i = 0, and the
+solution in the sense of Filippov stays there: the unit is *held*.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from numpy import ndarray
+
+from implicitbias.flows._gauss_newton import GaussNewtonSystem
+from implicitbias.flows._gauss_newton_algebra import GaussNewtonMatrix, by_kernel, by_normal_equations, by_products
+from implicitbias.flows._system import Solve, System
+from implicitbias.predictors import GatedPredictor, TracedJacobian
+
+# The Gram matrix of the normals gets this multiple of its largest diagonal entry: normals may depend on each other.
+_RIDGE = 1e-13
+
+
+class Look(NamedTuple):
+    """The situation of the units at a point.
+
+    Attributes:
+        predictions: the predictions (n, k).
+        z: the pre-activations, flat (r m,).
+        q: the derivatives of the objective in the outputs of the units, flat (r m,).
+        force: minus the gradient of the objective with weight decay, not projected, (p,).
+        normals: the gradients of the held pre-activations (a, p), zero in unused rows.
+        pull: the coefficients (a,) of the normals in the projection of `force`.
+    """
+
+    predictions: jax.Array
+    z: jax.Array
+    q: jax.Array
+    force: jax.Array
+    normals: jax.Array
+    pull: jax.Array
+
+
+class SlidingSystem(System):
+    """The flow projected on the surface on which the held pre-activations are 0.
+
+    Attributes:
+        base: the system of the model with given slopes of its units; its predictor is a `GatedPredictor`.
+        places: the places (a,) of the held units in the flat array of all units.
+        held: whether an entry of `places` is used, (a,).
+    """
+
+    base: GaussNewtonSystem
+    places: Any
+    held: Any
+
+    @property
+    def gated(self) -> GatedPredictor:
+        """The predictor of the model with given slopes."""
+        predictor: Any = self.base.predictor
+        return predictor
+
+    @property
+    def slopes(self) -> jax.Array:
+        """The slopes of all units, flat (r m,)."""
+        return jnp.ravel(self.gated.slopes)
+
+    def field(self, u: jax.Array) -> jax.Array:
+        plain, p = self.base.field(u), self.base.shape.size
+        normals = self.normals(u[:p])
+        return plain.at[:p].add(-(self.pulls(normals, plain[:p]) @ normals))
+
+    def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
+        base, p = self.base, self.base.shape.size
+        theta, f = u[:p], u[p:].reshape(base.mean_loss.targets.shape[0], -1)
+        J = self.gated.jacobian(base.shape, theta, dense=base.algebra != "free")
+        normals = self.normals(theta)
+        flat = GaussNewtonMatrix(
+            _projected(J, normals, self.pulls), base.mean_loss.roots(f), gamma_step, 1 + gamma_step * base.weight_decay
+        )
+        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[base.algebra](flat)
+
+        def eliminate(b: jax.Array) -> jax.Array:
+            # The part of b outside the surface is not changed by the matrix; its predictions are added to the gap.
+            outside = self.pulls(normals, b[:p]) @ normals
+            gap = b[p:].reshape(f.shape) / gamma_step + J.mv(outside)
+            change, predicted = solve(b[:p] - outside, gap)
+            return jnp.concatenate([change + outside, (predicted + gap).reshape(-1)])
+
+        slope = J.rmv(base.mean_loss.pull(f)) + base.weight_decay * theta
+        force = -slope + self.pulls(normals, slope) @ normals
+        return eliminate, jnp.concatenate([force, (J.predictions - f).reshape(-1)])
+
+    def look(self, u: jax.Array) -> Look:
+        """Return the situation of the units at u."""
+        base, p = self.base, self.base.shape.size
+        theta, f = u[:p], u[p:].reshape(base.mean_loss.targets.shape[0], -1)
+        slopes = jnp.asarray(self.gated.slopes)
+        (predictions, z), back = jax.vjp(
+            lambda point, shifts: self.gated.evaluate(point, slopes, shifts), theta, jnp.zeros_like(slopes)
+        )
+        slope, q = back((base.mean_loss.pull(f), jnp.zeros_like(z)))
+        force = -slope - base.weight_decay * theta
+        normals = self.normals(theta)
+        return Look(predictions, z.ravel(), q.ravel(), force, normals, self.pulls(normals, force))
+
+    def displaced(self, theta: jax.Array, weights: jax.Array) -> jax.Array:
+        """Return the sum of the gradients of all pre-activations with some weights, flat (r m,)."""
+        slopes = jnp.asarray(self.gated.slopes)
+        back = jax.vjp(lambda point: self.gated.evaluate(point, slopes, None)[1], theta)[1]
+        total: jax.Array = back(weights.reshape(slopes.shape))[0]
+        return total
+
+    def normals(self, theta: jax.Array) -> jax.Array:
+        """Return the gradients of the held pre-activations (a, p), zero in unused rows."""
+        return jnp.where(self.held[:, None], self.gated.normals(theta, jnp.asarray(self.places)), 0.0)
+
+    def pulls(self, normals: jax.Array, v: jax.Array) -> jax.Array:
+        """Return the coefficients (..., a) of the normals in the part of v (..., p) outside the surface."""
+        factor = self._factor(normals)
+        first = jax.scipy.linalg.cho_solve(factor, normals @ v.T)
+        again = jax.scipy.linalg.cho_solve(factor, normals @ (v.T - normals.T @ first))
+        pulls: jax.Array = (first + again).T
+        return pulls
+
+    def lifts(self, normals: jax.Array, gap: jax.Array) -> jax.Array:
+        """Return coefficients (a,) c of the normals B with B B^T c = gap."""
+        lifts: jax.Array = jax.scipy.linalg.cho_solve(self._factor(normals), gap)
+        return lifts
+
+    def _factor(self, normals: jax.Array) -> Any:
+        gram = normals @ normals.T
+        sizes = jnp.diag(gram)
+        ridge = _RIDGE * jnp.max(sizes, initial=0.0)
+        used = self.held & (sizes > ridge)
+        return jax.scipy.linalg.cho_factor(gram + jnp.diag(jnp.where(used, ridge, 1.0)), lower=True)
+
+    def mass(self, size: int) -> jax.Array:
+        return self.base.mass(size)
+
+    def state(self, u: jax.Array) -> jax.Array:
+        return self.base.state(u)
+
+    def states(self, rows: ndarray) -> ndarray:
+        return self.base.states(rows)
+
+    def entry_name(self, index: int) -> str:
+        return self.base.entry_name(index)
+
+    def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
+        return self.base.error(u, end, embedded)
+
+
+def _projected(J: TracedJacobian, normals: jax.Array, pulls: Any) -> TracedJacobian:
+    """Return the Jacobian of the predictions on the surface, J (I - Q Q^T)."""
+
+    def tangent(v: jax.Array) -> jax.Array:
+        return v - pulls(normals, v) @ normals
+
+    def matrix() -> jax.Array:
+        values = J.matrix()
+        flat = values.reshape(-1, values.shape[-1])
+        return tangent(flat).reshape(values.shape)
+
+    def gram() -> jax.Array:
+        values = matrix()
+        n, k, p = values.shape
+        flat = values.reshape(n * k, p)
+        return (flat @ flat.T).reshape(n, k, n, k)
+
+    return TracedJacobian(J.predictions, lambda v: J.mv(tangent(v)), lambda r: tangent(J.rmv(r)), gram, matrix)
