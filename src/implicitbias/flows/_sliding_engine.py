@@ -1,9 +1,8 @@
 """The engine of gradient flows of models with piecewise linear units, which slide along kinks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -12,8 +11,8 @@ from scipy.optimize import lsq_linear
 from implicitbias._core.status import Status
 from implicitbias.flows._dense import Output, StageOutput, filled
 from implicitbias.flows._engine import Engine, RosenbrockEngine
-from implicitbias.flows._sliding_stepper import Carry, look, settle, slide, with_slopes
-from implicitbias.flows._sliding_system import SlidingSystem
+from implicitbias.flows._sliding_stepper import Carry, look, settle, slide
+from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.trajectories import Stats
 
 # The smallest number of places for held units; it grows by this factor, and each size is compiled once.
@@ -34,13 +33,13 @@ class SlidingEngine(Engine):
 
     inner: RosenbrockEngine
     system: SlidingSystem
+    stand: Stand
     events: int = 0
     most_held: int = 0
-    z: Any = field(init=False)
+    seen: Look | None = None
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
-        self.z = None
 
     def state(self) -> Float64[ndarray, " size"]:
         return self.inner.state()
@@ -52,105 +51,85 @@ class SlidingEngine(Engine):
 
     def advance(self) -> Output | None:
         limits, inner = self.inner.limits, self.inner
-        if self.z is None:
+        if self.seen is None:
             self._begin()
         pieces: list[StageOutput] = []
         count = 0
         while count < _STEPS and inner.status() is None:
             budget = np.asarray(limits.max_steps - inner.attempts)
-            carry = slide(
-                self.system, inner.cursor, self.z, np.asarray(limits.end), np.asarray(limits.rtol), budget
-            )
-            filled_rows = int(carry.chunk.filled)
-            if filled_rows:
+            ends = np.asarray(limits.end), np.asarray(limits.rtol), budget
+            carry = slide(self.system, self.stand, inner.cursor, self.seen, *ends)
+            taken = int(carry.chunk.filled)
+            if taken:
                 pieces.append(filled(inner.system, carry.chunk))
-            count += filled_rows
-            inner.accepted, inner.rejected = inner.accepted + filled_rows, int(carry.cursor.rejected)
+            count += taken
+            inner.accepted, inner.rejected = inner.accepted + taken, int(carry.cursor.rejected)
             self._take(carry)
         self.t = inner.t
         return pieces[0].joined(pieces) if pieces else None
 
     def _begin(self) -> None:
         """Hold the units that are exactly at their kink at the start, if the flow does not leave it."""
-        seen = look(self.system, self.inner.cursor.u)
-        self.z = np.asarray(seen.z)
-        at_kink = np.flatnonzero((self.z == 0.0) & (np.asarray(seen.q) > 0.0))
-        self._resolve(at_kink, self.inner.cursor.u)
+        u = self.inner.cursor.u
+        self.seen = look(self.system, self.stand, u)
+        at_kink = np.flatnonzero((np.asarray(self.seen.z) == 0.0) & (np.asarray(self.seen.q) > 0.0))
+        if len(at_kink):
+            self._resolve(at_kink, u)
 
     def _take(self, carry: Carry) -> None:
         """Go to the position that the loop has reached, and change slopes and held units there."""
-        cursor = carry.cursor
-        self.system, self.z = carry.system, np.asarray(carry.z)
-        wrong, leaving = np.asarray(carry.violation.wrong), np.asarray(carry.violation.leaving)
-        if wrong.any() or leaving.any():
-            changed = self._event(np.flatnonzero(wrong), leaving, cursor.u)
-            if not changed:
-                cursor = cursor._replace(h=cursor.h * _GRAZING)
+        cursor, self.seen = carry.cursor, carry.seen
+        self.stand = self.stand._replace(slopes=np.asarray(carry.slopes))
+        wrong, leaving = np.flatnonzero(carry.violation.wrong), np.asarray(carry.violation.leaving)
+        if len(wrong) or leaving.any():
+            before = _situation(self.stand)
+            u = self._event(wrong, leaving, cursor.u)
+            changed = before != _situation(self.stand)
             self.events += changed
-            u, seen = settle(self.system, cursor.u)
-            cursor, self.z = cursor._replace(u=u), np.asarray(seen.z)
+            cursor = cursor._replace(u=u, h=cursor.h if changed else cursor.h * _GRAZING)
         self.inner.cursor, self.inner.t = cursor, float(cursor.t)
 
-    def _event(self, wrong: ndarray, leaving: ndarray, u: Any) -> bool:
-        """Change the slopes and the held units at an event; return whether anything has changed."""
-        seen, before = look(self.system, u), self._situation()
-        q, slopes = np.asarray(seen.q), np.array(self.system.slopes)
+    def _event(self, wrong: ndarray, leaving: ndarray, u: Any) -> Any:
+        """Change the slopes and the held units at an event; return the point on the surface of the held units."""
+        q, slopes, used = np.asarray(self.seen.q), np.array(self.stand.slopes), np.asarray(self.stand.held)
         flipped = wrong[q[wrong] <= 0.0]
         slopes[flipped] = 1.0 - np.round(slopes[flipped])
-        places = np.asarray(self.system.places)[np.asarray(self.system.held)]
-        gone = np.asarray(leaving)[np.asarray(self.system.held)] & (q[places] <= 0.0)
-        load = slopes[places] * q[places] + np.asarray(seen.pull)[np.asarray(self.system.held)]
-        slopes[places[gone]] = (load[gone] > 0.0) * 1.0
-        self.system = with_slopes(self.system, slopes)
-        self._resolve(np.concatenate([places[~gone], wrong[q[wrong] > 0.0]]), u)
-        return before != self._situation()
+        places, pull = np.asarray(self.stand.places)[used], np.asarray(self.seen.pull)[used]
+        # Where q <= 0 nothing holds a unit any more; it goes to the side to which the force pulls it.
+        gone = leaving[used] & (q[places] <= 0.0)
+        slopes[places[gone]] = (slopes[places] * q[places] + pull > 0.0)[gone]
+        self.stand = self.stand._replace(slopes=slopes)
+        return self._resolve(np.concatenate([places[~gone], wrong[q[wrong] > 0.0]]), u)
 
-    def _situation(self) -> tuple[bytes, bytes]:
-        """Return the held units and the slopes of the others in a form that can be compared."""
-        places = np.sort(np.asarray(self.system.places)[np.asarray(self.system.held)])
-        slopes = np.array(self.system.slopes)
-        slopes[places] = 0.5
-        return places.tobytes(), slopes.tobytes()
-
-    def _resolve(self, candidates: ndarray, u: Any) -> None:
+    def _resolve(self, candidates: ndarray, u: Any) -> Any:
         """Compute the slopes of units at their kink together, and hold those whose slope lies between 0 and 1.
 
         The slopes s minimise |force + B^T (q s_old) - B^T (q s)| over [0, 1], with B the gradients of the
-        pre-activations. With several layers, B and q depend on the slopes, so this is repeated.
+        pre-activations. With several layers, B and q depend on the slopes, so this is repeated. Return the point moved
+        onto the surface of the held units.
         """
-        held = np.empty(0, dtype=int)
-        for _ in range(_SWEEPS if len(candidates) else 0):
+        for _ in range(_SWEEPS):
             self._hold(candidates)
-            seen = look(self.system, u)
-            slopes, count = np.array(self.system.slopes), len(candidates)
-            q = np.asarray(seen.q)[candidates]
-            attracting = q > 0.0
-            columns = np.asarray(seen.normals)[:count].T * q
-            columns = columns[:, attracting]
-            right = np.asarray(seen.force) + columns @ slopes[candidates[attracting]]
-            found = slopes[candidates]
-            if attracting.any():
-                found[attracting] = lsq_linear(columns, right, bounds=(0.0, 1.0), method="bvls").x
-            found[~attracting] = np.round(found[~attracting])
-            found[found < _BOUND], found[found > 1.0 - _BOUND] = 0.0, 1.0
-            now = candidates[(found > 0.0) & (found < 1.0)]
-            change = np.max(np.abs(found - slopes[candidates]))
-            slopes[candidates] = found
-            self.system = with_slopes(self.system, slopes)
-            if np.array_equal(now, held) and change < 1e-6:
+            seen = look(self.system, self.stand, u) if len(candidates) else None
+            if seen is not None:
+                found = _balanced(seen, candidates, self.stand.slopes)
+                slopes = np.array(self.stand.slopes)
+                slopes[candidates] = found
+                self.stand = self.stand._replace(slopes=slopes)
+                self._hold(candidates[(found > 0.0) & (found < 1.0)])
+            moved, self.seen = settle(self.system, self.stand, u)
+            if seen is None or _fits(self.seen, self.stand, candidates):
                 break
-            held = now
-        self._hold(held)
+        return moved
 
     def _hold(self, units: ndarray) -> None:
         """Hold these units and no others."""
-        size = len(np.asarray(self.system.places))
+        size = len(self.stand.places)
         while size < len(units):
             size *= _WIDER
         places = np.zeros(size, dtype=np.int64)
         places[: len(units)] = units
-        held = np.arange(size) < len(units)
-        self.system = eqx.tree_at(lambda at: (at.places, at.held), self.system, (places, held))
+        self.stand = self.stand._replace(places=places, held=np.arange(size) < len(units))
         self.most_held = max(self.most_held, len(units))
 
     def notes(self) -> tuple[str, ...]:
@@ -161,6 +140,35 @@ class SlidingEngine(Engine):
 
 
 def sliding_engine(inner: RosenbrockEngine, base: Any) -> SlidingEngine:
-    """Return the engine from the position of an engine whose system has a `GatedPredictor`."""
-    places = np.zeros(_PLACES, dtype=np.int64)
-    return SlidingEngine(inner, SlidingSystem(base, places, np.zeros(_PLACES, dtype=bool)))
+    """Return the engine from the position of an engine; the system `base` has a `GatedPredictor`."""
+    slopes = np.ravel(base.predictor.slopes)
+    stand = Stand(slopes, np.zeros(_PLACES, dtype=np.int64), np.zeros(_PLACES, dtype=bool))
+    return SlidingEngine(inner, SlidingSystem(base, stand), stand)
+
+
+def _balanced(seen: Look, candidates: ndarray, slopes: ndarray) -> ndarray:
+    """Return the slopes of units at their kink that bring the force as near to their kinks as slopes in [0, 1] can."""
+    q, found = np.asarray(seen.q)[candidates], np.array(slopes[candidates])
+    attracting = q > 0.0
+    columns = (np.asarray(seen.normals)[: len(candidates)].T * q)[:, attracting]
+    if attracting.any():
+        right = np.asarray(seen.force) + columns @ found[attracting]
+        found[attracting] = lsq_linear(columns, right, bounds=(0.0, 1.0), method="bvls").x
+    found[~attracting] = np.round(found[~attracting])
+    found[found < _BOUND], found[found > 1.0 - _BOUND] = 0.0, 1.0
+    return found
+
+
+def _fits(seen: Look, stand: Stand, candidates: ndarray) -> bool:
+    """Return whether the held units are held by slopes in [0, 1]; the situation has changed with the slopes."""
+    used = np.asarray(stand.held)
+    places = np.asarray(stand.places)[used]
+    q, load = np.asarray(seen.q)[places], np.asarray(seen.pull)[used] + stand.slopes[places] * np.asarray(seen.q)[places]
+    return bool(np.all((q > 0.0) & (load >= 0.0) & (load <= q)))
+
+
+def _situation(stand: Stand) -> tuple[bytes, bytes]:
+    """Return the held units and the slopes of the others in a form that can be compared."""
+    places, slopes = np.sort(stand.places[stand.held]), np.array(stand.slopes)
+    slopes[places] = 0.5
+    return places.tobytes(), slopes.tobytes()

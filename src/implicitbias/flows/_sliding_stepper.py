@@ -9,13 +9,16 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from implicitbias.flows._ros34pw2 import ORDER, Step, dense_weights, step
-from implicitbias.flows._sliding_system import Look, SlidingSystem
+from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.flows._stepper import Chunk, Cursor, stuck
 
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
 # The effect of units with a wrong slope, relative to rtol, that an accepted step may have, and the smallest effect at
 # which the search for a shorter step ends.
 _EFFECT, _ENOUGH, _SEARCH = 0.3, 0.1, 24
+# The effect of crossings that is aimed at when they are foreseen, the number of halvings that find the step, and the
+# shortest step in multiples of the time of the first crossing.
+_AIM, _HALVINGS, _BEYOND = 0.15, 8, 1.03
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 16, 32 * 2**20
 
@@ -40,36 +43,45 @@ class Violation(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """The state of the loop; `z` are the pre-activations at the start of the next step."""
+    """The state of the loop.
 
-    system: SlidingSystem
+    Attributes:
+        slopes: the slopes of all units, flat (r m,).
+        cursor: the position.
+        seen: the situation of the units there.
+        chunk: the accepted steps.
+        attempts: the number of steps that were tried.
+        violation: the units because of which the loop has stopped.
+    """
+
+    slopes: Any
     cursor: Cursor
-    z: Any
+    seen: Look
     chunk: Chunk
     attempts: Any
     violation: Violation
 
 
 @eqx.filter_jit
-def look(system: SlidingSystem, u: Any) -> Look:
+def look(system: SlidingSystem, stand: Stand, u: Any) -> Look:
     """Return the situation of the units at u."""
-    return system.look(jnp.asarray(u))
+    return system.at(stand).look(jnp.asarray(u))
 
 
 @eqx.filter_jit
-def settle(system: SlidingSystem, u: Any) -> tuple[jax.Array, Look]:
+def settle(system: SlidingSystem, stand: Stand, u: Any) -> tuple[jax.Array, Look]:
     """Return the point u moved onto the surface of the held units, and the situation there."""
-    u = jnp.asarray(u)
+    system, u = system.at(stand), jnp.asarray(u)
     return _settled(system, u, system.look(u))
 
 
 @eqx.filter_jit
 def slide(
-    system: SlidingSystem, cursor: Cursor, z: Any, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
+    system: SlidingSystem, stand: Stand, cursor: Cursor, seen: Look, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
 ) -> Carry:
     """Take steps until a unit reaches or leaves its kink, or until a chunk is full or another limit is reached."""
-    t1, rtol, u = jnp.asarray(t1), jnp.asarray(rtol), jnp.asarray(cursor.u)
-    m, a = len(u), len(system.places)
+    t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
+    m, a = len(cursor.u), len(stand.places)
     length = int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
     empty = Chunk(
         jnp.zeros((), dtype=int),
@@ -78,91 +90,111 @@ def slide(
         jnp.zeros((length, m)),
         jnp.zeros((length, 4, m)),
     )
-    none = Violation(jnp.zeros(len(z), dtype=bool), jnp.zeros(a, dtype=bool), jnp.zeros(()))
-    arrays, rest = eqx.partition(system, eqx.is_array)
+    none = Violation(jnp.zeros(len(seen.z), dtype=bool), jnp.zeros(a, dtype=bool), jnp.zeros(()))
 
-    def unfinished(carry: Any) -> jax.Array:
-        (_, cursor, _, chunk, attempts, violation) = carry
-        room = (chunk.filled < length) & (attempts < budget)
-        return room & (cursor.t < t1) & ~stuck(cursor.t, cursor.h) & ~violation.any
+    def unfinished(carry: Carry) -> jax.Array:
+        at = carry.cursor
+        room = (carry.chunk.filled < length) & (carry.attempts < budget)
+        return room & (at.t < t1) & ~stuck(at.t, at.h) & ~carry.violation.any
 
-    def attempt(carry: Any) -> Any:
-        out = _attempt(carry._replace(system=eqx.combine(carry.system, rest)), t1, rtol)
-        return out._replace(system=eqx.filter(out.system, eqx.is_array))
-
-    begin = Carry(
-        jax.tree.map(jnp.asarray, arrays), jax.tree.map(jnp.asarray, cursor), jnp.asarray(z), empty, jnp.zeros((), dtype=int), none
+    begin = jax.tree.map(jnp.asarray, Carry(stand.slopes, cursor, seen, empty, jnp.zeros((), dtype=int), none))
+    out: Carry = jax.lax.while_loop(
+        unfinished, lambda carry: _attempt(system.at(stand._replace(slopes=carry.slopes)), carry, t1, rtol), begin
     )
-    out = jax.lax.while_loop(unfinished, attempt, begin)
-    return out._replace(system=eqx.combine(out.system, rest))
+    return out
 
 
-def _attempt(carry: Carry, t1: jax.Array, rtol: jax.Array) -> Carry:
-    system, at, chunk = carry.system, carry.cursor, carry.chunk
+def _attempt(system: SlidingSystem, carry: Carry, t1: jax.Array, rtol: jax.Array) -> Carry:
+    at, chunk = carry.cursor, carry.chunk
     left = t1 - at.t
-    last = at.h >= left
-    h = jnp.where(last, left, at.h)
+    free = jnp.minimum(at.h, _crossing(system, at.u, carry.seen, jnp.minimum(at.h, left), rtol))
+    last = free >= left
+    h = jnp.where(last, left, free)
     trial = step(system, at.u, h)
     error = system.error(at.u, trial.end, trial.embedded) / rtol
     finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
     error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
-    seen = system.look(trial.end)
-    violation = violations(system, at.u, carry.z, trial.end, seen, h)
+    there = system.look(trial.end)
+    violation = violations(system, at.u, carry.seen.z, trial.end, there, h)
     small = error <= 1.0
     late = small & (violation.effect > _EFFECT * rtol)
     accept = small & ~late
     factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, _GROW)
-    fraction = jax.lax.cond(late, lambda: _fraction(system, at.u, carry.z, trial, h, rtol), lambda: 1.0)
-    end, after = _settled(system, trial.end, seen)
-    cursor = Cursor(
-        t=jnp.where(accept, jnp.where(last, t1, at.t + h), at.t),
-        u=jnp.where(accept, end, at.u),
-        h=jnp.where(late, fraction * h, jnp.where(last & accept, at.h, h * factor)),
-        rejected=at.rejected + ~accept,
-        finite=finite,
+    fraction = jax.lax.cond(
+        late, lambda: _fraction(system, at.u, carry.seen.z, trial, h, rtol), lambda: jnp.ones(())
     )
-    slopes = jnp.where(accept, held_slopes(system, after), system.slopes)
-    kept = jax.tree.map(lambda new: accept & new, violation._replace(effect=accept))
+    # If a crossing shortened the step, a longer step may still be possible, so the longer proposal is kept.
+    proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
+    end, after = _settled(system, trial.end, there)
+    chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), after, carry.seen)
     return Carry(
-        system=with_slopes(system, slopes),
-        cursor=cursor,
-        z=jnp.where(accept, after.z, carry.z),
+        slopes=jnp.where(accept, held_slopes(system, after), carry.slopes),
+        cursor=Cursor(
+            t=jnp.where(accept, jnp.where(last, t1, at.t + h), at.t),
+            u=jnp.where(accept, end, at.u),
+            h=jnp.where(late, fraction * h, jnp.where(last & accept, at.h, proposal)),
+            rejected=at.rejected + ~accept,
+            finite=finite,
+        ),
+        seen=chosen,
         chunk=_record(chunk, accept, at, h, trial.stages),
         attempts=carry.attempts + 1,
-        violation=kept._replace(effect=violation.effect),
+        violation=Violation(violation.wrong & accept, violation.leaving & accept, violation.effect),
     )
-
-
-def with_slopes(system: SlidingSystem, slopes: Any) -> SlidingSystem:
-    """Return the system with other slopes (r m,)."""
-    gated = system.gated
-    predictor = gated.with_slopes(slopes.reshape(gated.slopes.shape))
-    changed: SlidingSystem = eqx.tree_at(lambda at: at.base.predictor, system, predictor)
-    return changed
 
 
 def held_slopes(system: SlidingSystem, seen: Look) -> jax.Array:
     """Return the slopes with those of the held units replaced by the slopes in [0, 1] that hold them."""
-    slopes, q = system.slopes, seen.q[system.places]
-    held = slopes[system.places] + seen.pull / jnp.where(q > 0.0, q, jnp.inf)
-    change = jnp.where(system.held, jnp.clip(held, 0.0, 1.0) - slopes[system.places], 0.0)
-    return slopes.at[system.places].add(change)
+    slopes, places, held = system.stand
+    q = seen.q[places]
+    holding = slopes[places] + seen.pull / jnp.where(q > 0.0, q, jnp.inf)
+    return slopes.at[places].add(jnp.where(held, jnp.clip(holding, 0.0, 1.0) - slopes[places], 0.0))
+
+
+def _crossing(system: SlidingSystem, u: jax.Array, seen: Look, h: jax.Array, rtol: jax.Array) -> jax.Array:
+    """Return the largest step <= h in which units that cross their kink at the present rate have a small effect.
+
+    A unit that crosses at time s has the wrong slope for the time h - s.
+    """
+    slopes, places, held = system.stand
+    on = slopes > 0.5
+    free = ~jnp.zeros(len(seen.z), dtype=bool).at[places].max(held)
+    approaching = free & jnp.where(on, (seen.z > 0.0) & (seen.rate < 0.0), (seen.z < 0.0) & (seen.rate > 0.0))
+    times = jnp.where(approaching, -seen.z / jnp.where(approaching, seen.rate, 1.0), jnp.inf)
+    p = system.base.shape.size
+    pull_back = jax.vjp(system.pre_activations, u[:p])[1]
+
+    def effect(size: jax.Array) -> jax.Array:
+        weights = jnp.where(times < size, seen.q * (size - times), 0.0)
+        return system.error(u, u, u.at[:p].add(pull_back(weights)[0])) / rtol
+
+    def halve(_: Any, bounds: Any) -> Any:
+        low, high = bounds
+        middle = jnp.sqrt(low * high)
+        fits = effect(middle) <= _AIM
+        return jnp.where(fits, middle, low), jnp.where(fits, high, middle)
+
+    # The step goes beyond the first crossing, because a step that ends before it would be followed by a smaller one.
+    first = jnp.minimum(_BEYOND * jnp.min(times), h)
+    return jax.lax.cond(
+        effect(h) <= _AIM, lambda: h, lambda: jax.lax.fori_loop(0, _HALVINGS, halve, (first, h))[0]
+    )
 
 
 def violations(
     system: SlidingSystem, u: jax.Array, z: jax.Array, end: jax.Array, seen: Look, h: jax.Array
 ) -> Violation:
     """Return the units whose slope does not fit a step of size h from u to `end`."""
-    slopes, held = system.slopes, jnp.zeros(len(z), dtype=bool).at[system.places].max(system.held)
+    slopes, places, held = system.stand
     on = slopes > 0.5
-    wrong = ~held & ((on & (seen.z < 0.0)) | (~on & (seen.z > 0.0)))
+    wrong = ~jnp.zeros(len(z), dtype=bool).at[places].max(held) & ((on & (seen.z < 0.0)) | (~on & (seen.z > 0.0)))
     late = jnp.abs(seen.z) / jnp.maximum(jnp.abs(seen.z - z), jnp.finfo(z.dtype).tiny)
-    q = seen.q[system.places]
-    load = slopes[system.places] * q + seen.pull
+    q = seen.q[places]
+    load = slopes[places] * q + seen.pull
     excess = load - jnp.clip(load, 0.0, jnp.maximum(q, 0.0))
-    leaving = system.held & ((q <= 0.0) | (jnp.abs(excess) > 1e-10 * jnp.abs(q)))
+    leaving = held & ((q <= 0.0) | (jnp.abs(excess) > 1e-10 * jnp.abs(q)))
     weights = jnp.where(wrong, seen.q * h * jnp.minimum(late, 1.0), 0.0)
-    weights = weights.at[system.places].add(jnp.where(leaving, excess * h / 2, 0.0))
+    weights = weights.at[places].add(jnp.where(leaving, excess * h / 2, 0.0))
     p = system.base.shape.size
     effect = system.displaced(end[:p], weights)
     return Violation(wrong, leaving, system.error(u, end, end.at[:p].add(effect)))
@@ -199,10 +231,9 @@ def _settled(system: SlidingSystem, end: jax.Array, seen: Look) -> tuple[jax.Arr
 
     def newton(_: Any, state: Any) -> Any:
         theta, z = state
-        gap = jnp.where(system.held, z[system.places], 0.0)
-        # The shift x = B^T (B B^T)^{-1} gap is the part outside the surface of any vector v with B v = gap.
+        gap = jnp.where(system.stand.held, z[system.stand.places], 0.0)
         theta = theta - system.lifts(seen.normals, gap) @ seen.normals
-        return theta, system.gated.evaluate(theta, jnp.asarray(system.gated.slopes), None)[1].ravel()
+        return theta, system.pre_activations(theta)
 
     theta, _ = jax.lax.fori_loop(0, 2, newton, (end[:p], seen.z))
     moved = system.look(jnp.concatenate([theta, end[p:]]))

@@ -7,6 +7,7 @@ solution in the sense of Filippov stays there: the unit is *held*.
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from numpy import ndarray
@@ -20,6 +21,20 @@ from implicitbias.predictors import GatedPredictor, TracedJacobian
 _RIDGE = 1e-13
 
 
+class Stand(NamedTuple):
+    """The slopes of all units and the units that are held.
+
+    Attributes:
+        slopes: the slopes of all units, flat (r m,).
+        places: the places (a,) of the held units in the flat array of all units.
+        held: whether an entry of `places` is used, (a,).
+    """
+
+    slopes: Any
+    places: Any
+    held: Any
+
+
 class Look(NamedTuple):
     """The situation of the units at a point.
 
@@ -30,6 +45,7 @@ class Look(NamedTuple):
         force: minus the gradient of the objective with weight decay, not projected, (p,).
         normals: the gradients of the held pre-activations (a, p), zero in unused rows.
         pull: the coefficients (a,) of the normals in the projection of `force`.
+        rate: the derivatives of the pre-activations in time, flat (r m,).
     """
 
     predictions: jax.Array
@@ -38,6 +54,7 @@ class Look(NamedTuple):
     force: jax.Array
     normals: jax.Array
     pull: jax.Array
+    rate: jax.Array
 
 
 class SlidingSystem(System):
@@ -45,24 +62,24 @@ class SlidingSystem(System):
 
     Attributes:
         base: the system of the model with given slopes of its units; its predictor is a `GatedPredictor`.
-        places: the places (a,) of the held units in the flat array of all units.
-        held: whether an entry of `places` is used, (a,).
+        stand: the slopes of all units and the units that are held.
     """
 
     base: GaussNewtonSystem
-    places: Any
-    held: Any
+    stand: Stand
+
+    def at(self, stand: Stand) -> "SlidingSystem":
+        """Return the system with other slopes and held units; call it in a traced function, because it is slow."""
+        slopes = jnp.asarray(stand.slopes)
+        predictor = self.gated.with_slopes(slopes.reshape(self.gated.slopes.shape))
+        base = eqx.tree_at(lambda plain: plain.predictor, self.base, predictor)
+        return SlidingSystem(base, Stand(slopes, jnp.asarray(stand.places), jnp.asarray(stand.held)))
 
     @property
     def gated(self) -> GatedPredictor:
         """The predictor of the model with given slopes."""
         predictor: Any = self.base.predictor
         return predictor
-
-    @property
-    def slopes(self) -> jax.Array:
-        """The slopes of all units, flat (r m,)."""
-        return jnp.ravel(self.gated.slopes)
 
     def field(self, u: jax.Array) -> jax.Array:
         plain, p = self.base.field(u), self.base.shape.size
@@ -94,25 +111,29 @@ class SlidingSystem(System):
         """Return the situation of the units at u."""
         base, p = self.base, self.base.shape.size
         theta, f = u[:p], u[p:].reshape(base.mean_loss.targets.shape[0], -1)
-        slopes = jnp.asarray(self.gated.slopes)
+        slopes = self.gated.slopes
         (predictions, z), back = jax.vjp(
             lambda point, shifts: self.gated.evaluate(point, slopes, shifts), theta, jnp.zeros_like(slopes)
         )
         slope, q = back((base.mean_loss.pull(f), jnp.zeros_like(z)))
         force = -slope - base.weight_decay * theta
         normals = self.normals(theta)
-        return Look(predictions, z.ravel(), q.ravel(), force, normals, self.pulls(normals, force))
+        pull = self.pulls(normals, force)
+        rate = jax.jvp(self.pre_activations, (theta,), (force - pull @ normals,))[1]
+        return Look(predictions, z.ravel(), q.ravel(), force, normals, pull, rate)
+
+    def pre_activations(self, theta: jax.Array) -> jax.Array:
+        """Return the pre-activations of all units, flat (r m,)."""
+        return self.gated.evaluate(theta, self.gated.slopes, None)[1].ravel()
 
     def displaced(self, theta: jax.Array, weights: jax.Array) -> jax.Array:
         """Return the sum of the gradients of all pre-activations with some weights, flat (r m,)."""
-        slopes = jnp.asarray(self.gated.slopes)
-        back = jax.vjp(lambda point: self.gated.evaluate(point, slopes, None)[1], theta)[1]
-        total: jax.Array = back(weights.reshape(slopes.shape))[0]
+        total: jax.Array = jax.vjp(self.pre_activations, theta)[1](weights)[0]
         return total
 
     def normals(self, theta: jax.Array) -> jax.Array:
         """Return the gradients of the held pre-activations (a, p), zero in unused rows."""
-        return jnp.where(self.held[:, None], self.gated.normals(theta, jnp.asarray(self.places)), 0.0)
+        return jnp.where(self.stand.held[:, None], self.gated.normals(theta, self.stand.places), 0.0)
 
     def pulls(self, normals: jax.Array, v: jax.Array) -> jax.Array:
         """Return the coefficients (..., a) of the normals in the part of v (..., p) outside the surface."""
@@ -131,7 +152,7 @@ class SlidingSystem(System):
         gram = normals @ normals.T
         sizes = jnp.diag(gram)
         ridge = _RIDGE * jnp.max(sizes, initial=0.0)
-        used = self.held & (sizes > ridge)
+        used = self.stand.held & (sizes > ridge)
         return jax.scipy.linalg.cho_factor(gram + jnp.diag(jnp.where(used, ridge, 1.0)), lower=True)
 
     def mass(self, size: int) -> jax.Array:
