@@ -11,12 +11,12 @@ from scipy.optimize import lsq_linear
 from implicitbias._core.status import Status
 from implicitbias.flows._dense import Output, StageOutput, filled
 from implicitbias.flows._engine import Engine, RosenbrockEngine
-from implicitbias.flows._sliding_stepper import Carry, look, settle, slide
+from implicitbias.flows._sliding_stepper import Carry, look, slide
 from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.trajectories import Stats
 
 # The smallest number of places for held units; it grows by this factor, and each size is compiled once.
-_PLACES, _WIDER = 8, 4
+_PLACES, _WIDER = 8, 2
 # The largest number of accepted steps in one output.
 _STEPS = 64
 # The number of times that the slopes of held units are computed again with the forces that they lead to.
@@ -71,7 +71,7 @@ class SlidingEngine(Engine):
     def _begin(self) -> None:
         """Hold the units that are exactly at their kink at the start, if the flow does not leave it."""
         u = self.inner.cursor.u
-        self.seen = look(self.system, self.stand, u)
+        self.seen = self._look(u)[1]
         at_kink = np.flatnonzero((np.asarray(self.seen.z) == 0.0) & (np.asarray(self.seen.q) > 0.0))
         if len(at_kink):
             self._resolve(at_kink, u)
@@ -110,17 +110,21 @@ class SlidingEngine(Engine):
         """
         for _ in range(_SWEEPS):
             self._hold(candidates)
-            seen = look(self.system, self.stand, u) if len(candidates) else None
+            seen = self._look(u)[1] if len(candidates) else None
             if seen is not None:
                 found = _balanced(seen, candidates, self.stand.slopes)
                 slopes = np.array(self.stand.slopes)
                 slopes[candidates] = found
                 self.stand = self.stand._replace(slopes=slopes)
                 self._hold(candidates[(found > 0.0) & (found < 1.0)])
-            moved, self.seen = settle(self.system, self.stand, u)
+            moved, self.seen = self._look(u, moves=1)
             if seen is None or _fits(self.seen, self.stand, candidates):
                 break
         return moved
+
+    def _look(self, u: Any, moves: int = 0) -> tuple[Any, Look]:
+        """Return the point u, moved onto the surface of the held units if `moves` is 1, and the situation there."""
+        return look(self.system, self.stand, u, np.asarray(moves))
 
     def _hold(self, units: ndarray) -> None:
         """Hold these units and no others."""

@@ -63,16 +63,18 @@ class Carry(NamedTuple):
 
 
 @eqx.filter_jit
-def look(system: SlidingSystem, stand: Stand, u: Any) -> Look:
-    """Return the situation of the units at u."""
-    return system.at(stand).look(jnp.asarray(u))
+def look(system: SlidingSystem, stand: Stand, u: Any, moves: ArrayLike) -> tuple[jax.Array, Look]:
+    """Return the point u, moved `moves` times (0 or 1) onto the surface of held units, and the situation there."""
+    system, u, moves = system.at(stand), jnp.asarray(u), jnp.asarray(moves)
 
+    def body(k: jax.Array, state: Any) -> Any:
+        seen = system.look(state[0])
+        there = jax.lax.cond(k < moves, lambda: system.settled(state[0], seen.normals), lambda: state[0])
+        return there, seen
 
-@eqx.filter_jit
-def settle(system: SlidingSystem, stand: Stand, u: Any) -> tuple[jax.Array, Look]:
-    """Return the point u moved onto the surface of the held units, and the situation there."""
-    system, u = system.at(stand), jnp.asarray(u)
-    return _settled(system, u, system.look(u))
+    blank = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), jax.eval_shape(system.look, u))
+    found: tuple[jax.Array, Look] = jax.lax.fori_loop(0, 1 + moves, body, (u, blank))
+    return found
 
 
 @eqx.filter_jit
@@ -114,33 +116,85 @@ def _attempt(system: SlidingSystem, carry: Carry, t1: jax.Array, rtol: jax.Array
     error = system.error(at.u, trial.end, trial.embedded) / rtol
     finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
     error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
-    there = system.look(trial.end)
-    violation = violations(system, at.u, carry.seen.z, trial.end, there, h)
-    small = error <= 1.0
-    late = small & (violation.effect > _EFFECT * rtol)
-    accept = small & ~late
+    search = _search(system, at.u, carry.seen.z, trial, h, rtol, error <= 1.0)
+    accept = (error <= 1.0) & search.whole
     factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, _GROW)
-    fraction = jax.lax.cond(
-        late, lambda: _fraction(system, at.u, carry.seen.z, trial, h, rtol), lambda: jnp.ones(())
-    )
     # If a crossing shortened the step, a longer step may still be possible, so the longer proposal is kept.
     proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
-    end, after = _settled(system, trial.end, there)
-    chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), after, carry.seen)
+    part = jnp.where(search.low > 0.0, search.low, search.high)
+    violation = search.violation
     return Carry(
-        slopes=jnp.where(accept, held_slopes(system, after), carry.slopes),
+        slopes=jnp.where(accept, held_slopes(system, search.seen), carry.slopes),
         cursor=Cursor(
             t=jnp.where(accept, jnp.where(last, t1, at.t + h), at.t),
-            u=jnp.where(accept, end, at.u),
-            h=jnp.where(late, fraction * h, jnp.where(last & accept, at.h, proposal)),
+            u=jnp.where(accept, system.settled(trial.end, search.seen.normals), at.u),
+            h=jnp.where((error <= 1.0) & ~accept, part * h, jnp.where(last & accept, at.h, proposal)),
             rejected=at.rejected + ~accept,
             finite=finite,
         ),
-        seen=chosen,
+        seen=jax.tree.map(lambda new, old: jnp.where(accept, new, old), search.seen, carry.seen),
         chunk=_record(chunk, accept, at, h, trial.stages),
         attempts=carry.attempts + 1,
         violation=Violation(violation.wrong & accept, violation.leaving & accept, violation.effect),
     )
+
+
+class Search(NamedTuple):
+    """The search for the largest part of a step in which the effect of wrong slopes is allowed.
+
+    Attributes:
+        low, high: bounds of the part.
+        best: the effect at `low`, relative to rtol.
+        count: the number of parts that were tried; the first one is the whole step.
+        whole: whether the effect is allowed for the whole step.
+        violation: the units with a wrong slope at the end of the part that was tried last.
+        seen: the situation of the units there.
+    """
+
+    low: jax.Array
+    high: jax.Array
+    best: jax.Array
+    count: jax.Array
+    whole: jax.Array
+    violation: Violation
+    seen: Look
+
+
+def _search(
+    system: SlidingSystem, u: jax.Array, z: jax.Array, trial: Step, h: jax.Array, rtol: jax.Array, wanted: jax.Array
+) -> Search:
+    """Return the largest part of a step, found on its interpolant; only the whole step is tried if not `wanted`."""
+
+    def searching(state: Search) -> jax.Array:
+        again = wanted & ~state.whole & (state.count < _SEARCH) & (state.best < _ENOUGH)
+        return (state.count == 0) | again
+
+    def attempt(state: Search) -> Search:
+        first = state.count == 0
+        part = jnp.where(first, 1.0, (state.low + state.high) / 2)
+        end = u + dense_weights(part) @ trial.stages
+        seen = system.look(end)
+        violation = violations(system, u, z, end, seen, part * h)
+        effect = violation.effect / rtol
+        fits = effect <= _EFFECT
+        return Search(
+            low=jnp.where(fits, part, state.low),
+            high=jnp.where(fits, state.high, part),
+            best=jnp.where(fits, effect, state.best),
+            count=state.count + 1,
+            whole=first & fits,
+            violation=violation,
+            seen=seen,
+        )
+
+    zeros = jax.tree.map(
+        lambda part: jnp.zeros(part.shape, part.dtype), jax.eval_shape(lambda: system.look(u))
+    )
+    none = Violation(jnp.zeros(len(z), dtype=bool), jnp.zeros(len(system.stand.places), dtype=bool), jnp.zeros(()))
+    one, no = jnp.ones(()), jnp.zeros((), dtype=bool)
+    start = Search(jnp.zeros(()), one, jnp.zeros(()), jnp.zeros((), dtype=int), no, none, zeros)
+    found: Search = jax.lax.while_loop(searching, attempt, start)
+    return found
 
 
 def held_slopes(system: SlidingSystem, seen: Look) -> jax.Array:
@@ -168,17 +222,18 @@ def _crossing(system: SlidingSystem, u: jax.Array, seen: Look, h: jax.Array, rto
         weights = jnp.where(times < size, seen.q * (size - times), 0.0)
         return system.error(u, u, u.at[:p].add(pull_back(weights)[0])) / rtol
 
-    def halve(_: Any, bounds: Any) -> Any:
-        low, high = bounds
-        middle = jnp.sqrt(low * high)
+    def halve(state: Any) -> Any:
+        low, high, count = state
+        # The whole step is tried first.
+        middle = jnp.where(count == 0, h, jnp.sqrt(low * high))
         fits = effect(middle) <= _AIM
-        return jnp.where(fits, middle, low), jnp.where(fits, high, middle)
+        return jnp.where(fits, middle, low), jnp.where(fits, high, middle), count + 1
 
     # The step goes beyond the first crossing, because a step that ends before it would be followed by a smaller one.
     first = jnp.minimum(_BEYOND * jnp.min(times), h)
-    return jax.lax.cond(
-        effect(h) <= _AIM, lambda: h, lambda: jax.lax.fori_loop(0, _HALVINGS, halve, (first, h))[0]
-    )
+    start = (first, h, jnp.zeros((), dtype=int))
+    found: jax.Array = jax.lax.while_loop(lambda state: (state[2] <= _HALVINGS) & (state[0] < h), halve, start)[0]
+    return found
 
 
 def violations(
@@ -198,47 +253,6 @@ def violations(
     p = system.base.shape.size
     effect = system.displaced(end[:p], weights)
     return Violation(wrong, leaving, system.error(u, end, end.at[:p].add(effect)))
-
-
-def _fraction(
-    system: SlidingSystem, u: jax.Array, z: jax.Array, trial: Step, h: jax.Array, rtol: jax.Array
-) -> jax.Array:
-    """Return the largest part of a step, found on its interpolant, at which the effect of wrong slopes is allowed."""
-
-    def effect(part: jax.Array) -> jax.Array:
-        end = u + dense_weights(part) @ trial.stages
-        return violations(system, u, z, end, system.look(end), part * h).effect / rtol
-
-    def searching(state: Any) -> jax.Array:
-        low, high, value, count = state
-        return (count < _SEARCH) & (value < _ENOUGH)
-
-    def halve(state: Any) -> Any:
-        low, high, value, count = state
-        middle = (low + high) / 2
-        there = effect(middle)
-        fits = there <= _EFFECT
-        return jnp.where(fits, middle, low), jnp.where(fits, high, middle), jnp.where(fits, there, value), count + 1
-
-    start = (jnp.zeros(()), jnp.ones(()), jnp.zeros(()), jnp.zeros((), dtype=int))
-    low, high, _, _ = jax.lax.while_loop(searching, halve, start)
-    return jnp.where(low > 0.0, low, high)
-
-
-def _settled(system: SlidingSystem, end: jax.Array, seen: Look) -> tuple[jax.Array, Look]:
-    """Return the end moved onto the surface of the held units by two Newton steps, and the situation there."""
-    p = system.base.shape.size
-
-    def newton(_: Any, state: Any) -> Any:
-        theta, z = state
-        gap = jnp.where(system.stand.held, z[system.stand.places], 0.0)
-        theta = theta - system.lifts(seen.normals, gap) @ seen.normals
-        return theta, system.pre_activations(theta)
-
-    theta, _ = jax.lax.fori_loop(0, 2, newton, (end[:p], seen.z))
-    moved = system.look(jnp.concatenate([theta, end[p:]]))
-    f = end[p:] + (moved.predictions - seen.predictions).ravel()
-    return jnp.concatenate([theta, f]), moved
 
 
 def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: jax.Array) -> Chunk:

@@ -35,26 +35,71 @@ class Stand(NamedTuple):
     held: Any
 
 
+class Surface(NamedTuple):
+    """The tangent space of the surface on which the held pre-activations are 0.
+
+    Attributes:
+        normals: the gradients B of the held pre-activations (a, p), zero in unused rows.
+        factor: the lower Cholesky factor of B B^T, with ones on the diagonal for unused rows.
+    """
+
+    normals: jax.Array
+    factor: jax.Array
+
+    def pulls(self, v: jax.Array) -> jax.Array:
+        """Return the coefficients (a,) of the normals in the part of v (p,) outside the surface."""
+        first = self.lifts(self.normals @ v)
+        return first + self.lifts(self.normals @ (v - first @ self.normals))
+
+    def lifts(self, gap: jax.Array) -> jax.Array:
+        """Return coefficients c (a,) with B B^T c = gap."""
+        lifts: jax.Array = jax.scipy.linalg.cho_solve((self.factor, True), gap)
+        return lifts
+
+    def outside(self, v: jax.Array) -> jax.Array:
+        """Return the part of v (p,) outside the surface."""
+        return self.pulls(v) @ self.normals
+
+    def tangent_jacobian(self, J: TracedJacobian) -> TracedJacobian:
+        """Return the Jacobian of the predictions on the surface, J (I - Q Q^T)."""
+
+        def tangent(v: jax.Array) -> jax.Array:
+            return v - self.outside(v)
+
+        def matrix() -> jax.Array:
+            values = J.matrix()
+            flat = values.reshape(-1, values.shape[-1])
+            # Q = L^{-1} B has orthonormal rows, which span the normals.
+            Q = jax.scipy.linalg.solve_triangular(self.factor, self.normals, lower=True)
+            return (flat - (flat @ Q.T) @ Q).reshape(values.shape)
+
+        def gram() -> jax.Array:
+            values = matrix()
+            n, k, p = values.shape
+            flat = values.reshape(n * k, p)
+            return (flat @ flat.T).reshape(n, k, n, k)
+
+        return TracedJacobian(J.predictions, lambda v: J.mv(tangent(v)), lambda r: tangent(J.rmv(r)), gram, matrix)
+
+
 class Look(NamedTuple):
     """The situation of the units at a point.
 
     Attributes:
-        predictions: the predictions (n, k).
         z: the pre-activations, flat (r m,).
         q: the derivatives of the objective in the outputs of the units, flat (r m,).
+        rate: the derivatives of the pre-activations in time, flat (r m,).
         force: minus the gradient of the objective with weight decay, not projected, (p,).
         normals: the gradients of the held pre-activations (a, p), zero in unused rows.
         pull: the coefficients (a,) of the normals in the projection of `force`.
-        rate: the derivatives of the pre-activations in time, flat (r m,).
     """
 
-    predictions: jax.Array
     z: jax.Array
     q: jax.Array
+    rate: jax.Array
     force: jax.Array
     normals: jax.Array
     pull: jax.Array
-    rate: jax.Array
 
 
 class SlidingSystem(System):
@@ -83,44 +128,39 @@ class SlidingSystem(System):
 
     def field(self, u: jax.Array) -> jax.Array:
         plain, p = self.base.field(u), self.base.shape.size
-        normals = self.normals(u[:p])
-        return plain.at[:p].add(-(self.pulls(normals, plain[:p]) @ normals))
+        return plain.at[:p].add(-self.surface(u[:p]).outside(plain[:p]))
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
-        base, p = self.base, self.base.shape.size
-        theta, f = u[:p], u[p:].reshape(base.mean_loss.targets.shape[0], -1)
+        base = self.base
+        theta, f = self._split(u)
+        p, surface = len(theta), self.surface(theta)
         J = self.gated.jacobian(base.shape, theta, dense=base.algebra != "free")
-        normals = self.normals(theta)
-        flat = GaussNewtonMatrix(
-            _projected(J, normals, self.pulls), base.mean_loss.roots(f), gamma_step, 1 + gamma_step * base.weight_decay
-        )
-        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[base.algebra](flat)
+        shift = 1 + gamma_step * base.weight_decay
+        matrix = GaussNewtonMatrix(surface.tangent_jacobian(J), base.mean_loss.roots(f), gamma_step, shift)
+        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[base.algebra](matrix)
 
         def eliminate(b: jax.Array) -> jax.Array:
-            # The part of b outside the surface is not changed by the matrix; its predictions are added to the gap.
-            outside = self.pulls(normals, b[:p]) @ normals
+            # The matrix does not change the part of b outside the surface; its predictions are added to the gap.
+            outside = surface.outside(b[:p])
             gap = b[p:].reshape(f.shape) / gamma_step + J.mv(outside)
             change, predicted = solve(b[:p] - outside, gap)
             return jnp.concatenate([change + outside, (predicted + gap).reshape(-1)])
 
         slope = J.rmv(base.mean_loss.pull(f)) + base.weight_decay * theta
-        force = -slope + self.pulls(normals, slope) @ normals
-        return eliminate, jnp.concatenate([force, (J.predictions - f).reshape(-1)])
+        return eliminate, jnp.concatenate([surface.outside(slope) - slope, (J.predictions - f).reshape(-1)])
 
     def look(self, u: jax.Array) -> Look:
         """Return the situation of the units at u."""
-        base, p = self.base, self.base.shape.size
-        theta, f = u[:p], u[p:].reshape(base.mean_loss.targets.shape[0], -1)
+        theta, f = self._split(u)
         slopes = self.gated.slopes
         (predictions, z), back = jax.vjp(
             lambda point, shifts: self.gated.evaluate(point, slopes, shifts), theta, jnp.zeros_like(slopes)
         )
-        slope, q = back((base.mean_loss.pull(f), jnp.zeros_like(z)))
-        force = -slope - base.weight_decay * theta
-        normals = self.normals(theta)
-        pull = self.pulls(normals, force)
-        rate = jax.jvp(self.pre_activations, (theta,), (force - pull @ normals,))[1]
-        return Look(predictions, z.ravel(), q.ravel(), force, normals, pull, rate)
+        slope, q = back((self.base.mean_loss.pull(f), jnp.zeros_like(z)))
+        force, surface = -slope - self.base.weight_decay * theta, self.surface(theta)
+        pull = surface.pulls(force)
+        rate = jax.jvp(self.pre_activations, (theta,), (force - pull @ surface.normals,))[1]
+        return Look(z.ravel(), q.ravel(), rate, force, surface.normals, pull)
 
     def pre_activations(self, theta: jax.Array) -> jax.Array:
         """Return the pre-activations of all units, flat (r m,)."""
@@ -131,29 +171,43 @@ class SlidingSystem(System):
         total: jax.Array = jax.vjp(self.pre_activations, theta)[1](weights)[0]
         return total
 
-    def normals(self, theta: jax.Array) -> jax.Array:
-        """Return the gradients of the held pre-activations (a, p), zero in unused rows."""
-        return jnp.where(self.stand.held[:, None], self.gated.normals(theta, self.stand.places), 0.0)
+    def settled(self, u: jax.Array, normals: jax.Array) -> jax.Array:
+        """Return the point u moved onto the surface of the held units by two steps of Newton's method.
 
-    def pulls(self, normals: jax.Array, v: jax.Array) -> jax.Array:
-        """Return the coefficients (..., a) of the normals in the part of v (..., p) outside the surface."""
-        factor = self._factor(normals)
-        first = jax.scipy.linalg.cho_solve(factor, normals @ v.T)
-        again = jax.scipy.linalg.cho_solve(factor, normals @ (v.T - normals.T @ first))
-        pulls: jax.Array = (first + again).T
-        return pulls
+        The normals are those at u. The predictions among the unknowns change as the model's predictions do.
+        """
+        p, surface = self.base.shape.size, self.with_factor(normals)
 
-    def lifts(self, normals: jax.Array, gap: jax.Array) -> jax.Array:
-        """Return coefficients (a,) c of the normals B with B B^T c = gap."""
-        lifts: jax.Array = jax.scipy.linalg.cho_solve(self._factor(normals), gap)
-        return lifts
+        def evaluated(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
+            predictions, z = self.gated.evaluate(theta, self.gated.slopes, None)
+            return predictions.ravel(), z.ravel()[self.stand.places]
 
-    def _factor(self, normals: jax.Array) -> Any:
+        def newton(_: Any, theta: jax.Array) -> jax.Array:
+            gap = jnp.where(self.stand.held, evaluated(theta)[1], 0.0)
+            moved: jax.Array = theta - surface.lifts(gap) @ normals
+            return moved
+
+        theta = jax.lax.fori_loop(0, 2, newton, u[:p])
+        change = jax.jvp(lambda point: evaluated(point)[0], (theta,), (theta - u[:p],))[1]
+        return jnp.concatenate([theta, u[p:] + change])
+
+    def surface(self, theta: jax.Array) -> Surface:
+        """Return the surface of the held units at theta."""
+        gradients = self.gated.normals(theta, self.stand.places)
+        return self.with_factor(jnp.where(self.stand.held[:, None], gradients, 0.0))
+
+    def with_factor(self, normals: jax.Array) -> Surface:
+        """Return the surface with these normals."""
         gram = normals @ normals.T
         sizes = jnp.diag(gram)
         ridge = _RIDGE * jnp.max(sizes, initial=0.0)
         used = self.stand.held & (sizes > ridge)
-        return jax.scipy.linalg.cho_factor(gram + jnp.diag(jnp.where(used, ridge, 1.0)), lower=True)
+        return Surface(normals, jnp.linalg.cholesky(gram + jnp.diag(jnp.where(used, ridge, 1.0))))
+
+    def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the parameters (p,) and the predictions (n, k)."""
+        p = self.base.shape.size
+        return u[:p], u[p:].reshape(self.base.mean_loss.targets.shape[0], -1)
 
     def mass(self, size: int) -> jax.Array:
         return self.base.mass(size)
@@ -169,23 +223,3 @@ class SlidingSystem(System):
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         return self.base.error(u, end, embedded)
-
-
-def _projected(J: TracedJacobian, normals: jax.Array, pulls: Any) -> TracedJacobian:
-    """Return the Jacobian of the predictions on the surface, J (I - Q Q^T)."""
-
-    def tangent(v: jax.Array) -> jax.Array:
-        return v - pulls(normals, v) @ normals
-
-    def matrix() -> jax.Array:
-        values = J.matrix()
-        flat = values.reshape(-1, values.shape[-1])
-        return tangent(flat).reshape(values.shape)
-
-    def gram() -> jax.Array:
-        values = matrix()
-        n, k, p = values.shape
-        flat = values.reshape(n * k, p)
-        return (flat @ flat.T).reshape(n, k, n, k)
-
-    return TracedJacobian(J.predictions, lambda v: J.mv(tangent(v)), lambda r: tangent(J.rmv(r)), gram, matrix)
