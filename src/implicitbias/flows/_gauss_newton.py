@@ -10,12 +10,8 @@ from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._gauss_newton_algebra import (
-    GaussNewtonMatrix,
-    by_kernel,
-    by_normal_equations,
-    by_products,
-)
+from implicitbias.flows._decayed_algebra import decayed
+from implicitbias.flows._gauss_newton_algebra import by_kernel, by_normal_equations, by_products
 from implicitbias.flows._system import Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
@@ -40,7 +36,7 @@ class GaussNewtonSystem(System):
 
     `algebra` selects how linear systems are solved: "kernel" factorises the n k x n k matrix of Woodbury's identity,
     "normal" factorises the p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, and "free" uses conjugate gradients
-    and stores neither matrix.
+    and stores neither matrix. `weight_decay` is one number, or the decay of each entry (p,).
     """
 
     predictor: TracedPredictor
@@ -68,10 +64,8 @@ class GaussNewtonSystem(System):
         p = self.shape.size
         by_structure = self.algebra == "kernel" and self.predictor.has_kernel
         J = self.predictor.jacobian(self.shape, theta, dense=not (self.algebra == "free" or by_structure))
-        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, 1 + gamma_step * self.weight_decay)
-        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[self.algebra](
-            matrix
-        )
+        by_algebra = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[self.algebra]
+        solve = decayed(by_algebra, J, self.mean_loss.roots(f), gamma_step, jnp.asarray(self.weight_decay))
 
         def eliminate(b: jax.Array) -> jax.Array:
             # The constraint gives f = J theta + gap. The matrix of the remaining system in theta is the Gauss-Newton
@@ -126,7 +120,7 @@ def gauss_newton_system(
     mean_loss: MeanLoss,
     shape: TreeShape,
     theta: ndarray,
-    weight_decay: float,
+    weight_decay: Any,
     max_bytes: int,
 ) -> tuple[GaussNewtonSystem, ndarray]:
     """Return the system and its inner variable at the start; call it inside `double_precision`."""

@@ -16,7 +16,7 @@ from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.trajectories import Stats
 
 # The smallest number of places for held units; it grows by this factor, and each size is compiled once.
-_PLACES, _WIDER = 8, 2
+_PLACES, _WIDER = 16, 4
 # The largest number of accepted steps in one output.
 _STEPS = 64
 # The number of times that the slopes of held units are computed again with the forces that they lead to.
@@ -167,7 +167,10 @@ def _fits(seen: Look, stand: Stand, candidates: ndarray) -> bool:
     """Return whether the held units are held by slopes in [0, 1]; the situation has changed with the slopes."""
     used = np.asarray(stand.held)
     places = np.asarray(stand.places)[used]
-    q, load = np.asarray(seen.q)[places], np.asarray(seen.pull)[used] + stand.slopes[places] * np.asarray(seen.q)[places]
+    q, load = (
+        np.asarray(seen.q)[places],
+        np.asarray(seen.pull)[used] + stand.slopes[places] * np.asarray(seen.q)[places],
+    )
     return bool(np.all((q > 0.0) & (load >= 0.0) & (load <= q)))
 
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from implicitbias.flows._ros34pw2 import ORDER, Step, dense_weights, step
@@ -79,7 +78,13 @@ def look(system: SlidingSystem, stand: Stand, u: Any, moves: ArrayLike) -> tuple
 
 @eqx.filter_jit
 def slide(
-    system: SlidingSystem, stand: Stand, cursor: Cursor, seen: Look, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
+    system: SlidingSystem,
+    stand: Stand,
+    cursor: Cursor,
+    seen: Look,
+    t1: ArrayLike,
+    rtol: ArrayLike,
+    budget: ArrayLike,
 ) -> Carry:
     """Take steps until a unit reaches or leaves its kink, or until a chunk is full or another limit is reached."""
     t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
@@ -99,9 +104,13 @@ def slide(
         room = (carry.chunk.filled < length) & (carry.attempts < budget)
         return room & (at.t < t1) & ~stuck(at.t, at.h) & ~carry.violation.any
 
-    begin = jax.tree.map(jnp.asarray, Carry(stand.slopes, cursor, seen, empty, jnp.zeros((), dtype=int), none))
+    begin = jax.tree.map(
+        jnp.asarray, Carry(stand.slopes, cursor, seen, empty, jnp.zeros((), dtype=int), none)
+    )
     out: Carry = jax.lax.while_loop(
-        unfinished, lambda carry: _attempt(system.at(stand._replace(slopes=carry.slopes)), carry, t1, rtol), begin
+        unfinished,
+        lambda carry: _attempt(system.at(stand._replace(slopes=carry.slopes)), carry, t1, rtol),
+        begin,
     )
     return out
 
@@ -161,7 +170,13 @@ class Search(NamedTuple):
 
 
 def _search(
-    system: SlidingSystem, u: jax.Array, z: jax.Array, trial: Step, h: jax.Array, rtol: jax.Array, wanted: jax.Array
+    system: SlidingSystem,
+    u: jax.Array,
+    z: jax.Array,
+    trial: Step,
+    h: jax.Array,
+    rtol: jax.Array,
+    wanted: jax.Array,
 ) -> Search:
     """Return the largest part of a step, found on its interpolant; only the whole step is tried if not `wanted`."""
 
@@ -190,7 +205,9 @@ def _search(
     zeros = jax.tree.map(
         lambda part: jnp.zeros(part.shape, part.dtype), jax.eval_shape(lambda: system.look(u))
     )
-    none = Violation(jnp.zeros(len(z), dtype=bool), jnp.zeros(len(system.stand.places), dtype=bool), jnp.zeros(()))
+    none = Violation(
+        jnp.zeros(len(z), dtype=bool), jnp.zeros(len(system.stand.places), dtype=bool), jnp.zeros(())
+    )
     one, no = jnp.ones(()), jnp.zeros((), dtype=bool)
     start = Search(jnp.zeros(()), one, jnp.zeros(()), jnp.zeros((), dtype=int), no, none, zeros)
     found: Search = jax.lax.while_loop(searching, attempt, start)
@@ -232,7 +249,9 @@ def _crossing(system: SlidingSystem, u: jax.Array, seen: Look, h: jax.Array, rto
     # The step goes beyond the first crossing, because a step that ends before it would be followed by a smaller one.
     first = jnp.minimum(_BEYOND * jnp.min(times), h)
     start = (first, h, jnp.zeros((), dtype=int))
-    found: jax.Array = jax.lax.while_loop(lambda state: (state[2] <= _HALVINGS) & (state[0] < h), halve, start)[0]
+    found: jax.Array = jax.lax.while_loop(
+        lambda state: (state[2] <= _HALVINGS) & (state[0] < h), halve, start
+    )[0]
     return found
 
 
@@ -242,7 +261,9 @@ def violations(
     """Return the units whose slope does not fit a step of size h from u to `end`."""
     slopes, places, held = system.stand
     on = slopes > 0.5
-    wrong = ~jnp.zeros(len(z), dtype=bool).at[places].max(held) & ((on & (seen.z < 0.0)) | (~on & (seen.z > 0.0)))
+    wrong = ~jnp.zeros(len(z), dtype=bool).at[places].max(held) & (
+        (on & (seen.z < 0.0)) | (~on & (seen.z > 0.0))
+    )
     late = jnp.abs(seen.z) / jnp.maximum(jnp.abs(seen.z - z), jnp.finfo(z.dtype).tiny)
     q = seen.q[places]
     load = slopes[places] * q + seen.pull

@@ -12,8 +12,14 @@ import jax
 import jax.numpy as jnp
 from numpy import ndarray
 
+from implicitbias.flows._decayed_algebra import scaled_jacobian
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
-from implicitbias.flows._gauss_newton_algebra import GaussNewtonMatrix, by_kernel, by_normal_equations, by_products
+from implicitbias.flows._gauss_newton_algebra import (
+    GaussNewtonMatrix,
+    by_kernel,
+    by_normal_equations,
+    by_products,
+)
 from implicitbias.flows._system import Solve, System
 from implicitbias.predictors import GatedPredictor, TracedJacobian
 
@@ -79,7 +85,9 @@ class Surface(NamedTuple):
             flat = values.reshape(n * k, p)
             return (flat @ flat.T).reshape(n, k, n, k)
 
-        return TracedJacobian(J.predictions, lambda v: J.mv(tangent(v)), lambda r: tangent(J.rmv(r)), gram, matrix)
+        return TracedJacobian(
+            J.predictions, lambda v: J.mv(tangent(v)), lambda r: tangent(J.rmv(r)), gram, matrix
+        )
 
 
 class Look(NamedTuple):
@@ -135,16 +143,20 @@ class SlidingSystem(System):
         theta, f = self._split(u)
         p, surface = len(theta), self.surface(theta)
         J = self.gated.jacobian(base.shape, theta, dense=base.algebra != "free")
-        shift = 1 + gamma_step * base.weight_decay
-        matrix = GaussNewtonMatrix(surface.tangent_jacobian(J), base.mean_loss.roots(f), gamma_step, shift)
-        solve = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[base.algebra](matrix)
+        # The unknown is root * change, in which the decays of the entries become the identity.
+        root = jnp.sqrt(1 + gamma_step * jnp.broadcast_to(base.weight_decay, theta.shape))
+        scaled = self.with_factor(surface.normals / root)
+        by_algebra = {"normal": by_normal_equations, "kernel": by_kernel, "free": by_products}[base.algebra]
+        tangent = scaled.tangent_jacobian(scaled_jacobian(J, root))
+        solve = by_algebra(GaussNewtonMatrix(tangent, base.mean_loss.roots(f), gamma_step, jnp.ones(())))
 
         def eliminate(b: jax.Array) -> jax.Array:
             # The matrix does not change the part of b outside the surface; its predictions are added to the gap.
             outside = surface.outside(b[:p])
             gap = b[p:].reshape(f.shape) / gamma_step + J.mv(outside)
-            change, predicted = solve(b[:p] - outside, gap)
-            return jnp.concatenate([change + outside, (predicted + gap).reshape(-1)])
+            right = (b[:p] - outside) / root
+            change, predicted = solve(right - scaled.outside(right), gap)
+            return jnp.concatenate([change / root + outside, (predicted + gap).reshape(-1)])
 
         slope = J.rmv(base.mean_loss.pull(f)) + base.weight_decay * theta
         return eliminate, jnp.concatenate([surface.outside(slope) - slope, (J.predictions - f).reshape(-1)])
@@ -153,7 +165,7 @@ class SlidingSystem(System):
         """Return the situation of the units at u."""
         theta, f = self._split(u)
         slopes = self.gated.slopes
-        (predictions, z), back = jax.vjp(
+        (_, z), back = jax.vjp(
             lambda point, shifts: self.gated.evaluate(point, slopes, shifts), theta, jnp.zeros_like(slopes)
         )
         slope, q = back((self.base.mean_loss.pull(f), jnp.zeros_like(z)))

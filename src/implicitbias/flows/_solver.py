@@ -49,7 +49,10 @@ class GradientField(StructuredField):
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
         gradient = jax.grad(lambda point: self.mean_loss.value(self.predictor(point)))(y)
-        return jax.tree.map(lambda g, leaf: -g - self.weight_decay.astype(leaf.dtype) * leaf, gradient, y)
+        if self.weight_decay.ndim == 0:
+            return jax.tree.map(lambda g, leaf: -g - self.weight_decay.astype(leaf.dtype) * leaf, gradient, y)
+        decays = _shape_of(y).unflatten(self.weight_decay)
+        return jax.tree.map(lambda g, leaf, lam: -g - lam.astype(leaf.dtype) * leaf, gradient, y, decays)
 
 
 class SystemField(StructuredField):
@@ -80,7 +83,7 @@ class FlowTerm(diffrax.ODETerm):
     state: Callable[[Any], Any] = lambda y: y
 
 
-def gradient_term(predictor: TracedPredictor, mean_loss: MeanLoss, weight_decay: float) -> FlowTerm:
+def gradient_term(predictor: TracedPredictor, mean_loss: MeanLoss, weight_decay: Any) -> FlowTerm:
     """Return the term of the gradient flow of a mean loss, in the caller's precision."""
     return FlowTerm(GradientField(predictor, mean_loss, jnp.asarray(weight_decay)))
 

@@ -1,5 +1,6 @@
 """The predictor of a model with piecewise linear units whose slopes are given."""
 
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -66,7 +67,9 @@ class GatedPredictor(TracedPredictor):
         if self.plain.by_rows:
             return jax.vmap(
                 lambda i, j: jax.grad(
-                    lambda point: self._one(point, self.plain.readout.X[i], jnp.asarray(self.slopes)[i], None)[1][j]
+                    lambda point: self._one(
+                        point, self.plain.readout.X[i], jnp.asarray(self.slopes)[i], None
+                    )[1][j]
                 )(theta)
             )(rows, units)
         back = jax.vjp(lambda point: self._one(point, None, jnp.asarray(self.slopes)[0], None)[1], theta)[1]
@@ -159,7 +162,7 @@ def _facts(plain: ModelPredictor, shape: TreeShape, points: Any) -> Any:
         ends = np.cumsum([0, *sizes[0]])
         out, back, (fits, finite) = jax.vjp(run, jnp.zeros(int(ends[-1])), has_aux=True)
         weights = back(jnp.cos(1.0 + jnp.arange(out.size)).reshape(out.shape))[0]
-        tops = [jnp.max(jnp.abs(weights[a:b]), initial=0.0) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        tops = [jnp.max(jnp.abs(weights[a:b]), initial=0.0) for a, b in itertools.pairwise(ends)]
         return jnp.array(groups, dtype=int), fits, finite, jnp.array(tops).reshape(len(tops))
 
     groups, fits, finite, weights = jax.vmap(lambda theta: jax.vmap(lambda x: one(theta, x))(rows))(points)

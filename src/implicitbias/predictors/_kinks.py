@@ -227,7 +227,9 @@ def _has_only_units(program: Any) -> bool:
 
 def _plainly(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
     """Return the results of one operation, evaluated as a program of one line."""
-    inputs = {var: value for var, value in zip(equation.invars, values, strict=True) if not hasattr(var, "val")}
+    inputs = {
+        var: value for var, value in zip(equation.invars, values, strict=True) if not hasattr(var, "val")
+    }
     line = jaxpr.replace(
         constvars=[], invars=list(inputs), outvars=equation.outvars, eqns=[equation], debug_info=None
     )
