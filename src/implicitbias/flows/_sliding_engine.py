@@ -17,6 +17,8 @@ from implicitbias.trajectories import Stats
 
 # The smallest number of places for held units; it grows by this factor, and each size is compiled once.
 _PLACES, _WIDER = 16, 4
+# The largest number of held units. Above it, the flow is integrated further without holding any.
+_MOST = 1024
 # The largest number of accepted steps in one output.
 _STEPS = 64
 # The number of times that the slopes of held units are computed again with the forces that they lead to.
@@ -36,7 +38,8 @@ class SlidingEngine(Engine):
     stand: Stand
     events: int = 0
     most_held: int = 0
-    seen: Look | None = None
+    seen: Any = None
+    crowded: bool = False
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
@@ -53,9 +56,13 @@ class SlidingEngine(Engine):
         limits, inner = self.inner.limits, self.inner
         if self.seen is None:
             self._begin()
+        if self.crowded:
+            output = inner.advance()
+            self.t = inner.t
+            return output
         pieces: list[StageOutput] = []
         count = 0
-        while count < _STEPS and inner.status() is None:
+        while count < _STEPS and inner.status() is None and not self.crowded:
             budget = np.asarray(limits.max_steps - inner.attempts)
             ends = np.asarray(limits.end), np.asarray(limits.rtol), budget
             carry = slide(self.system, self.stand, inner.cursor, self.seen, *ends)
@@ -108,6 +115,9 @@ class SlidingEngine(Engine):
         pre-activations. With several layers, B and q depend on the slopes, so this is repeated. Return the point moved
         onto the surface of the held units.
         """
+        if len(candidates) > _MOST:
+            self.crowded = True
+            return u
         for _ in range(_SWEEPS):
             self._hold(candidates)
             seen = self._look(u)[1] if len(candidates) else None
@@ -137,7 +147,16 @@ class SlidingEngine(Engine):
         self.most_held = max(self.most_held, len(units))
 
     def notes(self) -> tuple[str, ...]:
-        return self.inner.notes()
+        if not self.events:
+            return self.inner.notes()
+        crowded = f" Then more than {_MOST} would have stayed, so that none were held from there on, which costs many steps."
+        return (
+            f"The flow was integrated from kink to kink: {self.events} times a unit max(z, 0) of the model crossed, "
+            f"reached or left its kink, and at most {self.most_held} pre-activations z were held at 0."
+            + crowded
+            * self.crowded,
+            *self.inner.notes(),
+        )
 
     def stats(self, seconds: float) -> Stats:
         return self.inner.stats(seconds)._replace(events=self.events, held=self.most_held)

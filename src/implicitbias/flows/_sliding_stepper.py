@@ -154,7 +154,7 @@ class Search(NamedTuple):
     Attributes:
         low, high: bounds of the part.
         best: the effect at `low`, relative to rtol.
-        count: the number of parts that were tried; the first one is the whole step.
+        tried: the number of parts that were tried; the first one is the whole step.
         whole: whether the effect is allowed for the whole step.
         violation: the units with a wrong slope at the end of the part that was tried last.
         seen: the situation of the units there.
@@ -163,7 +163,7 @@ class Search(NamedTuple):
     low: jax.Array
     high: jax.Array
     best: jax.Array
-    count: jax.Array
+    tried: jax.Array
     whole: jax.Array
     violation: Violation
     seen: Look
@@ -181,11 +181,11 @@ def _search(
     """Return the largest part of a step, found on its interpolant; only the whole step is tried if not `wanted`."""
 
     def searching(state: Search) -> jax.Array:
-        again = wanted & ~state.whole & (state.count < _SEARCH) & (state.best < _ENOUGH)
-        return (state.count == 0) | again
+        again = wanted & ~state.whole & (state.tried < _SEARCH) & (state.best < _ENOUGH)
+        return (state.tried == 0) | again
 
     def attempt(state: Search) -> Search:
-        first = state.count == 0
+        first = state.tried == 0
         part = jnp.where(first, 1.0, (state.low + state.high) / 2)
         end = u + dense_weights(part) @ trial.stages
         seen = system.look(end)
@@ -196,7 +196,7 @@ def _search(
             low=jnp.where(fits, part, state.low),
             high=jnp.where(fits, state.high, part),
             best=jnp.where(fits, effect, state.best),
-            count=state.count + 1,
+            tried=state.tried + 1,
             whole=first & fits,
             violation=violation,
             seen=seen,

@@ -230,9 +230,7 @@ def _plainly(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
     inputs = {
         var: value for var, value in zip(equation.invars, values, strict=True) if not hasattr(var, "val")
     }
-    line = jaxpr.replace(
-        constvars=[], invars=list(inputs), outvars=equation.outvars, eqns=[equation], debug_info=None
-    )
+    line = jaxpr.replace(constvars=[], invars=list(inputs), outvars=equation.outvars, eqns=[equation])
     return list(jax.core.eval_jaxpr(line, (), *inputs.values()))
 
 
