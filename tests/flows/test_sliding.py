@@ -181,7 +181,7 @@ def test_where_too_many_units_would_be_held_none_are(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_sliding_engine, "_MOST", 0)
     trajectory = ib.simulate(flow, start(), t1=5.0, rtol=1e-3)
     assert trajectory.status.ok
-    assert any("none were held" in note for note in trajectory.notes)
+    assert any("None were held" in note for note in trajectory.notes)
     assert apart(trajectory.final, expected.final) < 2e-2
 
 

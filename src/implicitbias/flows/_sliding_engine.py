@@ -79,7 +79,9 @@ class SlidingEngine(Engine):
         """Hold the units that are exactly at their kink at the start, if the flow does not leave it."""
         u = self.inner.cursor.u
         self.seen = self._look(u)[1]
-        at_kink = np.flatnonzero((np.asarray(self.seen.z) == 0.0) & (np.asarray(self.seen.q) > 0.0))
+        # Pre-activations that do not depend on the parameters here, as those of a row of zeros, have the rate 0.
+        z, q, rate = (np.asarray(part) for part in (self.seen.z, self.seen.q, self.seen.rate))
+        at_kink = np.flatnonzero((z == 0.0) & (q > 0.0) & (rate != 0.0))
         if len(at_kink):
             self._resolve(at_kink, u)
 
@@ -147,16 +149,15 @@ class SlidingEngine(Engine):
         self.most_held = max(self.most_held, len(units))
 
     def notes(self) -> tuple[str, ...]:
-        if not self.events:
-            return self.inner.notes()
-        crowded = f" Then more than {_MOST} would have stayed, so that none were held from there on, which costs many steps."
-        return (
-            f"The flow was integrated from kink to kink: {self.events} times a unit max(z, 0) of the model crossed, "
-            f"reached or left its kink, and at most {self.most_held} pre-activations z were held at 0."
-            + crowded
-            * self.crowded,
-            *self.inner.notes(),
-        )
+        notes = self.inner.notes()
+        if self.crowded:
+            more = f"More than {_MOST} pre-activations would have stayed at 0 at the same time."
+            notes = (f"{more} None were held from there on, which costs many steps.", *notes)
+        if self.events:
+            held = f"at most {self.most_held} pre-activations z were held at 0 at the same time"
+            passed = f"{self.events} times a unit max(z, 0) of the model crossed, reached or left its kink"
+            notes = (f"The flow was integrated from kink to kink: {passed}, and {held}.", *notes)
+        return notes
 
     def stats(self, seconds: float) -> Stats:
         return self.inner.stats(seconds)._replace(events=self.events, held=self.most_held)

@@ -18,6 +18,8 @@ _EFFECT, _ENOUGH, _SEARCH = 0.3, 0.1, 24
 # The effect of crossings that is aimed at when they are foreseen, the number of halvings that find the step, and the
 # shortest step in multiples of the time of the first crossing.
 _AIM, _HALVINGS, _BEYOND = 0.15, 8, 1.03
+# A pre-activation below this multiple of the largest one counts as 0: behind held units, it is a rounding error.
+_NOISE = 1e-14
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 16, 32 * 2**20
 
@@ -260,9 +262,9 @@ def violations(
 ) -> Violation:
     """Return the units whose slope does not fit a step of size h from u to `end`."""
     slopes, places, held = system.stand
-    on = slopes > 0.5
+    on, noise = slopes > 0.5, _NOISE * jnp.max(jnp.abs(seen.z), initial=0.0)
     wrong = ~jnp.zeros(len(z), dtype=bool).at[places].max(held) & (
-        (on & (seen.z < 0.0)) | (~on & (seen.z > 0.0))
+        (on & (seen.z < -noise)) | (~on & (seen.z > noise))
     )
     late = jnp.abs(seen.z) / jnp.maximum(jnp.abs(seen.z - z), jnp.finfo(z.dtype).tiny)
     q = seen.q[places]
