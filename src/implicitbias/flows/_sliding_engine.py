@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 from implicitbias._core.status import Status
 from implicitbias.flows._dense import Output, StageOutput, filled
 from implicitbias.flows._engine import Engine, RosenbrockEngine
-from implicitbias.flows._sliding_stepper import Carry, look, slide
+from implicitbias.flows._sliding_stepper import Carry, Program, look, slide
 from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.trajectories import Stats
 
@@ -34,7 +34,7 @@ class SlidingEngine(Engine):
     """An engine that holds units at their kinks; `inner` has the position, the limits and the plain system."""
 
     inner: RosenbrockEngine
-    system: SlidingSystem
+    program: Program
     stand: Stand
     events: int = 0
     most_held: int = 0
@@ -65,7 +65,7 @@ class SlidingEngine(Engine):
         while count < _STEPS and inner.status() is None and not self.crowded:
             budget = np.asarray(limits.max_steps - inner.attempts)
             ends = np.asarray(limits.end), np.asarray(limits.rtol), budget
-            carry = slide(self.system, self.stand, inner.cursor, self.seen, *ends)
+            carry = slide(self.program, self.program.arrays, self.stand, inner.cursor, self.seen, *ends)
             taken = int(carry.chunk.filled)
             if taken:
                 pieces.append(filled(inner.system, carry.chunk))
@@ -87,7 +87,10 @@ class SlidingEngine(Engine):
 
     def _take(self, carry: Carry) -> None:
         """Go to the position that the loop has reached, and change slopes and held units there."""
-        cursor, self.seen = carry.cursor, carry.seen
+        cursor, self.seen = (
+            carry.cursor._replace(t=np.asarray(carry.cursor.t), h=np.asarray(carry.cursor.h)),
+            carry.seen,
+        )
         self.stand = self.stand._replace(slopes=np.asarray(carry.slopes))
         wrong, leaving = np.flatnonzero(carry.violation.wrong), np.asarray(carry.violation.leaving)
         if len(wrong) or leaving.any():
@@ -136,11 +139,11 @@ class SlidingEngine(Engine):
 
     def _look(self, u: Any, moves: int = 0) -> tuple[Any, Look]:
         """Return the point u, moved onto the surface of the held units if `moves` is 1, and the situation there."""
-        return look(self.system, self.stand, u, np.asarray(moves))
+        return look(self.program, self.program.arrays, self.stand, u, np.asarray(moves))
 
     def _hold(self, units: ndarray) -> None:
         """Hold these units and no others."""
-        size = len(self.stand.places)
+        size = _PLACES
         while size < len(units):
             size *= _WIDER
         places = np.zeros(size, dtype=np.int64)
@@ -167,7 +170,7 @@ def sliding_engine(inner: RosenbrockEngine, base: Any) -> SlidingEngine:
     """Return the engine from the position of an engine; the system `base` has a `GatedPredictor`."""
     slopes = np.ravel(base.predictor.slopes)
     stand = Stand(slopes, np.zeros(_PLACES, dtype=np.int64), np.zeros(_PLACES, dtype=bool))
-    return SlidingEngine(inner, SlidingSystem(base, stand), stand)
+    return SlidingEngine(inner, Program(SlidingSystem(base, stand)), stand)
 
 
 def _balanced(seen: Look, candidates: ndarray, slopes: ndarray) -> ndarray:
@@ -177,7 +180,10 @@ def _balanced(seen: Look, candidates: ndarray, slopes: ndarray) -> ndarray:
     columns = (np.asarray(seen.normals)[: len(candidates)].T * q)[:, attracting]
     if attracting.any():
         right = np.asarray(seen.force) + columns @ found[attracting]
-        found[attracting] = lsq_linear(columns, right, bounds=(0.0, 1.0), method="bvls").x
+        free = np.linalg.lstsq(columns, right)[0]
+        # Without active bounds, which is frequent, this is the solution.
+        inside = bool(np.all((free >= 0.0) & (free <= 1.0)))
+        found[attracting] = free if inside else lsq_linear(columns, right, bounds=(0.0, 1.0), method="bvls").x
     found[~attracting] = np.round(found[~attracting])
     found[found < _BOUND], found[found > 1.0 - _BOUND] = 0.0, 1.0
     return found

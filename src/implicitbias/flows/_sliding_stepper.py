@@ -1,5 +1,6 @@
 """The compiled loop of steps of a flow with held units; it returns to Python when units reach or leave their kink."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -63,10 +64,40 @@ class Carry(NamedTuple):
     violation: Violation
 
 
-@eqx.filter_jit
-def look(system: SlidingSystem, stand: Stand, u: Any, moves: ArrayLike) -> tuple[jax.Array, Look]:
+class Program:
+    """The part of a system that a compiled program depends on; its hash is computed once.
+
+    An event takes about a millisecond, of which `equinox.filter_jit` would spend a third on hashes.
+    """
+
+    def __init__(self, system: SlidingSystem) -> None:
+        leaves, self.tree = jax.tree.flatten(system)
+        self.arrays = [leaf for leaf in leaves if eqx.is_array(leaf)]
+        self._fixed = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
+        self._hash = hash((self.tree, self._fixed))
+
+    def system(self, arrays: list[Any]) -> SlidingSystem:
+        """Return the system with these arrays."""
+        given = iter(arrays)
+        leaves = [next(given) if leaf is None else leaf for leaf in self._fixed]
+        system: SlidingSystem = jax.tree.unflatten(self.tree, leaves)
+        return system
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Program):
+            return NotImplemented
+        return self is other or (self.tree, self._fixed) == (other.tree, other._fixed)
+
+
+@partial(jax.jit, static_argnums=0)
+def look(
+    program: Program, arrays: list[Any], stand: Stand, u: Any, moves: ArrayLike
+) -> tuple[jax.Array, Look]:
     """Return the point u, moved `moves` times (0 or 1) onto the surface of held units, and the situation there."""
-    system, u, moves = system.at(stand), jnp.asarray(u), jnp.asarray(moves)
+    system, u, moves = program.system(arrays).at(stand), jnp.asarray(u), jnp.asarray(moves)
 
     def body(k: jax.Array, state: Any) -> Any:
         seen = system.look(state[0])
@@ -78,9 +109,10 @@ def look(system: SlidingSystem, stand: Stand, u: Any, moves: ArrayLike) -> tuple
     return found
 
 
-@eqx.filter_jit
+@partial(jax.jit, static_argnums=0)
 def slide(
-    system: SlidingSystem,
+    program: Program,
+    arrays: list[Any],
     stand: Stand,
     cursor: Cursor,
     seen: Look,
@@ -89,7 +121,7 @@ def slide(
     budget: ArrayLike,
 ) -> Carry:
     """Take steps until a unit reaches or leaves its kink, or until a chunk is full or another limit is reached."""
-    t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
+    system, t1, rtol = program.system(arrays), jnp.asarray(t1), jnp.asarray(rtol)
     m, a = len(cursor.u), len(stand.places)
     length = int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
     empty = Chunk(
