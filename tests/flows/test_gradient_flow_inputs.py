@@ -39,7 +39,7 @@ def build(kind: type, *arguments: Any) -> Any:
         (ib.GradientFlow, (PROBLEM, NAN), ["weight_decay is nan"]),
         (ib.GradientFlow, (PROBLEM, np.inf), ["weight_decay is inf"]),
         (ib.GradientFlow, (PROBLEM, "0.1"), ["weight_decay is '0.1'"]),
-        (ib.GradientFlow, (PROBLEM, np.ones(2)), ["weight_decay is "]),
+        (ib.GradientFlow, (PROBLEM, np.array([1.0, -1.0])), ["weight_decay is "]),
         (ib.GradientDescent, (PROBLEM, 0.0), ["learning_rate is 0.0", "positive"]),
         (ib.GradientDescent, (PROBLEM, -1.0), ["learning_rate is -1.0"]),
         (ib.GradientDescent, (PROBLEM, NAN), ["learning_rate is nan"]),

@@ -42,6 +42,8 @@ _LOOK, _LEAST = 0.5, 4
 # Lagged factors need about this many iterations a solve, and a new factor each _LAG steps.
 _LAGGED_ITERATIONS, _LAG = 10, 5
 _POWERS = 12
+# The names that flows along kinks accept. They use one algebra, without the memory of earlier steps.
+SLIDING = ("auto", "kernel", "normal", "products")
 
 
 class AlgebraChoice(Guide):
@@ -65,6 +67,11 @@ class AlgebraChoice(Guide):
         costs = {name: _STEPS * self.cost(name, _SHARE * left) for name in self._implicit}
         costs["explicit"] = self._explicit_to_end(left)
         return self._way(min(costs, key=lambda name: costs[name]))
+
+    def cheapest(self, names: tuple[str, ...]) -> str:
+        """Return the algebra among these whose first steps are expected to cost least."""
+        step = _SHARE * self.limits.end
+        return min((name for name in names if name in self.allowed), key=lambda name: self.cost(name, step))
 
     def pace(self) -> int:
         return max(_LEAST, int(_LOOK / max(self.measured.get(self.name, 0.0), 1e-6)))
@@ -152,9 +159,7 @@ def guided(
     system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int
 ) -> tuple[GaussNewtonSystem, Guide]:
     """Return a system and its guide, which is settled if the caller names an algebra or the problem is small."""
-    sizes = Sizes(
-        system.predictor, system.outputs(u), len(u) - system.shape.size, system.shape.size, max_bytes
-    )
+    sizes = sizes_of(system, u, max_bytes)
     name = limits.algebra
     if name == "auto":
         name = sizes.direct()
@@ -162,6 +167,23 @@ def guided(
             return system, AlgebraChoice(system, u, sizes, limits)
     algebra = sizes.named(name)
     return system.using(algebra), Settled(name, algebra.method)
+
+
+def factorized(system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int) -> GaussNewtonSystem:
+    """Return the system with one of the algebras `SLIDING` for the whole flow, the cheapest one if none is named."""
+    sizes = sizes_of(system, u, max_bytes)
+    name = limits.algebra
+    if name == "auto":
+        name = sizes.direct()
+        if name != "products" and sizes.multiplications(name) > SMALL:
+            name = AlgebraChoice(system, u, sizes, limits).cheapest(SLIDING)
+    return system.using(sizes.named(name))
+
+
+def sizes_of(system: GaussNewtonSystem, u: Any, max_bytes: int) -> Sizes:
+    """Return the sizes of a system with the inner variable u, which JAX may trace."""
+    p, one_decay = system.shape.size, np.ndim(system.weight_decay) == 0
+    return Sizes(system.predictor, system.outputs(u), len(u) - p, p, max_bytes, one_decay)
 
 
 @cache

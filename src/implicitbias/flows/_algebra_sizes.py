@@ -19,18 +19,28 @@ _ENTRY, _SOLVE = 300.0, 35.0
 
 
 class Sizes(NamedTuple):
-    """The sizes of a problem: n k = rows predictions of k outputs, p parameters, and the byte budget of a matrix."""
+    """The sizes of a problem: n k = rows predictions of k outputs, p parameters, and the byte budget of a matrix.
+
+    `one_decay` says that all parameters have the same weight decay. Otherwise a kernel that is known from the structure
+    of the model is of no use.
+    """
 
     predictor: TracedPredictor
     outputs: int
     rows: int
     p: int
     max_bytes: int
+    one_decay: bool = True
 
     @property
     def layers(self) -> tuple[tuple[int, int], ...]:
         """The sizes of the factors of each dense layer, if the kernel is computed from them."""
-        return self.predictor.layer_sizes
+        return self.predictor.layer_sizes if self.one_decay else ()
+
+    @property
+    def given(self) -> bool:
+        """Whether the kernel is known from the structure of the model."""
+        return self.predictor.has_kernel and self.one_decay
 
     @property
     def allowed(self) -> dict[str, Algebra]:
@@ -40,7 +50,7 @@ class Sizes(NamedTuple):
             return found
         entries = 8 * self.rows * self.p <= self.max_bytes
         square = 8 * self.rows**2 <= self.max_bytes
-        given = self.predictor.has_kernel
+        given = self.given
         if entries and 8 * self.p**2 <= self.max_bytes:
             found["normal"] = NormalEquations()
         if square and self.layers:
@@ -83,7 +93,7 @@ class Sizes(NamedTuple):
             return entries + m * p**2 + p**3 / 6 + 4 * self.solve(p)
         own = m**3 / 6 + 4 * self.solve(m)
         if name == "kernel":
-            return own + (0.0 if self.predictor.has_kernel and not self.layers else entries + m**2 * p)
+            return own + (0.0 if self.given and not self.layers else entries + m**2 * p)
         return own + sum(m**2 * b + (m / self.outputs) ** 2 * a for a, b in self.layers)
 
     def solve(self, size: float) -> float:

@@ -105,23 +105,29 @@ class RosenbrockEngine(Engine):
         return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
-        way, before = self.way, self.attempts
-        cursor, chunk, seconds = self._timed(min(self.limits.max_steps - before, self.guide.pace()))
+        way = self.way
+        cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, self.guide.pace()))
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None
         covered = float(cursor.t) - self.t
         # A keyboard interrupt is raised when the compiled loop returns. The attributes are updated only after the
         # output is made, so that an interrupt leaves no gap between the recorded output and the position.
         self.cursor, self.t = cursor, float(cursor.t)
-        self.accepted, self.rejected = self.accepted + count, int(cursor.rejected)
-        attempts = self.attempts - before
-        spent = self.spent.get(way.name, Spent(0, way.method.cost))
-        self.spent[way.name] = spent._replace(attempts=spent.attempts + attempts)
+        attempts = self.count(way.name, way.method.cost, count, int(cursor.rejected))
         if self.status() is None:
             self.way = self.guide.next(way, Report(cursor, attempts, covered, seconds))
         if self.way is not way:
             self.cursor = cursor._replace(memory=self.way.first_memory(np.asarray(cursor.u)))
         return output
+
+    def count(self, name: str, cost: tuple[int, int], accepted: int, rejected: int) -> int:
+        """Count `accepted` more steps in a way, with `rejected` steps in all so far; return the attempts among them."""
+        before = self.attempts
+        self.accepted, self.rejected = self.accepted + accepted, rejected
+        attempts = self.attempts - before
+        spent = self.spent.get(name, Spent(0, cost))
+        self.spent[name] = spent._replace(attempts=spent.attempts + attempts)
+        return attempts
 
     def _timed(self, budget: int) -> tuple[Cursor, Chunk, float]:
         """Return the position and the steps after at most `budget` attempts, and the seconds without compilation."""

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
+from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
@@ -36,7 +37,7 @@ class GaussNewtonSystem(System):
     does not damp, and the step size would shrink like lam^(1/4). As unknowns, the predictions follow the linearised
     model, and the step size does not depend on lam.
 
-    `algebra` solves the linear systems.
+    `algebra` solves the linear systems. `weight_decay` is one number, or the decay of each entry (p,).
     """
 
     predictor: TracedPredictor
@@ -92,10 +93,9 @@ class GaussNewtonSystem(System):
         theta, f = self._split(u)
         p = self.shape.size
         J = self.predictor.jacobian(self.shape, theta, dense=self.algebra.needs_entries)
-        shift = 1 + gamma_step * self.weight_decay
-        accuracy = _SOLVE_SHARE * rtol * self._least_norm(theta)
-        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, shift, accuracy)
-        eliminate, memory = self.algebra.solver(matrix, memory)
+        shift = jnp.asarray(1 + gamma_step * self.weight_decay)
+        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, shift, self.accuracy(theta, rtol))
+        eliminate, memory = decayed(self.algebra, matrix, memory)
 
         def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
             # The constraint gives f = J theta + gap. The matrix of the remaining system in theta is the Gauss-Newton
@@ -153,6 +153,10 @@ class GaussNewtonSystem(System):
         leaves = zip(self.shape.pieces(apart), self.shape.pieces(size), strict=True)
         return jnp.max(jnp.stack([_rms(leaf) / jnp.maximum(_rms(scale), floor) for leaf, scale in leaves]))
 
+    def accuracy(self, theta: jax.Array, rtol: Any) -> jax.Array:
+        """Return the largest accepted norm of the error of a linear solve that iterates, for a step from theta."""
+        return _SOLVE_SHARE * rtol * self._least_norm(theta)
+
     def _least_norm(self, theta: jax.Array) -> jax.Array:
         """Return the smallest norm of a leaf that has the size which its error is compared with."""
         if self.predictor.entrywise:
@@ -172,7 +176,7 @@ class GaussNewtonSystem(System):
 
 
 def gauss_newton_system(
-    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray, weight_decay: float
+    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray, weight_decay: Any
 ) -> tuple[GaussNewtonSystem, ndarray]:
     """Return the system and its inner variable at the start; call it inside `double_precision`."""
     u = np.concatenate([theta, np.asarray(_predictions(predictor, shape, theta)).ravel()])

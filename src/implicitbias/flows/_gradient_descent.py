@@ -18,8 +18,9 @@ from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, SampledOutput
 from implicitbias.flows._engine import Engine
 from implicitbias.flows._flow import Flow
-from implicitbias.flows._gradient_flow import checked_problem, checked_start, checked_weight_decay
+from implicitbias.flows._gradient_flow import checked_problem, checked_start
 from implicitbias.flows._limits import Limits
+from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
 from implicitbias.problems import ModelFlags, Objective, TrainingProblem, model_flags
 from implicitbias.trajectories import Stats
 
@@ -38,7 +39,7 @@ class GradientDescent(Flow):
     Args:
         problem: a problem, as for `GradientFlow`.
         learning_rate: the step size eta > 0.
-        weight_decay: the weight decay lam >= 0.
+        weight_decay: the weight decay lam >= 0, or a pytree of such numbers as for `GradientFlow`.
 
     Raises:
         InputError: an argument has another type or is out of range.
@@ -57,9 +58,9 @@ class GradientDescent(Flow):
 
     problem: TrainingProblem
     learning_rate: float
-    weight_decay: float
+    weight_decay: Any
 
-    def __init__(self, problem: TrainingProblem, learning_rate: float, weight_decay: float = 0.0) -> None:
+    def __init__(self, problem: TrainingProblem, learning_rate: float, weight_decay: Any = 0.0) -> None:
         self._settle(
             {
                 "problem": checked_problem(problem),
@@ -69,7 +70,9 @@ class GradientDescent(Flow):
         )
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
-        return checked_start(self.problem, start)
+        shape, flat = checked_start(self.problem, start)
+        decays_at(self.weight_decay, shape)
+        return shape, flat
 
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
         return model_flags(self.problem, shape, start)
@@ -85,7 +88,7 @@ class GradientDescent(Flow):
             self.problem.double_objective,
             shape,
             jnp.asarray(self.learning_rate),
-            jnp.asarray(self.weight_decay),
+            jnp.asarray(decays_at(self.weight_decay, shape)),
         )
         total = max(1, round(limits.end / self.learning_rate))
         if limits.grid is None:
@@ -97,7 +100,7 @@ class GradientDescent(Flow):
     def __repr__(self) -> str:
         return (
             f"GradientDescent({self.problem!r}, learning_rate={self.learning_rate:g}, "
-            f"weight_decay={self.weight_decay:g})"
+            f"weight_decay={weight_decay_text(self.weight_decay)})"
         )
 
 

@@ -1,23 +1,23 @@
 """The gradient flow with weight decay, d theta = -(grad F + lam theta) dt."""
 
-from numbers import Real
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._algebra_choice import guided
+from implicitbias.flows._algebra_choice import SLIDING, factorized, guided
 from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._primal_maps import DiagonalNetworkMap
-from implicitbias.predictors import traced
+from implicitbias.flows._sliding_engine import sliding_engine
+from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
+from implicitbias.predictors import gated, traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
 
 
@@ -31,10 +31,12 @@ class GradientFlow(Flow):
 
     Args:
         problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.
-        weight_decay: lam >= 0 of the penalty lam/2 ||theta||^2.
+        weight_decay: lam >= 0 of the penalty lam/2 ||theta||^2, or a pytree of such numbers (or of arrays, for single
+            entries) like the parameters, for instance {"W": 1e-3, "b": 0.0} where biases do not decay.
 
     Raises:
-        InputError: an argument has another type, or the weight decay is negative.
+        InputError: an argument has another type, or a weight decay is negative. `simulate` raises it if the pytree does
+            not fit the start.
 
     Reference:
         boursier2025grokking; lyu2024dichotomy.
@@ -50,9 +52,9 @@ class GradientFlow(Flow):
     """
 
     problem: TrainingProblem
-    weight_decay: float
+    weight_decay: Any
 
-    def __init__(self, problem: TrainingProblem, weight_decay: float = 0.0) -> None:
+    def __init__(self, problem: TrainingProblem, weight_decay: Any = 0.0) -> None:
         decay = checked_weight_decay(weight_decay)
         self._settle({"problem": checked_problem(problem), "weight_decay": decay})
 
@@ -61,7 +63,9 @@ class GradientFlow(Flow):
         return True
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
-        return checked_start(self.problem, start)
+        shape, flat = checked_start(self.problem, start)
+        decays_at(self.weight_decay, shape)
+        return shape, flat
 
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
         return model_flags(self.problem, shape, start)
@@ -72,17 +76,24 @@ class GradientFlow(Flow):
         objective = self.problem.double_objective
         predictor = traced(objective.readout)
         linear = map_for_duals(predictor.linear, objective.mean_loss.loss)
-        # Whoever asks for an algebra wants the flow in theta.
+        decay = decays_at(self.weight_decay, shape)
+        # Whoever asks for an algebra wants the flow in theta. The dual variables describe one decay for all parameters.
         in_duals = linear is not None and limits.algebra == "auto"
         closed_form = predictor.closed_form_flow(shape.numpy_tree(start)) if in_duals else None
-        if closed_form is not None:
-            primal, decay = DiagonalNetworkMap(closed_form), self.weight_decay
+        if closed_form is not None and isinstance(decay, float):
+            primal = DiagonalNetworkMap(closed_form)
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
-        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, self.weight_decay)
-        system, guide = guided(system, u, limits, max_bytes)
-        return RosenbrockEngine(system, u, shape, limits, guide)
+        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay)
+        plain, guide = guided(system, u, limits, max_bytes)
+        engine = RosenbrockEngine(plain, u, shape, limits, guide)
+        slides = limits.algebra in SLIDING and self.flags(shape, start).not_smooth
+        with_slopes = gated(predictor, shape, start) if slides else None
+        if with_slopes is None:
+            return engine
+        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay)
+        return sliding_engine(engine, factorized(base, u, limits, max_bytes))
 
     def term(self, params: Any = None) -> Any:
         """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
@@ -94,16 +105,19 @@ class GradientFlow(Flow):
         from implicitbias.flows._solver import gradient_term
 
         objective = self.problem.objective()
-        predictor = traced(objective.readout)
+        predictor, decay = traced(objective.readout), self.weight_decay
+        if params is None and not isinstance(decay, float):
+            raise InputError("weight_decay is a pytree, so the parameters are needed: type flow.term(params)")
         if params is not None:
             shape, start = self.checked_start(params)
+            decay = decays_at(decay, shape)
             with double_precision():
                 structure = traced(self.problem.double_objective.readout).structure(shape, start)
             predictor = predictor.with_structure(structure)
-        return gradient_term(predictor, objective.mean_loss, self.weight_decay)
+        return gradient_term(predictor, objective.mean_loss, decay)
 
     def __repr__(self) -> str:
-        return f"GradientFlow({self.problem!r}, weight_decay={self.weight_decay:g})"
+        return f"GradientFlow({self.problem!r}, weight_decay={weight_decay_text(self.weight_decay)})"
 
 
 def checked_problem(problem: Any) -> TrainingProblem:
@@ -114,17 +128,6 @@ def checked_problem(problem: Any) -> TrainingProblem:
             "ib.Problem(model, X, y) or ib.LeastSquares(X, y).reparametrize(ib.HadamardProduct())"
         )
     return problem
-
-
-def checked_weight_decay(weight_decay: Any) -> float:
-    """Return the weight decay as a float, or raise an `InputError` unless it is a finite number >= 0."""
-    if (
-        isinstance(weight_decay, bool)
-        or not isinstance(weight_decay, Real)
-        or not 0.0 <= float(weight_decay) < np.inf
-    ):
-        raise InputError(f"weight_decay is {weight_decay!r}, a finite number >= 0 is expected")
-    return float(weight_decay)
 
 
 def checked_start(problem: TrainingProblem, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:

@@ -105,6 +105,11 @@ def dense_weights(theta: Any) -> Any:
 _CURVE = np.stack([_DENSE[:, 0], _DENSE[:, 1] / 2, _DENSE[:, 2] / 3 + _DENSE[:, 3] / 6, np.zeros(4)])
 
 
+def curve_of(stages: jax.Array) -> jax.Array:
+    """Return the coefficients (4, m) of the powers of theta in dense output."""
+    return jnp.asarray(_CURVE, stages.dtype) @ stages
+
+
 class Rosenbrock(Method):
     """ROS34PW2 as a method: each attempt needs four stages, one evaluation for the quiet time, and a factorisation."""
 
@@ -118,5 +123,4 @@ class Rosenbrock(Method):
 
     def attempt(self, system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: jax.Array) -> Trial:
         done = step(system, u, h, memory, rtol)
-        curve = jnp.asarray(_CURVE, u.dtype) @ done.stages
-        return Trial(done.end, done.embedded, curve, done.memory, done.iterations)
+        return Trial(done.end, done.embedded, curve_of(done.stages), done.memory, done.iterations)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from implicitbias._core.trees import TreeShape
+from implicitbias.flows._algebra_choice import sizes_of
 from implicitbias.flows._algebra_names import OF_STEPS, checked_algebra
-from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._engine import MATRIX_BYTES
 from implicitbias.flows._gauss_newton import system_at
 from implicitbias.flows._ros34pw2 import ORDER, dense_weights, step
@@ -45,7 +45,7 @@ class GradientField(StructuredField):
 
     def system(self, shape: TreeShape, u: jax.Array, solver: "GaussNewtonRosenbrock") -> System:
         system = system_at(self.predictor, self.mean_loss, shape, u, self.weight_decay)
-        sizes = Sizes(self.predictor, system.outputs(u), len(u) - shape.size, shape.size, solver.max_bytes)
+        sizes = sizes_of(system, u, solver.max_bytes)
         name = sizes.direct() if solver.algebra == "auto" else solver.algebra
         return system.using(sizes.named(name))
 
@@ -54,7 +54,10 @@ class GradientField(StructuredField):
 
     def __call__(self, t: Any, y: Any, args: Any) -> Any:
         gradient = jax.grad(lambda point: self.mean_loss.value(self.predictor(point)))(y)
-        return jax.tree.map(lambda g, leaf: -g - self.weight_decay.astype(leaf.dtype) * leaf, gradient, y)
+        if self.weight_decay.ndim == 0:
+            return jax.tree.map(lambda g, leaf: -g - self.weight_decay.astype(leaf.dtype) * leaf, gradient, y)
+        decays = _shape_of(y).unflatten(self.weight_decay)
+        return jax.tree.map(lambda g, leaf, lam: -g - lam.astype(leaf.dtype) * leaf, gradient, y, decays)
 
 
 class SystemField(StructuredField):
@@ -85,7 +88,7 @@ class FlowTerm(diffrax.ODETerm):
     state: Callable[[Any], Any] = lambda y: y
 
 
-def gradient_term(predictor: TracedPredictor, mean_loss: MeanLoss, weight_decay: float) -> FlowTerm:
+def gradient_term(predictor: TracedPredictor, mean_loss: MeanLoss, weight_decay: Any) -> FlowTerm:
     """Return the term of the gradient flow of a mean loss, in the caller's precision."""
     return FlowTerm(GradientField(predictor, mean_loss, jnp.asarray(weight_decay)))
 

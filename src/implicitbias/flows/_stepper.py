@@ -64,6 +64,12 @@ def first_cursor(u: ndarray, end: float, memory: Any) -> Cursor:
     return Cursor(t, u, h, rejected, finite, iterations, memory)
 
 
+def empty_chunk(length: int, m: int) -> Chunk:
+    """Return a chunk with room for `length` steps of m unknowns; call it in a traced function."""
+    sizes = jnp.zeros(length)
+    return Chunk(jnp.zeros((), dtype=int), sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, m)))
+
+
 def chunk_length(m: int) -> int:
     """Return the number of accepted steps in a chunk for m unknowns."""
     return int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
@@ -80,13 +86,7 @@ def advance(
     t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
     m = len(cursor.u)
     length = chunk_length(m)
-    empty = Chunk(
-        jnp.zeros((), dtype=int),
-        jnp.zeros(length),
-        jnp.zeros(length),
-        jnp.zeros((length, m)),
-        jnp.zeros((length, 4, m)),
-    )
+    empty = empty_chunk(length, m)
 
     def unfinished(carry: _Carry) -> jax.Array:
         at = carry.cursor
@@ -116,7 +116,7 @@ def advance(
             iterations=at.iterations + trial.iterations,
             memory=method.kept(at.memory, trial.memory, accept),
         )
-        return _Carry(cursor, _record(chunk, accept, at, h, trial.curve), carry.attempts + 1)
+        return _Carry(cursor, recorded(chunk, accept, at, h, trial.curve), carry.attempts + 1)
 
     out = jax.lax.while_loop(unfinished, attempt, _Carry(cursor, empty, jnp.zeros((), dtype=int)))
     return out.cursor, out.chunk
@@ -127,7 +127,7 @@ def stuck(t: Any, h: Any) -> Any:
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
-def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, curve: jax.Array) -> Chunk:
+def recorded(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, curve: jax.Array) -> Chunk:
     """Return the chunk with the step in the next row, which is counted only if the step was accepted."""
     i = chunk.filled
     return Chunk(

@@ -13,6 +13,8 @@ Examples:
     [[5.0, 2.0], [2.0, 1.0]]
 """
 
+from implicitbias.predictors._gated import GatedPredictor as GatedPredictor
+from implicitbias.predictors._gated import gated as gated
 from implicitbias.predictors._jacobian import Jacobian as Jacobian
 from implicitbias.predictors._jacobian import LayerFactors as LayerFactors
 from implicitbias.predictors._predictor import Predictor as Predictor
@@ -20,3 +22,4 @@ from implicitbias.predictors._predictor import of as of
 from implicitbias.predictors._traced import TracedPredictor as TracedPredictor
 from implicitbias.predictors._traced import traced as traced
 from implicitbias.predictors._traced_jacobian import TracedJacobian as TracedJacobian
+from implicitbias.predictors._traced_jacobian import from_matrix as from_matrix

@@ -109,6 +109,11 @@ class TracedPredictor(eqx.Module):
         """The linear map from w to the predictions, or None if the predictions are not linear in an array w."""
         return None
 
+    @property
+    def model(self) -> "ModelPredictor | None":
+        """The predictor itself if it is that of a user's model, else None."""
+        return None
+
     def closed_form_flow(self, params: Any) -> Any:
         """Return the closed-form flow of the parameters in -int grad L dt and lam t, or None if none is known."""
         return None
@@ -218,6 +223,10 @@ class ModelPredictor(TracedPredictor):
     @property
     def has_kernel(self) -> bool:
         return bool(self.known.layers)
+
+    @property
+    def model(self) -> "ModelPredictor | None":
+        return self
 
     @property
     def layer_sizes(self) -> tuple[tuple[int, int], ...]:

@@ -77,8 +77,8 @@ def _flags(readout: Readout, shape: TreeShape, flat: ndarray) -> ModelFlags:
     if jumps:
         notes.append(
             f"The model is not smooth: it uses {', '.join(sorted(program.kinks))}, and the model or its derivative "
-            "has a jump where they switch. The flow takes small steps at each jump. Theory that assumes a smooth model "
-            "does not apply there."
+            "has a jump where they switch. Theory that assumes a smooth model does not apply there. The flow takes "
+            "small steps at jumps other than the kinks of max(z, 0), which it follows."
         )
     return ModelFlags(bool(program.narrow), jumps, tuple(notes))
 

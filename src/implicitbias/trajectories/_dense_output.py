@@ -12,6 +12,8 @@ class Stats(NamedTuple):
 
     `iterations` counts the iterations of conjugate gradients. `algebras` holds pairs of the name of an algebra, in the
     order of their first use, and the number of steps that it took; it is empty for flows that have no choice.
+    For models with piecewise linear units (ReLU), `events` counts the times at which units reached or left their kink,
+    and `held` is the largest number of pre-activations that were held at 0 at the same time.
     """
 
     steps: int
@@ -22,6 +24,8 @@ class Stats(NamedTuple):
     seconds: float
     iterations: int = 0
     algebras: tuple[tuple[str, int], ...] = ()
+    events: int = 0
+    held: int = 0
 
 
 class DenseOutput(ABC):

@@ -1,0 +1,193 @@
+"""Tests of gradient flows that slide along kinks, against closed forms and gradient descent with tiny steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from numpy import ndarray
+
+import implicitbias as ib
+from implicitbias.flows import _sliding_engine
+
+ROWS, INPUTS, WIDTH = 8, 3, 6
+_rng = np.random.default_rng(0)
+X = _rng.standard_normal((ROWS, INPUTS))
+Y = np.maximum(X @ _rng.standard_normal((INPUTS, 2)), 0.0).sum(axis=1)
+
+
+def start(seed: int = 1) -> tuple[ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((INPUTS, WIDTH)), np.zeros(WIDTH), rng.standard_normal(WIDTH)
+
+
+def shallow(activation: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    def model(params: Any, X: Any) -> Any:
+        W, b, a = params
+        return activation(X @ W + b) @ a
+
+    return model
+
+
+def deep(params: Any, X: Any) -> Any:
+    W, V, a = params
+    return jax.nn.relu(jax.nn.relu(X @ W) @ V) @ a
+
+
+def deep_start() -> tuple[ndarray, ...]:
+    rng = np.random.default_rng(3)
+    return rng.standard_normal((INPUTS, 5)), rng.standard_normal((5, 4)) / 2, rng.standard_normal(4)
+
+
+def flat(params: Any) -> ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
+
+
+def apart(found: Any, expected: Any) -> float:
+    found, expected = flat(found), flat(expected)
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def tiny_steps(model: Any, params: Any, weight_decay: float, t1: float, rate: float) -> ndarray:
+    """Return the end of gradient descent with tiny steps, which chatters along a kink and converges like the rate."""
+    with jax.enable_x64(True):
+        u, unravel = ravel_pytree(jax.tree.map(jnp.asarray, params))
+
+        def loss(v: Any) -> Any:
+            return jnp.mean((model(unravel(v), jnp.asarray(X)) - Y) ** 2) / 2 + weight_decay * v @ v / 2
+
+        count = round(t1 / rate)
+        end = jax.jit(lambda u: jax.lax.fori_loop(0, count, lambda _, v: v - rate * jax.grad(loss)(v), u))(u)
+        return np.asarray(end)
+
+
+def absolute(theta: Any, X: Any) -> Any:
+    return X @ jnp.stack([jnp.abs(theta[0]), theta[1]])
+
+
+ONE_ROW = ib.Problem(absolute, np.ones((1, 2)), [-1.0])
+
+
+def closed_form(t: ndarray) -> ndarray:
+    """Return the flow of 1/2 (|x| + y + 1)^2 from (1/2, 0).
+
+    The residual r starts at 3/2 and decays like exp(-2 t), until x = 1/2 - int r is 0, when exp(-2 t) = 1/3. From then
+    on x stays at 0, because both sides push x there, and r = 1/2 exp(-(t - ln(3) / 2)) decays half as fast.
+    """
+    kink = np.log(3.0) / 2
+    before = 0.75 * (1 - np.exp(-2 * t))
+    late = np.exp(-np.maximum(t - kink, 0.0)) / 2 - 1
+    return np.stack([np.where(t < kink, 0.5 - before, 0.0), np.where(t < kink, -before, late)], axis=-1)
+
+
+# Oracle: closed form.
+@pytest.mark.parametrize("rtol", [1e-2, 1e-4, 1e-6])
+def test_a_kink_that_attracts_holds(rtol: float) -> None:
+    times = np.linspace(0.0, 8.0, 33)
+    trajectory = ib.simulate(ib.GradientFlow(ONE_ROW), np.array([0.5, 0.0]), t1=8.0, rtol=rtol)
+    assert np.abs(trajectory.state(times) - closed_form(times)).max() <= 5 * rtol
+    assert abs(trajectory.final[0]) < 1e-15
+    assert (trajectory.stats.events, trajectory.stats.held) == (1, 1)
+    assert any("from kink to kink" in note for note in trajectory.notes)
+
+
+# Oracle: closed form. The start is on the kink.
+def test_a_start_on_a_kink_is_held_or_left() -> None:
+    held = ib.simulate(ib.GradientFlow(ONE_ROW), np.array([0.0, 0.0]), t1=2.0, rtol=1e-6)
+    np.testing.assert_allclose(held.final, [0.0, np.exp(-2.0) - 1.0], atol=1e-5)
+    assert held.stats.held == 1
+
+
+# Oracle: dense output of the same flow.
+def test_requested_times_are_those_of_the_dense_output() -> None:
+    flow, times = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), X, Y), 1e-2), np.linspace(0.0, 20.0, 57)
+    dense, kept = (ib.simulate(flow, start(), t1=20.0), ib.simulate(flow, start(), times=times))
+    assert dense.stats.events > 5
+    assert np.array_equal(flat(kept.states), flat(dense.state(times)))
+    ends = flat(dense.state(dense.times[1:-1] * (1 + 1e-12)))
+    assert np.abs(ends - flat(dense.state(dense.times[1:-1]))).max() < 1e-3  # continuous from step to step
+
+
+NETS: dict[str, tuple[Any, Any, float]] = {
+    "relu": (shallow(jax.nn.relu), start(), 1e-2),
+    "relu without decay": (shallow(jax.nn.relu), start(2), 0.0),
+    "leaky relu": (shallow(lambda h: jnp.where(h > 0, h, 0.1 * h)), start(), 1e-2),
+    "abs": (shallow(jnp.abs), start(), 1e-2),
+    "maxout": (shallow(lambda h: jnp.repeat(h.reshape(*h.shape[:-1], 3, 2).max(-1), 2, -1)), start(), 1e-2),
+    "two layers of relu": (deep, deep_start(), 1e-2),
+}
+
+
+# Oracle: gradient descent at two tiny rates, whose distance estimates its error.
+@pytest.mark.parametrize("name", list(NETS))
+def test_nets_agree_with_tiny_steps(name: str) -> None:
+    model, params, decay = NETS[name]
+    coarse, fine = (tiny_steps(model, params, decay, 20.0, rate) for rate in (4e-4, 1e-4))
+    flow = ib.GradientFlow(ib.Problem(model, X, Y), decay)
+    for rtol in (1e-3, 1e-4):
+        trajectory = ib.simulate(flow, params, t1=20.0, rtol=rtol)
+        assert trajectory.status is ib.Status.REACHED_TIME
+        assert trajectory.stats.events > 2
+        assert apart(trajectory.final, fine) <= 5 * rtol + apart(coarse, fine)
+    assert apart(coarse, fine) < 1e-3
+
+
+def test_the_steps_hardly_depend_on_the_tolerance() -> None:
+    flow = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), X, Y), 1e-2)
+    few, many = (ib.simulate(flow, start(), t1=100.0, rtol=rtol).stats for rtol in (1e-3, 1e-5))
+    assert few.held >= 1
+    assert (
+        many.steps <= 6 * few.steps
+    )  # a method of order 3 needs 4.6 times the steps; chattering needs 100 times
+
+
+# A model that mixes its rows has one list of units for all rows.
+def test_a_model_that_mixes_rows_slides_too() -> None:
+    def mixing(params: Any, X: Any) -> Any:
+        return shallow(jax.nn.relu)(params, X) + 0.0 * jnp.sum(X)
+
+    def reversed_twice(params: Any, X: Any) -> Any:
+        W, b, a = params
+        h = jax.nn.relu(X @ W + b)
+        return (h - h.mean(axis=0)) @ a
+
+    for model in (mixing, reversed_twice):
+        trajectory = ib.simulate(ib.GradientFlow(ib.Problem(model, X, Y), 1e-2), start(), t1=10.0)
+        assert trajectory.stats.events > 0
+        rough = tiny_steps(model, start(), 1e-2, 10.0, 2e-4)
+        assert apart(trajectory.final, rough) < 1e-3
+
+
+def test_modules_slide_too() -> None:
+    net = eqx.nn.MLP(INPUTS, "scalar", 5, 2, key=jax.random.key(1))
+    problem = ib.Problem(lambda net, X: jax.vmap(net)(X), X, Y)
+    trajectory = ib.simulate(ib.GradientFlow(problem, 1e-3), net, t1=50.0)
+    assert trajectory.status.ok
+    assert trajectory.stats.events > 0
+
+
+def test_smooth_models_have_no_events() -> None:
+    stats = ib.simulate(ib.GradientFlow(ib.Problem(shallow(jnp.tanh), X, Y)), start(), t1=5.0).stats
+    assert (stats.events, stats.held) == (0, 0)
+
+
+def test_where_too_many_units_would_be_held_none_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), X, Y), 1e-2)
+    expected = ib.simulate(flow, start(), t1=5.0, rtol=1e-3)
+    monkeypatch.setattr(_sliding_engine, "_MOST", 0)
+    trajectory = ib.simulate(flow, start(), t1=5.0, rtol=1e-3)
+    assert trajectory.status.ok
+    assert any("None were held" in note for note in trajectory.notes)
+    assert apart(trajectory.final, expected.final) < 2e-2
+
+
+def test_a_limit_on_steps_is_kept() -> None:
+    flow = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), X, Y), 1e-2)
+    trajectory = ib.simulate(flow, start(), t1=100.0, max_steps=20)
+    assert trajectory.status is ib.Status.MAX_STEPS
+    assert trajectory.stats.steps == 20
+    assert 0.0 < trajectory.times[-1] < 100.0
