@@ -41,8 +41,9 @@ class Sizes(NamedTuple):
         entries = 8 * self.rows * self.p <= self.max_bytes
         square = 8 * self.rows**2 <= self.max_bytes
         given = self.predictor.has_kernel
-        if entries and 8 * self.p**2 <= self.max_bytes:
-            found["normal"] = NormalEquations()
+        if 8 * self.p**2 <= self.max_bytes and (entries or self.predictor.rows_apart):
+            # Without room for the whole Jacobian, its products with itself are summed over blocks of rows.
+            found["normal"] = NormalEquations(by_blocks=not entries)
         if square and self.layers:
             found["layers"] = Kernel(given=True, called="layers")
         if square and (entries or (given and not self.layers)):

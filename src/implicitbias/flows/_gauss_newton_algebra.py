@@ -107,7 +107,9 @@ class Algebra(eqx.Module):
 
 
 class NormalEquations(Algebra):
-    """The p x p matrix is factorised."""
+    """The p x p matrix is factorised; `by_blocks` says that the entries of J are computed block by block."""
+
+    by_blocks: bool = eqx.field(static=True)
 
     @property
     def name(self) -> str:
@@ -115,14 +117,13 @@ class NormalEquations(Algebra):
 
     @property
     def needs_entries(self) -> bool:
-        return True
+        return not self.by_blocks
 
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
         J = matrix.J
-        values = J.matrix()
-        rows = jnp.einsum("nkl,nkp->nlp", matrix.roots, values).reshape(-1, values.shape[-1])
-        eye = jnp.eye(rows.shape[1], dtype=rows.dtype)
-        solve = _cholesky(matrix.shift * eye + matrix.gamma_step * rows.T @ rows)
+        normal = J.normal(matrix.roots)
+        eye = jnp.eye(len(normal), dtype=normal.dtype)
+        solve = _cholesky(matrix.shift * eye + matrix.gamma_step * normal)
 
         def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             x = solve(right - matrix.gamma_step * J.rmv(matrix.curve(gap)))
