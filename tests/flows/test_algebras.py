@@ -15,6 +15,7 @@ from implicitbias.flows._algebra_choice import AlgebraChoice
 from implicitbias.flows._algebra_names import NAMES
 from implicitbias.flows._guide import Report, Way
 from implicitbias.flows._tsit5 import DENSE, EMBEDDED, STAGES
+from implicitbias.predictors import _traced
 from tests.flows._nets import CASES, N, X, case_reference, flat_rows
 
 TIMES = np.array([0.5, 3.0, 20.0])
@@ -49,6 +50,29 @@ def test_the_kernel_of_layers_is_the_plain_one() -> None:
     layers, plain = (run("squared, two outputs", name) for name in ("layers", "kernel"))
     np.testing.assert_allclose(flat(layers.final), flat(plain.final), rtol=1e-10, atol=1e-12)
     assert layers.stats.steps == plain.stats.steps
+
+
+# Oracle: the run that holds the whole Jacobian. 400 x 17 entries take more than 40 kB, and 17 x 17 do not.
+def test_normal_equations_over_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_traced, "_BLOCK_BYTES", 8 * 17 * 30)  # 14 blocks of 30 rows, the last one not full
+    rng = np.random.default_rng(0)
+    inputs, start = rng.standard_normal((400, 2)), pair_of(rng, 2, 4)
+    problem = ib.Problem(
+        lambda p, X: jnp.tanh(X @ p[0] + p[1]) @ p[2] + p[3], inputs, rng.standard_normal(400)
+    )
+    finals = [
+        ib.simulate(
+            ib.GradientFlow(problem, 1e-3), start, t1=50.0,
+            solver=ib.GaussNewtonRosenbrock(max_bytes=max_bytes, algebra="normal"),
+        ).final
+        for max_bytes in (2**20, 40_000)
+    ]  # fmt: skip
+    np.testing.assert_allclose(flat(finals[0]), flat(finals[1]), rtol=1e-9)
+
+
+def pair_of(rng: np.random.Generator, inputs: int, width: int) -> tuple[np.ndarray, ...]:
+    shapes = ((inputs, width), (width,), (width,), (1,))
+    return tuple(rng.standard_normal(shape) for shape in shapes)
 
 
 # Oracle: a tight run. Tenfold smaller rtol gives about tenfold smaller errors by every algebra.

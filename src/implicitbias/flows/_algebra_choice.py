@@ -133,7 +133,9 @@ class AlgebraChoice(Guide):
         return best, costs[best]
 
     def _explicit_to_end(self, left: float) -> float:
-        return self.cost("explicit", 0.0) * (_EXPLICIT_STEPS + left * self.radius / STABLE)
+        steps = _EXPLICIT_STEPS + left * self.radius / STABLE
+        # A method that would use up the steps that the caller allows is of no use, however cheap they are.
+        return self.cost("explicit", 0.0) * steps if steps < self.limits.max_steps / 2 else np.inf
 
     def _expected_iterations(self, step: float) -> float:
         condition = 1 + GAMMA * step * self.radius

@@ -51,8 +51,10 @@ class Sizes(NamedTuple):
         entries = 8 * self.rows * self.p <= self.max_bytes
         square = 8 * self.rows**2 <= self.max_bytes
         given = self.given
-        if entries and 8 * self.p**2 <= self.max_bytes:
-            found["normal"] = NormalEquations()
+        blocks = self.predictor.rows_apart and self.one_decay
+        if 8 * self.p**2 <= self.max_bytes and (entries or blocks):
+            # Without room for the whole Jacobian, its products with itself are summed over blocks of rows.
+            found["normal"] = NormalEquations(by_blocks=not entries)
         if square and self.layers:
             found["layers"] = Kernel(given=True, called="layers")
         if square and (entries or (given and not self.layers)):

@@ -1,5 +1,6 @@
 """The gradient flow of any objective, whose steps use the Gauss-Newton matrix instead of the exact Jacobian."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -49,7 +50,7 @@ class GaussNewtonSystem(System):
 
     def using(self, algebra: Algebra) -> "GaussNewtonSystem":
         """Return the system that solves linear systems by this algebra."""
-        return eqx.tree_at(lambda system: system.algebra, self, algebra)
+        return dataclasses.replace(self, algebra=algebra)
 
     def outputs(self, u: Any) -> int:
         """Return the number k of outputs of the model."""

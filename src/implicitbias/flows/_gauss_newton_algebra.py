@@ -65,9 +65,13 @@ class GaussNewtonMatrix(NamedTuple):
         """The number n k of predictions."""
         return self.roots.shape[0] * self.roots.shape[1]
 
-    def rooted_kernel(self) -> jax.Array:
-        """Return I + ratio R^T J J^T R, (n k, n k)."""
-        rooted = self.J.rooted_gram(self.roots).reshape(self.size, self.size)
+    def rooted_kernel(self, gram: jax.Array | None = None) -> jax.Array:
+        """Return I + ratio R^T J J^T R, (n k, n k); `gram` is J J^T (n, k, n, k) if that is known."""
+        if gram is None:
+            rooted = self.J.rooted_gram(self.roots)
+        else:
+            rooted = jnp.einsum("nkl,nkmi,mij->nlmj", self.roots, gram, self.roots, optimize="optimal")
+        rooted = rooted.reshape(self.size, self.size)
         return jnp.eye(self.size, dtype=rooted.dtype) + self.ratio * rooted
 
     def rooted_product(self, r: jax.Array) -> jax.Array:
@@ -107,7 +111,9 @@ class Algebra(eqx.Module):
 
 
 class NormalEquations(Algebra):
-    """The p x p matrix is factorised."""
+    """The p x p matrix is factorised; `by_blocks` says that the entries of J are computed block by block."""
+
+    by_blocks: bool = eqx.field(static=True)
 
     @property
     def name(self) -> str:
@@ -115,14 +121,13 @@ class NormalEquations(Algebra):
 
     @property
     def needs_entries(self) -> bool:
-        return True
+        return not self.by_blocks
 
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
         J = matrix.J
-        values = J.matrix()
-        rows = jnp.einsum("nkl,nkp->nlp", matrix.roots, values).reshape(-1, values.shape[-1])
-        eye = jnp.eye(rows.shape[1], dtype=rows.dtype)
-        solve = _cholesky(matrix.shift * eye + matrix.gamma_step * rows.T @ rows)
+        normal = J.normal(matrix.roots)
+        eye = jnp.eye(len(normal), dtype=normal.dtype)
+        solve = _cholesky(matrix.shift * eye + matrix.gamma_step * normal)
 
         def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             x = solve(right - matrix.gamma_step * J.rmv(matrix.curve(gap)))
@@ -152,8 +157,13 @@ class Kernel(Algebra):
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
         J, shift, ratio = matrix.J, matrix.shift, matrix.ratio
         n, k = matrix.roots.shape[:2]
-        solve = _cholesky(matrix.rooted_kernel())
-        kernel = self._kernel(matrix)
+        gram = None if self._multiplies(matrix) else J.gram()
+        solve = _cholesky(matrix.rooted_kernel(gram))
+
+        def kernel(f: jax.Array) -> jax.Array:
+            if gram is None:
+                return J.mv(J.rmv(f))
+            return (gram.reshape(n * k, n * k) @ f.reshape(-1)).reshape(n, k)
 
         def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             ahead, curved = J.mv(right), matrix.gamma_step * matrix.curve(gap)
@@ -163,13 +173,11 @@ class Kernel(Algebra):
 
         return eliminate, memory
 
-    def _kernel(self, matrix: GaussNewtonMatrix) -> Callable[[jax.Array], jax.Array]:
-        """Return the function f -> J J^T f, by products with J or with the kernel, whichever reads fewer numbers."""
+    def _multiplies(self, matrix: GaussNewtonMatrix) -> bool:
+        """Return whether products with J J^T are made by J, and not by the kernel, which would read more numbers."""
         (n, k), J = matrix.roots.shape[:2], matrix.J
-        if self.given and _ROW_READS * n * k**2 > jax.eval_shape(J.rmv, matrix.roots[:, 0]).size:
-            return lambda f: J.mv(J.rmv(f))
-        gram = J.gram().reshape(n * k, n * k)
-        return lambda f: (gram @ f.reshape(-1)).reshape(n, k)
+        p = jax.eval_shape(J.rmv, matrix.roots[:, 0]).size
+        return self.given and _ROW_READS * n * k**2 > p
 
 
 class Products(Algebra):

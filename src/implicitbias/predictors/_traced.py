@@ -1,6 +1,7 @@
 """Predictors that JAX can trace: one class for each kind of readout."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ _ROWS_AGREE = 1e-6
 # The largest accepted relative difference between products with the kernel of layers and with the Jacobian, and the
 # number of rows on which they are compared.
 _KERNELS_AGREE, _SAMPLE = 1e-10, 8
+# The size in bytes of the block of rows of the Jacobian that is held at a time.
+_BLOCK_BYTES = 64 * 2**20
 
 
 class ModelStructure(NamedTuple):
@@ -93,6 +96,11 @@ class TracedPredictor(eqx.Module):
     def layer_factors(self, params: Any) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
         """Return factors A (n, a) and D (n, k, b) for each leaf, with the Jacobian A_ia D_ikb, or None if unknown."""
         return None
+
+    @property
+    def rows_apart(self) -> bool:
+        """Whether the rows are known to be independent, so that sums over them may be made block by block."""
+        return False
 
     @property
     def products_only(self) -> bool:
@@ -211,14 +219,27 @@ class ModelPredictor(TracedPredictor):
         return ModelPredictor(self.readout.at(inputs), self.known)
 
     def jacobian(self, shape: TreeShape, u: jax.Array, *, dense: bool) -> TracedJacobian:
-        if not (dense and self.known.rows_apart):
+        if not self.known.rows_apart:
             return super().jacobian(shape, u, dense=dense)
 
         def row(x: jax.Array) -> tuple[jax.Array, jax.Array]:
             return with_value(lambda point: self.readout.row(shape.unflatten(point), x), u)
 
-        # The derivative of one row in its own input costs n times less than a derivative of the whole batch.
-        return from_matrix(*jax.vmap(row)(self.readout.X))
+        def rows(X: jax.Array) -> TracedJacobian:
+            # The derivative of one row in its own input costs n times less than a derivative of the whole batch.
+            return from_matrix(*jax.vmap(row)(X))
+
+        if dense:
+            return rows(self.readout.X)
+
+        def normal(roots: jax.Array) -> jax.Array:
+            return _sum_of_blocks(lambda X, R: rows(X).normal(R), self.readout.X, roots, len(u))
+
+        return super().jacobian(shape, u, dense=False)._replace(normal=normal)
+
+    @property
+    def rows_apart(self) -> bool:
+        return self.known.rows_apart
 
     @property
     def has_kernel(self) -> bool:
@@ -282,6 +303,24 @@ def traced(readout: Readout) -> TracedPredictor:
     """Return the predictor of a readout."""
     predictor: TracedPredictor = readout.described_to(_Listener())
     return predictor
+
+
+def _sum_of_blocks(
+    normal: Callable[[jax.Array, jax.Array], jax.Array], X: jax.Array, roots: jax.Array, p: int
+) -> jax.Array:
+    """Return the sum of normal(X, roots) over blocks of rows, of whose Jacobians one is in memory at a time."""
+    n, k = roots.shape[:2]
+    width = max(1, min(n, _BLOCK_BYTES // (8 * k * p)))
+    count = -(-n // width)
+    # The last block is filled up with copies of the first row, whose weights are 0.
+    spare = count * width - n
+    inputs = jnp.concatenate([X, jnp.repeat(X[:1], spare, axis=0)]).reshape(count, width, *X.shape[1:])
+    weights = jnp.concatenate([roots, jnp.zeros((spare, k, k), roots.dtype)]).reshape(count, width, k, k)
+
+    def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        return total + normal(*part), None
+
+    return jax.lax.scan(add, jnp.zeros((p, p), roots.dtype), (inputs, weights))[0]
 
 
 @eqx.filter_jit

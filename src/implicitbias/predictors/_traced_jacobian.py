@@ -23,6 +23,7 @@ class TracedJacobian(NamedTuple):
         rmv: the product r -> J^T r.
         gram: a function that returns the tangent kernel J J^T, (n, k, n, k).
         rooted_gram: a function that returns R^T J J^T R (n, k, n, k) for a block diagonal matrix R (n, k, k).
+        normal: a function that returns J^T R R^T J, (p, p).
         matrix: a function that returns the entries of J, (n, k, p).
     """
 
@@ -31,6 +32,7 @@ class TracedJacobian(NamedTuple):
     rmv: Callable[[jax.Array], jax.Array]
     gram: Callable[[], jax.Array]
     rooted_gram: Callable[[jax.Array], jax.Array]
+    normal: Callable[[jax.Array], jax.Array]
     matrix: Callable[[], jax.Array]
 
 
@@ -50,8 +52,11 @@ def by_products(
     def dense_rooted(roots: jax.Array) -> jax.Array:
         return from_matrix(matrix(), at).rooted_gram(roots)
 
+    def normal(roots: jax.Array) -> jax.Array:
+        return from_matrix(matrix(), at).normal(roots)
+
     gram, rooted = known or Kernels(dense_gram, dense_rooted)
-    return TracedJacobian(at, mv, lambda r: transpose(r)[0], gram, rooted, matrix)
+    return TracedJacobian(at, mv, lambda r: transpose(r)[0], gram, rooted, normal, matrix)
 
 
 def kernels_of(gram: Callable[[], jax.Array]) -> Kernels:
@@ -71,15 +76,20 @@ def from_matrix(values: jax.Array, predictions: jax.Array) -> TracedJacobian:
     def gram_of(rows: jax.Array) -> jax.Array:
         return (rows @ rows.T).reshape(n, k, n, k)
 
-    def rooted(roots: jax.Array) -> jax.Array:
-        return gram_of(jnp.einsum("nkl,nkp->nlp", roots, values).reshape(n * k, p))
+    def turned(roots: jax.Array) -> jax.Array:
+        return jnp.einsum("nkl,nkp->nlp", roots, values).reshape(n * k, p)
+
+    def normal(roots: jax.Array) -> jax.Array:
+        rows = turned(roots)
+        return rows.T @ rows
 
     return TracedJacobian(
         predictions,
         lambda v: values @ v,
         lambda r: r.reshape(-1) @ flat,
         lambda: gram_of(flat),
-        rooted,
+        lambda roots: gram_of(turned(roots)),
+        normal,
         lambda: values,
     )
 
