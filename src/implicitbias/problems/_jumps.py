@@ -35,7 +35,8 @@ def jump_on_lines(readout: Readout, shape: TreeShape, flat: ndarray, noise: floa
     The directions v of the lines, and points theta near the parameters, are random with a fixed seed. On
     s -> f(theta + s v), each part of the line is searched by bisection: the interval with the largest second difference
     is halved 24 times, and the half with the larger second difference is kept. For a smooth function the second
-    difference shrinks by a factor of 4 in each halving, but a jump does not shrink. A continuously differentiable model with a kink in f' (elu) counts as smooth.
+    difference shrinks by a factor of 4 in each halving, but a jump does not shrink. A continuously differentiable model
+    with a kink in f' (elu) counts as smooth.
 
     Args:
         readout: the function from parameters to predictions.
