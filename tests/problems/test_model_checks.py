@@ -82,6 +82,13 @@ def test_what_has_kinks_is_flagged(name: str, scale: float) -> None:
     assert "not smooth" in note
 
 
+# The result is remembered for the model, so that these models appear in no other test. All kinks of a homogeneous model
+# meet at parameters of zeros.
+@pytest.mark.parametrize("slope", [0.17, 0.23])
+def test_kinks_are_found_from_parameters_of_zeros(slope: float) -> None:
+    assert flags(network(lambda h: jnp.maximum(h, slope * h)), weights(0.0)).not_smooth
+
+
 NARROW = {
     "float32": lambda h: jnp.tanh(h.astype(jnp.float32)),
     "float16": lambda h: jnp.tanh(h.astype(jnp.float16)),

@@ -51,8 +51,7 @@ class Sizes(NamedTuple):
         entries = 8 * self.rows * self.p <= self.max_bytes
         square = 8 * self.rows**2 <= self.max_bytes
         given = self.given
-        blocks = self.predictor.rows_apart and self.one_decay
-        if 8 * self.p**2 <= self.max_bytes and (entries or blocks):
+        if 8 * self.p**2 <= self.max_bytes and (entries or self.predictor.rows_apart):
             # Without room for the whole Jacobian, its products with itself are summed over blocks of rows.
             found["normal"] = NormalEquations(by_blocks=not entries)
         if square and self.layers:

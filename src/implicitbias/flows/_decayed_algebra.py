@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from implicitbias.flows._gauss_newton_algebra import Algebra, Elimination, GaussNewtonMatrix
-from implicitbias.predictors import TracedJacobian, from_matrix
+from implicitbias.predictors import TracedJacobian, from_products
 
 
 def decayed(algebra: Algebra, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
@@ -31,15 +31,7 @@ def decayed(algebra: Algebra, matrix: GaussNewtonMatrix, memory: Any) -> tuple[E
 
 def scaled_jacobian(J: TracedJacobian, root: jax.Array) -> TracedJacobian:
     """Return the Jacobian with its columns divided by the entries of `root` (p,)."""
-
-    def dense() -> TracedJacobian:
-        return from_matrix(J.matrix() / root, J.predictions)
-
-    return TracedJacobian(
-        J.predictions,
-        lambda v: J.mv(v / root),
-        lambda r: J.rmv(r) / root,
-        lambda: dense().gram(),
-        lambda roots: dense().rooted_gram(roots),
-        lambda: J.matrix() / root,
+    scaled = from_products(
+        J.predictions, lambda v: J.mv(v / root), lambda r: J.rmv(r) / root, lambda: J.matrix() / root
     )
+    return scaled._replace(normal=lambda roots: J.normal(roots) / root[:, None] / root)

@@ -43,6 +43,8 @@ class SlidingEngine(Engine):
     most_held: int = 0
     seen: Any = None
     crowded: bool = False
+    arriving: ndarray | None = None
+    sweeps: int = 0
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
@@ -66,10 +68,10 @@ class SlidingEngine(Engine):
         pieces: list[CurveOutput] = []
         count = 0
         while count < _STEPS and inner.status() is None and not self.crowded:
-            budget = np.asarray(limits.max_steps - inner.attempts)
-            ends = np.asarray(limits.end), np.asarray(limits.rtol), budget
+            ends = limits.end, limits.rtol, limits.max_steps - inner.attempts
+            position = self.stand, inner.cursor, self.seen, np.asarray(self._arrival())
             with one_blas_thread(inner.guide.few_products):
-                carry = slide(self.program, self.program.arrays, self.stand, inner.cursor, self.seen, *ends)
+                carry = slide(self.program, self.program.arrays, *position, tuple(map(np.asarray, ends)))
             taken = int(carry.chunk.filled)
             if taken:
                 pieces.append(filled(inner.system, carry.chunk))
@@ -79,34 +81,43 @@ class SlidingEngine(Engine):
         self.t = inner.t
         return pieces[0].joined(pieces) if pieces else None
 
+    def _arrival(self) -> int:
+        """Return how the next call of the loop begins, see `slide`."""
+        if self.arriving is None:
+            return 0
+        return 2 if self.sweeps < _SWEEPS else 1
+
     def _begin(self) -> None:
         """Hold the units that are exactly at their kink at the start, if the flow does not leave it."""
         u = self.inner.cursor.u
-        self.seen = self._look(u)[1]
+        self.seen = self._look(u)
         # Pre-activations that do not depend on the parameters here, as those of a row of zeros, have the rate 0.
         z, q, rate = (np.asarray(part) for part in (self.seen.z, self.seen.q, self.seen.rate))
         at_kink = np.flatnonzero((z == 0.0) & (q > 0.0) & (rate != 0.0))
         if len(at_kink):
-            self._resolve(at_kink, u)
+            self._balance(at_kink, u)
 
     def _take(self, carry: Carry) -> None:
         """Go to the position that the loop has reached, and change slopes and held units there."""
-        cursor, self.seen = (
-            carry.cursor._replace(t=np.asarray(carry.cursor.t), h=np.asarray(carry.cursor.h)),
-            carry.seen,
-        )
-        self.stand = self.stand._replace(slopes=np.asarray(carry.slopes))
+        cursor = carry.cursor._replace(t=np.asarray(carry.cursor.t), h=np.asarray(carry.cursor.h))
+        self.seen, self.stand = carry.seen, self.stand._replace(slopes=np.asarray(carry.slopes))
         wrong, leaving = np.flatnonzero(carry.violation.wrong), np.asarray(carry.violation.leaving)
+        if not carry.fits and self.arriving is not None:
+            # The forces and normals have changed with the slopes, so the slopes are computed again.
+            self.sweeps += 1
+            self._balance(self.arriving, cursor.u)
+        else:
+            self.arriving, self.sweeps = None, 0
         if len(wrong) or leaving.any():
             before = _situation(self.stand)
-            u = self._event(wrong, leaving, cursor.u)
+            self._event(wrong, leaving, cursor.u)
             changed = before != _situation(self.stand)
             self.events += changed
-            cursor = cursor._replace(u=u, h=cursor.h if changed else cursor.h * _GRAZING)
+            cursor = cursor._replace(h=cursor.h if changed else cursor.h * _GRAZING)
         self.inner.cursor, self.inner.t = cursor, float(cursor.t)
 
-    def _event(self, wrong: ndarray, leaving: ndarray, u: Any) -> Any:
-        """Change the slopes and the held units at an event; return the point on the surface of the held units."""
+    def _event(self, wrong: ndarray, leaving: ndarray, u: Any) -> None:
+        """Change the slopes and the held units at an event."""
         q, slopes, used = np.asarray(self.seen.q), np.array(self.stand.slopes), np.asarray(self.stand.held)
         flipped = wrong[q[wrong] <= 0.0]
         slopes[flipped] = 1.0 - np.round(slopes[flipped])
@@ -115,35 +126,30 @@ class SlidingEngine(Engine):
         gone = leaving[used] & (q[places] <= 0.0)
         slopes[places[gone]] = (slopes[places] * q[places] + pull > 0.0)[gone]
         self.stand = self.stand._replace(slopes=slopes)
-        return self._resolve(np.concatenate([places[~gone], wrong[q[wrong] > 0.0]]), u)
+        self._balance(np.concatenate([places[~gone], wrong[q[wrong] > 0.0]]), u)
 
-    def _resolve(self, candidates: ndarray, u: Any) -> Any:
+    def _balance(self, units: ndarray, u: Any) -> None:
         """Compute the slopes of units at their kink together, and hold those whose slope lies between 0 and 1.
 
         The slopes s minimise |force + B^T (q s_old) - B^T (q s)| over [0, 1], with B the gradients of the
-        pre-activations. With several layers, B and q depend on the slopes, so this is repeated. Return the point moved
-        onto the surface of the held units.
+        pre-activations. With several layers, B and q depend on the slopes, so this may be repeated.
         """
-        if len(candidates) > _MOST:
+        if len(units) > _MOST:
             self.crowded = True
-            return u
-        for _ in range(_SWEEPS):
-            self._hold(candidates)
-            seen = self._look(u)[1] if len(candidates) else None
-            if seen is not None:
-                found = _balanced(seen, candidates, self.stand.slopes)
-                slopes = np.array(self.stand.slopes)
-                slopes[candidates] = found
-                self.stand = self.stand._replace(slopes=slopes)
-                self._hold(candidates[(found > 0.0) & (found < 1.0)])
-            moved, self.seen = self._look(u, moves=1)
-            if seen is None or _fits(self.seen, self.stand, candidates):
-                break
-        return moved
+            return
+        self.arriving = units
+        self._hold(units)
+        if len(units):
+            slopes = np.array(self.stand.slopes)
+            slopes[units] = found = _balanced(self._look(u), units, slopes)
+            self.stand = self.stand._replace(slopes=slopes)
+            self._hold(units[(found > 0.0) & (found < 1.0)])
+        # The loop looks at the units again when it arrives; only the shapes count until then.
+        size, p = len(self.stand.places), np.shape(self.seen.normals)[1]
+        self.seen = self.seen._replace(normals=np.zeros((size, p)), pull=np.zeros(size))
 
-    def _look(self, u: Any, moves: int = 0) -> tuple[Any, Look]:
-        """Return the point u, moved onto the surface of the held units if `moves` is 1, and the situation there."""
-        return look(self.program, self.program.arrays, self.stand, u, np.asarray(moves))
+    def _look(self, u: Any) -> Look:
+        return look(self.program, self.program.arrays, self.stand, u)
 
     def _hold(self, units: ndarray) -> None:
         """Hold these units and no others."""
@@ -191,17 +197,6 @@ def _balanced(seen: Look, candidates: ndarray, slopes: ndarray) -> ndarray:
     found[~attracting] = np.round(found[~attracting])
     found[found < _BOUND], found[found > 1.0 - _BOUND] = 0.0, 1.0
     return found
-
-
-def _fits(seen: Look, stand: Stand, candidates: ndarray) -> bool:
-    """Return whether the held units are held by slopes in [0, 1]; the situation has changed with the slopes."""
-    used = np.asarray(stand.held)
-    places = np.asarray(stand.places)[used]
-    q, load = (
-        np.asarray(seen.q)[places],
-        np.asarray(seen.pull)[used] + stand.slopes[places] * np.asarray(seen.q)[places],
-    )
-    return bool(np.all((q > 0.0) & (load >= 0.0) & (load <= q)))
 
 
 def _situation(stand: Stand) -> tuple[bytes, bytes]:

@@ -54,6 +54,7 @@ class Carry(NamedTuple):
         chunk: the accepted steps.
         attempts: the number of steps that were tried.
         violation: the units because of which the loop has stopped.
+        fits: whether slopes in [0, 1] hold the held units at the start, which the loop needs at an arrival of kind 2.
     """
 
     slopes: Any
@@ -62,6 +63,7 @@ class Carry(NamedTuple):
     chunk: Chunk
     attempts: Any
     violation: Violation
+    fits: Any
 
 
 class Program:
@@ -93,20 +95,9 @@ class Program:
 
 
 @partial(jax.jit, static_argnums=0)
-def look(
-    program: Program, arrays: list[Any], stand: Stand, u: Any, moves: ArrayLike
-) -> tuple[jax.Array, Look]:
-    """Return the point u, moved `moves` times (0 or 1) onto the surface of held units, and the situation there."""
-    system, u, moves = program.system(arrays).at(stand), jnp.asarray(u), jnp.asarray(moves)
-
-    def body(k: jax.Array, state: Any) -> Any:
-        seen = system.look(state[0])
-        there = jax.lax.cond(k < moves, lambda: system.settled(state[0], seen.normals), lambda: state[0])
-        return there, seen
-
-    blank = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), jax.eval_shape(system.look, u))
-    found: tuple[jax.Array, Look] = jax.lax.fori_loop(0, 1 + moves, body, (u, blank))
-    return found
+def look(program: Program, arrays: list[Any], stand: Stand, u: Any) -> Look:
+    """Return the situation of the units at u."""
+    return program.system(arrays).at(stand).look(jnp.asarray(u))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -116,12 +107,22 @@ def slide(
     stand: Stand,
     cursor: Cursor,
     seen: Look,
-    t1: ArrayLike,
-    rtol: ArrayLike,
-    budget: ArrayLike,
+    arrival: ArrayLike,
+    limits: tuple[ArrayLike, ArrayLike, ArrayLike],
 ) -> Carry:
-    """Take steps until a unit reaches or leaves its kink, or until a chunk is full or another limit is reached."""
-    system, t1, rtol = program.system(arrays), jnp.asarray(t1), jnp.asarray(rtol)
+    """Take steps until a unit reaches or leaves its kink, or until a chunk is full or another limit is reached.
+
+    Args:
+        program, arrays: the system in two parts.
+        stand: the slopes and the held units.
+        cursor: the position.
+        seen: the situation of the units there; it is not used at an arrival.
+        arrival: 1 if the held units have changed: the position is first moved onto their surface. 2 if moreover steps
+            are taken only if the held units are held by slopes in [0, 1]. Otherwise 0.
+        limits: the end time, rtol, and the largest number of attempted steps.
+    """
+    t1, rtol, budget = (jnp.asarray(limit) for limit in limits)
+    system = program.system(arrays)
     m, a = len(cursor.u), len(stand.places)
     length = int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
     empty = empty_chunk(length, m)
@@ -130,17 +131,35 @@ def slide(
     def unfinished(carry: Carry) -> jax.Array:
         at = carry.cursor
         room = (carry.chunk.filled < length) & (carry.attempts < budget)
-        return room & (at.t < t1) & ~stuck(at.t, at.h) & ~carry.violation.any
+        return room & (at.t < t1) & ~stuck(at.t, at.h) & ~carry.violation.any & carry.fits
 
-    begin = jax.tree.map(
-        jnp.asarray, Carry(stand.slopes, cursor, seen, empty, jnp.zeros((), dtype=int), none)
-    )
+    u, seen, fits = _arrived(system.at(stand), jnp.asarray(cursor.u), seen, jnp.asarray(arrival))
+    start = Carry(stand.slopes, cursor._replace(u=u), seen, empty, jnp.zeros((), dtype=int), none, fits)
+    begin = jax.tree.map(jnp.asarray, start)
     out: Carry = jax.lax.while_loop(
         unfinished,
         lambda carry: _attempt(system.at(stand._replace(slopes=carry.slopes)), carry, t1, rtol),
         begin,
     )
     return out
+
+
+def _arrived(system: SlidingSystem, u: jax.Array, seen: Look, arrival: jax.Array) -> Any:
+    """Return the position moved onto the surface of the held units, the situation there, and whether it fits."""
+
+    def move(k: jax.Array, state: Any) -> Any:
+        there = system.look(state[0])
+        last = k == 1
+        moved = jax.lax.cond(last, lambda: state[0], lambda: system.settled(state[0], there.normals))
+        return moved, there
+
+    given = jax.tree.map(jnp.asarray, seen)
+    u, seen = jax.lax.fori_loop(0, jnp.where(arrival > 0, 2, 0), move, (u, given))
+    slopes, places, held = system.stand
+    q = seen.q[places]
+    load = slopes[places] * q + seen.pull
+    fits = jnp.all(~held | ((q > 0.0) & (load >= 0.0) & (load <= q)))
+    return u, seen, fits | (arrival < 2)
 
 
 def _attempt(system: SlidingSystem, carry: Carry, t1: jax.Array, rtol: jax.Array) -> Carry:
@@ -174,6 +193,7 @@ def _attempt(system: SlidingSystem, carry: Carry, t1: jax.Array, rtol: jax.Array
         chunk=recorded(chunk, accept, at, h, curve_of(trial.stages)),
         attempts=carry.attempts + 1,
         violation=Violation(violation.wrong & accept, violation.leaving & accept, violation.effect),
+        fits=carry.fits,
     )
 
 

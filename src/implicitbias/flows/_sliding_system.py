@@ -17,7 +17,7 @@ from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._gauss_newton_algebra import GaussNewtonMatrix
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
-from implicitbias.predictors import GatedPredictor, TracedJacobian, from_matrix
+from implicitbias.predictors import GatedPredictor, TracedJacobian, from_products
 
 # The Gram matrix of the normals gets this multiple of its largest diagonal entry: normals may depend on each other.
 _RIDGE = 1e-13
@@ -75,17 +75,7 @@ class Surface(NamedTuple):
             Q = jax.scipy.linalg.solve_triangular(self.factor, self.normals, lower=True)
             return (flat - (flat @ Q.T) @ Q).reshape(values.shape)
 
-        def dense() -> TracedJacobian:
-            return from_matrix(matrix(), J.predictions)
-
-        return TracedJacobian(
-            J.predictions,
-            lambda v: J.mv(tangent(v)),
-            lambda r: tangent(J.rmv(r)),
-            lambda: dense().gram(),
-            lambda roots: dense().rooted_gram(roots),
-            matrix,
-        )
+        return from_products(J.predictions, lambda v: J.mv(tangent(v)), lambda r: tangent(J.rmv(r)), matrix)
 
 
 class Look(NamedTuple):

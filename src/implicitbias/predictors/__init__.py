@@ -22,4 +22,4 @@ from implicitbias.predictors._predictor import of as of
 from implicitbias.predictors._traced import TracedPredictor as TracedPredictor
 from implicitbias.predictors._traced import traced as traced
 from implicitbias.predictors._traced_jacobian import TracedJacobian as TracedJacobian
-from implicitbias.predictors._traced_jacobian import from_matrix as from_matrix
+from implicitbias.predictors._traced_jacobian import from_products as from_products

@@ -43,20 +43,26 @@ def by_products(
     at, mv = jax.linearize(function, u)
     transpose = jax.linear_transpose(mv, u)
 
-    def matrix() -> jax.Array:
-        return jax.jacrev(function)(u)
+    plain = from_products(at, mv, lambda r: transpose(r)[0], lambda: jax.jacrev(function)(u))
+    return plain if known is None else plain._replace(gram=known.gram, rooted_gram=known.rooted_gram)
 
-    def dense_gram() -> jax.Array:
-        return from_matrix(matrix(), at).gram()
 
-    def dense_rooted(roots: jax.Array) -> jax.Array:
-        return from_matrix(matrix(), at).rooted_gram(roots)
-
-    def normal(roots: jax.Array) -> jax.Array:
-        return from_matrix(matrix(), at).normal(roots)
-
-    gram, rooted = known or Kernels(dense_gram, dense_rooted)
-    return TracedJacobian(at, mv, lambda r: transpose(r)[0], gram, rooted, normal, matrix)
+def from_products(
+    predictions: jax.Array,
+    mv: Callable[[jax.Array], jax.Array],
+    rmv: Callable[[jax.Array], jax.Array],
+    matrix: Callable[[], jax.Array],
+) -> TracedJacobian:
+    """Return the Jacobian with these products, whose kernels are computed from its entries."""
+    return TracedJacobian(
+        predictions,
+        mv,
+        rmv,
+        lambda: from_matrix(matrix(), predictions).gram(),
+        lambda roots: from_matrix(matrix(), predictions).rooted_gram(roots),
+        lambda roots: from_matrix(matrix(), predictions).normal(roots),
+        matrix,
+    )
 
 
 def kernels_of(gram: Callable[[], jax.Array]) -> Kernels:
