@@ -2,16 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._ros34pw2 import dense_weights
 from implicitbias.flows._stepper import Chunk
-from implicitbias.flows._system import System
+from implicitbias.flows._system import System, modes_at
 from implicitbias.trajectories import DenseOutput
 
 
@@ -46,6 +47,8 @@ class StageOutput(Output):
     sizes: Float64[ndarray, " k"]
     starts: Float64[ndarray, "k m"]
     stages: Float64[ndarray, "k 4 m"]
+    followed: Bool[ndarray, " k"]
+    _last: dict[int, Modes] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def nbytes(self) -> int:
@@ -63,7 +66,7 @@ class StageOutput(Output):
     def joined(self, others: Sequence[Any]) -> Output:
         if not others:
             return self
-        fields = ("begins", "sizes", "starts", "stages")
+        fields = ("begins", "sizes", "starts", "stages", "followed")
         return StageOutput(self.system, *(np.concatenate([getattr(p, f) for p in others]) for f in fields))
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
@@ -82,7 +85,17 @@ class StageOutput(Output):
         inner = self.starts[rows]
         for i, row in enumerate(rows):
             inner[i] += weights[i] @ self.stages[row]
+            if self.followed[row]:
+                modes = self._modes(int(row))
+                inner[i, : modes.vectors.shape[1]] += modes.path(theta[i] * self.sizes[row])
         return inner
+
+    def _modes(self, row: int) -> Modes:
+        """Return the growth modes at the start of a step; the last ones are kept, because `until` asks again."""
+        if row not in self._last:
+            self._last.clear()
+            self._last[row] = modes_at(self.system, self.starts[row])
+        return self._last[row]
 
 
 def filled(system: System, chunk: Chunk) -> StageOutput:
@@ -94,7 +107,9 @@ def filled(system: System, chunk: Chunk) -> StageOutput:
 def constant_output(system: System, u: Any) -> StageOutput:
     """Return an output that has the state of the inner variable u at t = 0."""
     row = np.asarray(u)[None]
-    return StageOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
+    return StageOutput(
+        system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])), np.zeros(1, dtype=bool)
+    )
 
 
 @dataclass(frozen=True, eq=False)

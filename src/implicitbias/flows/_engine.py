@@ -75,7 +75,7 @@ class RosenbrockEngine(Engine):
 
     def __post_init__(self) -> None:
         self.first = constant_output(self.system, self.start)
-        self.cursor = first_cursor(np.asarray(self.start), self.limits.end)
+        self.cursor = first_cursor(self.system, np.asarray(self.start), self.limits.end)
 
     @property
     def attempts(self) -> int:
@@ -135,7 +135,7 @@ class RosenbrockEngine(Engine):
         return Status.NOT_FINITE if reason else Status.STEP_UNDERFLOW
 
     def notes(self) -> tuple[str, ...]:
-        return self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u), self.limits.rtol)
+        return self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u))
 
     def _place(self, digits: int) -> str:
         return self.limits.clock.text(self.t, digits)

@@ -16,12 +16,14 @@ from implicitbias.flows._gauss_newton_algebra import (
     by_normal_equations,
     by_products,
 )
+from implicitbias.flows._growth_modes import Modes, growth_modes
 from implicitbias.flows._system import Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
 # The smallest error scale of a leaf, relative to the root mean square of all parameters.
 _LEAF_FLOOR = 1e-3
+_EPSILON = float(np.finfo(np.float64).eps)
 # The smallest error scale, in multiples of the smallest normal number. It is larger than 1 because the compiled program
 # multiplies the scale by rtol, and the product must not underflow to 0.
 _TINY = 1e12
@@ -89,17 +91,41 @@ class GaussNewtonSystem(System):
     def states(self, rows: ndarray) -> ndarray:
         return rows[:, : self.shape.size]
 
-    def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
+    def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
-        growth = sizes[1] / max(sizes[0], 1e-300)
-        if self.predictor.entrywise or growth * rtol < 0.1:
+        if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
             return ()
+        growth = np.log(sizes[1]) - np.log(sizes[0])
+        slowest = 1 + np.log(_EPSILON) / growth
         return (
-            f"The parameters grew {growth:.2g} times from a small start. The errors are bounded relative to whole "
-            f"arrays, so an entry that grows from less than rtol = {rtol:g} of the size of its array may grow too "
-            "early or too late. Decrease rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact "
-            "from any start.",
+            f"The parameters grew e^{growth:.3g} times from their start. A direction whose rate of growth is below "
+            f"{slowest:.2g} of the fastest rate became smaller than rounding errors of the parameters, which then "
+            "decide when it grows. Use a larger start, or ib.HadamardProduct() or ib.SquareDifference(), which are "
+            "exact from any start.",
         )
+
+    @property
+    def unstable(self) -> bool:
+        # A quadratic objective has no growth modes, and an error that is bounded entry by entry sees them.
+        quadratic = self.predictor.linear_in_parameters and self.mean_loss.loss.quadratic
+        return not (self.predictor.entrywise or quadratic)
+
+    def state_size(self, u: ndarray) -> int:
+        return self.shape.size
+
+    def modes(self, u: jax.Array) -> Modes:
+        theta, f = self._split(u)
+
+        def speed(point: jax.Array) -> jax.Array:
+            predictions, pull_back = jax.vjp(self.model, point)
+            return -pull_back(self.mean_loss.pull(predictions))[0] - self.weight_decay * point
+
+        slope = jax.vjp(self.model, theta)[1](self.mean_loss.pull(f))[0] + self.weight_decay * theta
+        return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], -slope)
+
+    def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
+        predicted = jax.jvp(self.model, (self.state(u),), (change,))[1]
+        return jnp.concatenate([change, predicted.reshape(-1)])
 
     def entry_name(self, index: int) -> str:
         if index < self.shape.size:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._system import System
 
 # Coefficients: Rang & Angermann, BIT 45 (2005), 761-787, table of ROS34PW2 (key rang2005rosenbrock).
@@ -37,6 +38,8 @@ ORDER = 3
 # The variables U = Gamma K replace the stages K, which avoids products with the Jacobian (Hairer & Wanner II, IV.7).
 _INVERSE = np.linalg.inv(GAMMAS + GAMMA * np.eye(4))
 _SHIFTS, _PULLS = ALPHA @ _INVERSE, np.eye(4) - GAMMA * _INVERSE
+# The times of the stages as fractions of the step; the last stage is at its end.
+_NODES = ALPHA.sum(axis=1)
 _WEIGHTS, _EMBEDDED = WEIGHTS @ _INVERSE, EMBEDDED @ _INVERSE
 
 
@@ -48,22 +51,30 @@ class Step(NamedTuple):
     stages: jax.Array
 
 
-def step(system: System, u: jax.Array, h: jax.Array) -> Step:
-    """Return a linearly implicit step of size h from u, which needs one factorisation and four solves."""
+def step(system: System, u: jax.Array, h: jax.Array, modes: Modes | None = None) -> Step:
+    """Return a linearly implicit step of size h from u, which needs one factorisation and four solves.
+
+    The growth modes of u, if they are given, are followed in closed form, and the stages integrate only the rest.
+    """
     solve, first = system.factorize(u, h * GAMMA)
+    paths = None if modes is None else modes.paths(system.carried, u, h * jnp.asarray(_NODES))
     mass = jnp.asarray(system.mass(len(u)), u.dtype)
     shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)
 
     def stage(i: jax.Array, stages: jax.Array) -> jax.Array:
         # The rows from i on are still zero, so products with all rows give the sums over j < i. The loop body has the
         # same shape for each stage and is compiled once.
-        field = jax.lax.cond(i == 0, lambda: first, lambda: system.field(u + shifts[i] @ stages))
+        point = u + shifts[i] @ stages
+        point = point if paths is None else point + paths.changes[i]
+        field = jax.lax.cond(i == 0, lambda: first, lambda: system.field(point))
+        field = field if paths is None else field - paths.speeds[i]
         right = h * GAMMA * field + mass * (pulls[i] @ stages)
         return stages.at[i].set(solve(right))
 
     stages = jax.lax.fori_loop(0, 4, stage, jnp.zeros((4, len(u)), u.dtype))
     end, embedded = jnp.asarray(_WEIGHTS, u.dtype) @ stages, jnp.asarray(_EMBEDDED, u.dtype) @ stages
-    return Step(u + end, u + embedded, stages)
+    base = u if paths is None else u + paths.changes[-1]
+    return Step(base + end, base + embedded, stages)
 
 
 def _dense_matrix() -> np.ndarray:

@@ -48,8 +48,8 @@ def simulate(
         times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
             kept; gradient descent keeps log-spaced steps.
         rtol: the largest local error of an array of the state relative to its size; for diagonal networks, of an entry.
-            After a tiny start, an entry that grows from far below rtol of its array may grow too early or too late;
-            `Trajectory.notes` then says so.
+            Directions in which the state grows from a tiny start are held to 3 rtol of their own size. If one became
+            smaller than rounding errors of the state, `Trajectory.notes` says so.
         observe: {"name": fn(t, state)}, functions that are evaluated at the kept times; state has NumPy leaves.
         until: a function until(t, state) -> bool. The integration stops where it becomes true, which is located between
             the steps. It may be the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`. Gradient

@@ -9,12 +9,17 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes, no_modes
 from implicitbias.flows._ros34pw2 import ORDER, step
 from implicitbias.flows._system import System
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
+# A step that follows growth modes is at most this times longer than the one before: its error grows exponentially.
+_GROW_WITH_MODES = 3.0
+# While no mode is followed, modes are searched again after this many steps, or when the step size has doubled.
+_AGE, _LONGER = 8, 2.0
 
 
 class Cursor(NamedTuple):
@@ -26,6 +31,7 @@ class Cursor(NamedTuple):
         h: the size of the next attempted step.
         rejected: the number of rejected steps.
         finite: whether the last attempted step gave finite values.
+        watch: what is known about growth modes, or None if the system has none.
     """
 
     t: Any
@@ -33,16 +39,37 @@ class Cursor(NamedTuple):
     h: Any
     rejected: Any
     finite: Any
+    watch: Any = None
+
+
+class Watch(NamedTuple):
+    """The state of the search for growth modes.
+
+    Attributes:
+        modes: the modes that are followed; their rates are 0 if an ordinary step is accurate in all of them.
+        followed: whether modes are followed.
+        age: the number of accepted steps since the last search.
+        step: the step size at the last search.
+    """
+
+    modes: Modes
+    followed: Any
+    age: Any
+    step: Any
 
 
 class Chunk(NamedTuple):
-    """A chunk of accepted steps: their times, sizes, starts and stages; only the first `filled` rows are used."""
+    """A chunk of accepted steps: their times, sizes, starts and stages, and which of them followed growth modes.
+
+    Only the first `filled` rows are used.
+    """
 
     filled: jax.Array
     times: jax.Array
     sizes: jax.Array
     starts: jax.Array
     stages: jax.Array
+    followed: jax.Array
 
 
 class _Carry(NamedTuple):
@@ -51,12 +78,18 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(u: ndarray, end: float) -> Cursor:
+def first_cursor(system: System, u: ndarray, end: float) -> Cursor:
     """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
     numbers: list[Any] = [np.float64(0.0), u, np.float64(1e-4 * end), np.int64(0), np.bool_(True)]
-    return Cursor(*(np.asarray(number) for number in numbers))
+    cursor = Cursor(*(np.asarray(number) for number in numbers))
+    if not system.unstable:
+        return cursor
+    # The age makes the first step search for modes.
+    modes = jax.tree.map(np.asarray, no_modes(system.state_size(u)))
+    watch = Watch(modes, np.bool_(False), np.int64(_AGE), np.float64(0.0))
+    return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
 def chunk_length(m: int) -> int:
@@ -81,6 +114,7 @@ def advance(
         jnp.zeros(length),
         jnp.zeros((length, m)),
         jnp.zeros((length, 4, m)),
+        jnp.zeros(length, dtype=bool),
     )
 
     def unfinished(carry: _Carry) -> jax.Array:
@@ -94,12 +128,17 @@ def advance(
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
         last = free >= left
         h = jnp.where(last, left, free)
-        trial = step(system, at.u, h)
+        watch = _watched(system, at, h, rtol)
+        trial = step(system, at.u, h, None if watch is None else watch.modes)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
+        grow = jnp.asarray(_GROW)
+        if watch is not None:
+            error = jnp.maximum(error, watch.modes.error(at.u, trial.end, trial.embedded) / rtol)
+            grow = jnp.where(watch.followed, _GROW_WITH_MODES, _GROW)
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, _GROW)
+        factor = jnp.clip(_SAFETY * error ** (-1.0 / ORDER), _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
@@ -108,8 +147,10 @@ def advance(
             h=jnp.where(last & accept, at.h, proposal),
             rejected=at.rejected + ~accept,
             finite=finite,
+            watch=None if watch is None else watch._replace(age=watch.age + accept),
         )
-        return _Carry(cursor, _record(chunk, accept, at, h, trial.stages), carry.attempts + 1)
+        followed = jnp.asarray(False) if watch is None else watch.followed
+        return _Carry(cursor, _record(chunk, accept, at, h, trial.stages, followed), carry.attempts + 1)
 
     out = jax.lax.while_loop(unfinished, attempt, _Carry(cursor, empty, jnp.zeros((), dtype=int)))
     return out.cursor, out.chunk
@@ -120,7 +161,27 @@ def stuck(t: Any, h: Any) -> Any:
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
-def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: jax.Array) -> Chunk:
+def _watched(system: System, at: Cursor, h: jax.Array, rtol: jax.Array) -> Watch | None:
+    """Return what is known about growth modes at u; they are searched again where they may have changed."""
+    if at.watch is None:
+        return None
+    watch: Watch = at.watch
+
+    def searched() -> Watch:
+        modes = system.modes(at.u)
+        followed = modes.matter(_LONGER * h, rtol)
+        kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
+        return Watch(kept, followed, jnp.zeros_like(watch.age), h)
+
+    changed = watch.followed & (watch.age > 0)
+    due = changed | (watch.age >= _AGE) | (h > _LONGER * watch.step)
+    found: Watch = jax.lax.cond(due, searched, lambda: watch)
+    return found
+
+
+def _record(
+    chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: jax.Array, followed: jax.Array
+) -> Chunk:
     """Return the chunk with the step in the next row, which is counted only if the step was accepted."""
     i = chunk.filled
     return Chunk(
@@ -129,4 +190,5 @@ def _record(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, stages: j
         sizes=chunk.sizes.at[i].set(h),
         starts=chunk.starts.at[i].set(at.u),
         stages=chunk.stages.at[i].set(stages),
+        followed=chunk.followed.at[i].set(followed),
     )

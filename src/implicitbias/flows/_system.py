@@ -11,6 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.precision import double_precision
+from implicitbias.flows._growth_modes import Modes
 
 Solve = Callable[[jax.Array], jax.Array]
 
@@ -53,9 +54,26 @@ class System(eqx.Module):
         """Return the dual variable of each row of an array of inner variables, or None if the flow has none."""
         return None
 
-    def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
-        """Return notes for the reader on an integration from `start` to `end` with this tolerance."""
+    def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
+        """Return notes for the reader on an integration from `start` to `end`."""
         return ()
+
+    @property
+    def unstable(self) -> bool:
+        """Whether the equation may have growth modes that the error estimate does not see; then it has `modes`."""
+        return False
+
+    def state_size(self, u: ndarray) -> int:
+        """Return the number of the first entries of an inner variable that growth modes change."""
+        return len(u)
+
+    def modes(self, u: jax.Array) -> Modes:
+        """Return the growth modes at u."""
+        raise TypeError(f"a {type(self).__name__} has no growth modes")
+
+    def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
+        """Return the change (m,) of the inner variable u when its first entries change by a small `change`."""
+        return change
 
     def entry_name(self, index: int) -> str:
         """Return a description of an entry of the inner variable followed by "is" or "are", or "" if it has none."""
@@ -88,6 +106,17 @@ def mapped(method: Callable[[Any, jax.Array], jax.Array], system: System, rows: 
         ]
     joined: ndarray = np.concatenate(blocks)[:count]
     return joined
+
+
+def modes_at(system: System, row: ndarray) -> Modes:
+    """Return the growth modes at an inner variable, in NumPy."""
+    with double_precision():
+        return jax.tree.map(np.asarray, _modes(system, row))
+
+
+@eqx.filter_jit
+def _modes(system: System, row: Any) -> Modes:
+    return system.modes(row)
 
 
 def _state(system: System, row: jax.Array) -> jax.Array:
