@@ -104,11 +104,16 @@ def filled(system: System, chunk: Chunk) -> StageOutput:
     return StageOutput(system, *(np.asarray(field)[:count] for field in chunk[1:]))
 
 
-def constant_output(system: System, u: Any) -> StageOutput:
-    """Return an output that has the state of the inner variable u at t = 0."""
+def constant_output(system: System, u: Any, begin: float = 0.0, size: float = 1.0) -> StageOutput:
+    """Return an output of one step, by default at t = 0, that has the state of the inner variable u."""
     row = np.asarray(u)[None]
     return StageOutput(
-        system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])), np.zeros(1, dtype=bool)
+        system,
+        np.full(1, begin),
+        np.full(1, size),
+        row,
+        np.zeros((1, 4, row.shape[1])),
+        np.zeros(1, dtype=bool),
     )
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,10 @@ MATRIX_BYTES = 2 * 2**30
 # The integration counts as a blow-up if the norm of the state is more than _BLOWN_UP times that of the start, and the
 # speed times the elapsed time is more than _FAST times the norm of the state.
 _BLOWN_UP, _FAST = 10.0, 1e3
+# Steps are slow if the time has grown at most _SLOW times since the last part; parts have _PART steps while they are.
+# Rest is searched again when the time has grown _AGAIN times. A step is short if it moves the state by less than the
+# share _SHORT rtol^(1/3).
+_SLOW, _PART, _AGAIN, _SHORT = 3.0, 32, 1.3, 0.1
 # The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
 # elapsed time, in at most _LOOKS steps.
 _AHEAD, _LOOKS = 1e-2, 200
@@ -61,6 +66,14 @@ class Engine(ABC):
         """Return the cost of the integration so far."""
 
 
+class Position(NamedTuple):
+    """A position between two parts of an integration: time, number of attempted steps, and state."""
+
+    t: float
+    attempts: int
+    state: Float64[ndarray, " size"]
+
+
 @dataclass
 class RosenbrockEngine(Engine):
     """An engine that takes adaptive steps of ROS34PW2."""
@@ -72,6 +85,11 @@ class RosenbrockEngine(Engine):
     accepted: int = 0
     rejected: int = 0
     cursor: Cursor = field(init=False)
+    before: Position | None = None
+    slow: bool = False
+    exact: bool = False
+    searched: float = 0.0
+    rest_note: str = ""
 
     def __post_init__(self) -> None:
         self.first = constant_output(self.system, self.start)
@@ -86,9 +104,13 @@ class RosenbrockEngine(Engine):
         return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
+        rest = self._at_rest() if self.attempts else None
+        if rest is not None:
+            return rest
         # NumPy arrays are passed, because making JAX arrays here takes longer than a step.
         t1, rtol = np.asarray(self.limits.end), np.asarray(self.limits.rtol)
-        budget = np.asarray(self.limits.max_steps - self.attempts)
+        part = _PART if self.slow else self.limits.max_steps
+        budget = np.asarray(min(part, self.limits.max_steps - self.attempts))
         cursor, chunk = advance(self.system, self.cursor, t1, rtol, budget)
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None
@@ -96,6 +118,29 @@ class RosenbrockEngine(Engine):
         # output is made, so that an interrupt leaves no gap between the recorded output and the position.
         self.cursor, self.t = cursor, float(cursor.t)
         self.accepted, self.rejected = self.accepted + count, int(cursor.rejected)
+        return output
+
+    def _at_rest(self) -> Output | None:
+        """Return the output until the end if the steps are slow because the flow is at rest, else None.
+
+        If it is not, the steps use the exact Jacobian from now on, because an inexact one may be the reason.
+        """
+        before, self.before = self.before, Position(self.t, self.attempts, self.state())
+        self.slow = self.exact or self._is_slow(before)
+        if not self.slow or self.t < _AGAIN * self.searched or self.t >= self.limits.end:
+            return None
+        self.searched = self.t
+        u = np.asarray(self.cursor.u)
+        found = self.system.rest(u, self.limits.rtol)
+        if found is None:
+            exact = self.system.with_exact_jacobian()
+            self.exact, self.system = exact is not self.system or self.exact, exact
+            return None
+        point, note = found
+        self.rest_note = f"From {self._place(4)} on {note}."
+        output = constant_output(self.system, point, self.t, self.limits.end - self.t)
+        self.cursor = self.cursor._replace(t=np.asarray(self.limits.end), u=point)
+        self.t, self.accepted = self.limits.end, self.accepted + 1
         return output
 
     def status(self) -> Status | None:
@@ -134,8 +179,19 @@ class RosenbrockEngine(Engine):
         )
         return Status.NOT_FINITE if reason else Status.STEP_UNDERFLOW
 
+    def _is_slow(self, before: Position | None) -> bool:
+        """Return whether the steps of the last part were short for another reason than the accuracy of the state."""
+        if before is None or self.t > _SLOW * before.t:
+            return False
+        state = self.state()
+        moved = float(np.linalg.norm(state - before.state))
+        # A step that the accuracy limits moves the state by about the share rtol^(1/3).
+        share = _SHORT * (self.attempts - before.attempts) * self.limits.rtol ** (1 / 3)
+        return moved < share * float(np.linalg.norm(state))
+
     def notes(self) -> tuple[str, ...]:
-        return self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u))
+        notes = self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u))
+        return (*notes, self.rest_note) if self.rest_note else notes
 
     def _place(self, digits: int) -> str:
         return self.limits.clock.text(self.t, digits)

@@ -1,5 +1,6 @@
 """The gradient flow of any objective, whose steps use the Gauss-Newton matrix instead of the exact Jacobian."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from implicitbias.flows._gauss_newton_algebra import (
     by_products,
 )
 from implicitbias.flows._growth_modes import Modes, growth_modes
+from implicitbias.flows._rest import Curvature, rest_near
 from implicitbias.flows._system import Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
@@ -24,6 +26,9 @@ from implicitbias.problems import MeanLoss
 # The smallest error scale of a leaf, relative to the root mean square of all parameters.
 _LEAF_FLOOR = 1e-3
 _EPSILON = float(np.finfo(np.float64).eps)
+# The largest numbers of parameters for which rest is searched with the exact Hessian, and steps are taken with it. A
+# factorisation of the latter is made in each step.
+_MOST_FOR_REST, _MOST_FOR_EXACT = 1500, 400
 # The smallest error scale, in multiples of the smallest normal number. It is larger than 1 because the compiled program
 # multiplies the scale by rtol, and the product must not underflow to 0.
 _TINY = 1e12
@@ -41,8 +46,8 @@ class GaussNewtonSystem(System):
     model, and the step size does not depend on lam.
 
     `algebra` selects how linear systems are solved: "kernel" factorises the n k x n k matrix of Woodbury's identity,
-    "normal" factorises the p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, and "free" uses conjugate gradients
-    and stores neither matrix.
+    "normal" factorises the p x p matrix $I + \gamma h (J^\top S J + \lambda I)$, "free" uses conjugate gradients and
+    stores neither matrix, and "exact" uses the positive part of the exact Hessian.
     """
 
     predictor: TracedPredictor
@@ -68,6 +73,8 @@ class GaussNewtonSystem(System):
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         theta, f = self._split(u)
         p = self.shape.size
+        if self.algebra == "exact":
+            return self._factorize_exact(theta, f, gamma_step)
         by_structure = self.algebra == "kernel" and self.predictor.has_kernel
         J = self.predictor.jacobian(self.shape, theta, dense=not (self.algebra == "free" or by_structure))
         matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, 1 + gamma_step * self.weight_decay)
@@ -83,6 +90,27 @@ class GaussNewtonSystem(System):
             return jnp.concatenate([change, (predicted + gap).reshape(-1)])
 
         slope = J.rmv(self.mean_loss.pull(f)) + self.weight_decay * theta
+        return eliminate, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)])
+
+    def _factorize_exact(
+        self, theta: jax.Array, f: jax.Array, gamma_step: jax.Array
+    ) -> tuple[Solve, jax.Array]:
+        """Return the same for the positive part of the Hessian J^T S J + sum g_i Hess f_i + lam I."""
+        p, pull = self.shape.size, self.mean_loss.pull(f)
+        J = self.predictor.jacobian(self.shape, theta, dense=True)
+        rows = jnp.einsum("nkl,nkp->nlp", self.mean_loss.roots(f), J.matrix()).reshape(-1, p)
+        residual = jax.hessian(lambda point: jnp.sum(pull * self.model(point)))(theta)
+        values, vectors = jnp.linalg.eigh(rows.T @ rows + residual + self.weight_decay * jnp.eye(p))
+        shrink = 1 / (1 + gamma_step * jnp.maximum(values, 0.0))
+        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, jnp.ones(()))
+
+        def eliminate(b: jax.Array) -> jax.Array:
+            gap = b[p:].reshape(f.shape) / gamma_step
+            right = b[:p] - gamma_step * J.rmv(matrix.curve(gap))
+            change = vectors @ (shrink * (vectors.T @ right))
+            return jnp.concatenate([change, (J.mv(change) + gap).reshape(-1)])
+
+        slope = J.rmv(pull) + self.weight_decay * theta
         return eliminate, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)])
 
     def state(self, u: jax.Array) -> jax.Array:
@@ -103,6 +131,34 @@ class GaussNewtonSystem(System):
             "decide when it grows. Use a larger start, or ib.HadamardProduct() or ib.SquareDifference(), which are "
             "exact from any start.",
         )
+
+    def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+        p = self.shape.size
+        if p > _MOST_FOR_REST:
+            return None
+
+        def curvature(theta: ndarray) -> Curvature:
+            speed, hessian, terms = (np.asarray(part) for part in _curvature(self, theta))
+            return Curvature(speed, hessian, float(terms))
+
+        def near(theta: ndarray) -> bool:
+            point = np.concatenate([theta, u[p:]])
+            return bool(np.asarray(_error(self, u, point)) <= rtol)
+
+        found = rest_near(curvature, u[:p], near)
+        if found is None:
+            return None
+        note = (
+            f"the flow is at rest: |theta'| = {found.speed:.1e} at the rest point, and the least eigenvalue of the "
+            f"Hessian is {found.least:.1e}. The remaining time was crossed in one step"
+        )
+        predictions = np.asarray(_predictions(self.predictor, self.shape, found.point))
+        return np.concatenate([found.point, predictions.ravel()]), note
+
+    def with_exact_jacobian(self) -> System:
+        if self.shape.size > _MOST_FOR_EXACT or self.algebra == "exact":
+            return self
+        return dataclasses.replace(self, algebra="exact")
 
     @property
     def unstable(self) -> bool:
@@ -188,6 +244,28 @@ def system_at(
 @eqx.filter_jit
 def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> jax.Array:
     return predictor(shape.unflatten(theta))
+
+
+@eqx.filter_jit
+def _curvature(system: GaussNewtonSystem, theta: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the speed, the Hessian of the objective with weight decay, and the size of the terms of the speed."""
+
+    def slope(point: jax.Array) -> jax.Array:
+        predictions, pull_back = jax.vjp(system.model, point)
+        return pull_back(system.mean_loss.pull(predictions))[0]
+
+    hessian = jax.jacfwd(slope)(theta) + system.weight_decay * jnp.eye(len(theta))
+    decay = system.weight_decay * theta
+    # The gradient is a sum over rows, whose terms may be larger than their sum.
+    predictions, pull_back = jax.vjp(system.model, theta)
+    rows = jnp.abs(system.mean_loss.pull(predictions))
+    size = jnp.linalg.norm(pull_back(rows)[0]) + jnp.linalg.norm(decay)
+    return -slope(theta) - decay, (hessian + hessian.T) / 2, size
+
+
+@eqx.filter_jit
+def _error(system: GaussNewtonSystem, u: Any, point: Any) -> jax.Array:
+    return system.error(u, point, u)
 
 
 def _algebra(predictor: TracedPredictor, rows: int, p: int, max_bytes: int) -> str:

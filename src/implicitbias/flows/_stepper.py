@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from implicitbias.flows._growth_modes import Modes, no_modes
 from implicitbias.flows._ros34pw2 import ORDER, step
-from implicitbias.flows._system import System
+from implicitbias.flows._system import System, field_at
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
@@ -82,7 +82,8 @@ def first_cursor(system: System, u: ndarray, end: float) -> Cursor:
     """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
-    numbers: list[Any] = [np.float64(0.0), u, np.float64(1e-4 * end), np.int64(0), np.bool_(True)]
+    step = np.float64(min(1e-4 * end, _first_step(system, u)))
+    numbers: list[Any] = [np.float64(0.0), u, step, np.int64(0), np.bool_(True)]
     cursor = Cursor(*(np.asarray(number) for number in numbers))
     if not system.unstable:
         return cursor
@@ -90,6 +91,15 @@ def first_cursor(system: System, u: ndarray, end: float) -> Cursor:
     modes = jax.tree.map(np.asarray, no_modes(system.state_size(u)))
     watch = Watch(modes, np.bool_(False), np.int64(_AGE), np.float64(0.0))
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
+
+
+def _first_step(system: System, u: ndarray) -> float:
+    """Return the time in which the inner variable would move by a tenth of its size; infinite at 0."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        moving = np.asarray(system.mass(len(u)))
+        size = np.linalg.norm(moving * u)
+        time = 0.1 * size / np.linalg.norm(moving * np.asarray(field_at(system, u)))
+    return float(time) if 0.0 < time < np.inf else np.inf
 
 
 def chunk_length(m: int) -> int:

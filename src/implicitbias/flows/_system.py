@@ -58,6 +58,17 @@ class System(eqx.Module):
         """Return notes for the reader on an integration from `start` to `end`."""
         return ()
 
+    def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+        """Return the rest point that the flow at u has reached within rtol, and a note, or None if there is none.
+
+        The rest point is an inner variable. The search may be expensive; it is made where steps do not grow.
+        """
+        return None
+
+    def with_exact_jacobian(self) -> "System":
+        """Return the system whose steps use the exact Jacobian, for where neglected parts of it limit the steps."""
+        return self
+
     @property
     def unstable(self) -> bool:
         """Whether the equation may have growth modes that the error estimate does not see; then it has `modes`."""
@@ -112,6 +123,12 @@ def modes_at(system: System, row: ndarray) -> Modes:
     """Return the growth modes at an inner variable, in NumPy."""
     with double_precision():
         return jax.tree.map(np.asarray, _modes(system, row))
+
+
+@eqx.filter_jit
+def field_at(system: System, row: Any) -> jax.Array:
+    """Return the field at an inner variable, compiled."""
+    return system.field(row)
 
 
 @eqx.filter_jit
