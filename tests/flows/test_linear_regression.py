@@ -153,13 +153,14 @@ def test_until_stops_where_the_condition_becomes_true() -> None:
         trajectory.state(t * 1.01)
 
 
-def test_until_with_chosen_times_keeps_those_before() -> None:
+def test_until_with_chosen_times_keeps_those_before_and_its_own() -> None:
     flow = ib.GradientFlow(ib.LeastSquares(X, Y), 0.3)
     full = ib.simulate(flow, START, t1=1e3, rtol=1e-8, until=_near)
     times = np.linspace(0.0, 1e3, 301)
     trajectory = ib.simulate(flow, START, times=times, rtol=1e-8, until=_near)
     assert trajectory.status is ib.Status.STOPPED_BY_CALLER
-    np.testing.assert_array_equal(trajectory.times, times[times <= full.times[-1]])
+    np.testing.assert_array_equal(trajectory.times, [*times[times < full.times[-1]], full.times[-1]])
+    np.testing.assert_array_equal(trajectory.state(full.times[-1]), full.final)
     np.testing.assert_array_equal(trajectory.final, full.final)
 
 

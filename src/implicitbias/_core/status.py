@@ -30,6 +30,10 @@ class Status(Enum):
     REACHED_COUNT = "Stopped after the requested number of events; there are more."
     STOPPED_BY_CALLER = "Stopped because a callback asked for it."
     INTERRUPTED = "Interrupted from the keyboard: the part computed until then is returned."
+    CALLBACK_FAILED = (
+        "Stopped early: a function of observe or until raised an exception or changed its shape; the part computed "
+        "until then is returned."
+    )
     MAX_STEPS = "Stopped early: the step limit was reached before the end time (raise max_steps)."
     STEP_UNDERFLOW = (
         "Stopped early: the step size fell below what the time variable can resolve "
@@ -61,6 +65,7 @@ class Status(Enum):
 
 _FAILURES = (
     Status.INTERRUPTED,
+    Status.CALLBACK_FAILED,
     Status.MAX_STEPS,
     Status.STEP_UNDERFLOW,
     Status.BLEW_UP,

@@ -36,6 +36,11 @@ class TreeShape(eqx.Module):
         return sum(self.sizes)
 
     @property
+    def has_arrays(self) -> bool:
+        """Whether the tree has arrays that are not parameters, for instance masks."""
+        return any(_is_array(leaf) for leaf in jax.tree.leaves(self.rest))
+
+    @property
     def key(self) -> Any:
         """A hashable key that is equal for trees with the same structure, shapes and functions."""
         leaves, structure = jax.tree.flatten(self)
@@ -85,6 +90,9 @@ def tree_shape(tree: Any, name: str = "params") -> tuple[TreeShape, Float64[ndar
         InputError: the tree has no floating-point array, or it holds arrays of another type, Python numbers outside
             equinox modules, or NaN or infinite entries.
     """
+    known = _known_layout(tree)
+    if known is not None:
+        return known
     _refuse_numbers(tree, name)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         _refuse_kind(leaf, name + jax.tree_util.keystr(path))
@@ -109,7 +117,29 @@ def tree_shape(tree: Any, name: str = "params") -> tuple[TreeShape, Float64[ndar
                 f"[{where}]; finite numbers are expected"
             )
     shape = TreeShape(rest, jax.tree.structure(parts), tuple(value.shape for value in values), names)
+    if not jax.tree.leaves(rest):
+        if len(_LAYOUTS) >= _MOST_LAYOUTS:
+            _LAYOUTS.clear()
+        _LAYOUTS[jax.tree.structure(tree), shape.shapes] = shape
     return shape, np.concatenate([value.ravel() for value in values])
+
+
+# Layouts that have passed the checks, for trees whose leaves are all parameters. Checking one takes longer than a small
+# model, and observables of a flow ask again for each state.
+_LAYOUTS: dict[tuple[Any, tuple[tuple[int, ...], ...]], TreeShape] = {}
+_MOST_LAYOUTS = 64
+
+
+def _known_layout(tree: Any) -> tuple[TreeShape, Float64[ndarray, " size"]] | None:
+    """Return the layout and the entries of a tree of finite float64 arrays with a known layout, else None."""
+    leaves, structure = jax.tree.flatten(tree)
+    if not all(type(leaf) is ndarray and leaf.dtype == np.float64 for leaf in leaves):
+        return None
+    shape = _LAYOUTS.get((structure, tuple(leaf.shape for leaf in leaves)))
+    if shape is None:
+        return None
+    flat = np.concatenate([leaf.ravel() for leaf in leaves])
+    return (shape, flat) if np.all(np.isfinite(flat)) else None
 
 
 def _is_array(leaf: Any) -> bool:

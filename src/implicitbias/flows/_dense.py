@@ -2,15 +2,16 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._stepper import Chunk
-from implicitbias.flows._system import System
+from implicitbias.flows._system import System, modes_at
 from implicitbias.trajectories import DenseOutput
 
 
@@ -45,6 +46,8 @@ class CurveOutput(Output):
     sizes: Float64[ndarray, " k"]
     starts: Float64[ndarray, "k m"]
     curves: Float64[ndarray, "k 4 m"]
+    followed: Bool[ndarray, " k"]
+    _last: dict[int, Modes] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def nbytes(self) -> int:
@@ -62,7 +65,7 @@ class CurveOutput(Output):
     def joined(self, others: Sequence[Any]) -> Output:
         if not others:
             return self
-        fields = ("begins", "sizes", "starts", "curves")
+        fields = ("begins", "sizes", "starts", "curves", "followed")
         return CurveOutput(self.system, *(np.concatenate([getattr(p, f) for p in others]) for f in fields))
 
     def state(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
@@ -81,20 +84,31 @@ class CurveOutput(Output):
         inner = self.starts[rows]
         for i, row in enumerate(rows):
             inner[i] += powers[i] @ self.curves[row]
+            if self.followed[row]:
+                modes = self._modes(int(row))
+                inner[i, : modes.vectors.shape[1]] += modes.path(x[i] * self.sizes[row])
         return inner
+
+    def _modes(self, row: int) -> Modes:
+        """Return the growth modes at the start of a step; the last ones are kept, because `until` asks again."""
+        if row not in self._last:
+            self._last.clear()
+            self._last[row] = modes_at(self.system, self.starts[row])
+        return self._last[row]
 
 
 def filled(system: System, chunk: Chunk) -> CurveOutput:
     """Return the output of the accepted steps in a chunk."""
     count, shown = int(chunk.filled), system.shown(chunk.starts.shape[1])
-    times, sizes, starts, curves = (np.asarray(field)[:count] for field in chunk[1:])
-    return CurveOutput(system, times, sizes, starts[:, :shown], curves[..., :shown])
+    times, sizes, starts, curves, followed = (np.asarray(field)[:count] for field in chunk[1:])
+    return CurveOutput(system, times, sizes, starts[:, :shown], curves[..., :shown], followed)
 
 
-def constant_output(system: System, u: Any) -> CurveOutput:
-    """Return an output that has the state of the inner variable u at t = 0."""
+def constant_output(system: System, u: Any, begin: float = 0.0, size: float = 1.0) -> CurveOutput:
+    """Return an output of one step, by default at t = 0, that has the state of the inner variable u."""
     row = np.asarray(u)[None, : system.shown(len(u))]
-    return CurveOutput(system, np.zeros(1), np.ones(1), row, np.zeros((1, 4, row.shape[1])))
+    curve = np.zeros((1, 4, row.shape[1]))
+    return CurveOutput(system, np.full(1, begin), np.full(1, size), row, curve, np.zeros(1, dtype=bool))
 
 
 @dataclass(frozen=True, eq=False)

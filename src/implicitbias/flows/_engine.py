@@ -26,6 +26,10 @@ MATRIX_BYTES = 2 * 2**30
 # The integration counts as a blow-up if the norm of the state is more than _BLOWN_UP times that of the start, and the
 # speed times the elapsed time is more than _FAST times the norm of the state.
 _BLOWN_UP, _FAST = 10.0, 1e3
+# Steps are slow if the time has grown at most _SLOW times since the last part; parts have _PART steps while they are.
+# Rest is searched again when the time has grown _AGAIN times. A step is short if it moves the state by less than the
+# share _SHORT rtol^(1/3).
+_SLOW, _PART, _AGAIN, _SHORT = 3.0, 32, 1.3, 0.1
 # The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
 # elapsed time, in at most _LOOKS steps.
 _AHEAD, _LOOKS = 1e-2, 200
@@ -72,6 +76,14 @@ class Spent(NamedTuple):
     cost: tuple[int, int]
 
 
+class Position(NamedTuple):
+    """A position between two parts of an integration: time, number of attempted steps, and state."""
+
+    t: float
+    attempts: int
+    state: Float64[ndarray, " size"]
+
+
 @dataclass
 class RosenbrockEngine(Engine):
     """An engine that takes adaptive steps, in the way that its guide chooses.
@@ -89,12 +101,17 @@ class RosenbrockEngine(Engine):
     cursor: Cursor = field(init=False)
     way: Way = field(init=False)
     spent: dict[str, Spent] = field(init=False, default_factory=dict)
+    before: Position | None = None
+    slow: bool = False
+    exact: bool = False
+    searched: float = 0.0
+    rest_note: str = ""
 
     def __post_init__(self) -> None:
         u = np.asarray(self.start)
         self.first = constant_output(self.system, u)
         self.way = self.guide.first(self.system)
-        self.cursor = first_cursor(u, self.limits.end, self.way.first_memory(u))
+        self.cursor = first_cursor(self.system, u, self.limits.end, self.way.first_memory(u))
 
     @property
     def attempts(self) -> int:
@@ -105,8 +122,12 @@ class RosenbrockEngine(Engine):
         return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
+        rest = self._at_rest() if self.attempts else None
+        if rest is not None:
+            return rest
         way = self.way
-        cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, self.guide.pace()))
+        part = min(self.guide.pace(), _PART if self.slow else self.limits.max_steps)
+        cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, part))
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None
         covered = float(cursor.t) - self.t
@@ -141,6 +162,33 @@ class RosenbrockEngine(Engine):
             cursor, chunk = advance(system, method, self.cursor, t1, rtol, np.asarray(budget))
             jax.block_until_ready(cursor.t)
         return cursor, chunk, time.perf_counter() - begin
+
+    def _at_rest(self) -> Output | None:
+        """Return the output until the end if the steps are slow because the flow is at rest, else None.
+
+        If it is not, the steps use the exact Jacobian from now on, because an inexact one may be the reason.
+        """
+        before, self.before = self.before, Position(self.t, self.attempts, self.state())
+        self.slow = self.exact or self._is_slow(before)
+        if not self.slow or self.t < _AGAIN * self.searched or self.t >= self.limits.end:
+            return None
+        self.searched = self.t
+        u = np.asarray(self.cursor.u)
+        found = self.system.rest(u, self.limits.rtol)
+        if found is None:
+            exact = self.system.with_exact_jacobian()
+            if exact is not self.system:
+                self.exact, self.system = True, exact
+                self.guide = Settled("exact")
+                self.way = self.guide.first(exact)
+                self.cursor = self.cursor._replace(memory=self.way.first_memory(u))
+            return None
+        point, note = found
+        self.rest_note = f"From {self._place(4)} on {note}."
+        output = constant_output(self.system, point, self.t, self.limits.end - self.t)
+        self.cursor = self.cursor._replace(t=np.asarray(self.limits.end), u=point)
+        self.t, self.accepted = self.limits.end, self.accepted + 1
+        return output
 
     def status(self) -> Status | None:
         if self.t >= self.limits.end:
@@ -187,8 +235,19 @@ class RosenbrockEngine(Engine):
         )
         return Status.NOT_FINITE if reason else Status.STEP_UNDERFLOW
 
+    def _is_slow(self, before: Position | None) -> bool:
+        """Return whether the steps of the last part were short for another reason than the accuracy of the state."""
+        if before is None or self.t > _SLOW * before.t:
+            return False
+        state = self.state()
+        moved = float(np.linalg.norm(state - before.state))
+        # A step that the accuracy limits moves the state by about the share rtol^(1/3).
+        share = _SHORT * (self.attempts - before.attempts) * self.limits.rtol ** (1 / 3)
+        return moved < share * float(np.linalg.norm(state))
+
     def notes(self) -> tuple[str, ...]:
-        return self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u), self.limits.rtol)
+        notes = self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u))
+        return (*notes, self.rest_note) if self.rest_note else notes
 
     def _place(self, digits: int) -> str:
         return self.limits.clock.text(self.t, digits)

@@ -13,6 +13,8 @@ from numpy import ndarray
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
+from implicitbias.flows._growth_modes import Modes, growth_modes
+from implicitbias.flows._rest import Curvature, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
@@ -20,6 +22,10 @@ from implicitbias.problems import MeanLoss
 
 # The smallest error scale of a leaf, relative to the root mean square of all parameters.
 _LEAF_FLOOR = 1e-3
+_EPSILON = float(np.finfo(np.float64).eps)
+# The largest numbers of parameters for which rest is searched with the exact Hessian, and steps are taken with it. A
+# factorisation of the latter is made in each step.
+_MOST_FOR_REST, _MOST_FOR_EXACT = 1500, 400
 # The smallest error scale, in multiples of the smallest normal number. It is larger than 1 because the compiled program
 # multiplies the scale by rtol, and the product must not underflow to 0.
 _TINY = 1e12
@@ -38,7 +44,8 @@ class GaussNewtonSystem(System):
     does not damp, and the step size would shrink like lam^(1/4). As unknowns, the predictions follow the linearised
     model, and the step size does not depend on lam.
 
-    `algebra` solves the linear systems. `weight_decay` is one number, or the decay of each entry (p,).
+    `algebra` solves the linear systems. `weight_decay` is one number, or the decay of each entry (p,). If `exact`,
+    steps use the positive part of the exact Hessian instead.
     """
 
     predictor: TracedPredictor
@@ -47,6 +54,7 @@ class GaussNewtonSystem(System):
     weight_decay: ArrayLike
     smallest: ArrayLike
     algebra: Algebra
+    exact: bool = eqx.field(static=True, default=False)
 
     def using(self, algebra: Algebra) -> "GaussNewtonSystem":
         """Return the system that solves linear systems by this algebra."""
@@ -93,6 +101,8 @@ class GaussNewtonSystem(System):
     def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
         theta, f = self._split(u)
         p = self.shape.size
+        if self.exact:
+            return self._prepare_exact(theta, f, gamma_step, memory)
         J = self.predictor.jacobian(self.shape, theta, dense=self.algebra.needs_entries)
         shift = jnp.asarray(1 + gamma_step * self.weight_decay)
         matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, shift, self.accuracy(theta, rtol))
@@ -119,6 +129,24 @@ class GaussNewtonSystem(System):
     def learned(self, memory: Any, iterations: jax.Array) -> Any:
         return self.algebra.learned(memory, iterations)
 
+    def _prepare_exact(self, theta: jax.Array, f: jax.Array, gamma_step: jax.Array, memory: Any) -> Prepared:
+        """Return the same for the positive part of the Hessian J^T S J + sum g_i Hess f_i + lam I."""
+        p, pull, roots = self.shape.size, self.mean_loss.pull(f), self.mean_loss.roots(f)
+        J = self.predictor.jacobian(self.shape, theta, dense=True)
+        residual = jax.hessian(lambda point: jnp.sum(pull * self.model(point)))(theta)
+        values, vectors = jnp.linalg.eigh(J.normal(roots) + residual + self.weight_decay * jnp.eye(p))
+        shrink = 1 / (1 + gamma_step * jnp.maximum(values, 0.0))
+
+        def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
+            gap = b[p:].reshape(f.shape) / gamma_step
+            curved = jnp.einsum("nkl,nl->nk", roots, jnp.einsum("nkl,nk->nl", roots, gap))
+            right = b[:p] - gamma_step * J.rmv(curved)
+            change = vectors @ (shrink * (vectors.T @ right))
+            return jnp.concatenate([change, (J.mv(change) + gap).reshape(-1)]), jnp.zeros((), int)
+
+        slope = J.rmv(pull) + self.weight_decay * theta
+        return Prepared(solve, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)]), memory)
+
     def state(self, u: jax.Array) -> jax.Array:
         return u[: self.shape.size]
 
@@ -128,17 +156,68 @@ class GaussNewtonSystem(System):
     def shown(self, size: int) -> int:
         return self.shape.size
 
-    def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
+    def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
-        growth = sizes[1] / max(sizes[0], 1e-300)
-        if self.predictor.entrywise or growth * rtol < 0.1:
+        if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
             return ()
+        growth = np.log(sizes[1]) - np.log(sizes[0])
+        slowest = 1 + np.log(_EPSILON) / growth
         return (
-            f"The parameters grew {growth:.2g} times from a small start. The errors are bounded relative to whole "
-            f"arrays, so an entry that grows from less than rtol = {rtol:g} of the size of its array may grow too "
-            "early or too late. Decrease rtol, or use ib.HadamardProduct() or ib.SquareDifference(), which are exact "
-            "from any start.",
+            f"The parameters grew e^{growth:.3g} times from their start. A direction whose rate of growth is below "
+            f"{slowest:.2g} of the fastest rate became smaller than rounding errors of the parameters, which then "
+            "decide when it grows. Use a larger start, or ib.HadamardProduct() or ib.SquareDifference(), which are "
+            "exact from any start.",
         )
+
+    def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+        p = self.shape.size
+        if p > _MOST_FOR_REST:
+            return None
+
+        def curvature(theta: ndarray) -> Curvature:
+            speed, hessian, terms = (np.asarray(part) for part in _curvature(self, theta))
+            return Curvature(speed, hessian, float(terms))
+
+        def near(theta: ndarray) -> bool:
+            point = np.concatenate([theta, u[p:]])
+            return bool(np.asarray(_error(self, u, point)) <= rtol)
+
+        found = rest_near(curvature, u[:p], near)
+        if found is None:
+            return None
+        note = (
+            f"the flow is at rest: |theta'| = {found.speed:.1e} at the rest point, and the least eigenvalue of the "
+            f"Hessian is {found.least:.1e}. The remaining time was crossed in one step"
+        )
+        predictions = np.asarray(_predictions(self.predictor, self.shape, found.point))
+        return np.concatenate([found.point, predictions.ravel()]), note
+
+    def with_exact_jacobian(self) -> System:
+        return (
+            self if self.exact or self.shape.size > _MOST_FOR_EXACT else dataclasses.replace(self, exact=True)
+        )
+
+    @property
+    def unstable(self) -> bool:
+        # A quadratic objective has no growth modes, and an error that is bounded entry by entry sees them.
+        quadratic = self.predictor.linear_in_parameters and self.mean_loss.loss.quadratic
+        return not (self.predictor.entrywise or quadratic)
+
+    def state_size(self, u: ndarray) -> int:
+        return self.shape.size
+
+    def modes(self, u: jax.Array) -> Modes:
+        theta = self.state(u)
+
+        def speed(point: jax.Array) -> jax.Array:
+            predictions, pull_back = jax.vjp(self.model, point)
+            return -pull_back(self.mean_loss.pull(predictions))[0] - self.weight_decay * point
+
+        return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], speed(theta))
+
+    def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
+        predicted = jax.jvp(self.model, (self.state(u),), (change,))[1]
+        return jnp.concatenate([change, predicted.reshape(-1)])
 
     def entry_name(self, index: int) -> str:
         if index < self.shape.size:
@@ -207,6 +286,28 @@ def system_at(
 @eqx.filter_jit
 def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> jax.Array:
     return predictor(shape.unflatten(theta))
+
+
+@eqx.filter_jit
+def _curvature(system: GaussNewtonSystem, theta: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the speed, the Hessian of the objective with weight decay, and the size of the terms of the speed."""
+
+    def slope(point: jax.Array) -> jax.Array:
+        predictions, pull_back = jax.vjp(system.model, point)
+        return pull_back(system.mean_loss.pull(predictions))[0]
+
+    hessian = jax.jacfwd(slope)(theta) + system.weight_decay * jnp.eye(len(theta))
+    decay = system.weight_decay * theta
+    # The gradient is a sum over rows, whose terms may be larger than their sum.
+    predictions, pull_back = jax.vjp(system.model, theta)
+    rows = jnp.abs(system.mean_loss.pull(predictions))
+    size = jnp.linalg.norm(pull_back(rows)[0]) + jnp.linalg.norm(decay)
+    return -slope(theta) - decay, (hessian + hessian.T) / 2, size
+
+
+@eqx.filter_jit
+def _error(system: GaussNewtonSystem, u: Any, point: Any) -> jax.Array:
+    return system.error(u, point, u)
 
 
 def _rms(leaf: jax.Array) -> jax.Array:

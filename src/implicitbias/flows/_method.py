@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._system import System
 
 
@@ -42,9 +43,16 @@ class Method(eqx.Module):
     def cost(self) -> tuple[int, int]:
         """The numbers of evaluations of the field and of factorisations in an attempt."""
 
+    @property
+    def follows_modes(self) -> bool:
+        """Whether steps follow given growth modes in closed form; otherwise the modes serve the error estimate only."""
+        return False
+
     @abstractmethod
-    def attempt(self, system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: jax.Array) -> Trial:
-        """Return an attempted step of size h from u."""
+    def attempt(
+        self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
+    ) -> Trial:
+        """Return an attempted step of size h from the inner variable `cursor.u` with the memory `cursor.memory`."""
 
     def first_memory(self, system: System, u: ndarray) -> Any:
         """Return the memory before the first step from u, as NumPy arrays."""

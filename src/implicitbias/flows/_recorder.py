@@ -4,7 +4,7 @@ Times in this module are values of the variable of the clock. Functions of the c
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,12 +15,24 @@ from implicitbias._core.errors import ImplicitBiasError
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, SampledOutput
 from implicitbias.flows._limits import Limits
+from implicitbias.flows._stop_search import Sample, first_stop
 from implicitbias.trajectories import DenseOutput
 
 DENSE_BYTES = 2 * 2**30
 Observe = Mapping[str, Callable[[float, Any], Any]]
 Until = Callable[[float, Any], Any]
-_HALVINGS = 40
+
+
+class CallbackError(Exception):
+    """A function of the caller failed after the start; the message is for the reader of the trajectory.
+
+    Attributes:
+        time: the value of the clock's variable at which it failed.
+    """
+
+    def __init__(self, message: str, time: float) -> None:
+        super().__init__(message)
+        self.time = time
 
 
 class Recorder:
@@ -35,69 +47,75 @@ class Recorder:
         self._samples: list[SampledOutput] = []
         self._values: dict[str, list[Any]] = {name: [] for name in observe}
         self._bytes = self._taken = 0
+        self._begun = False
+        self._samples_of_until: tuple[Sample, ...] = ()
 
     def begin(self, output: Output) -> None:
         """Record the output at t = 0."""
         self._first = self._last = output
         self._take(np.zeros(1) if self.grid is None else self.grid[self.grid == 0.0], output)
-        if self._ends_at(0.0, output):
+        self._samples_of_until = (Sample(0.0, self._level(0.0, output)),)
+        if self._samples_of_until[0].level > 0.0:
             self.stopped = 0.0
+            if self.grid is not None and not self._taken:
+                self._take(np.zeros(1), output)
+        self._begun = True
 
     def add(self, output: Output) -> None:
         """Record the output of accepted steps."""
-        self._last, ends = output, output.ends
+        self._last = output
+        if self.grid is None:
+            self._bytes += output.nbytes
+            if self._bytes > DENSE_BYTES:
+                raise ImplicitBiasError(
+                    f"dense output needs more than {DENSE_BYTES / 2**30:.0f} GiB; "
+                    "keep only chosen times: type simulate(..., times=...)"
+                )
+            self._pieces.append(output)
+        failure = None
         if self.until is not None:
-            self.stopped = self._stop(output, ends)
-        if self.grid is not None:
-            # Because of rounding, the last step may end slightly before the last requested time.
-            last = ends[-1] * (1 + 1e-15) if self.stopped is None else self.stopped
-            reached = np.searchsorted(self.grid, last, side="right")
-            self._take(self.grid[self._taken : reached], output)
-            return
-        self._bytes += output.nbytes
-        if self._bytes > DENSE_BYTES:
-            raise ImplicitBiasError(
-                f"dense output needs more than {DENSE_BYTES / 2**30:.0f} GiB; "
-                "keep only chosen times: type simulate(..., times=...)"
-            )
-        self._pieces.append(output)
-        self._take(
-            ends if self.stopped is None else np.append(ends[ends < self.stopped], self.stopped), output
-        )
+            try:
+                self.stopped, self._samples_of_until = first_stop(
+                    lambda t: self._level(t, output), self._samples_of_until, output
+                )
+            except CallbackError as error:
+                failure = error
+        self._take(self._due(output, failure), output)
+        if failure is not None:
+            raise failure
+
+    def _due(self, output: Output, failure: "CallbackError | None") -> Float64[ndarray, " k"]:
+        """Return the times that are kept from this output: up to the stop, or before a failure of `until`."""
+        # Because of rounding, the last step may end slightly before the last requested time.
+        last = output.ends[-1] * (1 + 1e-15) if self.stopped is None else self.stopped
+        last = last if failure is None else np.nextafter(failure.time, 0.0)
+        candidates = output.ends if self.grid is None else self.grid[self._taken :]
+        due: ndarray = candidates[candidates <= last]
+        return due if self.stopped is None else np.union1d(due, self.stopped)
 
     def last_state(self, t: float) -> Float64[ndarray, " size"]:
         """Return the state at a time in the last output."""
         state: ndarray = self._last.state(np.array([t]))[0]
         return state
 
-    def _stop(self, output: Output, ends: ndarray) -> float | None:
-        """Return the first time in this output at which `until` is found to be true, or None.
-
-        It is located by bisection inside the first step at whose end `until` is true.
-        """
-        for i, end in enumerate(ends):
-            if not self._ends_at(float(end), output):
-                continue
-            step = output.step(i)
-            if step is None:
-                return float(end)
-            low, high = step
-            for _ in range(_HALVINGS):
-                middle = (low + high) / 2
-                if not low < middle < high:
-                    break
-                if self._ends_at(middle, output):
-                    high = middle
-                else:
-                    low = middle
-            return high
-        return None
-
-    def _ends_at(self, t: float, output: Output) -> bool:
-        """Return whether `until` is given and true at this time."""
+    def _level(self, t: float, output: Output) -> float:
+        """Return what `until` gives at this time: its number, or 1 and -1 for true and false; -1 without `until`."""
         if self.until is None:
-            return False
-        return bool(self.until(self._flow_time(t), self.shape.numpy_tree(output.state(np.array([t]))[0])))
+            return -1.0
+        tree = self.shape.numpy_tree(output.state(np.array([t]))[0])
+        try:
+            value = np.asarray(self.until(self._flow_time(t), tree))
+        except Exception as error:
+            self._fail(f"until raised {_told(error)}", t, error)
+        if value.dtype.kind == "f" and value.ndim == 0:
+            return float(value)
+        return 1.0 if bool(value) else -1.0
+
+    def _fail(self, what: str, t: float, cause: Exception | None) -> NoReturn:
+        """End the run because of a function of the caller; at the start, its own exception says it best."""
+        if not self._begun and cause is not None:
+            raise cause
+        raise CallbackError(f"The integration stopped at {self.clock.text(t, 6)}: {what}.", t) from cause
 
     def _flow_time(self, t: float) -> float:
         return float(self.clock.times(t))
@@ -114,18 +132,33 @@ class Recorder:
                 tree = self.shape.numpy_tree(
                     states[kept]
                 )  # The leaves are read-only for the functions of `observe`.
-                t = self._flow_time(times[kept])
-                values = [np.asarray(f(t, tree)) for f in self.observe.values()]
+                values = [self._value(name, times[kept], tree) for name in self.observe]
                 for column, value in zip(self._values.values(), values, strict=True):
                     column.append(value)
                 kept += 1
-        finally:  # If a callback is interrupted, the rows before it are kept.
+        finally:  # If a callback is interrupted or fails, the rows before it are kept.
             self._times.append(times[:kept])
             self._taken += kept
             if self.grid is not None:
                 duals = output.dual(times)
                 duals = None if duals is None else duals[:kept]
                 self._samples.append(SampledOutput(times[:kept], states[:kept], duals))
+
+    def _value(self, name: str, t: float, tree: Any) -> ndarray:
+        """Return the value of an observable, which must have the same shape at all times."""
+        try:
+            value = np.asarray(self.observe[name](self._flow_time(t), tree))
+        except Exception as error:
+            self._fail(f"observable {name!r} raised {_told(error)}", t, error)
+        known = self._values[name]
+        if known and value.shape != known[0].shape:
+            self._fail(
+                f"observable {name!r} has the shape {value.shape}, {known[0].shape} is expected as at the first time; "
+                "return values of one shape from its function",
+                t,
+                None,
+            )
+        return value
 
     @property
     def times(self) -> Float64[ndarray, " m"]:
@@ -147,6 +180,10 @@ class Recorder:
         if self.grid is not None:
             return _empty_output(self._first).joined(self._samples)
         return self._first.joined(self._pieces)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _empty_output(first: Output) -> SampledOutput:

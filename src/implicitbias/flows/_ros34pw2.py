@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._method import Method, Trial
 from implicitbias.flows._system import System
 
@@ -40,6 +41,8 @@ TIGHT = 1e-8
 # The variables U = Gamma K replace the stages K, which avoids products with the Jacobian (Hairer & Wanner II, IV.7).
 _INVERSE = np.linalg.inv(GAMMAS + GAMMA * np.eye(4))
 _SHIFTS, _PULLS = ALPHA @ _INVERSE, np.eye(4) - GAMMA * _INVERSE
+# The times of the stages as fractions of the step; the last stage is at its end.
+_NODES = ALPHA.sum(axis=1)
 _WEIGHTS, _EMBEDDED = WEIGHTS @ _INVERSE, EMBEDDED @ _INVERSE
 
 
@@ -53,12 +56,21 @@ class Step(NamedTuple):
     iterations: jax.Array
 
 
-def step(system: System, u: jax.Array, h: jax.Array, memory: Any = (), rtol: Any = TIGHT) -> Step:
+def step(
+    system: System,
+    u: jax.Array,
+    h: jax.Array,
+    memory: Any = (),
+    rtol: Any = TIGHT,
+    modes: Modes | None = None,
+) -> Step:
     """Return a linearly implicit step of size h from u, which needs one factorisation and four solves.
 
-    Solves that iterate are as accurate as a flow with tolerance rtol needs. `memory` comes from an earlier step.
+    Solves that iterate are as accurate as a flow with tolerance rtol needs. `memory` comes from an earlier step. The
+    growth modes of u, if they are given, are followed in closed form, and the stages integrate only the rest.
     """
     prepared = system.prepare(u, h * GAMMA, memory, rtol)
+    paths = None if modes is None else modes.paths(system.carried, u, h * jnp.asarray(_NODES))
     mass = jnp.asarray(system.mass(len(u)), u.dtype)
     shifts, pulls = jnp.asarray(_SHIFTS, u.dtype), jnp.asarray(_PULLS, u.dtype)
 
@@ -66,14 +78,18 @@ def step(system: System, u: jax.Array, h: jax.Array, memory: Any = (), rtol: Any
         # The rows from i on are still zero, so products with all rows give the sums over j < i. The loop body has the
         # same shape for each stage and is compiled once.
         stages, count = carry
-        field = jax.lax.cond(i == 0, lambda: prepared.field, lambda: system.field(u + shifts[i] @ stages))
+        point = u + shifts[i] @ stages
+        point = point if paths is None else point + paths.changes[i]
+        field = jax.lax.cond(i == 0, lambda: prepared.field, lambda: system.field(point))
+        field = field if paths is None else field - paths.speeds[i]
         found, iterations = prepared.solve(h * GAMMA * field + mass * (pulls[i] @ stages))
         return stages.at[i].set(found), count + iterations
 
     begin = (jnp.zeros((4, len(u)), u.dtype), jnp.zeros((), int))
     stages, count = jax.lax.fori_loop(0, 4, stage, begin)
     end, embedded = jnp.asarray(_WEIGHTS, u.dtype) @ stages, jnp.asarray(_EMBEDDED, u.dtype) @ stages
-    return Step(u + end, u + embedded, stages, system.learned(prepared.memory, count), count)
+    base = u if paths is None else u + paths.changes[-1]
+    return Step(base + end, base + embedded, stages, system.learned(prepared.memory, count), count)
 
 
 def _dense_matrix() -> np.ndarray:
@@ -121,6 +137,12 @@ class Rosenbrock(Method):
     def cost(self) -> tuple[int, int]:
         return 5, 1
 
-    def attempt(self, system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: jax.Array) -> Trial:
-        done = step(system, u, h, memory, rtol)
+    @property
+    def follows_modes(self) -> bool:
+        return True
+
+    def attempt(
+        self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
+    ) -> Trial:
+        done = step(system, cursor.u, h, cursor.memory, rtol, modes)
         return Trial(done.end, done.embedded, curve_of(done.stages), done.memory, done.iterations)

@@ -18,7 +18,7 @@ from implicitbias.flows._algebra_names import checked_algebra
 from implicitbias.flows._engine import MATRIX_BYTES, Engine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._recorder import Observe, Recorder, Until
+from implicitbias.flows._recorder import CallbackError, Observe, Recorder, Until
 from implicitbias.trajectories import Clock, Trajectory
 
 
@@ -49,12 +49,15 @@ def simulate(
         times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
             kept; gradient descent keeps log-spaced steps.
         rtol: the largest local error of an array of the state relative to its size; for diagonal networks, of an entry.
-            After a tiny start, an entry that grows from far below rtol of its array may grow too early or too late;
-            `Trajectory.notes` then says so.
-        observe: {"name": fn(t, state)}, functions that are evaluated at the kept times; state has NumPy leaves.
-        until: a function until(t, state) -> bool. The integration stops where it becomes true, which is located between
-            the steps. It may be the distance to a predicted limit: `lambda t, w: abs(w - limit).max() < 1e-6`. Gradient
-            descent evaluates it only at the steps that it keeps.
+            Directions in which the state grows from a tiny start are held to 3 rtol of their own size. If one became
+            smaller than rounding errors of the state, `Trajectory.notes` says so.
+        observe: {"name": fn(t, state)}, functions that are evaluated at the kept times; state has NumPy leaves. If one
+            raises an exception or changes its shape after the start, the integration ends there with a note.
+        until: a function until(t, state) that gives a truth value, or a number. The integration stops where it becomes
+            true or positive. This moment is located between the steps, and it is the last of the kept times. It may be
+            the distance to a predicted limit: `lambda t, w: 1e-6 - abs(w - limit).max()`. It is evaluated four times in
+            each step. If it is a smooth number, its maximum between these points is found too. Gradient descent
+            evaluates it only at the steps that it keeps.
         max_steps: the largest number of accepted and rejected steps; gradient descent always takes t1 / learning_rate.
         solver: the name of the algebra by which a `GradientFlow` solves the linear systems of its steps, or a
             `GaussNewtonRosenbrock` with other settings than the default ones. "layers" and "kernel" factorise an
@@ -147,6 +150,9 @@ def _integrate(engine: Engine, recorder: Recorder, limits: Limits, progress: Pro
             progress(min(1.0, engine.t / limits.end), limits.clock.text(engine.t))
     except KeyboardInterrupt:
         return Status.INTERRUPTED
+    except CallbackError as failure:
+        engine.ending_note = str(failure)
+        return Status.CALLBACK_FAILED
     return Status.STOPPED_BY_CALLER
 
 
@@ -154,8 +160,8 @@ def _final(engine: Engine, recorder: Recorder, status: Status) -> Float64[ndarra
     """Return the state at which the integration ended."""
     if status is Status.STOPPED_BY_CALLER and recorder.stopped is not None:
         return recorder.last_state(recorder.stopped)
-    if status is Status.INTERRUPTED and len(recorder.times):
-        # After an interrupt in a callback, the recorder may hold only a part of what the engine has integrated.
+    if status in (Status.INTERRUPTED, Status.CALLBACK_FAILED) and len(recorder.times):
+        # After an interrupt in a callback, or its failure, the recorder may hold only a part of what was integrated.
         state: ndarray = recorder.output().state(recorder.times[-1:])[0]
         return state
     return engine.state()

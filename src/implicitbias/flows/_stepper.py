@@ -9,12 +9,17 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes, no_modes
 from implicitbias.flows._method import Method
-from implicitbias.flows._system import System
+from implicitbias.flows._system import System, field_at
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
+# A step that follows growth modes is at most this times longer than the one before: its error grows exponentially.
+_GROW_WITH_MODES = 3.0
+# While no mode is followed, modes are searched again after this many steps, or when the step size has doubled.
+_AGE, _LONGER = 8, 2.0
 
 
 class Cursor(NamedTuple):
@@ -28,6 +33,7 @@ class Cursor(NamedTuple):
         finite: whether the last attempted step gave finite values.
         iterations: the number of iterations of linear solvers.
         memory: what the next step may use.
+        watch: what is known about growth modes, or None if the system has none.
     """
 
     t: Any
@@ -37,16 +43,37 @@ class Cursor(NamedTuple):
     finite: Any
     iterations: Any
     memory: Any
+    watch: Any = None
+
+
+class Watch(NamedTuple):
+    """The state of the search for growth modes.
+
+    Attributes:
+        modes: the modes that are followed; their rates are 0 if an ordinary step is accurate in all of them.
+        followed: whether modes are followed.
+        age: the number of accepted steps since the last search.
+        step: the step size at the last search.
+    """
+
+    modes: Modes
+    followed: Any
+    age: Any
+    step: Any
 
 
 class Chunk(NamedTuple):
-    """A chunk of accepted steps: their times, sizes, starts and curves; only the first `filled` rows are used."""
+    """A chunk of accepted steps: their times, sizes, starts and curves, and which of them followed growth modes.
+
+    Only the first `filled` rows are used.
+    """
 
     filled: jax.Array
     times: jax.Array
     sizes: jax.Array
     starts: jax.Array
     curves: jax.Array
+    followed: jax.Array
 
 
 class _Carry(NamedTuple):
@@ -55,19 +82,36 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(u: ndarray, end: float, memory: Any) -> Cursor:
+def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
     """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
-    numbers = (np.float64(0.0), np.float64(1e-4 * end), np.int64(0), np.bool_(True), np.int64(0))
+    step = np.float64(min(1e-4 * end, _first_step(system, u)))
+    numbers = (np.float64(0.0), step, np.int64(0), np.bool_(True), np.int64(0))
     t, h, rejected, finite, iterations = (np.asarray(number) for number in numbers)
-    return Cursor(t, u, h, rejected, finite, iterations, memory)
+    cursor = Cursor(t, u, h, rejected, finite, iterations, memory)
+    if not system.unstable:
+        return cursor
+    # The age makes the first step search for modes.
+    modes = jax.tree.map(np.asarray, no_modes(system.state_size(u)))
+    watch = Watch(modes, np.bool_(False), np.int64(_AGE), np.float64(0.0))
+    return cursor._replace(watch=jax.tree.map(np.asarray, watch))
+
+
+def _first_step(system: System, u: ndarray) -> float:
+    """Return the time in which the inner variable would move by a tenth of its size; infinite at 0."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        moving = np.asarray(system.mass(len(u)))
+        size = np.linalg.norm(moving * u)
+        time = 0.1 * size / np.linalg.norm(moving * np.asarray(field_at(system, u)))
+    return float(time) if 0.0 < time < np.inf else np.inf
 
 
 def empty_chunk(length: int, m: int) -> Chunk:
     """Return a chunk with room for `length` steps of m unknowns; call it in a traced function."""
     sizes = jnp.zeros(length)
-    return Chunk(jnp.zeros((), dtype=int), sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, m)))
+    none, followed = jnp.zeros((), dtype=int), jnp.zeros(length, dtype=bool)
+    return Chunk(none, sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, m)), followed)
 
 
 def chunk_length(m: int) -> int:
@@ -99,12 +143,17 @@ def advance(
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
         last = free >= left
         h = jnp.where(last, left, free)
-        trial = method.attempt(system, at.u, h, at.memory, rtol)
+        watch = _watched(system, at, h, rtol)
+        trial = method.attempt(system, at, h, rtol, None if watch is None else watch.modes)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
+        grow = jnp.asarray(_GROW)
+        if watch is not None:
+            error = jnp.maximum(error, watch.modes.error(at.u, trial.end, trial.embedded) / rtol)
+            grow = jnp.where(watch.followed, _GROW_WITH_MODES, _GROW)
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order), _SHRINK, _GROW)
+        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order), _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
@@ -115,8 +164,10 @@ def advance(
             finite=finite,
             iterations=at.iterations + trial.iterations,
             memory=method.kept(at.memory, trial.memory, accept),
+            watch=None if watch is None else watch._replace(age=watch.age + accept),
         )
-        return _Carry(cursor, recorded(chunk, accept, at, h, trial.curve), carry.attempts + 1)
+        followed = jnp.asarray(False) if watch is None else watch.followed & method.follows_modes
+        return _Carry(cursor, recorded(chunk, accept, at, h, trial.curve, followed), carry.attempts + 1)
 
     out = jax.lax.while_loop(unfinished, attempt, _Carry(cursor, empty, jnp.zeros((), dtype=int)))
     return out.cursor, out.chunk
@@ -127,7 +178,27 @@ def stuck(t: Any, h: Any) -> Any:
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
-def recorded(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, curve: jax.Array) -> Chunk:
+def _watched(system: System, at: Cursor, h: jax.Array, rtol: jax.Array) -> Watch | None:
+    """Return what is known about growth modes at u; they are searched again where they may have changed."""
+    if at.watch is None:
+        return None
+    watch: Watch = at.watch
+
+    def searched() -> Watch:
+        modes = system.modes(at.u)
+        followed = modes.matter(_LONGER * h, rtol)
+        kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
+        return Watch(kept, followed, jnp.zeros_like(watch.age), h)
+
+    changed = watch.followed & (watch.age > 0)
+    due = changed | (watch.age >= _AGE) | (h > _LONGER * watch.step)
+    found: Watch = jax.lax.cond(due, searched, lambda: watch)
+    return found
+
+
+def recorded(
+    chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, curve: jax.Array, followed: Any = False
+) -> Chunk:
     """Return the chunk with the step in the next row, which is counted only if the step was accepted."""
     i = chunk.filled
     return Chunk(
@@ -136,4 +207,5 @@ def recorded(chunk: Chunk, accept: jax.Array, at: Cursor, h: jax.Array, curve: j
         sizes=chunk.sizes.at[i].set(h),
         starts=chunk.starts.at[i].set(at.u),
         curves=chunk.curves.at[i].set(curve),
+        followed=chunk.followed.at[i].set(followed),
     )

@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
+from implicitbias.flows._growth_modes import Modes
 
 Solve = Callable[[jax.Array], jax.Array]
 CountedSolve = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
@@ -90,9 +91,37 @@ class System(eqx.Module):
         """Return how many leading entries of an inner variable of this size determine its state and dual variable."""
         return size
 
-    def notes(self, start: ndarray, end: ndarray, rtol: float) -> tuple[str, ...]:
-        """Return notes for the reader on an integration from `start` to `end` with this tolerance."""
+    def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
+        """Return notes for the reader on an integration from `start` to `end`."""
         return ()
+
+    def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+        """Return the rest point that the flow at u has reached within rtol, and a note, or None if there is none.
+
+        The rest point is an inner variable. The search may be expensive; it is made where steps do not grow.
+        """
+        return None
+
+    def with_exact_jacobian(self) -> "System":
+        """Return the system whose steps use the exact Jacobian, for where neglected parts of it limit the steps."""
+        return self
+
+    @property
+    def unstable(self) -> bool:
+        """Whether the equation may have growth modes that the error estimate does not see; then it has `modes`."""
+        return False
+
+    def state_size(self, u: ndarray) -> int:
+        """Return the number of the first entries of an inner variable that growth modes change."""
+        return len(u)
+
+    def modes(self, u: jax.Array) -> Modes:
+        """Return the growth modes at u."""
+        raise TypeError(f"a {type(self).__name__} has no growth modes")
+
+    def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
+        """Return the change (m,) of the inner variable u when its first entries change by a small `change`."""
+        return change
 
     def entry_name(self, index: int) -> str:
         """Return a description of an entry of the inner variable followed by "is" or "are", or "" if it has none."""
@@ -129,6 +158,23 @@ def mapped(method: Callable[[Any, jax.Array], jax.Array], system: System, rows: 
         ]
     joined: ndarray = np.concatenate(blocks)[:count]
     return joined
+
+
+def modes_at(system: System, row: ndarray) -> Modes:
+    """Return the growth modes at an inner variable, in NumPy."""
+    with double_precision():
+        return jax.tree.map(np.asarray, _modes(system, row))
+
+
+@eqx.filter_jit
+def field_at(system: System, row: Any) -> jax.Array:
+    """Return the field at an inner variable, compiled."""
+    return system.field(row)
+
+
+@eqx.filter_jit
+def _modes(system: System, row: Any) -> Modes:
+    return system.modes(row)
 
 
 def _state(system: System, row: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._method import Method, Trial
 from implicitbias.flows._system import System
 
@@ -73,8 +74,10 @@ class Tsit5(Method):
     def cost(self) -> tuple[int, int]:
         return 6, 0
 
-    def attempt(self, system: System, u: jax.Array, h: jax.Array, memory: Any, rtol: jax.Array) -> Trial:
-        slopes = [memory]
+    def attempt(
+        self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
+    ) -> Trial:
+        u, slopes = cursor.u, [cursor.memory]
         for row in STAGES:
             shift = sum((a * k for a, k in zip(row, slopes, strict=True)), jnp.zeros_like(u))
             end, slope = system.complete(u + h * shift)

@@ -113,6 +113,11 @@ class TracedPredictor(eqx.Module):
         return False
 
     @property
+    def linear_in_parameters(self) -> bool:
+        """Whether the predictions are linear in the parameters themselves."""
+        return False
+
+    @property
     def linear(self) -> TracedMap | None:
         """The linear map from w to the predictions, or None if the predictions are not linear in an array w."""
         return None
@@ -165,6 +170,10 @@ class LinearPredictor(TracedPredictor):
     def layer_factors(self, params: Any) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
         rows = self.map.matrix()
         return ((rows, jnp.ones((len(rows), 1, 1), rows.dtype)),)
+
+    @property
+    def linear_in_parameters(self) -> bool:
+        return True
 
     @property
     def linear(self) -> TracedMap | None:

@@ -1,6 +1,7 @@
 """The objective that flows integrate: a readout (parameters to predictions) and the mean loss of its predictions."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -106,9 +107,51 @@ class Objective(eqx.Module):
     mean_loss: MeanLoss
 
 
-@eqx.filter_jit
-def forward(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return F, the losses of the rows (n,) and the predictions (n, k) at the flat parameters."""
+class _Constants:
+    """The structure and the constants of a pytree with a hash that is computed once; equal constants share programs."""
+
+    def __init__(self, structure: Any, leaves: tuple[Any, ...]) -> None:
+        self.structure, self.leaves = structure, leaves
+        self._hash = hash((structure, leaves))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, _Constants)
+            and self._hash == other._hash
+            and (self.structure, self.leaves) == (other.structure, other.leaves)
+        )
+
+
+class Forward:
+    """The function from flat parameters to F, the losses of the rows (n,) and the predictions (n, k).
+
+    `equinox.filter_jit` examines the objective at every call, which takes longer than a small model. Here this is done
+    once, so that `problem.loss` is cheap as an observable of a flow.
+    """
+
+    def __init__(self, objective: Objective, shape: TreeShape) -> None:
+        leaves, structure = jax.tree.flatten((objective, shape))
+        self._arrays = [leaf if eqx.is_array(leaf) else None for leaf in leaves]
+        self._constants = _Constants(
+            structure, tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
+        )
+
+    def __call__(self, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        parts: tuple[jax.Array, jax.Array, jax.Array] = _forward(self._constants, self._arrays, flat)
+        return parts
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(constants: _Constants, arrays: list[Any], flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    leaves = [
+        constant if array is None else array for array, constant in zip(arrays, constants.leaves, strict=True)
+    ]
+    objective, shape = jax.tree.unflatten(constants.structure, leaves)
     predictions = objective.readout(shape.unflatten(flat))
     losses = jax.vmap(objective.mean_loss.loss.value)(predictions, objective.mean_loss.targets)
     return objective.mean_loss.value(predictions), losses, predictions

@@ -84,17 +84,29 @@ class TrainingProblem(Value, ABC):
 
     def _forward(self, params: Any, losses_count: bool = True) -> tuple[float, ndarray]:
         from implicitbias._core.precision import double_precision
-        from implicitbias.problems._objective import forward
 
         shape, flat = self.checked_params(params)
         with double_precision():
-            value, losses, predictions = (
-                np.asarray(part) for part in forward(self.double_objective, shape, flat)
-            )
+            value, losses, predictions = (np.asarray(part) for part in self._forward_of(shape)(flat))
         _refuse_predictions(predictions)
         if losses_count:
             _refuse_losses(losses, predictions)
         return float(value), frozen(predictions)
+
+    def _forward_of(self, shape: Any) -> Any:
+        """Return the `Forward` of this layout; it is kept unless the layout holds arrays, which may differ."""
+        from implicitbias.problems._objective import Forward
+
+        if shape.has_arrays:
+            return Forward(self.double_objective, shape)
+        if shape.key not in self._forwards:
+            self._forwards[shape.key] = Forward(self.double_objective, shape)
+        return self._forwards[shape.key]
+
+    @cached_property
+    def _forwards(self) -> dict[Any, Any]:
+        """The `Forward` of each layout of the parameters that was used."""
+        return {}
 
     def _finite_gradient(self, shape: Any, flat: ndarray) -> ndarray:
         from implicitbias._core.precision import double_precision
