@@ -22,10 +22,11 @@ DOMINATED: dict[str, tuple[ib.Potential, ib.Potential]] = {
 def _same(phi: ib.Potential, other: ib.Potential) -> None:
     """Assert that two potentials have one horizon up to a factor, within the error bars of a numerical one."""
     known, horizon = phi.horizon(), other.horizon()
+    if type(horizon) is type(known):
+        assert horizon.fingerprint() == known.fingerprint()
+        return
     for w in POINTS:
         expected = known.value(w) / known.value(np.ones(3))
-        if horizon.fingerprint() == known.fingerprint():
-            return
         value, error = horizon.estimate(w)  # type: ignore[attr-defined]
         assert abs(value - expected) <= error <= 1e-2 * expected
 
