@@ -45,6 +45,30 @@ def test_the_flow_against_scipy(loss: str) -> None:
     np.testing.assert_allclose(coarse.final, expected, atol=1e-2 * np.abs(expected).max())
 
 
+# Oracle: the predicted classifier, and SciPy's integrator in plain time with W = U sigma^(1/2) V^T by NumPy. From 0 and
+# from a matrix of rank 1 the derivative of W in the dual variable is infinite at the start.
+@pytest.mark.parametrize("rank", [0, 1])
+def test_schatten_norms_above_two_from_matrices_of_low_rank(rank: int) -> None:
+    start, end = np.diag([1.0] * rank + [0.0] * (3 - rank)) @ np.eye(*SHAPE), 40.0
+
+    def matrix(z: ndarray) -> ndarray:
+        U, s, V = np.linalg.svd(z.reshape(SHAPE), full_matrices=False)
+        return (U * np.sqrt(s)) @ V
+
+    def field(t: float, z: ndarray) -> ndarray:
+        weights = np.exp(-Y * np.tensordot(X, matrix(z), axes=2))
+        return np.tensordot(weights * Y, X, axes=1).ravel() / len(Y)
+
+    # The mirror map of the start, which has the singular values 0 and 1, is the start.
+    z = solve_ivp(field, (0.0, end), start.ravel(), method="LSODA", rtol=1e-10, atol=1e-12).y[:, -1]
+    flow = ib.MirrorFlow(ib.Classification(X, Y, loss="exponential"), ib.Spectral(ib.PNorm(3)))
+    trajectory = ib.simulate(flow, start, t1=end, rtol=1e-7)
+    np.testing.assert_allclose(trajectory.final, matrix(z), atol=1e-5 * np.abs(trajectory.final).max())
+    late = ib.simulate(flow, start, log_t1=23_000.0)
+    assert late.status is ib.Status.REACHED_TIME
+    assert ib.diagnostics.distance_to(ib.max_margin(PROBLEM, ib.gauges.Schatten(3)))(0.0, late.final) < 1e-3
+
+
 # Oracle: the flow of the entries, and the predicted classifier; the distance falls like 1 / ln t.
 def test_the_squared_norm() -> None:
     limit = ib.max_margin(PROBLEM, ib.Spectral(ib.SquaredNorm()))

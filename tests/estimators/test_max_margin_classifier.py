@@ -133,3 +133,35 @@ def test_grid_search_over_horizons_and_frames() -> None:
 def test_parameters_that_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ib.InputError, match=words):
         ib.MaxMarginClassifier(**settings).fit(pd.DataFrame({"a": [1.0, 2.0, 3.0]}), [0, 1, 1])
+
+
+# Beyond the largest multiplier of hard margins, the soft margin is the hard one; below 1 / sum of the polars of the
+# rows, no weight pays. The price of 1e300 says "hard margins" in other libraries.
+@pytest.mark.parametrize("horizon", ["l1", "l2", 3])
+def test_extreme_prices(horizon: Any) -> None:
+    X, y = load_wine(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    hard = ib.MaxMarginClassifier(horizon=horizon).fit(X, y)
+    for C in (1e9, 1e12, 1e300):
+        soft = ib.MaxMarginClassifier(horizon=horizon, C=C).fit(X, y)
+        assert soft.certificate_.holds
+        np.testing.assert_allclose(soft.coef_, hard.coef_, atol=1e-9)
+    for C in (1e-12, 1e-300):
+        none = ib.MaxMarginClassifier(horizon=horizon, C=C).fit(X, y)
+        assert none.certificate_.holds
+        assert not none.coef_.any()
+        # Oracle: without weights, the best score is constant and says the most frequent class.
+        assert set(none.predict(X)) == {np.bincount(y).argmax()}
+
+
+# scikit-learn's issue 18606: three points whose margin is tied, on which SVC with a large C returns a worse line.
+# By hand: x1 + x2 = 1/2 has the distance sqrt(2)/4 from all three points, and l1, l2 and linf share it by symmetry.
+@pytest.mark.parametrize("horizon", ["l1", "l2", "linf", 3])
+def test_the_three_points_of_scikit_learn_18606(horizon: Any) -> None:
+    X, y = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array([0, 1, 1])
+    for C in (np.inf, 1e10):
+        model = ib.MaxMarginClassifier(horizon=horizon, C=C).fit(X, y)
+        np.testing.assert_allclose([*model.coef_[0], *model.intercept_], [2.0, 2.0, -1.0], atol=1e-8)
+        np.testing.assert_allclose(model.decision_function(X), [-1.0, 1.0, 1.0], atol=1e-8)
+        assert model.certificate_.holds
+        assert model.support_.tolist() == [0, 1, 2]

@@ -66,3 +66,16 @@ def test_a_nullable_frame() -> None:
     model = ib.MaxMarginClassifier(standardize=True).fit(frame, [0, 0, 1, 1])
     assert (model.predict(frame) == [0, 0, 1, 1]).all()
     assert model.coef_[0, 0] == pytest.approx(2.0)
+
+
+# Squares of such numbers leave float64. Oracle: the classifier of the same rows in another unit.
+@pytest.mark.parametrize("size", [1e-300, 1e-150, 1e150, 1e300])
+@pytest.mark.parametrize("thin", [False, True])
+def test_columns_of_extreme_scale(size: float, thin: bool) -> None:
+    X, y = np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0], [3.0, 1.0]]), [0, 1, 1, 1]
+    rows = X * np.array([size, 1.0])
+    plain = ib.MaxMarginClassifier(standardize=True).fit(sparse.csr_array(X) if thin else X, y)
+    model = ib.MaxMarginClassifier(standardize=True).fit(sparse.csr_array(rows) if thin else rows, y)
+    np.testing.assert_allclose(model.coef_[0] * [size, 1.0], plain.coef_[0], rtol=1e-9)
+    np.testing.assert_allclose(model.intercept_, plain.intercept_, rtol=1e-9)
+    assert model.predict(rows).tolist() == y

@@ -202,6 +202,25 @@ def test_data_that_are_not_separable(loss: str, potential: ib.Potential) -> None
         np.testing.assert_allclose(run.final, expected, rtol=0, atol=1e-3)
 
 
+# Oracle: SciPy's BFGS. One row has a margin of 30, so that its speed is far below those of the others.
+@pytest.mark.parametrize("log_t", [100.0, 5000.0])
+def test_data_that_are_not_separable_with_a_row_of_large_margin(log_t: float) -> None:
+    X, y = mixed_labels()
+    first = minimize(lambda w: float(np.mean(np.logaddexp(0.0, -y * (X @ w)))), np.zeros(5), method="BFGS").x
+    X, y = np.vstack([X, 30.0 * first / (first @ first)]), np.append(y, 1.0)
+    expected = minimize(
+        lambda w: float(np.mean(np.logaddexp(0.0, -y * (X @ w)))),
+        np.zeros(5),
+        method="BFGS",
+        options={"gtol": 1e-9},
+    ).x
+    run = ib.simulate(
+        ib.MirrorFlow(ib.Classification(X, y), ib.SquaredNorm()), np.zeros(5), log_t1=log_t, rtol=1e-6
+    )
+    assert run.status is ib.Status.REACHED_TIME
+    np.testing.assert_allclose(run.final, expected, rtol=0, atol=1e-4)
+
+
 # Oracle: by hand. The labels of two equal rows differ, so that the second coordinate has a finite limit, and the first
 # one grows like ln t. Beyond a certain time the cancellation hides the growth, and the integration must not go on.
 @pytest.mark.parametrize("angle", [0.0, 0.7])

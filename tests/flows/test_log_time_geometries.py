@@ -1,5 +1,6 @@
 """Mirror flows in log time for steep potentials, several classes, extreme starts, and data at the limits of float64."""
 
+import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
@@ -193,3 +194,19 @@ def test_the_matrix_of_a_steep_potential_stays_within_its_budget() -> None:
     flow = ib.MirrorFlow(ib.Classification(*separable()), ib.Cosh())
     with pytest.raises(ib.ImplicitBiasError, match=r"max_bytes=800"):
         ib.simulate(flow, np.zeros(10), t1=1.0, solver=ib.GaussNewtonRosenbrock(max_bytes=100))
+
+
+# Oracle: the same potential as a sum that the library composes, whose mirror map has formulas.
+def test_a_potential_from_a_function() -> None:
+    X, y = separable(20, 3)
+    A = np.array([[1.0, 0.6, 0.0], [-0.3, 1.0, 0.2], [0.0, 0.1, 1.0]])
+    own = ib.Potential.from_function(
+        lambda w: jnp.sum(jnp.abs(A @ w) ** 3) / 3.0 + 0.5 * jnp.sum(w**2), dimension=3
+    )
+    known = ib.PNorm(3).compose(A) + ib.SquaredNorm()
+    problem = ib.Classification(X, y, loss="exponential")
+    runs = [
+        ib.simulate(ib.MirrorFlow(problem, phi), np.zeros(3), log_t1=300.0, rtol=1e-7) for phi in (own, known)
+    ]
+    assert all(run.status is ib.Status.REACHED_TIME for run in runs)
+    np.testing.assert_allclose(runs[0].final, runs[1].final, rtol=1e-5)

@@ -175,6 +175,19 @@ class TestSeveral:
             ib.plot(items)
 
 
+# The numerical horizon of a sum accepts points of any shape; the potential says that its points are matrices.
+def test_a_sum_of_spectral_potentials() -> None:
+    phi = ib.Spectral(ib.SquaredNorm() + ib.PNorm(3))
+    assert "diagonal matrices" in ib.plot(phi).axes[0].get_title(loc="left")
+    assert "(2, 3)" in ib.plot(phi, coordinates=((0, 0), (1, 2))).axes[0].get_title(loc="left")
+    assert len(ib.plot([phi, ib.gauges.Nuclear()]).axes) == 1
+
+
+def test_classes_are_refused() -> None:
+    with pytest.raises(ib.InputError, match="the list holds the class Cosh"):
+        ib.plot([ib.Cosh])
+
+
 def test_coordinates_belong_to_gauges_and_potentials() -> None:
     path = ib.saddle_path(ib.LeastSquares(np.eye(2), [2.0, 1.0]))
     with pytest.raises(ib.InputError, match="coordinates is given for a SaddlePath"):

@@ -273,10 +273,28 @@ class TestStudies:
         saved(rate_figure(x, {"half": np.array([np.nan, 1e-3])}, "x", "y", 1.0))
 
 
-@pytest.mark.parametrize("result", [None, np.zeros(3), "path", _problem(), ib.SaddlePath])
+@pytest.mark.parametrize(
+    "result", [None, np.zeros(3), "path", _problem(), ib.SaddlePath, ib.Cosh, ib.gauges.L1]
+)
 def test_other_types_are_refused(result: object) -> None:
-    with pytest.raises(ib.InputError, match=r"result is a .*SaddlePath or a Trajectory"):
+    with pytest.raises(ib.InputError, match=r"result is (a|the class) .*SaddlePath, a Trajectory"):
         inspect.unwrap(ib.plot)(result)
+
+
+# A classifier is drawn as its limit, with the labels of the caller; one against the rest has a row for each class.
+def test_a_fitted_classifier_is_drawn() -> None:
+    X, y = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [1.0, 0.0]]), np.array(["a", "b_1", "c", "a"])
+    (left, right) = ib.plot(ib.MaxMarginClassifier(horizon="l2").fit(X, y)).axes
+    names = [text.get_text() for text in right.get_legend().get_texts()]
+    assert names[:3] == ["a", "b_1", "c"]
+    assert "certified" in left.get_title(loc="left")
+    figure = ib.plot(ib.MaxMarginClassifier(horizon="l2", multi_class="ovr", C=10.0).fit(X, y))
+    assert [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes[::2]] == [
+        f"{name} against the rest" for name in ("a", "b_1", "c")
+    ]
+    saved(figure)
+    with pytest.raises(NotFittedError):
+        ib.plot(ib.MaxMarginClassifier())
 
 
 def test_the_regressor_of_a_pipeline_is_drawn_as_the_message_says() -> None:

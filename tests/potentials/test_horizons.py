@@ -131,6 +131,10 @@ def test_a_margin_in_a_numerical_horizon() -> None:
         (lambda w: jnp.sum(jnp.cos(w)) + 0.4 * w @ w, "not strictly convex"),
         (lambda w: jnp.sum(jnp.hypot(w, 1.0)), "bounded gradient"),
         (lambda w: w, "one number is expected"),
+        (lambda w: np.sum(w**2) + np.linalg.norm(w) ** 2, r"type import jax\.numpy as jnp"),
+        (lambda w: jnp.sum(w.astype(jnp.float32) ** 2), "of type float32"),
+        # JAX reads w[2] as w[1] where w has two entries, so that a missing dimension would give wrong numbers.
+        (lambda w: w[0] ** 2 + w[1] ** 2 + w[2] ** 2, "type dimension=d"),
         (lambda w: w @ jnp.eye(5) @ w, "dimension=d"),
         (3.0, "a function of w"),
     ],
@@ -138,6 +142,29 @@ def test_a_margin_in_a_numerical_horizon() -> None:
 def test_functions_that_are_refused(function: Any, words: str) -> None:
     with pytest.raises(ib.InputError, match=words):
         ib.Potential.from_function(function)
+
+
+# By hand: for the sum of exp(w_i^2) the largest entry decides. Its curvatures differ by more than 1e100.
+def test_a_function_of_very_different_curvatures() -> None:
+    phi = ib.Potential.from_function(lambda w: jnp.sum(jnp.exp(w**2)))
+    value, error = phi.horizon().estimate([1.0, -2.0, 0.5])  # type: ignore[attr-defined]
+    assert abs(value - 2.0) <= error < 1e-6
+
+
+# What a user typed, and not how arrays are stored.
+def test_potentials_are_written_as_they_are_typed() -> None:
+    written = {
+        "HyperbolicEntropy(scale=0.1)": ib.HyperbolicEntropy(0.1),
+        "HyperbolicEntropy(scale=[0.1, 2])": ib.HyperbolicEntropy([0.1, 2.0]),
+        "HyperbolicEntropy(log_scale=-4605)": ib.HyperbolicEntropy(log_scale=-4605.0),
+        "HyperbolicEntropy(scale=<array of shape (50,)>)": ib.HyperbolicEntropy(np.ones(50)),
+        "QuadraticForm([[2, 0], [0, 1]])": ib.QuadraticForm(np.diag([2.0, 1.0])),
+        "0.5 * SquaredNorm() + PNorm(p=3)": 0.5 * ib.SquaredNorm() + ib.PNorm(3),
+        "2 * (Cosh() + SquaredNorm())": 2 * (ib.Cosh() + ib.SquaredNorm()),
+        "Cosh().compose([[1, 0], [1, 2]])": ib.Cosh().compose([[1, 0], [1, 2]]),
+        "Spectral(HyperbolicEntropy(scale=0.1))": ib.Spectral(ib.HyperbolicEntropy(0.1)),
+    }
+    assert [repr(phi) for phi in written.values()] == list(written)
 
 
 def test_other_arguments_that_are_refused() -> None:

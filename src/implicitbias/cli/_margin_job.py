@@ -95,7 +95,8 @@ def _facts(table: Table, choice: MarginChoice) -> dict[str, str]:
     )
     counts = np.bincount(table.y.astype(np.int64), minlength=len(table.classes))
     sizes = ", ".join(
-        f"{label} ({count} rows)" for label, count in zip(table.classes, counts.tolist(), strict=True)
+        f"{label} ({count} {'row' if count == 1 else 'rows'})"
+        for label, count in zip(table.classes, counts.tolist(), strict=True)
     )
     options = [f'horizon="{choice.gauge}"' if isinstance(choice.gauge, str) else f"horizon={choice.gauge:g}"]
     options += [] if math.isinf(choice.C) else [f"C={choice.C:g}"]

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from implicitbias._core.errors import InputError
+from implicitbias.diagnostics import LimitModel
 from implicitbias.estimators._frames import known_rows
 from implicitbias.estimators._parameters import flag
 from implicitbias.estimators._prepare import standardized
@@ -23,7 +24,7 @@ _FORMATS = ("csr", "csc")
 _STRATEGIES = ("crammer_singer", "ovr")
 
 
-class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
+class MaxMarginClassifier(ClassifierMixin, LimitModel, BaseEstimator):
     r"""The linear classifier of largest margin in a gauge: hard margins at C = inf, soft margins at a finite C.
 
     With C = inf it minimises $\gamma(w)$ over $M_i(w, b) \ge 1$, where $M_i = y_i (\langle x_i, w \rangle + b)$ for two
@@ -88,7 +89,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> "MaxMarginClassifier":
         """Fit to rows X (n, d), dense, sparse or a DataFrame, and labels y (n,)."""
-        if self.multi_class not in _STRATEGIES:
+        if not isinstance(self.multi_class, str) or self.multi_class not in _STRATEGIES:
             raise InputError(f'multi_class is {self.multi_class!r}, "crammer_singer" or "ovr" is expected')
         C, bias, scaled = (
             _price(self.C),
@@ -102,7 +103,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, indices = np.unique(y, return_inverse=True)
         k = len(self.classes_)
         if k < 2:
-            raise ValueError(f"y holds one class only ({self.classes_[0]!r}), at least two are expected")
+            raise ValueError(f"y holds one class only ({self.classes_[0]}), at least two are expected")
         offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         if scaled:
             X, offset, scale = standardized(X, centre=bias)
@@ -127,6 +128,14 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[
             (scores > 0.0).astype(np.int64) if scores.ndim == 1 else np.argmax(scores, axis=1)
         ]
+
+    def labelled_limits(self) -> tuple[tuple[Limit, tuple[str, ...]], ...]:
+        """Return the limits, each with the names of the classes of its problem; `ib.plot` draws them."""
+        check_is_fitted(self)
+        labels = tuple(map(str, self.classes_))
+        if isinstance(self.limits_, Limit):
+            return ((self.limits_, labels),)
+        return tuple((limit, ("rest", label)) for limit, label in zip(self.limits_, labels, strict=True))
 
     def _keep(
         self, limits: tuple[Limit, ...], offset: Float64[ndarray, " d"], scale: Float64[ndarray, " d"]

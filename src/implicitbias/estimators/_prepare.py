@@ -17,6 +17,8 @@ from implicitbias.problems import LeastSquares
 
 # A weight below this share of the largest counts as 0, because its root would leave the range of `LeastSquares`.
 _NO_WEIGHT = 1e-200
+# Columns of magnitudes beyond this one, or below its reciprocal, are divided by a power of 2 before they are squared.
+_SQUARED = 1e140
 # A column counts as constant if its values differ by less than this, relative to their mean.
 _CONSTANT = 4 * float(np.finfo(np.float64).eps)
 
@@ -129,9 +131,20 @@ def standardized(X: Any, *, centre: bool) -> tuple[Any, ndarray, ndarray]:
     Sparse columns are never centred, because a free intercept has the same effect on them.
     """
     share = np.ones(X.shape[0])
-    if sparse.issparse(X):
-        return _sparse_columns(X, share, fit_intercept=False, standardize=True)
-    return _dense_columns(X, share, centre, standardize=True)
+    thin = sparse.issparse(X)
+    unit = _units(abs(X).max(axis=0).toarray().ravel() if thin else np.max(np.abs(X), axis=0))
+    X = X if np.all(unit == 1.0) else (sparse.csc_array(X) / unit if thin else X / unit)
+    if thin:
+        X, offset, scale = _sparse_columns(X, share, fit_intercept=False, standardize=True)
+    else:
+        X, offset, scale = _dense_columns(X, share, centre, standardize=True)
+    return X, offset * unit, scale * unit
+
+
+def _units(size: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
+    """Return powers of 2 near the largest magnitudes of columns whose squares would leave float64, else 1."""
+    far = (size > 0.0) & ((size < 1.0 / _SQUARED) | (size > _SQUARED))
+    return np.exp2(np.where(far, np.floor(np.log2(np.where(far, size, 1.0))), 0.0))
 
 
 def checked_weights(sample_weight: Any, n: int) -> Float64[ndarray, " n"] | None:

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.traced_maps import TracedMap
-from implicitbias.flows._primal_maps import PrimalMap, Rows
+from implicitbias.flows._primal_maps import PrimalMap, Rows, on_device
 from implicitbias.flows._system import Solve, System, mapped
 from implicitbias.problems import Loss, MeanLoss
 
@@ -162,7 +162,7 @@ def dual_system(
         z0=jnp.broadcast_to(jnp.asarray(z0), (d,)),
         floor=jnp.asarray(floor),
         weight_decay=jnp.asarray(float(weight_decay)),
-        primal_map=jax.tree.map(jnp.asarray, primal),
+        primal_map=on_device(primal),
     )
     return system, system.start()
 

@@ -10,7 +10,7 @@ from implicitbias._core.status import Status
 from implicitbias.flows._log_time_system import LONGEST_UNIT, least_sizes
 from implicitbias.flows._margin_rows import MarginRows
 from implicitbias.flows._margin_speeds import MarginSpeeds
-from implicitbias.flows._primal_maps import Rows
+from implicitbias.flows._primal_maps import Rows, on_device
 from implicitbias.flows._system import Solve, System, mapped
 from implicitbias.potentials import SteepPotential
 from implicitbias.trajectories import Clock
@@ -131,7 +131,7 @@ def log_time_in_w(
         rows=rows.rows,
         w0=jnp.asarray(w0),
         floor=least_sizes(rows),
-        potential=jax.tree.map(jnp.asarray, potential),
+        potential=on_device(potential),
     )
     return system, clock
 

@@ -9,7 +9,7 @@ from implicitbias._core.status import Status
 from implicitbias.flows._dual_system import dual_error, dual_quiet_time
 from implicitbias.flows._margin_rows import MarginRows
 from implicitbias.flows._margin_speeds import MarginSpeeds, log_rates
-from implicitbias.flows._primal_maps import PrimalMap, Rows
+from implicitbias.flows._primal_maps import PrimalMap, Rows, on_device
 from implicitbias.flows._system import Solve, System, mapped
 from implicitbias.trajectories import Clock
 
@@ -72,8 +72,8 @@ class LogTimeSystem(System):
 
     def kernel(self, u: jax.Array) -> jax.Array:
         """Return B (dw / dz) B^T, (r, r)."""
-        z = self.dual(u)
-        return self.primal_map.kernel(self.rows, jnp.where(z == 0.0, self.z_apart, z), jnp.zeros(()))
+        z = self.primal_map.sloped(self.dual(u), self.z_apart)
+        return self.primal_map.kernel(self.rows, z, jnp.zeros(()))
 
     def kept_margins(self, u: jax.Array) -> jax.Array:
         """Return the entries m of the inner variable, (n, g)."""
@@ -106,7 +106,8 @@ class LogTimeSystem(System):
     def _lost(self, u: jax.Array, kernel: jax.Array) -> jax.Array:
         """Return the findings of `MarginSpeeds.lost` at u."""
         z, zero, size = self.dual(u), jnp.zeros(()), jnp.abs(self.rows.X)
-        spread = size @ jnp.abs(self.predictor(u)) + self.primal_map.times_slope(size, z, zero) @ jnp.abs(z)
+        moved = self.primal_map.times_slope(size, self.primal_map.sloped(z, self.z_apart), zero) @ jnp.abs(z)
+        spread = size @ jnp.abs(self.predictor(u)) + moved
         return self.speeds.lost(self.kept_margins(u), u[-1], kernel, spread)
 
     def diagnosis(self, u: jax.Array) -> tuple[Status, str] | None:
@@ -137,11 +138,11 @@ def log_time_system(
 
     Call this function inside `double_precision`.
     """
-    primal, zero = jax.tree.map(jnp.asarray, primal), jnp.zeros(())
+    primal, zero = on_device(primal), jnp.zeros(())
     w = primal.predictor(jnp.asarray(z0), zero)
     floor = least_sizes(rows)
     apart = _finite_slopes(primal, floor)
-    kernel = np.asarray(primal.kernel(rows.rows, jnp.where(z0 == 0.0, apart, z0), zero))
+    kernel = np.asarray(primal.kernel(rows.rows, primal.sloped(jnp.asarray(z0), apart), zero))
     slopes, fastest = log_rates(rows, np.asarray(w), kernel)
     if clock is None:
         clock = Clock(min(-fastest if np.isfinite(fastest) else 0.0, LONGEST_UNIT))
@@ -169,12 +170,12 @@ def log_time_system(
 def _finite_slopes(primal: PrimalMap, floor: jax.Array) -> jax.Array:
     """Return the z_i whose slope dw / dz stands for that at z_i = 0: 0, or a small size where that slope is infinite.
 
-    The slope of a sum of l_p potentials with p > 2 is infinite at 0. A step may use another one, because its Jacobian
-    may be inexact.
+    The slope of potentials of singular values and of sums of l_p potentials may be infinite at 0 if p > 2. A step may
+    use another one, as its Jacobian is inexact.
     """
     zeros, zero = jnp.zeros_like(floor), jnp.zeros(())
     slopes = primal.times_slope(jnp.ones((1, len(floor))), zeros, zero)[0]
-    return jnp.where(jnp.isfinite(slopes), 0.0, primal.reach(_SMALL * floor, zero)[1])
+    return jnp.where(jnp.isfinite(slopes), 0.0, primal.small_dual(_SMALL * floor))
 
 
 def least_sizes(rows: MarginRows) -> jax.Array:

@@ -12,8 +12,8 @@ from implicitbias._core.status import Status
 from implicitbias.flows._margin_rows import EPSILON, MarginRows
 from implicitbias.problems import MarginLoss
 
-# The rounding errors of the growth of margins that are accepted, relative to 1, if some margins have less than a share
-# of the largest speed and the sum of all speeds is less than a share of them.
+# The rounding errors of the growth of margins that are accepted, relative to 1, if some directions of w have less than
+# a share of the largest speed and the sum of all speeds is less than a share of them.
 _COARSE, _SLOW, _CANCELLED = 1e-3, 1e-8, 1e-10
 # The largest rise of the logarithm of the largest slope of a row over a step, in addition to ln n.
 _MOST_RISE = 3.0
@@ -129,7 +129,25 @@ class MarginSpeeds(eqx.Module):
         total = jnp.abs(self.pull(speeds))
         cancelled = (jnp.max(total) < _CANCELLED * jnp.max(terms)) & (noise > _COARSE)
         mixed = jnp.min(speeds) < _SLOW * jnp.max(speeds)
-        return jnp.stack([cancelled & mixed, self.blurred(spread), noise > 1.0])
+        hidden = jax.lax.cond(
+            cancelled & mixed,
+            lambda: self._leave_a_direction(speeds / jnp.max(speeds)),
+            lambda: jnp.asarray(False),
+        )
+        return jnp.stack([hidden, self.blurred(spread), noise > 1.0])
+
+    def _leave_a_direction(self, shares: jax.Array) -> jax.Array:
+        """Return whether the fast rows leave a direction of w free, in which only the slow rows pull.
+
+        On data that are not separable in any direction there may be rows of large margins too. Their fast rows
+        determine all of w, so that nothing is hidden.
+        """
+        rows = self.factor.reshape(-1, self.factor.shape[-1])
+        sizes, vectors = jnp.linalg.eigh(rows.T @ rows)
+        kept = sizes > _NOISE * len(rows) * sizes[-1]
+        basis = vectors * jnp.where(kept, 1.0 / jnp.sqrt(jnp.where(kept, sizes, 1.0)), 0.0)
+        inner = basis.T @ ((rows * shares.ravel()[:, None]).T @ rows) @ basis
+        return jnp.linalg.eigvalsh(inner + jnp.diag(1.0 - kept))[0] < _SLOW
 
     def diagnosis(self, lost: jax.Array) -> tuple[Status, str] | None:
         """Return the status and a reason for the reader if `lost` has found one."""

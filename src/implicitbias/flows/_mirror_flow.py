@@ -110,7 +110,7 @@ class MirrorFlow(Flow):
         shape = self.problem.predictor_shape
         if shape != self.problem.linear_map.domain:
             raise InputError(
-                f"problem is a {self.problem!r} with w of shape {shape}, a column for each class, for which there is "
+                f"problem is a {self.problem!r} with w of shape {shape}, one column for each class, for which there is "
                 "no diffrax term; type ib.simulate(flow, start, log_t1=...)"
             )
         w = np.zeros(shape) if start is None else self.problem.predictor(start, "start")

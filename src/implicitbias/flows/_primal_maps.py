@@ -1,11 +1,12 @@
 """Primal maps: w as a function of the dual variable, for mirror flows and two-layer diagonal networks."""
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from implicitbias.parametrizations import ExponentialFlow
 from implicitbias.potentials import Potential, SeparablePotential
@@ -50,6 +51,15 @@ class PrimalMap(eqx.Module):
         """Return the z_i at which w_i = -size_i and w_i = size_i; infinite if w_i depends on other z_j too."""
         return jnp.full_like(size, -jnp.inf), jnp.full_like(size, jnp.inf)
 
+    def small_dual(self, size: jax.Array) -> jax.Array:
+        """Return the z of a small w whose entries have about the given sizes, where dw / dz is finite."""
+        return self.reach(size, jnp.zeros(()))[1]
+
+    def sloped(self, z: jax.Array, small: jax.Array) -> jax.Array:
+        """Return z, or z plus the small z if dw / dz is infinite at z."""
+        slope = self.times_slope(jnp.ones((1, len(z))), z, jnp.zeros(()))
+        return jnp.where(jnp.all(jnp.isfinite(slope)), z, z + small)
+
 
 class SeparablePrimalMap(PrimalMap):
     """A primal map whose coordinate w_i depends only on z_i and s."""
@@ -60,6 +70,9 @@ class SeparablePrimalMap(PrimalMap):
 
     def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
         return A * self.slope(z, s)
+
+    def sloped(self, z: jax.Array, small: jax.Array) -> jax.Array:
+        return jnp.where(z == 0.0, small, z)
 
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
         """Return X diag(slope) X^T, computed from a few columns if the contribution of the others is negligible."""
@@ -83,6 +96,11 @@ class SeparablePrimalMap(PrimalMap):
         return jax.lax.cond(jnp.sum(counts) <= few, of_few, of_all)
 
 
+def on_device(value: Any) -> Any:
+    """Return a value with its arrays as JAX arrays; functions of the user stay as they are."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array_like(leaf) else leaf, value)
+
+
 class InverseMirrorMap(PrimalMap):
     """The inverse mirror map of a potential at the entries of a point of the given shape; the state is w."""
 
@@ -95,6 +113,11 @@ class InverseMirrorMap(PrimalMap):
     def kernel(self, rows: Rows, z: jax.Array, s: jax.Array) -> jax.Array:
         # dw / dz is the inverse Hessian of the potential, so each row of X needs one product with the inverse Hessian.
         return self.times_slope(rows.X, z, s) @ rows.X.T
+
+    def small_dual(self, size: jax.Array) -> jax.Array:
+        # A Gaussian matrix has full rank. A potential of singular values with p > 2 has an infinite dw / dz elsewhere.
+        generic = jnp.asarray(np.random.default_rng(0).standard_normal(self.shape))
+        return self.potential.mirror_formula(size.reshape(self.shape) * generic).ravel()
 
     def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
         at = z.reshape(self.shape)

@@ -167,13 +167,20 @@ def as_gauge(horizon: Any) -> Gauge:
     """Return the gauge of a horizon, or raise an `InputError`."""
     if isinstance(horizon, Gauge):
         return horizon
-    if callable(getattr(horizon, "horizon", None)):  # a potential, whose module would load JAX
+    if not isinstance(horizon, type) and callable(
+        getattr(horizon, "horizon", None)
+    ):  # a potential, whose module would load JAX
         gauge: Gauge = horizon.horizon()
         return gauge
     if isinstance(horizon, str) and horizon in _NAMED:
         return _NAMED[horizon]
     if isinstance(horizon, Real) and not isinstance(horizon, (bool, np.bool_)):
         return LInf() if np.isposinf(float(horizon)) else Lp(horizon)
+    if isinstance(horizon, type):
+        raise InputError(
+            f"horizon is the class {horizon.__name__}, a value of it is expected; type "
+            f'{horizon.__name__}(...) with its arguments, or a name such as horizon="l1"'
+        )
     raise InputError(
         f'horizon is {horizon!r}, "l1", "l2", "linf", a number p >= 1, a potential or a gauge is expected; '
         'type ib.max_margin(problem, "l1")'

@@ -7,11 +7,13 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
+from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.certificate import Certificate
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InfeasibleError, InputError
 from implicitbias._core.status import Status
 from implicitbias.gauges import Gauge
 from implicitbias.limits._conic_programs import soft_point
+from implicitbias.limits._find_separator import find_separator
 from implicitbias.limits._limit import Limit
 from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._max_margin import as_gauge, intercepts_of, margins_of
@@ -20,6 +22,8 @@ from implicitbias.limits._max_margin import as_gauge, intercepts_of, margins_of
 _GAP = 1e-6
 # Entries below the second share of the largest one become 0, if the objective grows by less than the first share.
 _SAME, _SMALL = 1e-9, 1e-6
+# Relative enlargement of a classifier of hard margins, far below the accepted gap and far above rounding errors.
+_ROOM = 1e-11
 
 
 def soft_margin(problem: Any, horizon: Any, C: float, bias: bool = False) -> Limit:
@@ -49,22 +53,19 @@ def soft_margin(problem: Any, horizon: Any, C: float, bias: bool = False) -> Lim
             f"the gauge {type(gauge).__name__} has no conic form or its program was not solved, which a finite C "
             "needs; give FromOracle a conic_form, or type C=numpy.inf"
         )
-    w, b, q = _feasible(margins, gauge, found, C)
-    w = _simplest(margins, gauge, Separator(w, b, q), C)
-    value = _objective(margins, gauge, w, b, C)
-    certificate = Certificate(
-        f"the point minimises the gauge {type(gauge).__name__} plus {C:g} times the violations of the margins",
-        max(0.0, 1.0 - float(np.sum(q)) / value) if value > 0.0 else 0.0,
-        {
-            "dual_intercept": float(np.max(np.abs(margins.free.T @ q), initial=0.0))
-            / (float(np.sum(q)) or 1.0)
-        },
-        _GAP,
-    )
+    separator = _candidate(margins, gauge, found, C)
+    certificate = _certificate(margins, gauge, separator, C)
+    for other in (_without_weights, _free_of_violations):
+        if not certificate.holds:
+            second = other(margins, gauge, C)
+            if second is not None:
+                proof = _certificate(margins, gauge, second, C)
+                separator, certificate = (second, proof) if proof.holds else (separator, certificate)
+    w, b, q = separator
     return Limit(
         problem=problem,
         point=frozen(w),
-        value=value,
+        value=_objective(margins, gauge, w, b, C),
         certificate=certificate,
         status=Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED,
         dual=frozen(margins.combination(q)),
@@ -72,6 +73,56 @@ def soft_margin(problem: Any, horizon: Any, C: float, bias: bool = False) -> Lim
         bias=intercepts_of(margins, b),
         multipliers=frozen(margins.by_rows(q)),
     )
+
+
+def _certificate(margins: Margins, gauge: Gauge, found: Separator, C: float) -> Certificate:
+    w, b, q = found
+    value, total = _objective(margins, gauge, w, b, C), float(np.sum(q))
+    return Certificate(
+        f"the point minimises the gauge {type(gauge).__name__} plus {C:g} times the violations of the margins",
+        max(0.0, 1.0 - total / value) if value > 0.0 else 0.0,
+        {"dual_intercept": float(np.max(np.abs(margins.free.T @ q), initial=0.0)) / (total or 1.0)},
+        _GAP,
+    )
+
+
+def _candidate(margins: Margins, gauge: Gauge, found: Separator, C: float) -> Separator:
+    """Return the solution of the conic solver with feasible multipliers, and with zeros where they cost nothing."""
+    w, b, q = _feasible(margins, gauge, found, C)
+    return Separator(_simplest(margins, gauge, Separator(w, b, q), C), b, q)
+
+
+def _free_of_violations(margins: Margins, gauge: Gauge, C: float) -> Separator | None:
+    """Return the classifier of hard margins, which is the minimiser if none of its multipliers exceeds C.
+
+    The conic solver loses the gauge beside violations at a price of about 1e9.
+    """
+    n, d = margins.linear_map.shape
+    try:
+        with one_blas_thread(n * d * min(n, d) < FEW_PRODUCTS):
+            w, b, q = find_separator(margins, gauge).separator
+    except InfeasibleError:
+        return None
+    # At such a price a rounding error of a margin of 1 would be a violation that counts.
+    return _feasible(margins, gauge, Separator((1.0 + _ROOM) * w, (1.0 + _ROOM) * b, q), C)
+
+
+def _without_weights(margins: Margins, gauge: Gauge, C: float) -> Separator | None:
+    """Return w = 0 with the best intercepts, which is the minimiser if C is small.
+
+    At a price of 1 / sum of the polars of the rows, no multipliers have a combination of a polar above 1, so that w = 0
+    is a minimiser. At any lower price the multipliers are proportional to the price.
+    """
+    polar, places = gauge.polar(), np.arange(len(margins.signs))
+    rows = (margins.combination((places == i).astype(np.float64)) for i in places)
+    total = sum(polar.value(polar.to_domain(row, np.zeros_like(row))) for row in rows)
+    if not 0.0 < C * total <= 1.0:
+        return None
+    found = soft_point(margins, gauge, 1.0 / total)
+    if found is None:
+        return None
+    w, b, q = _candidate(margins, gauge, found, 1.0 / total)
+    return Separator(np.zeros_like(w), b, q * (C * total))
 
 
 def _objective(

@@ -113,7 +113,7 @@ def balls_figure(items: Any, coordinates: Any = None) -> Figure:
     labels = {
         key: plain(str(key)) if isinstance(items, Mapping) else formula_name(named[key]) for key in named
     }
-    shape = next((found for found in map(_shape, named.values()) if found is not None), None)
+    shape = next((found for item in named.values() if (found := _shape(item, coordinates)) is not None), None)
     first = next(iter(gauges.values()))
     plane = slice_of(first, coordinates, shape)
     for gauge in gauges.values():
@@ -140,7 +140,7 @@ def potential_figure(potential: Any, coordinates: Any = None) -> Figure:
     from implicitbias.potentials import ray_lengths
 
     horizon = potential.horizon()
-    plane = slice_of(horizon, coordinates, horizon.shape or _shape(potential))
+    plane = slice_of(horizon, coordinates, horizon.shape or _shape(potential, coordinates))
     ball = ball_of(horizon, plane)
     start = potential.value(np.zeros(plane.shape))
     u = directions()
@@ -179,21 +179,25 @@ def _level_lines(axis: Any, potential: Any, plane: Slice) -> None:
 def _as_gauge(value: Any) -> Gauge:
     if isinstance(value, Gauge):
         return value
-    if callable(getattr(value, "horizon", None)):
+    if not isinstance(value, type) and callable(getattr(value, "horizon", None)):
         horizon: Gauge = value.horizon()
         return horizon
+    kind = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
     raise InputError(
-        f"the list holds a {type(value).__name__}, gauges and potentials are expected; type "
+        f"the list holds {kind}, gauges and potentials are expected; type "
         "ib.plot([ib.gauges.L1(), ib.Cosh()])"
     )
 
 
-def _shape(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of points of a gauge or a potential, or None if it accepts several."""
+def _shape(value: Any, coordinates: Any) -> tuple[int, ...] | None:
+    """Return the shape of points of a gauge or a potential, or None if the coordinates are to tell it."""
     if isinstance(value, Gauge):
         return value.shape
     length = value.length()
-    return None if length is None else (length[1],)
+    if length is None:
+        # A numerical horizon of singular values accepts any shape, so the potential says that points are matrices.
+        return (2, 2) if value.dimensions == 2 and coordinates is None else None
+    return (length[1],)
 
 
 def _axis(plane: Slice) -> tuple[Figure, Any]:

@@ -1,10 +1,12 @@
 """Figures of a limit: coefficients with names, margins of the rows, and separating lines of two features."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
@@ -43,16 +45,23 @@ def limit_figure(limit: Limit, labels: tuple[str, ...] | None = None) -> Figure:
         _coefficients(axes[0, 0], limit, ())
         axes[0, 0].set_title(f"Limit: value {short(limit.value)}, {mark}", loc="left", fontsize=11)
         return figure
-    figure, axes = new_figure(1, 2, height=4.4, width=5.4)
-    left, right = axes[0]
-    names = tuple(plain(str(label)) for label in (labels or limit.problem.classes))
-    if _features(limit) == 2:
-        _plane(left, limit, names)
-    else:
-        _coefficients(left, limit, names)
-    _margins(right, limit, names)
-    title = f"Classifier: margin {short(float(limit.margin or 0.0))}, {mark}"
-    left.set_title(title, loc="left", fontsize=11)
+    return classifiers_figure([(limit, labels or tuple(map(str, limit.problem.classes)))])
+
+
+def classifiers_figure(parts: Sequence[tuple[Limit, tuple[str, ...]]]) -> Figure:
+    """Return a figure with a row for each limit of a classifier, which comes with the names of its classes."""
+    figure, axes = new_figure(len(parts), 2, height=4.4, width=5.4)
+    for (left, right), (limit, labels) in zip(axes, parts, strict=True):
+        names = tuple(plain(label) for label in labels)
+        if _features(limit) == 2:
+            _plane(left, limit, names)
+        else:
+            _coefficients(left, limit, names)
+        _margins(right, limit, names)
+        mark = "certified" if limit.certificate.holds else "NOT certified"
+        against = f"{names[1]} against the rest\n" if len(parts) > 1 else ""
+        title = f"{against}Classifier: margin {short(float(limit.margin or 0.0))}, {mark}"
+        left.set_title(title, loc="left", fontsize=11)
     return figure
 
 
@@ -162,6 +171,7 @@ def _margins(axis: Any, limit: Limit, labels: tuple[str, ...]) -> None:
         axis.set_yscale("log")
     if np.min(margins) < 0.0:
         axis.axhline(0.0, color="#8A9094", linewidth=0.9)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))  # ranks are whole numbers
     axis.set_xlabel("rows, sorted by margin")
     axis.set_ylabel("margin")
     wrong = int(np.count_nonzero(margins <= 0.0))

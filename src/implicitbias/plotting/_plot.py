@@ -6,11 +6,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from implicitbias._core.errors import InputError
-from implicitbias.diagnostics import PathModel
+from implicitbias.diagnostics import LimitModel, PathModel
 from implicitbias.gauges import Gauge
 from implicitbias.limits import Limit, SaddlePath
 from implicitbias.plotting._balls import balls_figure, gauge_figure, potential_figure
-from implicitbias.plotting._limits import limit_figure
+from implicitbias.plotting._limits import classifiers_figure, limit_figure
 from implicitbias.plotting._path_report import Validation
 from implicitbias.plotting._paths import PathPicture, path_figure, validated_path_figure
 from implicitbias.plotting._trajectories import trajectory_figure
@@ -24,7 +24,7 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
       `ib.SaddlePathRegressorCV` also shows the chosen time, and the held-out error with a band of one standard error.
     - `Trajectory`: states and scalar observables against flow time.
     - `Limit`: the coefficients. For a classifier also the margins of the rows, and with two features the separating
-      lines.
+      lines. A fitted `ib.MaxMarginClassifier` is drawn in the same way, with a row for each limit.
     - A gauge: its unit ball with level lines, in the plane of two entries of w in which all other entries are 0.
     - A potential: its level lines, and its sublevel sets $S_c / R_c$ for growing levels c with the unit ball of its
       horizon, which they approach. $R_c$ is the largest length of a point of $S_c$ in the plane.
@@ -40,7 +40,7 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
 
     Raises:
         InputError: the result is of another type, or the coordinates are not two entries of w.
-        sklearn.exceptions.NotFittedError: the regressor is not fitted.
+        sklearn.exceptions.NotFittedError: the regressor or classifier is not fitted.
 
     Reference:
         pesme2024mirror, for sublevel sets and horizons.
@@ -59,7 +59,9 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
         return gauge_figure(result, coordinates)
     if isinstance(result, (list, tuple, Mapping)):
         return balls_figure(result, coordinates)
-    if callable(getattr(result, "horizon", None)):  # a potential, whose module would load JAX
+    if not isinstance(result, type) and callable(
+        getattr(result, "horizon", None)
+    ):  # a potential, whose module would load JAX
         return potential_figure(result, coordinates)
     if coordinates is not None:
         raise InputError(
@@ -71,12 +73,15 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
     if isinstance(result, PathModel):
         validation = Validation.of_model(result)  # it raises if the model is not fitted
         return validated_path_figure(result.path_, validation)
+    if isinstance(result, LimitModel):
+        return classifiers_figure(result.labelled_limits())
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
     if isinstance(result, Limit):
         return limit_figure(result)
+    kind = f"the class {result.__name__}" if isinstance(result, type) else f"a {type(result).__name__}"
     raise InputError(
-        f"result is a {type(result).__name__}; a SaddlePath, a Trajectory, a Limit, a fitted regressor, a gauge or a "
-        "potential is expected; if it is a pipeline that ends with a regressor, type ib.plot(pipeline[-1]), and if it "
-        "is a classifier, type ib.plot(classifier.limits_)"
+        f"result is {kind}; a SaddlePath, a Trajectory, a Limit, a fitted regressor or classifier of "
+        "this package, a gauge or a potential is expected; if it is a pipeline that ends with such a model, type "
+        "ib.plot(pipeline[-1])"
     )

@@ -14,6 +14,7 @@ from implicitbias.gauges import ConicForm, FromOracle, Gauge
 from implicitbias.potentials._implicit import inverse_hessian, inverted, solved_between
 from implicitbias.potentials._potential import Potential
 from implicitbias.potentials._separable import SeparablePotential
+from implicitbias.potentials._written import written
 
 # A matrix of a larger condition number is refused.
 _CONDITION = 1e12
@@ -33,6 +34,9 @@ class Sum(Potential):
 
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.first.domain_formula(w) & self.second.domain_formula(w)
+
+    def __repr__(self) -> str:
+        return f"{self.first!r} + {self.second!r}"
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         return inverted(self, z)
@@ -55,6 +59,9 @@ class SeparableSum(SeparablePotential):
 
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.first.domain_formula(w) & self.second.domain_formula(w)
+
+    def __repr__(self) -> str:
+        return f"{self.first!r} + {self.second!r}"
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         return _inverted_terms(self, z)
@@ -86,6 +93,10 @@ class Composed(Potential):
 
     def mirror_formula(self, w: jax.Array) -> jax.Array:
         return self.A.T @ self.inner.mirror_formula(self.A @ w)
+
+    def __repr__(self) -> str:
+        inner = repr(self.inner)
+        return f"{f'({inner})' if ' ' in inner else inner}.compose({written(self.A)})"
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         return self.inverse @ self.inner.inverse_mirror_formula(self.inverse.T @ z)

@@ -13,11 +13,13 @@ from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias.potentials._implicit import inverse_hessian, inverted
 from implicitbias.potentials._potential import Potential
+from implicitbias.potentials._written import written
 
 _SAMPLES = 12
 _SCALES = (0.1, 1.0, 10.0)
-# The dimension in which a function that accepts any is examined.
-_DIMENSION = 3
+# The dimension in which a function that accepts any is examined. It is larger than most fixed numbers of entries,
+# because JAX reads the last entry where a function asks for an entry that does not exist.
+_DIMENSION = 6
 # Curvatures below this share of the largest one at the point count as 0.
 _FLAT = 1e-12
 # The gradient is compared along rays at these two distances.
@@ -48,6 +50,10 @@ class FunctionPotential(Potential):
         with double_precision():
             _examine(self)
 
+    def __repr__(self) -> str:
+        size = "" if self.dimension is None else f", dimension={self.dimension}"
+        return f"Potential.from_function({written(self.function)}{size})"
+
     def value_formula(self, w: jax.Array) -> jax.Array:
         return self.function(w)
 
@@ -70,6 +76,11 @@ def _examine(potential: FunctionPotential) -> None:
     d = potential.dimension or _DIMENSION
     try:
         shape = jax.eval_shape(potential.function, jax.ShapeDtypeStruct((d,), jnp.result_type(float)))
+    except jax.errors.TracerArrayConversionError as error:
+        raise InputError(
+            "phi calls a function of numpy or SciPy, whose derivatives are not known; functions of jax.numpy are "
+            "expected; type import jax.numpy as jnp, and for instance jnp.sum(w**2) in place of numpy.sum(w**2)"
+        ) from error
     except Exception as error:  # whatever the function of the user raises
         raise InputError(
             f"phi cannot be traced at a w of {d} entries: {error}; type "
@@ -77,29 +88,49 @@ def _examine(potential: FunctionPotential) -> None:
         ) from error
     if getattr(shape, "shape", None) != ():
         raise InputError(f"phi returns {shape}, one number is expected; type lambda w: jnp.sum(...)")
+    if shape.dtype != jnp.float64:
+        raise InputError(
+            f"phi returns a number of type {shape.dtype}, float64 is expected; remove conversions such as "
+            "w.astype(jnp.float32), which lose digits"
+        )
     rng = np.random.default_rng(0)
     curvature = jax.jit(jax.jacfwd(potential.mirror_formula))
     gradient = jax.jit(potential.mirror_formula)
     for scale in _SCALES:
         for w in scale * rng.standard_normal((_SAMPLES, d)):
-            _refuse_flat(w, np.asarray(curvature(w)))
+            _refuse_flat(w, np.asarray(curvature(w)), potential.dimension)
     for direction in rng.standard_normal((_SAMPLES, d)):
         _refuse_bounded(gradient, direction / np.linalg.norm(direction))
 
 
-def _refuse_flat(w: ndarray, hessian: ndarray) -> None:
-    """Raise an `InputError` if the Hessian at a sample is not positive definite."""
+def _refuse_flat(w: ndarray, hessian: ndarray, dimension: int | None) -> None:
+    """Raise an `InputError` if the Hessian at a sample is not positive definite.
+
+    It is scaled to a diagonal of 1, because the curvatures of a sum over coordinates may differ by any factor.
+    """
     if not np.all(np.isfinite(hessian)):
         raise InputError(
             f"phi has a Hessian that is not finite at w = {w.tolist()}, a smooth function is expected; use smooth "
             "functions such as jnp.hypot(w, 1.0) in place of jnp.abs(w)"
         )
-    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2.0)
-    if not values[0] > _FLAT * values[-1]:
-        raise InputError(
-            f"phi is not strictly convex: at w = {w.tolist()} its curvature along {vectors[:, 0].tolist()} is "
-            f"{values[0]:.3g}, a positive number is expected; add a strictly convex term, or change the sign of phi"
-        )
+    diagonal = np.diag(hessian)
+    if np.all(diagonal > 0.0):
+        # The roots are divided one after the other, because their products may leave float64.
+        root = np.sqrt(diagonal)
+        scaled = hessian / root[:, None] / root
+        values, vectors = np.linalg.eigh((scaled + scaled.T) / 2.0)
+        if values[0] > _FLAT * values[-1]:
+            return
+        direction = vectors[:, 0] / root
+    else:
+        direction = np.eye(len(w))[np.argmin(diagonal)]
+    direction = direction / np.linalg.norm(direction)
+    size = "" if dimension else "; if it needs a fixed number d of entries, type dimension=d"
+    raise InputError(
+        f"phi is not strictly convex: at w = {w.round(6).tolist()} its curvature along {direction.round(6).tolist()} "
+        f"is {direction @ hessian @ direction:.3g}, a number above 0 and above rounding errors is expected; add a "
+        f"strictly convex term, or change the sign of phi{size}"
+    )
 
 
 def _refuse_bounded(gradient: Callable[[Any], Any], direction: ndarray) -> None:

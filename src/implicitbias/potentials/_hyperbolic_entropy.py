@@ -10,6 +10,10 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias.gauges import L1, Gauge
 from implicitbias.potentials._separable import SeparablePotential
+from implicitbias.potentials._written import written
+
+# Scales with smaller absolute logarithms are shown as scales, others by their logarithms.
+_LOGS = 600.0
 
 
 class HyperbolicEntropy(SeparablePotential):
@@ -57,6 +61,12 @@ class HyperbolicEntropy(SeparablePotential):
             expected = "a finite number" if scale is None else "a positive, finite number (alpha**2)"
             raise InputError(f"{name} is {value.tolist()}, {expected} is expected")
         self.log_scale = frozen(np.array(value) if scale is None else np.log(value))
+
+    def __repr__(self) -> str:
+        logs = self.log_scale
+        if isinstance(logs, np.ndarray) and np.all(np.abs(logs) < _LOGS):
+            return f"HyperbolicEntropy(scale={written(np.exp(logs))})"
+        return f"HyperbolicEntropy(log_scale={written(logs)})"
 
     def horizon(self) -> Gauge:
         """Return the l_1 norm, which is the horizon for all scales.

@@ -1,6 +1,7 @@
 """The base class of potentials: subclasses give formulas that JAX traces, and public methods return NumPy arrays."""
 
 from abc import abstractmethod
+from dataclasses import fields
 from numbers import Real
 from typing import Any
 
@@ -16,6 +17,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.values import Fingerprinted
 from implicitbias.gauges import Gauge
+from implicitbias.potentials._written import written
 
 
 class Potential(Fingerprinted, eqx.Module):
@@ -207,6 +209,10 @@ class Potential(Fingerprinted, eqx.Module):
         """Return the potential times a positive number."""
         return Multiple(np.float64(factor), self)
 
+    def __repr__(self) -> str:
+        settings = (f"{field.name}={written(getattr(self, field.name))}" for field in fields(self))
+        return f"{type(self).__name__}({', '.join(settings)})"
+
     def __mul__(self, factor: Any) -> "Potential":
         return self.multiple(checked_factor(factor))
 
@@ -307,6 +313,10 @@ class ScaledPotential(Potential):
 
     def horizon(self) -> Gauge:
         return self.inner.horizon()  # The sublevel sets of c phi are those of phi.
+
+    def __repr__(self) -> str:
+        inner = repr(self.inner)
+        return f"{written(self.factor)} * {f'({inner})' if ' + ' in inner else inner}"
 
     def multiple(self, factor: float) -> Potential:
         return self.inner.multiple(checked_factor(factor * float(self.factor)))

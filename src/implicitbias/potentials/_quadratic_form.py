@@ -10,6 +10,7 @@ from implicitbias._core.arrays import frozen, symmetric_array
 from implicitbias._core.errors import InputError
 from implicitbias.gauges import Ellipsoid, Gauge
 from implicitbias.potentials._potential import Potential
+from implicitbias.potentials._written import written
 
 # An eigenvalue below this fraction of the largest one cannot be distinguished from 0.
 _DEFINITE = 1e-14
@@ -59,6 +60,9 @@ class QuadraticForm(Potential):
             )
         self.A = frozen(matrix)
         self.inverse = frozen(inverse)
+
+    def __repr__(self) -> str:
+        return f"QuadraticForm({written(self.A)})"
 
     def horizon(self) -> Gauge:
         """Return the gauge (w^T A w)^(1/2)."""

@@ -82,6 +82,9 @@ class Spectral(Potential):
         """2, because points are matrices."""
         return 2
 
+    def __repr__(self) -> str:
+        return f"Spectral({self.scalar!r})"
+
     def horizon(self) -> Gauge:
         """Return the gauge of matrices that applies the horizon of h to the singular values."""
         return of_singular_values(self.scalar.horizon())

@@ -15,7 +15,7 @@ from implicitbias.problems import Classification
 from implicitbias.studies._separable_settings import NAMED_GAUGES, iris
 from implicitbias.studies._sweep_evidence import finished
 
-_LOG_TIME, _SAMPLES, _RTOL = 30.0, 60, 1e-6
+_LOG_TIME, _SAMPLES, _RTOL = 23_000.0, 60, 1e-6
 
 
 def inseparable_dataset(progress: Progress) -> Any:
@@ -29,7 +29,7 @@ def inseparable_dataset(progress: Progress) -> Any:
     progress(0.2, "flow")
     flow = MirrorFlow(problem, SquaredNorm())
     trajectory = finished(simulate(flow, np.zeros(problem.shape[1]), log_t1=_LOG_TIME, rtol=_RTOL))
-    logs = np.linspace(0.0, float(trajectory.log_times[-1]), _SAMPLES)
+    logs = np.geomspace(0.01, _LOG_TIME * (1.0 - 1e-12), _SAMPLES)
     states = trajectory.state(log_t=logs)
     least = _least_loss(problem)
     variables = {

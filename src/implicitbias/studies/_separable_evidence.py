@@ -64,7 +64,7 @@ def measured(problem: Classification, entry: Entry, rtol: float) -> Measured:
     Raises:
         KeyboardInterrupt: the simulation was interrupted from the keyboard.
     """
-    start = np.full(problem.predictor_shape, entry.start)
+    start = np.zeros(problem.predictor_shape)
     flow = MirrorFlow(problem, entry.potential)
     trajectory = finished(simulate(flow, start, log_t1=entry.log_time, rtol=rtol, max_steps=_MAX_STEPS))
     end = float(trajectory.log_times[-1])
@@ -110,7 +110,7 @@ def log_bounds(problem: Classification, entry: Entry, limit: Limit, run: Measure
     The bound holds for every w. It is evaluated at the start, on the ray of the predicted classifier where both terms
     balance, and at the other sampled states.
     """
-    start = np.full(problem.predictor_shape, entry.start)
+    start = np.zeros(problem.predictor_shape)
     log_divergences = _log_divergences(entry, start)
 
     def logs(points: Float64[ndarray, "m ..."]) -> Float64[ndarray, "m 2"]:
@@ -134,7 +134,12 @@ def log_bounds(problem: Classification, entry: Entry, limit: Limit, run: Measure
 
 
 def _log_divergences(entry: Entry, start: Float64[ndarray, "..."]) -> Callable[[ndarray], ndarray]:
-    """Return the function from points to the logarithms of their divergence from the start; inf where it overflows."""
+    """Return the function from points to the logarithms of their divergence from the start; inf where it overflows.
+
+    For sums of hyperbolic cosines and the start 0 it is a sum of logarithms, which does not overflow.
+    """
+    if entry.steep:
+        return lambda points: np.array([_log_cosh(_entries(w)) for w in points])
     potential = entry.potential
 
     def one(w: jax.Array) -> jax.Array:
@@ -150,6 +155,12 @@ def _log_divergences(entry: Entry, start: Float64[ndarray, "..."]) -> Callable[[
             return np.where(values >= 0.0, np.log(values), np.inf)
 
     return logs
+
+
+def _log_cosh(sizes: Float64[ndarray, " k"]) -> float:
+    """Return ln sum (cosh s - 1) for s >= 0, with cosh s - 1 = e^s (1 - e^-s)^2 / 2."""
+    with np.errstate(divide="ignore"):
+        return float(np.logaddexp.reduce(sizes + 2.0 * np.log(-np.expm1(-sizes)) - np.log(2.0)))
 
 
 def flows_dataset(setting: Setting, progress: Progress) -> Any:
@@ -226,13 +237,13 @@ def _tie(entry: Entry, limit: Limit, w: Float64[ndarray, "..."]) -> float:
 
     Sublevel sets of hyperbolic cosines at the size of w do not tell such entries apart if it is not small.
     """
-    if entry.unit == 0.0:
+    if not entry.steep:
         return 0.0
     shares, size = (_entries(point) for point in (limit.point, w))
     shares = shares / np.max(shares)
     below = shares[shares < 1.0 - _TIED]
     gap = 1.0 - float(np.max(below, initial=0.0))
-    return float(np.exp(-gap * np.max(size) / entry.unit))
+    return float(np.exp(-gap * np.max(size)))
 
 
 def _entries(point: Float64[ndarray, "..."]) -> Float64[ndarray, " k"]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -20,28 +22,25 @@ MATRIX_GAUGES: dict[str, Gauge] = {"nuclear": Nuclear(), "Frobenius": L2(), "spe
 
 NAMED_GAUGES: dict[str, Gauge] = {"l1": L1(), "l2": L2(), "linf": LInf()}
 
-# Mirror flows of p-norms with p > 2 have no Hessian at 0, so that they start at a small point.
-_SMALL = 0.1
 _LATE = 23_000.0
 
 
 class Entry(NamedTuple):
-    r"""A potential with the gauge that theory pairs with it, the entries of the start, and the end of its flow.
+    r"""A potential with the gauge that theory pairs with it, and the end of its flow from 0.
 
     The margin converges like 1 / m in the smallest margin m, and the direction like $m^{-r}$ with r = `rate`; both
-    converge like 1 / ln m if `logarithmic`. The unit of w in the exponentials of a potential of hyperbolic cosines is
-    `unit`, and it is 0 for other potentials.
+    converge like 1 / ln m if `logarithmic`. A potential that is `steep` is a sum of hyperbolic cosines.
     """
 
     potential: Potential
     gauge: Gauge
-    start: float = 0.0
     log_time: float = _LATE
     logarithmic: bool = False
-    unit: float = 0.0
+    steep: bool = False
     rate: float = 1.0
 
 
+_COSH = Entry(Cosh(), LInf(), log_time=1e5, steep=True)
 _ENTROPY = Entry(HyperbolicEntropy(scale=1.0), L1(), log_time=1e9, logarithmic=True)
 
 
@@ -107,9 +106,15 @@ def _standardised(X: ndarray) -> ndarray:
 
 
 def _skewed() -> Entry:
-    """Return a potential that is not separable. Its squared norm grows slower and does not change the horizon."""
-    cubic = PNorm(3).compose(np.array([[1.0, 0.6], [-0.3, 1.0]]))
-    return Entry(cubic + SquaredNorm(), cubic.horizon())
+    """Return a potential of the user that is not separable. Its squared norm grows slower than its cubic part, and does
+    not change the horizon.
+    """
+    A = np.array([[1.0, 0.6], [-0.3, 1.0]])
+
+    def phi(w: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.abs(A @ w) ** 3) / 3.0 + jnp.sum(w**2) / 2.0
+
+    return Entry(Potential.from_function(phi, dimension=2), PNorm(3).compose(A).horizon())
 
 
 def _plane_entries(d: int) -> dict[str, Entry]:
@@ -117,10 +122,10 @@ def _plane_entries(d: int) -> dict[str, Entry]:
     return {
         "squared l2": Entry(SquaredNorm(), L2()),
         "hyperbolic entropy": _ENTROPY,
-        "cosh": Entry(Cosh(), LInf(), log_time=1e4, unit=1.0),
+        "cosh": _COSH,
         "p = 1.5": Entry(PNorm(1.5), Lp(1.5), rate=0.5),
-        "p = 3": Entry(PNorm(3), Lp(3), start=_SMALL),
-        "p = 10": Entry(PNorm(10), Lp(10), start=_SMALL),
+        "p = 3": Entry(PNorm(3), Lp(3)),
+        "p = 10": Entry(PNorm(10), Lp(10)),
         "quadratic form": Entry(QuadraticForm(A), QuadraticForm(A).horizon()),
         "skewed cubic": _skewed(),
     }
@@ -131,16 +136,28 @@ def _small_entries(d: int) -> dict[str, Entry]:
     return {
         "squared l2": Entry(SquaredNorm(), L2()),
         "hyperbolic entropy": _ENTROPY,
-        "cosh": _wide_cosh(d, 100.0),
+        "cosh": _COSH,
         "p = 1.5": Entry(PNorm(1.5), Lp(1.5), rate=0.5),
+        "p = 3": Entry(PNorm(3), Lp(3)),
+        "p = 10": Entry(PNorm(10), Lp(10)),
         "quadratic form": Entry(QuadraticForm(A), QuadraticForm(A).horizon()),
     }
 
 
-def _real_entries(d: int, unit: float) -> dict[str, Entry]:
-    """Return the potentials of the paper; real data have rows that are almost support vectors, which takes longer."""
-    late = Entry(SquaredNorm(), L2(), log_time=1e6)
-    return {"squared l2": late, "hyperbolic entropy": _ENTROPY, "cosh": _wide_cosh(d, unit)}
+def _real_entries(cosh: float, powers: dict[float, float]) -> dict[str, Entry]:
+    """Return the potentials of the paper, and p-norms; real data have rows that are almost support vectors, which takes
+    longer.
+
+    Args:
+        cosh: the end of the flow of cosh.
+        powers: the end of the flow for each p.
+    """
+    return {
+        "squared l2": Entry(SquaredNorm(), L2(), log_time=1e6),
+        "hyperbolic entropy": _ENTROPY,
+        "cosh": _COSH._replace(log_time=cosh),
+        **{f"p = {p:g}": Entry(PNorm(p), Lp(p), log_time=end) for p, end in powers.items()},
+    }
 
 
 def _matrix_entries(d: int) -> dict[str, Entry]:
@@ -151,23 +168,23 @@ def _matrix_entries(d: int) -> dict[str, Entry]:
     return {
         "squared l2": Entry(SquaredNorm(), L2()),
         "spectral entropy": entropy,
-        "spectral cosh": Entry(SpectralPotential(Cosh()), Spectral(), log_time=1e4, unit=1.0),
+        "spectral cosh": Entry(SpectralPotential(Cosh()), Spectral(), log_time=1e4, steep=True),
         "Schatten 1.5": Entry(SpectralPotential(PNorm(1.5)), Schatten(1.5), rate=0.5),
+        "Schatten 3": Entry(SpectralPotential(PNorm(3)), Schatten(3)),
     }
-
-
-def _wide_cosh(d: int, scale: float) -> Entry:
-    """Return the potential sum cosh(w_i / scale), whose flow reaches margins that are larger by the scale."""
-    return Entry(Cosh().compose(np.eye(d) / scale), LInf(), log_time=1e6, unit=scale)
 
 
 SETTINGS = {
     "plane": Setting(_plane, _plane_entries),
     "gaussian": Setting(_gaussian, _small_entries),
-    "wine": Setting(lambda: _one_against_the_rest("wine", 0), lambda d: _real_entries(d, 100.0)),
-    "digits": Setting(lambda: _one_against_the_rest("digits", 0), lambda d: _real_entries(d, 1000.0)),
+    "wine": Setting(
+        lambda: _one_against_the_rest("wine", 0), lambda d: _real_entries(1e5, {3: 1e5, 10: _LATE})
+    ),
+    "digits": Setting(
+        lambda: _one_against_the_rest("digits", 0), lambda d: _real_entries(_LATE, {3: _LATE, 10: 5e3})
+    ),
     "breast-cancer": Setting(
-        lambda: _one_against_the_rest("breast-cancer", 1), lambda d: _real_entries(d, 1e4)
+        lambda: _one_against_the_rest("breast-cancer", 1), lambda d: _real_entries(1e6, {})
     ),
     "matrices": Setting(_matrices, _matrix_entries),
 }
