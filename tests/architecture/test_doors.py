@@ -62,8 +62,8 @@ def imports_of(module: ast.Module, name: str) -> Iterator[str]:
             yield f"line {node.lineno}"
 
 
-# Studies compare with SciPy's optimisers, as an oracle that shares no code with what they judge. A flow along kinks finds
-# the slopes of its held units by bounded least squares: this is a part of its field, and no prediction of where it ends.
+# Studies compare with SciPy's optimisers, as an oracle that shares no code with what they judge. A flow along kinks
+# finds the slopes of its held units by bounded least squares: a part of its field, and no prediction of where it ends.
 _OPTIMISERS = {SOURCE / "limits", SOURCE / "studies", SOURCE / "flows" / "_sliding_engine.py"}
 
 
