@@ -14,6 +14,7 @@ from numpy import ndarray
 import implicitbias as ib
 from implicitbias.flows import _sliding_engine
 from tests.flows.test_simulate_cost import compilations
+from tests.oracles.filippov import TwoLayerRelu
 
 ROWS, INPUTS, WIDTH = 8, 3, 6
 _rng = np.random.default_rng(0)
@@ -149,6 +150,23 @@ def test_nets_agree_with_tiny_steps(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(NETS).difference(FAST)))
 def test_more_nets_agree_with_tiny_steps(name: str) -> None:
     agrees_with_tiny_steps(name)
+
+
+# Oracle: SciPy's DOP853 from event to event on the formulas of a two-layer network, with tolerance 1e-10.
+@pytest.mark.parametrize("decay", [0.0, 1e-2])
+def test_every_tolerance_is_met(decay: float) -> None:
+    problem, flow_events = ib.Problem(lambda p, X: jax.nn.relu(X @ p[0]) @ p[1], X, Y), 0
+    for seed in (2, 4, 5, 8):
+        W, _, a = start(seed)
+        oracle = TwoLayerRelu(X, Y, W, a, decay)
+        expected = oracle.run(20.0)
+        for rtol in (1e-3, 1e-4, 1e-5, 1e-6):
+            trajectory = ib.simulate(ib.GradientFlow(problem, decay), (W, a), t1=20.0, rtol=rtol)
+            found = flat(trajectory.final)
+            assert np.linalg.norm(found - expected) <= 3 * rtol * np.linalg.norm(expected)
+        flow_events += trajectory.stats.events
+        assert trajectory.stats.events == oracle.events
+    assert flow_events >= 15
 
 
 def test_the_steps_hardly_depend_on_the_tolerance() -> None:

@@ -68,12 +68,14 @@ KINKED: dict[str, tuple[Activation, int]] = {
     "relu and softmax": (lambda h: jax.nn.softmax(jax.nn.relu(h)), WIDTH),
     "relu under jit and checkpoint": (jax.jit(jax.checkpoint(jax.nn.relu)), WIDTH),
 }
-SMOOTH: dict[str, Activation] = {
+OTHERS: dict[str, Activation] = {
     "tanh": jnp.tanh,
     "softplus": jax.nn.softplus,
     "gelu": jax.nn.gelu,
     "elu": jax.nn.elu,
     "softmax": jax.nn.softmax,
+    "a choice between whole arrays": lambda h: jnp.where(h.sum() > 0, h, 0.1 * h),
+    "a comparison of integers": lambda h: jnp.where(h.argmax(axis=-1, keepdims=True) > 2, h, 0.5 * h),
     "relu in a scan": lambda h: jax.lax.scan(lambda c, row: (c, jax.nn.relu(row)), 0.0, h)[1],
 }
 
@@ -127,9 +129,9 @@ def test_shifts_and_normals_of_a_relu_layer() -> None:
             np.testing.assert_allclose(normals[i, j], np.concatenate([W.ravel(), b, a]))
 
 
-@pytest.mark.parametrize("name", list(SMOOTH))
+@pytest.mark.parametrize("name", list(OTHERS))
 def test_other_models_are_left_alone(name: str) -> None:
-    assert found(network(SMOOTH[name]), start()) is None
+    assert found(network(OTHERS[name]), start()) is None
 
 
 def test_units_of_all_layers_are_found() -> None:

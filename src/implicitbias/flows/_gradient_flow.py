@@ -29,6 +29,9 @@ class GradientFlow(Flow):
     `problem.reparametrize(ib.HadamardProduct())` or `SquareDifference()`, the flow is integrated in n dual variables,
     in which it is exact for starts of any scale. The state is theta, a pytree like the start, and time is t.
 
+    Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
+    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov.
+
     Args:
         problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.
         weight_decay: lam >= 0 of the penalty lam/2 ||theta||^2, or a pytree of such numbers (or of arrays, for single

@@ -86,7 +86,7 @@ class Evaluation:
                 return [Node(out, True)]
         results = _plainly(jaxpr, equation, [node.value for node in nodes])
         compared = None
-        if name in _COMPARISONS and moves:
+        if name in _COMPARISONS and moves and equation.invars[0].aval.dtype == jnp.result_type(float):
             compared = (nodes[0], nodes[1], _COMPARISONS[name])
         elif name == "convert_element_type":
             compared = nodes[0].compared
@@ -157,6 +157,9 @@ class Evaluation:
         key = _identity(a), _identity(b)
         if any(isinstance(part, float) and not np.isfinite(part) for part in key):
             return None  # The maximum with -inf is no unit.
+        shape = np.broadcast_shapes(jnp.shape(a.value), jnp.shape(b.value))
+        if branch is not None and shape != jnp.shape(branch):
+            return None  # One comparison chooses between whole arrays.
         index = self._operations
         self._operations += 1
         if self.plan is not None and self.plan[index] == 0.0:

@@ -32,7 +32,8 @@ class Trajectory:
         start: the state at time 0.
         final: the state at the last integrated time.
         status: how the integration ended; `status.ok` is false if it stopped early.
-        stats: `steps`, `accepted`, `rejected`, `evaluations`, `factorizations`, `seconds`.
+        stats: `steps`, `accepted`, `rejected`, `evaluations`, `factorizations`, `seconds`; and for ReLU networks the
+            number of `events` and the largest number of `held` pre-activations.
         observables: {name: (m, ...)} the values of `observe` at `times`.
         notes: sentences for the reader, for instance why the integration stopped or that the model is not smooth.
 
