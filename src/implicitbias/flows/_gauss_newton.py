@@ -139,7 +139,7 @@ class GaussNewtonSystem(System):
 
         def curvature(theta: ndarray) -> Curvature:
             speed, hessian, terms = (np.asarray(part) for part in _curvature(self, theta))
-            return Curvature(speed, hessian, float(terms))
+            return Curvature(speed, hessian, float(terms), float(np.linalg.norm(theta)))
 
         def near(theta: ndarray) -> bool:
             point = np.concatenate([theta, u[p:]])
@@ -171,13 +171,14 @@ class GaussNewtonSystem(System):
 
     def modes(self, u: jax.Array) -> Modes:
         theta, f = self._split(u)
+        gap = f - self.model(theta)
 
         def speed(point: jax.Array) -> jax.Array:
+            # In the slow phase the slope of the loss has the size of lam, which is far below its change over the gap.
             predictions, pull_back = jax.vjp(self.model, point)
-            return -pull_back(self.mean_loss.pull(predictions))[0] - self.weight_decay * point
+            return -pull_back(self.mean_loss.pull(predictions + gap))[0] - self.weight_decay * point
 
-        slope = jax.vjp(self.model, theta)[1](self.mean_loss.pull(f))[0] + self.weight_decay * theta
-        return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], -slope)
+        return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], speed(theta))
 
     def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
         predicted = jax.jvp(self.model, (self.state(u),), (change,))[1]
