@@ -155,7 +155,7 @@ class RosenbrockEngine(Engine):
     def status(self) -> Status | None:
         if self.t >= self.limits.end:
             return Status.REACHED_TIME
-        if bool(stuck(self.cursor.t, self.cursor.h)):
+        if bool(stuck(self.t, float(self.cursor.h))):
             return self._cause()
         return Status.MAX_STEPS if self.attempts >= self.limits.max_steps else None
 
