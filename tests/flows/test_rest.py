@@ -145,7 +145,7 @@ def test_a_saddle_is_not_rest() -> None:
 def quadratic(eigenvalues: list[float], center: list[float], drift: list[float]) -> Any:
     def curvature(theta: ndarray) -> Curvature:
         speed = -np.array(eigenvalues) * (theta - np.array(center)) + np.array(drift)
-        return Curvature(speed, np.diag(eigenvalues), 1.0)
+        return Curvature(speed, np.diag(eigenvalues), 1.0, float(np.linalg.norm(theta)))
 
     return curvature
 
@@ -164,5 +164,7 @@ def test_rest_needs_all_its_conditions() -> None:
     assert rest_near(quadratic([2.0, 0.0], center, [0.0, 0.0]), theta, near) is not None
     assert rest_near(quadratic([2.0, -1.0], center, [0.0, 0.0]), theta, near) is None
     assert rest_near(quadratic([2.0, 0.0], center, [0.0, 1e-9]), theta, near) is None
+    # A valley: the slow direction is far from its rest, and its speed is much below that of the fast direction.
+    assert rest_near(quadratic([2.0, 1e-9], [1.00001, 3.0], [0.0, 0.0]), theta, near) is None
     assert rest_near(quadratic([2.0, 1.0], [1.1, 2.0], [0.0, 0.0]), theta, near) is None
     assert rest_near(quadratic([2.0, np.nan], center, [0.0, 0.0]), theta, near) is None

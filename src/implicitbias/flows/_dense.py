@@ -39,7 +39,10 @@ class Output(DenseOutput):
 
 @dataclass(frozen=True, eq=False)
 class CurveOutput(Output):
-    """Dense output: states computed from a polynomial of the inner variable in each step."""
+    """Dense output: states computed from a polynomial of the first entries of the inner variable in each step.
+
+    The curves have these entries only. The starts have all of them, because growth modes are computed from them.
+    """
 
     system: System
     begins: Float64[ndarray, " k"]
@@ -81,7 +84,7 @@ class CurveOutput(Output):
         x = np.clip((times - self.begins[rows]) / self.sizes[rows], 0.0, 1.0)
         powers = np.stack([x, x**2, x**3, x**4], axis=-1)
         # The times are treated one after another, because the curves of all their steps may need too much memory.
-        inner = self.starts[rows]
+        inner = self.starts[rows, : self.curves.shape[-1]]
         for i, row in enumerate(rows):
             inner[i] += powers[i] @ self.curves[row]
             if self.followed[row]:
@@ -101,13 +104,13 @@ def filled(system: System, chunk: Chunk) -> CurveOutput:
     """Return the output of the accepted steps in a chunk."""
     count, shown = int(chunk.filled), system.shown(chunk.starts.shape[1])
     times, sizes, starts, curves, followed = (np.asarray(field)[:count] for field in chunk[1:])
-    return CurveOutput(system, times, sizes, starts[:, :shown], curves[..., :shown], followed)
+    return CurveOutput(system, times, sizes, starts, curves[..., :shown], followed)
 
 
 def constant_output(system: System, u: Any, begin: float = 0.0, size: float = 1.0) -> CurveOutput:
     """Return an output of one step, by default at t = 0, that has the state of the inner variable u."""
-    row = np.asarray(u)[None, : system.shown(len(u))]
-    curve = np.zeros((1, 4, row.shape[1]))
+    row = np.asarray(u)[None]
+    curve = np.zeros((1, 4, system.shown(len(u))))
     return CurveOutput(system, np.full(1, begin), np.full(1, size), row, curve, np.zeros(1, dtype=bool))
 
 

@@ -26,10 +26,10 @@ MATRIX_BYTES = 2 * 2**30
 # The integration counts as a blow-up if the norm of the state is more than _BLOWN_UP times that of the start, and the
 # speed times the elapsed time is more than _FAST times the norm of the state.
 _BLOWN_UP, _FAST = 10.0, 1e3
-# Steps are slow if the time has grown at most _SLOW times since the last part; parts have _PART steps while they are.
+# Steps are slow if the time has grown at most _SLOW times since the last part; parts but the first have _PART steps.
 # Rest is searched again when the time has grown _AGAIN times. A step is short if it moves the state by less than the
 # share _SHORT rtol^(1/3).
-_SLOW, _PART, _AGAIN, _SHORT = 3.0, 32, 1.3, 0.1
+_SLOW, _PART, _AGAIN, _SHORT = 2.0, 32, 1.3, 0.1
 # The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
 # elapsed time, in at most _LOOKS steps.
 _AHEAD, _LOOKS = 1e-2, 200
@@ -104,6 +104,7 @@ class RosenbrockEngine(Engine):
     before: Position | None = None
     slow: bool = False
     exact: bool = False
+    switched: bool = False
     searched: float = 0.0
     rest_note: str = ""
 
@@ -126,7 +127,7 @@ class RosenbrockEngine(Engine):
         if rest is not None:
             return rest
         way = self.way
-        part = min(self.guide.pace(), _PART if self.slow else self.limits.max_steps)
+        part = min(self.guide.pace(), _PART if self.t > 0.0 else self.limits.max_steps)
         cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, part))
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None
@@ -164,24 +165,26 @@ class RosenbrockEngine(Engine):
         return cursor, chunk, time.perf_counter() - begin
 
     def _at_rest(self) -> Output | None:
-        """Return the output until the end if the steps are slow because the flow is at rest, else None.
+        """Return the output until the end if the flow is at rest, which is examined where the state hardly moves.
 
-        If it is not, the steps use the exact Jacobian from now on, because an inexact one may be the reason.
+        Where it is not at rest and the steps are slow, they use the exact Jacobian from now on, because an inexact one
+        may be the reason.
         """
         before, self.before = self.before, Position(self.t, self.attempts, self.state())
-        self.slow = self.exact or self._is_slow(before)
-        if not self.slow or self.t < _AGAIN * self.searched or self.t >= self.limits.end:
+        size, moved = float(np.linalg.norm(self.before.state)), np.inf
+        if before is not None:
+            moved = float(np.linalg.norm(self.before.state - before.state))
+        self.slow = self.exact or self._is_slow(before, moved, size)
+        still = moved < self.limits.rtol * size
+        due = (self.slow and not self.switched) or self.t > _AGAIN * self.searched
+        if not (self.slow or still) or not due or self.t >= self.limits.end:
             return None
         self.searched = self.t
         u = np.asarray(self.cursor.u)
         found = self.system.rest(u, self.limits.rtol)
         if found is None:
-            exact = self.system.with_exact_jacobian()
-            if exact is not self.system:
-                self.exact, self.system = True, exact
-                self.guide = Settled("exact")
-                self.way = self.guide.first(exact)
-                self.cursor = self.cursor._replace(memory=self.way.first_memory(u))
+            if self.slow and not self.switched:
+                self._switch()
             return None
         point, note = found
         self.rest_note = f"From {self._place(4)} on {note}."
@@ -190,10 +193,19 @@ class RosenbrockEngine(Engine):
         self.t, self.accepted = self.limits.end, self.accepted + 1
         return output
 
+    def _switch(self) -> None:
+        """Use the exact Jacobian from now on, if it is known and not too large."""
+        self.switched, exact = True, self.system.with_exact_jacobian()
+        if exact is self.system:
+            return
+        self.exact, self.system, self.guide = True, exact, Settled("exact")
+        self.way = self.guide.first(exact)
+        self.cursor = self.cursor._replace(memory=self.way.first_memory(np.asarray(self.cursor.u)))
+
     def status(self) -> Status | None:
         if self.t >= self.limits.end:
             return Status.REACHED_TIME
-        if bool(stuck(self.cursor.t, self.cursor.h)):
+        if bool(stuck(self.t, float(self.cursor.h))):
             return self._cause()
         return Status.MAX_STEPS if self.attempts >= self.limits.max_steps else None
 
@@ -235,15 +247,12 @@ class RosenbrockEngine(Engine):
         )
         return Status.NOT_FINITE if reason else Status.STEP_UNDERFLOW
 
-    def _is_slow(self, before: Position | None) -> bool:
+    def _is_slow(self, before: Position | None, moved: float, size: float) -> bool:
         """Return whether the steps of the last part were short for another reason than the accuracy of the state."""
         if before is None or self.t > _SLOW * before.t:
             return False
-        state = self.state()
-        moved = float(np.linalg.norm(state - before.state))
         # A step that the accuracy limits moves the state by about the share rtol^(1/3).
-        share = _SHORT * (self.attempts - before.attempts) * self.limits.rtol ** (1 / 3)
-        return moved < share * float(np.linalg.norm(state))
+        return moved < _SHORT * (self.attempts - before.attempts) * self.limits.rtol ** (1 / 3) * size
 
     def notes(self) -> tuple[str, ...]:
         notes = self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u))

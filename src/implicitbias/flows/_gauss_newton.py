@@ -176,7 +176,7 @@ class GaussNewtonSystem(System):
 
         def curvature(theta: ndarray) -> Curvature:
             speed, hessian, terms = (np.asarray(part) for part in _curvature(self, theta))
-            return Curvature(speed, hessian, float(terms))
+            return Curvature(speed, hessian, float(terms), float(np.linalg.norm(theta)))
 
         def near(theta: ndarray) -> bool:
             point = np.concatenate([theta, u[p:]])
@@ -207,11 +207,13 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def modes(self, u: jax.Array) -> Modes:
-        theta = self.state(u)
+        theta, f = self._split(u)
+        gap = f - self.model(theta)
 
         def speed(point: jax.Array) -> jax.Array:
+            # In the slow phase the slope of the loss has the size of lam, which is far below its change over the gap.
             predictions, pull_back = jax.vjp(self.model, point)
-            return -pull_back(self.mean_loss.pull(predictions))[0] - self.weight_decay * point
+            return -pull_back(self.mean_loss.pull(predictions + gap))[0] - self.weight_decay * point
 
         return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], speed(theta))
 

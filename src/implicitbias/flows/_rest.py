@@ -14,16 +14,26 @@ from numpy import ndarray
 # Eigenvalues and slopes below this multiple of eps, times the number of parameters, are rounding errors.
 _ROUNDING = 16.0
 _EPSILON = float(np.finfo(np.float64).eps)
-# The largest number of Newton steps to the rest point, and the fall of the speed that certifies convergence.
-_NEWTON_STEPS, _CONVERGED = 8, 1e-6
+# The largest number of Newton steps to the rest point, at which the speed is a rounding error.
+_NEWTON_STEPS = 12
+# Curvature below this multiple of |theta'| / |theta| may be that of an orbit of a symmetry.
+_UNDECIDED = 10.0
 
 
 class Curvature(NamedTuple):
-    """The speed theta' (p,), the Hessian (p, p), and the size of the terms of the speed, which cancel at rest."""
+    """The speed theta' (p,) and the Hessian (p, p) at theta, and two sizes.
+
+    Attributes:
+        speed: theta'.
+        hessian: the Hessian.
+        terms: the norm of the terms of the speed, which cancel at rest.
+        size: the norm of theta.
+    """
 
     speed: ndarray
     hessian: ndarray
     terms: float
+    size: float
 
 
 class Rest(NamedTuple):
@@ -44,37 +54,44 @@ def rest_near(
         theta: the parameters.
         near: whether a point differs from theta by less than the tolerance.
     """
-    first = curvature(theta)
-    step = _newton_step(first)
-    if step is None or not near(theta + step):
-        return None
-    point, found = theta + step, first
+    point, found = theta, curvature(theta)
     for _ in range(_NEWTON_STEPS):
-        found = curvature(point)
         step = _newton_step(found)
-        if step is None or not near(point):
+        if step is None or not near(point + step):
             return None
-        speed = float(np.linalg.norm(found.speed))
-        small = _rounding(found) * found.terms
-        if speed <= max(_CONVERGED * float(np.linalg.norm(first.speed)), small):
-            return Rest(point, speed, float(np.linalg.eigvalsh(found.hessian)[0]))
         point = point + step
+        found = curvature(point)
+        # A speed that is merely smaller than before may be a slow drift along a valley, which goes far in a long time.
+        if np.linalg.norm(found.speed) <= _rounding(found) * found.terms:
+            return _certified(found, point)
     return None
 
 
 def _newton_step(at: Curvature) -> ndarray | None:
-    """Return H^+ theta', or None if H has a negative eigenvalue, or the speed a part in its null space."""
+    """Return the Newton step without the directions whose curvature is undecided, or None at a saddle.
+
+    Along an orbit of a symmetry of the model the curvature is 0 at rest, and up to |theta'| / |theta| beside it. Such
+    directions are decided when the speed is smaller.
+    """
     if not (np.all(np.isfinite(at.hessian)) and np.all(np.isfinite(at.speed))):
         return None
     values, vectors = np.linalg.eigh(at.hessian)
-    tiny = _rounding(at) * float(np.max(np.abs(values)))
-    if values[0] < -tiny:
+    undecided = _UNDECIDED * np.linalg.norm(at.speed) / max(at.size, 1e-300)
+    bound = max(float(undecided), _rounding(at) * float(np.max(np.abs(values))))
+    if values[0] < -bound:
         return None
-    parts, flat = vectors.T @ at.speed, values <= tiny
-    if np.linalg.norm(parts[flat]) > _rounding(at) * at.terms:
-        return None
-    step: ndarray = vectors[:, ~flat] @ (parts[~flat] / values[~flat])
+    curved = values > bound
+    step: ndarray = vectors[:, curved] @ ((vectors.T @ at.speed)[curved] / values[curved])
     return step
+
+
+def _certified(at: Curvature, point: ndarray) -> Rest | None:
+    """Return the rest point if the Hessian has no negative eigenvalue there, up to rounding errors."""
+    least = float(np.linalg.eigvalsh(at.hessian)[0])
+    speed = float(np.linalg.norm(at.speed))
+    tiny = _rounding(at) * float(np.max(np.abs(at.hessian)))
+    bound = max(tiny, _UNDECIDED * speed / max(at.size, 1e-300))
+    return Rest(point, speed, least) if least >= -bound else None
 
 
 def _rounding(at: Curvature) -> float:
