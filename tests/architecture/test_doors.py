@@ -63,8 +63,15 @@ def imports_of(module: ast.Module, name: str) -> Iterator[str]:
 
 
 # Studies compare with SciPy's optimisers, as an oracle that shares no code with what they judge. A flow along kinks
-# finds the slopes of its held units by bounded least squares: a part of its field, and no prediction of where it ends.
-_OPTIMISERS = {SOURCE / "limits", SOURCE / "studies", SOURCE / "flows" / "_sliding_engine.py"}
+# finds the slopes of its held units by bounded least squares, which is a part of its field and no prediction of where it
+# ends. The search for a stop maximises a function of time.
+_FLOWS = SOURCE / "flows"
+_OPTIMISERS = {
+    SOURCE / "limits",
+    SOURCE / "studies",
+    _FLOWS / "_sliding_engine.py",
+    _FLOWS / "_stop_search.py",
+}
 
 
 # import-linter sees no parts of other packages, so this rule is a test: SciPy's solvers of programs are in limits.

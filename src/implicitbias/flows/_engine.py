@@ -96,17 +96,17 @@ class RosenbrockEngine(Engine):
     shape: TreeShape
     limits: Limits
     guide: Guide = field(default_factory=Settled)
-    accepted: int = 0
-    rejected: int = 0
+    accepted: int = field(init=False, default=0)
+    rejected: int = field(init=False, default=0)
     cursor: Cursor = field(init=False)
     way: Way = field(init=False)
     spent: dict[str, Spent] = field(init=False, default_factory=dict)
-    before: Position | None = None
-    slow: bool = False
-    exact: bool = False
-    switched: bool = False
-    searched: float = 0.0
-    rest_note: str = ""
+    before: Position | None = field(init=False, default=None)
+    slow: bool = field(init=False, default=False)
+    exact: bool = field(init=False, default=False)
+    switched: bool = field(init=False, default=False)
+    searched: float = field(init=False, default=0.0)
+    rest_note: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         u = np.asarray(self.start)
