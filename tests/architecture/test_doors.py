@@ -63,8 +63,8 @@ def imports_of(module: ast.Module, name: str) -> Iterator[str]:
 
 
 # Studies compare with SciPy's optimisers, as an oracle that shares no code with what they judge. A flow along kinks
-# finds the slopes of its held units by bounded least squares, which is a part of its field and no prediction of where it
-# ends. The search for a stop maximises a function of time.
+# finds the slopes of its held units by bounded least squares, which is a part of its field and predicts no end of it.
+# The search for a stop maximises a function of time.
 _FLOWS = SOURCE / "flows"
 _OPTIMISERS = {
     SOURCE / "limits",

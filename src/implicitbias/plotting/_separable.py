@@ -185,9 +185,13 @@ def bounded_figure(log_times: ndarray, norms: ndarray, least: float) -> Figure:
     """Return a figure of the norm of w along a flow on data that are not separable, and of the minimiser (dashed)."""
     figure, axes = new_figure(1, height=4.0, width=6.5)
     axis = axes[0, 0]
-    axis.plot(log_times, norms, color=COLOURS[0], linewidth=1.6, label="flow")
+    # Steps grow with ln t, so that the whole course is in the first few values of ln t.
+    early = log_times <= max(30.0, float(log_times[0]))
+    axis.plot(
+        log_times[early], norms[early], "o-", color=COLOURS[0], markersize=3, linewidth=1.6, label="flow"
+    )
     axis.axhline(least, color="#8A9094", linestyle="--", linewidth=1.0, label="minimiser of the loss")
-    axis.set_xlabel(r"$\ln t$")
+    axis.set_xlabel(rf"$\ln t$ (the flow was followed to {log_times[-1]:.4g})")
     axis.set_ylabel(r"$\|w_t\|$")
     axis.legend(frameon=False, fontsize=8)
     return figure
