@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from implicitbias.flows._growth_modes import Modes, no_modes
 from implicitbias.flows._method import Method
-from implicitbias.flows._system import System, field_at
+from implicitbias.flows._system import System
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
@@ -86,7 +86,7 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
     """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
-    step = np.float64(min(1e-4 * end, _first_step(system, u)))
+    step = np.float64(min(1e-4 * end, float(_first_step(system, u))))
     numbers = (np.float64(0.0), step, np.int64(0), np.bool_(True), np.int64(0))
     t, h, rejected, finite, iterations = (np.asarray(number) for number in numbers)
     cursor = Cursor(t, u, h, rejected, finite, iterations, memory)
@@ -98,13 +98,12 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
-def _first_step(system: System, u: ndarray) -> float:
+@eqx.filter_jit
+def _first_step(system: System, u: Any) -> jax.Array:
     """Return the time in which the inner variable would move by a tenth of its size; infinite at 0."""
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        moving = np.asarray(system.mass(len(u)))
-        size = np.linalg.norm(moving * u)
-        time = 0.1 * size / np.linalg.norm(moving * np.asarray(field_at(system, u)))
-    return float(time) if 0.0 < time < np.inf else np.inf
+    moving = system.mass(len(u))
+    time = 0.1 * jnp.linalg.norm(moving * u) / jnp.linalg.norm(moving * system.field(u))
+    return jnp.where(jnp.isfinite(time) & (time > 0.0), time, jnp.inf)
 
 
 def empty_chunk(length: int, m: int) -> Chunk:

@@ -167,12 +167,6 @@ def modes_at(system: System, row: ndarray) -> Modes:
 
 
 @eqx.filter_jit
-def field_at(system: System, row: Any) -> jax.Array:
-    """Return the field at an inner variable, compiled."""
-    return system.field(row)
-
-
-@eqx.filter_jit
 def _modes(system: System, row: Any) -> Modes:
     return system.modes(row)
 
