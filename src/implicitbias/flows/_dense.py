@@ -48,7 +48,7 @@ class CurveOutput(Output):
     begins: Float64[ndarray, " k"]
     sizes: Float64[ndarray, " k"]
     starts: Float64[ndarray, "k m"]
-    curves: Float64[ndarray, "k 4 m"]
+    curves: Float64[ndarray, "k 4 s"]
     followed: Bool[ndarray, " k"]
     _last: dict[int, Modes] = field(default_factory=dict, init=False, repr=False)
 
