@@ -14,6 +14,7 @@ from implicitbias.flows import _algebra_choice
 from implicitbias.flows._algebra_choice import AlgebraChoice
 from implicitbias.flows._algebra_names import NAMES
 from implicitbias.flows._guide import Report, Way
+from implicitbias.flows._stepper import Cursor
 from implicitbias.flows._tsit5 import DENSE, EMBEDDED, STAGES
 from implicitbias.predictors import _traced
 from tests.flows._nets import CASES, N, X, case_reference, flat_rows
@@ -212,16 +213,14 @@ class Model:
     def after(self, attempts: int, covered: float, seconds: float, t: float) -> str:
         """Return the name of the algebra after a part of the integration with this cost."""
         u = np.ones(len(flat(CASES["squared, two outputs"].start)) + 2 * N)
-        cursor = Cursor_at(t, u, covered / attempts)
+        cursor = cursor_at(t, u, covered / attempts)
         with double_precision():
             self.way = self.choice.next(self.way, Report(cursor, attempts, covered, seconds))
         return self.way.name
 
 
-def Cursor_at(t: float, u: np.ndarray, h: float) -> Any:
-    from implicitbias.flows._stepper import first_cursor
-
-    return first_cursor(u, 1.0, ())._replace(t=t, h=h)
+def cursor_at(t: float, u: np.ndarray, h: float) -> Cursor:
+    return Cursor(np.asarray(t), u, np.asarray(h), np.asarray(0), np.asarray(True), np.asarray(0), ())
 
 
 SLOW = dict.fromkeys(("layers", "kernel", "normal", "lagged"), 10.0)

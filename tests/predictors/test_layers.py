@@ -164,7 +164,7 @@ def test_a_wrong_kernel_is_found_by_the_comparison() -> None:
 
 
 def test_flax_modules_have_layers() -> None:
-    linen = pytest.importorskip("flax.linen")
+    from flax import linen
 
     class Net(linen.Module):
         @linen.compact
@@ -176,4 +176,4 @@ def test_flax_modules_have_layers() -> None:
     problem = ib.Problem(net.apply, X, np.zeros((6, 2)))
     with double_precision():
         shape, flat = tree_shape(params)
-        assert predictors.of(problem).traced.structure(shape, flat).layered
+        assert predictors.of(problem).traced.structure(shape, flat).layers
