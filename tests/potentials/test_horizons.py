@@ -115,11 +115,19 @@ def test_linear_maps() -> None:
 def test_a_margin_in_a_numerical_horizon() -> None:
     X = np.random.default_rng(2).standard_normal((6, 2))
     y = np.sign(X @ W[:2])
-    limit = ib.max_margin(ib.Classification(X, y), ib.PNorm(3) + ib.SquaredNorm())
+    horizon = ib.Potential.horizon(ib.PNorm(3) + ib.SquaredNorm())  # from sublevel sets, not by the growth
+    limit = ib.max_margin(ib.Classification(X, y), horizon)
     assert limit.certificate.holds
     exact = ib.max_margin(ib.Classification(X, y), 3)
     np.testing.assert_allclose(limit.value * ib.gauges.Lp(3).value(np.ones(2)), exact.value, rtol=1e-8)
     np.testing.assert_allclose(limit.point, exact.point, rtol=1e-3)
+
+
+# Oracle: the mirror map. Its derivative is singular at 0, where the search begins.
+def test_the_inverse_mirror_map_of_a_function_that_is_flat_at_zero() -> None:
+    phi = ib.Potential.from_function(lambda w: jnp.sum(w**4) + (w[0] - w[1]) ** 2, dimension=2)
+    for z in ([1e-3, 1e-3], [1.0, -1.0], [0.0, 1e10], [1e50, 3e49]):
+        np.testing.assert_allclose(phi.mirror(phi.inverse_mirror(z)), z, rtol=1e-9, atol=1e-9 * np.max(z))
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,11 @@ from implicitbias.potentials._written import written
 _CONDITION = 1e12
 
 
-class Sum(Potential):
-    """The sum of two potentials, not both separable. The inverse mirror map is found numerically."""
+class SumOfTwo(Potential):
+    """The sum of two potentials; what its separable and its general kind share."""
 
-    first: Potential
-    second: Potential
-
-    def value_formula(self, w: jax.Array) -> jax.Array:
-        return self.first.value_formula(w) + self.second.value_formula(w)
+    first: Any
+    second: Any
 
     def mirror_formula(self, w: jax.Array) -> jax.Array:
         return self.first.mirror_formula(w) + self.second.mirror_formula(w)
@@ -35,8 +32,35 @@ class Sum(Potential):
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.first.domain_formula(w) & self.second.domain_formula(w)
 
+    @property
+    def growth(self) -> float | None:
+        one, other = self.first.growth, self.second.growth
+        return None if one is None or other is None else max(one, other)
+
+    def horizon(self) -> Gauge:
+        """Return the horizon of the potential of larger growth, or a numerical one if the growths are equal.
+
+        Two potentials of the same growth and the same horizon also have it as the horizon of their sum.
+        """
+        one, other = self.first.growth, self.second.growth
+        if one is None or other is None:
+            return super().horizon()
+        if one != other:
+            larger: Potential = self.first if one > other else self.second
+            return larger.horizon()
+        known = self.first.horizon()
+        same = known.fingerprint() == self.second.horizon().fingerprint()
+        return known if same else super().horizon()
+
     def __repr__(self) -> str:
         return f"{self.first!r} + {self.second!r}"
+
+
+class Sum(SumOfTwo):
+    """The sum of two potentials, not both separable. The inverse mirror map is found numerically."""
+
+    def value_formula(self, w: jax.Array) -> jax.Array:
+        return self.first.value_formula(w) + self.second.value_formula(w)
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         return inverted(self, z)
@@ -45,23 +69,11 @@ class Sum(Potential):
         return inverse_hessian(self, z, v)
 
 
-class SeparableSum(SeparablePotential):
+class SeparableSum(SumOfTwo, SeparablePotential):
     """The sum of two separable potentials. The inverse mirror map is found numerically in each coordinate."""
-
-    first: SeparablePotential
-    second: SeparablePotential
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         return self.first.terms_formula(w) + self.second.terms_formula(w)
-
-    def mirror_formula(self, w: jax.Array) -> jax.Array:
-        return self.first.mirror_formula(w) + self.second.mirror_formula(w)
-
-    def domain_formula(self, w: jax.Array) -> jax.Array:
-        return self.first.domain_formula(w) & self.second.domain_formula(w)
-
-    def __repr__(self) -> str:
-        return f"{self.first!r} + {self.second!r}"
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
         return _inverted_terms(self, z)
@@ -109,6 +121,10 @@ class Composed(Potential):
 
     def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
         return self.inverse @ self.inner.inverse_hessian_formula(self.inverse.T @ z, self.inverse.T @ v)
+
+    @property
+    def growth(self) -> float | None:
+        return self.inner.growth
 
     def horizon(self) -> Gauge:
         """Return the gauge of A w in the horizon of the inner potential."""

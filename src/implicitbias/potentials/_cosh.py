@@ -1,5 +1,7 @@
 """The potential of hyperbolic cosines."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -29,6 +31,10 @@ class Cosh(SteepPotential):
         >>> phi.horizon()
         LInf()
     """
+
+    @property
+    def growth(self) -> float:
+        return math.inf
 
     def horizon(self) -> Gauge:
         """Return the l_infinity norm."""

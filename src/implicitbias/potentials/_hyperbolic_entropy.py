@@ -68,6 +68,10 @@ class HyperbolicEntropy(SeparablePotential):
             return f"HyperbolicEntropy(scale={written(np.exp(logs))})"
         return f"HyperbolicEntropy(log_scale={written(logs)})"
 
+    @property
+    def growth(self) -> float:
+        return 1.0
+
     def horizon(self) -> Gauge:
         """Return the l_1 norm, which is the horizon for all scales.
 

@@ -12,6 +12,8 @@ _MOST_STEPS = 1000
 _MOST = 1e300
 _SEPARABLE_STEPS = 200
 _SOLVED = 1e-9
+# The multiple of the identity, relative to the largest entry, that makes a singular Hessian invertible.
+_RIDGE = 1e-13
 
 
 def solved(
@@ -29,7 +31,7 @@ def solved(
     def step(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         w, _, count = state
         rest = z - mirror(w)
-        direction = jnp.linalg.solve(hessian(w), rest)
+        direction = _newton_direction(hessian(w), rest)
         # Both vectors are scaled to size 1, because their product may overflow.
         ray, unit = direction / _size(direction), _size(rest)
         slope = jnp.dot(rest / unit, ray)
@@ -53,6 +55,14 @@ def solved(
     start = (jnp.zeros_like(z), jnp.asarray(1.0), jnp.asarray(0))
     w = jax.lax.while_loop(go_on, step, start)[0]
     return jnp.where(jnp.max(jnp.abs(z - mirror(w))) <= _SOLVED * _size(z), w, jnp.nan)
+
+
+def _newton_direction(hessian: jax.Array, rest: jax.Array) -> jax.Array:
+    """Return H^{-1} rest; where H is singular, as for w^4 at 0, a small multiple of the identity is added to it."""
+    plain, size = jnp.linalg.solve(hessian, rest), jnp.max(jnp.abs(hessian))
+    ridge = jnp.where(size > 0.0, _RIDGE * size, 1.0)
+    raised = jnp.linalg.solve(hessian + ridge * jnp.eye(len(rest)), rest)
+    return jnp.where(jnp.all(jnp.isfinite(plain)), plain, raised)
 
 
 @eqx.filter_jit

@@ -47,6 +47,10 @@ class PNorm(SteepPotential):
             )
         self.p = np.float64(p)
 
+    @property
+    def growth(self) -> float:
+        return float(self.p)
+
     def horizon(self) -> Gauge:
         """Return the l_p norm."""
         return Lp(float(self.p))

@@ -196,6 +196,14 @@ class Potential(Fingerprinted, eqx.Module):
         return SublevelGauge(self)
 
     @property
+    def growth(self) -> float | None:
+        """The degree p of the growth |w|^p in all directions, up to logarithms; infinite above all powers.
+
+        It is None if it is not known. In a sum, the potential of larger growth gives the horizon.
+        """
+        return None
+
+    @property
     def separable(self) -> Any:
         """The potential itself if it is a `SeparablePotential`, else None."""
         return None
@@ -313,6 +321,10 @@ class ScaledPotential(Potential):
 
     def horizon(self) -> Gauge:
         return self.inner.horizon()  # The sublevel sets of c phi are those of phi.
+
+    @property
+    def growth(self) -> float | None:
+        return self.inner.growth
 
     def __repr__(self) -> str:
         inner = repr(self.inner)

@@ -64,6 +64,10 @@ class QuadraticForm(Potential):
     def __repr__(self) -> str:
         return f"QuadraticForm({written(self.A)})"
 
+    @property
+    def growth(self) -> float:
+        return 2.0
+
     def horizon(self) -> Gauge:
         """Return the gauge (w^T A w)^(1/2)."""
         return Ellipsoid(self.A)

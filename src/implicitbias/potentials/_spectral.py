@@ -85,6 +85,10 @@ class Spectral(Potential):
     def __repr__(self) -> str:
         return f"Spectral({self.scalar!r})"
 
+    @property
+    def growth(self) -> float | None:
+        return self.scalar.growth
+
     def horizon(self) -> Gauge:
         """Return the gauge of matrices that applies the horizon of h to the singular values."""
         return of_singular_values(self.scalar.horizon())

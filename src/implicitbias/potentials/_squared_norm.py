@@ -19,6 +19,10 @@ class SquaredNorm(SeparablePotential):
         12.5
     """
 
+    @property
+    def growth(self) -> float:
+        return 2.0
+
     def horizon(self) -> Gauge:
         """Return the l_2 norm."""
         return L2()
