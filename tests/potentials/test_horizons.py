@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import optimize
 
 import implicitbias as ib
 
@@ -111,6 +112,27 @@ def test_linear_maps() -> None:
     np.testing.assert_allclose(limit.value, moved.value, rtol=1e-9)
 
 
+# Oracle: SciPy's minimum of the gauge |A w|_3 over the margins >= 1.
+def test_linear_maps_to_more_dimensions() -> None:
+    A = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    phi = ib.PNorm(3).compose(A)
+    w = np.array([1.0, -0.4])
+    np.testing.assert_allclose(phi.inverse_mirror(phi.mirror(w)), w, rtol=1e-10)
+    for other in (2.0 * phi, phi + ib.SquaredNorm(), ib.SquaredNorm() + phi):
+        np.testing.assert_allclose(other.inverse_mirror(other.mirror(w)), w, rtol=1e-10)
+        with pytest.raises(ib.InputError, match="has 3 entries"):
+            other.value(np.ones(3))
+    X = np.random.default_rng(0).standard_normal((8, 2))
+    y = np.sign(X @ w)
+    limit = ib.max_margin(ib.Classification(X, y), phi)
+    assert limit.certificate.holds
+    above = [{"type": "ineq", "fun": lambda v: y * (X @ v) - 1.0}]
+    found = optimize.minimize(
+        lambda v: np.sum(np.abs(A @ v) ** 3), 1.2 * limit.point, constraints=above, tol=1e-14
+    )
+    np.testing.assert_allclose(limit.point, found.x, rtol=1e-6)
+
+
 # Oracle: the certified margin in the known horizon.
 def test_a_margin_in_a_numerical_horizon() -> None:
     X = np.random.default_rng(2).standard_normal((6, 2))
@@ -183,10 +205,12 @@ def test_other_arguments_that_are_refused() -> None:
         ib.Cosh() + 1.0
     with pytest.raises(ib.InputError, match="they must agree"):
         ib.HyperbolicEntropy([1.0, 2.0]) + ib.QuadraticForm(np.eye(3))
-    with pytest.raises(ib.InputError, match="invertible"):
+    with pytest.raises(ib.InputError, match="independent columns"):
         ib.Cosh().compose([[1.0, 1.0], [1.0, 1.0]])
     with pytest.raises(ib.InputError, match="A has shape"):
         ib.QuadraticForm(np.eye(3)).compose(np.eye(2))
+    with pytest.raises(ib.InputError, match="at least as many rows as columns"):
+        ib.Cosh().compose([[1.0, 1.0]])
     with pytest.raises(ib.InputError, match="dimension is 0"):
         ib.Potential.from_function(lambda w: w @ w, dimension=0)
     assert ib.Potential.from_function(lambda w: w @ jnp.eye(5) @ w, dimension=5).horizon().shape == (5,)

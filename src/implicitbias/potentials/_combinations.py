@@ -37,6 +37,9 @@ class SumOfTwo(Potential):
         one, other = self.first.growth, self.second.growth
         return None if one is None or other is None else max(one, other)
 
+    def length(self) -> tuple[str, int] | None:
+        return self.first.length() or self.second.length()
+
     def horizon(self) -> Gauge:
         """Return the horizon of the potential of larger growth, or a numerical one if the growths are equal.
 
@@ -94,11 +97,10 @@ def _inverted_terms(total: SeparableSum, z: jax.Array) -> jax.Array:
 
 
 class Composed(Potential):
-    r"""The potential $\phi(A w)$ for an invertible matrix A."""
+    r"""The potential $\phi(A w)$ for a matrix A (m, d) of rank d. The inverse mirror map is found numerically."""
 
     inner: Potential
     A: Any
-    inverse: Any
 
     def value_formula(self, w: jax.Array) -> jax.Array:
         return self.inner.value_formula(self.A @ w)
@@ -111,7 +113,7 @@ class Composed(Potential):
         return f"{f'({inner})' if ' ' in inner else inner}.compose({written(self.A)})"
 
     def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
-        return self.inverse @ self.inner.inverse_mirror_formula(self.inverse.T @ z)
+        return inverted(self, z)
 
     def domain_formula(self, w: jax.Array) -> jax.Array:
         return self.inner.domain_formula(self.A @ w)
@@ -120,11 +122,27 @@ class Composed(Potential):
         return self.A.T @ self.inner.hessian_formula(self.A @ w, self.A @ v)
 
     def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
-        return self.inverse @ self.inner.inverse_hessian_formula(self.inverse.T @ z, self.inverse.T @ v)
+        return inverse_hessian(self, z, v)
+
+    def length(self) -> tuple[str, int] | None:
+        """Return the name and the number of entries of a point."""
+        return "matrix A", self.A.shape[1]
 
     @property
     def growth(self) -> float | None:
         return self.inner.growth
+
+
+class InvertiblyComposed(Composed):
+    r"""The potential $\phi(A w)$ for an invertible matrix A, with the inverse mirror map in closed form."""
+
+    inverse: Any
+
+    def inverse_mirror_formula(self, z: jax.Array) -> jax.Array:
+        return self.inverse @ self.inner.inverse_mirror_formula(self.inverse.T @ z)
+
+    def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
+        return self.inverse @ self.inner.inverse_hessian_formula(self.inverse.T @ z, self.inverse.T @ v)
 
     def horizon(self) -> Gauge:
         """Return the gauge of A w in the horizon of the inner potential."""
@@ -167,21 +185,24 @@ def added(first: Potential, second: Any) -> Potential:
 
 
 def composed(inner: Potential, A: Any) -> Potential:
-    """Return the potential phi(A w), or raise an `InputError` if A is not an invertible matrix of the right size."""
+    """Return the potential phi(A w), or raise an `InputError` if A is not a matrix of full column rank."""
     if inner.dimensions != 1:
         raise InputError(
             f"compose was called on a {type(inner).__name__}, a potential of vectors is expected; apply A to the data X"
         )
     matrix = real_array(A, "A", ndim=2)
-    d = matrix.shape[0]
-    length = inner.length()
-    if matrix.shape != (d, d) or d == 0 or (length is not None and length[1] != d):
-        wanted = "a square matrix" if length is None else f"a matrix of shape {(length[1], length[1])}"
-        raise InputError(f"A has shape {matrix.shape}, {wanted} is expected")
+    (rows, d), length = matrix.shape, inner.length()
+    if d == 0 or rows < d or (length is not None and length[1] != rows):
+        wanted = (
+            "at least as many rows as columns are" if length is None else f"a matrix with {length[1]} rows is"
+        )
+        raise InputError(f"A has shape {matrix.shape}, {wanted} expected")
     condition = float(np.linalg.cond(matrix))
     if not condition < _CONDITION:
         raise InputError(
-            f"A has the condition number {condition:.1e}, an invertible matrix is expected, because a potential is "
-            "strictly convex; remove dependent rows and columns"
+            f"A has the condition number {condition:.1e}, a matrix with independent columns is expected, because a "
+            "potential is strictly convex; remove dependent columns"
         )
-    return Composed(inner, frozen(matrix), frozen(np.linalg.inv(matrix)))
+    if rows > d:
+        return Composed(inner, frozen(matrix))
+    return InvertiblyComposed(inner, frozen(matrix), frozen(np.linalg.inv(matrix)))

@@ -233,10 +233,10 @@ class Potential(Fingerprinted, eqx.Module):
         """Return the potential w -> phi(A w).
 
         Args:
-            A: (d, d) invertible matrix.
+            A: (m, d) matrix of rank d. For a square one the inverse mirror map and the horizon have closed forms.
 
         Raises:
-            InputError: A is not an invertible matrix, or the potential has parameters of another length.
+            InputError: A has dependent columns, or the potential has parameters of another length.
         """
         from implicitbias.potentials import composed
 
@@ -325,6 +325,9 @@ class ScaledPotential(Potential):
     @property
     def growth(self) -> float | None:
         return self.inner.growth
+
+    def length(self) -> tuple[str, int] | None:
+        return self.inner.length()
 
     def __repr__(self) -> str:
         inner = repr(self.inner)
