@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(variable, "1")
 
 import hypothesis
+import pytest
 from jaxtyping import install_import_hook
 
 import tests.typechecker  # noqa: F401  the hook finds it as an attribute of `tests`
@@ -44,3 +45,16 @@ install_import_hook(_MODULES, "tests.typechecker.checked")
 # derandomize: the same examples on every run and every machine; explore with --hypothesis-seed and another profile.
 hypothesis.settings.register_profile("seeded", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("seeded")
+
+# The kernel of Linux allows a process 65 530 areas of memory by default. Each program that JAX has compiled takes some
+# of them, and beyond the limit the process ends with a segmentation fault.
+_MOST_AREAS = 30_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_compiled_programs() -> Iterator[None]:
+    """Drop the compiled programs of a test process after a module of tests if they take too many areas of memory."""
+    yield
+    areas = Path("/proc/self/maps")
+    if "jax" in sys.modules and areas.exists() and len(areas.read_bytes().splitlines()) > _MOST_AREAS:
+        sys.modules["jax"].clear_caches()

@@ -5,6 +5,7 @@ The first point of each study is computed in the default run, the others in the 
 
 import json
 import re
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,16 +137,22 @@ def spoiled(data: Any, variable: str) -> list[Any]:
 def test_each_claim_can_fail(name: str, point: str) -> None:
     study, data = ib.studies.load(name), computed(name, point)
     statements = [claim.statement for claim in study.claims(point, data)]
+    refused = (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError)  # reported as damaged data
     failed: set[str] = set()
     for variable in data.variables:
         for wrong in spoiled(data, str(variable)):
             try:
                 with np.errstate(all="ignore"):
                     claims: list[Claim] = study.claims(point, wrong)
-            except (KeyError, IndexError, ValueError, TypeError):  # reported as damaged data
+            except refused:
                 continue
-            failed |= {claim.statement for claim in claims if not claim.holds}
-    assert [statement for statement in statements if statement not in failed] == []
+            failed |= {without_decimals(claim.statement) for claim in claims if not claim.holds}
+    assert [statement for statement in statements if without_decimals(statement) not in failed] == []
+
+
+def without_decimals(statement: str) -> str:
+    """The statement without the slopes that some claims show beside a bound: spoiled data have other slopes."""
+    return re.sub(r"-?(\d+\.\d+|nan|inf)", "#", statement)
 
 
 # In a process of its own: nothing but the claims may be computed, so neither JAX nor numba has a reason to be loaded.

@@ -193,9 +193,10 @@ class GaussNewtonSystem(System):
         return np.concatenate([found.point, predictions.ravel()]), note
 
     def with_exact_jacobian(self) -> System:
-        return (
-            self if self.exact or self.shape.size > _MOST_FOR_EXACT else dataclasses.replace(self, exact=True)
-        )
+        # Where each entry has its own relative accuracy, tiny entries that grow make steps short, and the rounding
+        # errors of a dense Hessian would be larger than these entries.
+        known = self.exact or self.predictor.entrywise or self.shape.size > _MOST_FOR_EXACT
+        return self if known else dataclasses.replace(self, exact=True)
 
     @property
     def unstable(self) -> bool:

@@ -45,7 +45,7 @@ def judged(study: Study, datasets: dict[str, Any]) -> tuple[Claim, ...]:
         try:
             with np.errstate(all="ignore"):  # a claim about a NaN fails
                 claims += study.claims(point, data)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError) as error:
             raise InputError(
                 f"the data of {point!r} cannot be judged ({type(error).__name__}: {error}); a variable is missing or "
                 "has another shape, because the file is damaged or from another version; run the study again"

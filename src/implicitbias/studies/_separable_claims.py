@@ -128,8 +128,8 @@ def _direction_claims(point: str, flow: Flow) -> list[Claim]:
     """Return the claim about the direction, if the classifier is unique and the flow has gone far enough to tell."""
     if flow.text("limit_status") != CONVERGED or not flow.unresolved <= _RESOLVED:
         return []
-    unit, limit = float(np.linalg.norm(flow.target)), flow.direction_limit()
-    distance, bar = float(np.linalg.norm(limit.value - flow.target)) / unit, flow.direction_bar / unit
+    unit, limit = np.linalg.norm(flow.target), flow.direction_limit()
+    distance, bar = float(np.linalg.norm(limit.value - flow.target) / unit), float(flow.direction_bar / unit)
     return [
         at_most(
             point, f"{_reached(flow)}: the extrapolated direction is the certified classifier (relative distance, "
@@ -176,8 +176,8 @@ def _logistic_claims(point: str, flow: Flow) -> list[Claim]:
     ]  # fmt: skip
     if flow.text("limit_status") == CONVERGED:
         first, second = flow.direction_limit(), flow.direction_limit("logistic")
-        unit = float(np.linalg.norm(flow.target))
-        distance = float(np.linalg.norm(first.value - second.value)) / unit
+        unit = np.linalg.norm(flow.target)
+        distance = float(np.linalg.norm(first.value - second.value) / unit)
         claims.append(
             at_most(point, f"{flow.name}: exponential and logistic loss have the same direction in the limit (relative "
                     "distance, bounded by both error bars)", PAPER,
@@ -220,10 +220,10 @@ def _target_part(flow: Flow) -> float:
     direction. It changes the logarithms of the distances at ln t, half and a quarter of it, which are in the ratio 1 to
     2 to 4, by 1, 1/2 and 1/4 of its share of the first distance.
     """
-    direction = flow.row["node_w"].values[0] / float(np.linalg.norm(flow.row["node_w"].values[0]))
-    distance = float(np.linalg.norm(direction - flow.target / np.linalg.norm(flow.target)))
+    direction = flow.row["node_w"].values[0] / np.linalg.norm(flow.row["node_w"].values[0])
+    distance = np.linalg.norm(direction - flow.target / np.linalg.norm(flow.target))
     error = np.sqrt(2.0 * max(float(flow.number("limit_gap")), _EPSILON))
-    return (2.0 * 1.5 + 0.75) * float(error) / (np.log(2.0) * distance)
+    return float((2.0 * 1.5 + 0.75) * error / (np.log(2.0) * distance))
 
 
 def _direction_slope(flow: Flow, kind: str) -> Extrapolated:
@@ -260,7 +260,7 @@ def control_claims(point: str, data: Any) -> list[Claim]:
         for k, horizon in enumerate(horizons):
             if own[name] == horizon:
                 continue
-            best = float(flow.row["cross_margin"].values[k])
+            best = flow.row["cross_margin"].values[k]
             limit = flow.margin_limit("node", flow.row["cross_size"].values[:, k])
             claims.append(Claim(
                 point, f"negative control: {name} does not reach the largest margin in {horizon} (shortfall in units "
@@ -271,5 +271,5 @@ def control_claims(point: str, data: Any) -> list[Claim]:
 
 
 def _degrees(a: ndarray, b: ndarray) -> float:
-    cosine = float(a @ b) / float(np.linalg.norm(a) * np.linalg.norm(b))
+    cosine = (a @ b) / (np.linalg.norm(a) * np.linalg.norm(b))
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
