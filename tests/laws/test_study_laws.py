@@ -5,7 +5,6 @@ The first point of each study is computed in the default run, the others in the 
 
 import json
 import re
-import re
 import subprocess
 import sys
 from pathlib import Path
