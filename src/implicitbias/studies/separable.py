@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from implicitbias._core.claim import Claim
 from implicitbias._core.progress import Progress
 from implicitbias.studies._inseparable_claims import inseparable_claims
@@ -26,7 +28,7 @@ class SeparableData(Study):
         if point == INSEPARABLE:
             from implicitbias.studies._inseparable_evidence import inseparable_dataset
 
-            return inseparable_dataset(progress)
+            return _in_row_order(inseparable_dataset(progress))
         from implicitbias.studies._separable_descents import arc_variables, descent_variables
         from implicitbias.studies._separable_evidence import flows_dataset
         from implicitbias.studies._separable_geometry import geometry_variables
@@ -40,7 +42,7 @@ class SeparableData(Study):
         if point == PLANE:
             progress(0.9, "sublevel sets")
             data = data.assign(geometry_variables(setting.entries(2))).assign(arc_variables(problem))
-        return data
+        return _in_row_order(data)
 
     def claims(self, point: str, dataset: Any) -> list[Claim]:
         """Return the claims about the classifiers, the flows, the horizons and the rates."""
@@ -86,6 +88,13 @@ class SeparableData(Study):
             "direction is judged only where the classifier is unique, and where rows and entries without a part "
             "in the limit have faded to 1 %. Every number below was computed in this run."
         )
+
+
+def _in_row_order(data: Any) -> Any:
+    """Return a dataset whose arrays are in row order, as in a file, because another order has other rounding errors."""
+    return data.assign(
+        {name: (item.dims, np.array(item.values, order="C")) for name, item in data.data_vars.items()}
+    )
 
 
 STUDY = SeparableData()
