@@ -8,22 +8,24 @@ import pytest
 from tests.architecture._source import SOURCE, label, python_files, tree
 
 
-def private_imports(module: ast.Module) -> Iterator[str]:
-    """Yield the private modules and names of other rooms that a module imports. Modules of `_core` are allowed."""
+def imported(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the full name of each import of a module, also inside functions."""
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
+            yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+def private_imports(module: ast.Module) -> Iterator[str]:
+    """Yield the private modules and names of other rooms that a module imports. Modules of `_core` are allowed."""
+    for number, name in imported(module):
+        package, *rest = name.split(".")
+        if package != "implicitbias" or rest[:1] == ["cli"]:
             continue
-        for name in names:
-            package, *rest = name.split(".")
-            if package != "implicitbias" or rest[:1] == ["cli"]:
-                continue
-            inner = rest[1:] if rest[:1] == ["_core"] else rest
-            if any(part.startswith("_") and not part.startswith("__") for part in inner):
-                yield f"line {node.lineno}: {name}"
+        inner = rest[1:] if rest[:1] == ["_core"] else rest
+        if any(part.startswith("_") and not part.startswith("__") for part in inner):
+            yield f"line {number}: {name}"
 
 
 @pytest.mark.parametrize("file", python_files(SOURCE / "cli"), ids=label)
@@ -51,15 +53,9 @@ def test_the_rule_sees_what_it_should(line: str, count: int) -> None:
 
 def imports_of(module: ast.Module, name: str) -> Iterator[str]:
     """Yield the lines at which a module imports this module or a part of it."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        if any(f"{one}.".startswith(f"{name}.") for one in names):
-            yield f"line {node.lineno}"
+    for number, one in imported(module):
+        if f"{one}.".startswith(f"{name}."):
+            yield f"line {number}"
 
 
 # Studies compare with SciPy's optimisers, as an oracle that shares no code with what they judge. A flow along kinks

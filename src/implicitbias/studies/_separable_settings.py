@@ -118,21 +118,15 @@ def _skewed() -> Entry:
 
 
 def _plane_entries(d: int) -> dict[str, Entry]:
-    A = np.array([[1.0, 0.9], [0.9, 2.0]])
-    return {
-        "squared l2": Entry(SquaredNorm(), L2()),
-        "hyperbolic entropy": _ENTROPY,
-        "cosh": _COSH,
-        "p = 1.5": Entry(PNorm(1.5), Lp(1.5), rate=0.5),
-        "p = 3": Entry(PNorm(3), Lp(3)),
-        "p = 10": Entry(PNorm(10), Lp(10)),
-        "quadratic form": Entry(QuadraticForm(A), QuadraticForm(A).horizon()),
-        "skewed cubic": _skewed(),
-    }
+    return _with_form(np.array([[1.0, 0.9], [0.9, 2.0]])) | {"skewed cubic": _skewed()}
 
 
 def _small_entries(d: int) -> dict[str, Entry]:
-    A = np.diag(np.geomspace(0.2, 5.0, d))
+    return _with_form(np.diag(np.geomspace(0.2, 5.0, d)))
+
+
+def _with_form(A: ndarray) -> dict[str, Entry]:
+    """Return the potentials of the paper, p-norms and the quadratic form of A."""
     return {
         "squared l2": Entry(SquaredNorm(), L2()),
         "hyperbolic entropy": _ENTROPY,
