@@ -21,3 +21,18 @@ def computed(name: str, point: str) -> Any:
 def failing(claims: Sequence[Claim]) -> list[str]:
     """The statements that do not hold."""
     return [claim.statement for claim in claims if not claim.holds]
+
+
+class ClaimsHold:
+    """The tests that every study passes; a class of tests names its point, and its module has a fixture `claims`."""
+
+    point: str
+
+    def test_every_claim_holds(self, claims: list[Claim]) -> None:
+        assert failing(claims) == []
+        assert {claim.point for claim in claims} == {self.point}
+        assert all(claim.reference for claim in claims)
+
+    def test_every_assumption_holds(self, claims: list[Claim]) -> None:
+        states = {assumption.state for claim in claims for assumption in claim.assumptions}
+        assert states == {"checked: holds"}

@@ -21,7 +21,7 @@ from implicitbias.studies._deep_evidence import Growths, deep_dataset, in_w, pre
 from implicitbias.studies._deep_settings import SETTINGS
 from implicitbias.studies._path_evidence import modified_norm
 from implicitbias.studies.deep_diagonal import STUDY
-from tests.studies.running import computed, failing, silent
+from tests.studies.running import ClaimsHold, computed, failing, silent
 
 NAME = "deep-diagonal"
 Simulated = tuple[ib.SaddlePath, Growths]
@@ -50,15 +50,8 @@ def stored(point: str, growths: Growths, path: ib.SaddlePath) -> Any:
     return deep_dataset(path, SETTINGS[point].network, Growths(sweep, coarse))
 
 
-class TestDepthFour:
-    def test_every_claim_holds(self, claims: list[Claim]) -> None:
-        assert failing(claims) == []
-        assert {claim.point for claim in claims} == {"depth-4"}
-        assert all(claim.reference for claim in claims)
-
-    def test_every_assumption_holds(self, claims: list[Claim]) -> None:
-        states = {assumption.state for claim in claims for assumption in claim.assumptions}
-        assert states == {"checked: holds"}
+class TestDepthFour(ClaimsHold):
+    point = "depth-4"
 
     # Oracle: theory 1.6: what must be among the claims.
     @pytest.mark.parametrize(

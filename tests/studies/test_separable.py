@@ -24,7 +24,7 @@ from implicitbias.studies._separable_geometry import LOG_LEVELS, geometry_variab
 from implicitbias.studies._separable_rates import arc_claims, descent_claims, horizon_claims
 from implicitbias.studies._separable_settings import NAMED_GAUGES, PAPER, SETTINGS, Entry, Setting
 from implicitbias.studies.separable import STUDY
-from tests.studies.running import computed, failing, silent
+from tests.studies.running import ClaimsHold, computed, failing, silent
 
 NAME = "separable"
 
@@ -62,15 +62,8 @@ def claims() -> list[Claim]:
     return STUDY.claims("plane", small_dataset())
 
 
-class TestThePlane:
-    def test_every_claim_holds(self, claims: list[Claim]) -> None:
-        assert failing(claims) == []
-        assert {claim.point for claim in claims} == {"plane"}
-        assert all(claim.reference for claim in claims)
-
-    def test_every_assumption_holds(self, claims: list[Claim]) -> None:
-        states = {assumption.state for claim in claims for assumption in claim.assumptions}
-        assert states == {"checked: holds"}
+class TestThePlane(ClaimsHold):
+    point = "plane"
 
     # Oracle: theory 2: what must be among the claims.
     @pytest.mark.parametrize(
