@@ -1,6 +1,9 @@
 """Saving and loading of results: an NPZ archive with arrays and a JSON header, without pickled code."""
 
+import glob
 import json
+import os
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,6 +19,8 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 
 _HEADER = "header"
+# The end of the names of temporary files.
+_PART = ".part"
 # The errors that NumPy, zipfile and json raise for damaged files.
 _DAMAGES = (
     zipfile.BadZipFile,
@@ -39,17 +44,24 @@ class FileKind(NamedTuple):
 
 
 def write_archive(
-    path: Path, kind: FileKind, header: Mapping[str, Any], arrays: Mapping[str, ndarray]
+    path: Path,
+    kind: FileKind,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, ndarray],
+    *,
+    compressed: bool = True,
 ) -> None:
     """Write a header and arrays to one file; if writing fails, no incomplete file is left at `path`.
 
-    The file is written under a unique temporary name and then moved.
+    The file is written under a unique temporary name, and it is moved when its content is on the disk. After a crash of
+    the process or of the machine, `path` therefore holds either the old or the new content.
 
     Args:
         path: the file; an existing file is replaced.
         kind: the kind of the file.
         header: values that JSON can represent.
         arrays: arrays by name, but not arrays of Python objects.
+        compressed: whether the arrays are compressed, which takes much longer than writing them.
 
     Raises:
         InputError: the file cannot be written, or an array holds Python objects.
@@ -58,15 +70,38 @@ def write_archive(
     objects = [name for name, array in arrays.items() if array.dtype == object]
     if objects:
         raise InputError(f"{objects[0]!r} holds Python objects, which cannot be saved; numbers are expected")
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex}{_PART}")
+    save = np.savez_compressed if compressed else np.savez
     try:
         with part.open("xb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **{**arrays, _HEADER: np.array(text)})
+            save(stream, allow_pickle=False, **{**arrays, _HEADER: np.array(text)})
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(path)
+        _settle(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; choose another file") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove the temporary files of `write_archive` that a killed process has left beside `path`.
+
+    Call it only while no other process writes to `path`.
+    """
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+        part.unlink(missing_ok=True)
+
+
+def _settle(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk; Windows has no such call for folders."""
+    if sys.platform != "win32":
+        entry = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(entry)
+        finally:
+            os.close(entry)
 
 
 def read_archive(path: Path, kind: FileKind) -> tuple[dict[str, Any], dict[str, ndarray]]:

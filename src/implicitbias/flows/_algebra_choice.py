@@ -41,13 +41,21 @@ _REGRET = 0.5
 _LOOK, _LEAST = 0.5, 4
 # Lagged factors need about this many iterations a solve, and a new factor each _LAG steps.
 _LAGGED_ITERATIONS, _LAG = 10, 5
+# The numbers in place of measured ones where a run must be reproducible: multiplications a second in a product of large
+# matrices, and operations a second in a gradient.
+_RATE, _GRADIENT_RATE = 1e10, 1e9
 _POWERS = 12
 # The names that flows along kinks accept. They use one algebra, without the memory of earlier steps.
 SLIDING = ("auto", "kernel", "normal", "products")
 
 
 class AlgebraChoice(Guide):
-    """The guide of a `GaussNewtonSystem` that chooses among the allowed algebras."""
+    """The guide of a `GaussNewtonSystem` that chooses among the allowed algebras.
+
+    It compares measured times, or counted operations if the limits ask for a reproducible run.
+    """
+
+    saved = ("name", "measured", "iterations", "regret", "patience", "radius", "_since_probe", "_solved")
 
     def __init__(self, system: GaussNewtonSystem, u: ndarray, sizes: Sizes, limits: Limits) -> None:
         self.system, self.sizes, self.limits = system, sizes, limits
@@ -55,12 +63,12 @@ class AlgebraChoice(Guide):
         self.measured: dict[str, float] = {}
         self.iterations = 0.0  # of a solve by conjugate gradients, as last seen
         self.regret, self.patience = 0.0, _REGRET
-        self.gradient = _seconds(_gradient, system, jnp.asarray(u))
-        self.radius = float(_radius(system, jnp.asarray(u)))
+        self.uses_times = not limits.reproducible
+        at = jnp.asarray(u)
+        self.gradient = _seconds(_gradient, system, at) if self.uses_times else _counted_seconds(system, at)
+        self.radius = float(_radius(system, at))
         self._since_probe = 0.0
         self._solved = 0
-
-    uses_times = True
 
     def first(self, system: System) -> Way:
         left = self.limits.end
@@ -76,13 +84,21 @@ class AlgebraChoice(Guide):
     def pace(self) -> int:
         return max(_LEAST, int(_LOOK / max(self.measured.get(self.name, 0.0), 1e-6)))
 
+    def snapshot(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.saved}
+
+    def restore(self, snapshot: dict[str, Any], way: Way) -> Way:
+        for name in self.saved:
+            setattr(self, name, snapshot[name])
+        return self._way(self.name)
+
     def next(self, way: Way, report: Report) -> Way:
         if report.attempts == 0:
             return way
-        own = report.seconds / report.attempts
-        self.measured[way.name] = own
         left, step = self.limits.end - float(report.cursor.t), report.covered / report.attempts
         self._note_iterations(way.name, report)
+        own = report.seconds / report.attempts if self.uses_times else self.cost(way.name, step)
+        self.measured[way.name] = own
         u = jnp.asarray(report.cursor.u)
         self.radius = float(_radius(self.system, u))
         best, cost = self._best_implicit(step)
@@ -93,7 +109,7 @@ class AlgebraChoice(Guide):
         equal = self.cost("explicit", step) * max(0.5, step * self.radius / STABLE)
         if equal < 0.5 * cost:
             best, cost = "explicit", equal
-        self._since_probe += report.seconds
+        self._since_probe += report.attempts * own
         if way.name != "products" and self._since_probe > 2 * self.patience:
             self._since_probe = 0.0
             self.iterations = float(self._probe(u, report))
@@ -117,10 +133,11 @@ class AlgebraChoice(Guide):
             return (_GRADIENTS + _PER_ITERATION * iterations) * self.gradient
         if name in self.measured:
             return self.measured[name]
-        direct = self.sizes.multiplications(name) / multiplication_rate() + _GRADIENTS * self.gradient
+        rate = multiplication_rate() if self.uses_times else _RATE
+        direct = self.sizes.multiplications(name) / rate + _GRADIENTS * self.gradient
         if name != "lagged":
             return direct
-        solves = 4 * _LAGGED_ITERATIONS * self.sizes.solve(self.sizes.rows) / multiplication_rate()
+        solves = 4 * _LAGGED_ITERATIONS * self.sizes.solve(self.sizes.rows) / rate
         return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
 
     @property
@@ -204,6 +221,13 @@ def _seconds(function: Any, *arguments: Any) -> float:
         jax.block_until_ready(function(*arguments))
         times.append(time.perf_counter() - begin)
     return min(times[1:])
+
+
+def _counted_seconds(system: GaussNewtonSystem, u: jax.Array) -> float:
+    """Return the seconds of a gradient at a fixed rate, from the number of operations in its compiled program."""
+    program: Any = _gradient  # equinox does not annotate `lower`
+    analysis = program.lower(system, u).compile().compiled.cost_analysis()
+    return max(float(analysis.get("flops", 0.0)), 1.0) / _GRADIENT_RATE
 
 
 @eqx.filter_jit

@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,11 +42,14 @@ class Engine(ABC):
         first: the output at t = 0.
         t: the value of the clock's variable that has been reached, which is the time if the clock is plain.
         ending_note: a note for the reader on why the integration stopped early; empty if it did not.
+        saved: the names of the fields of a snapshot besides `t` and `ending_note`: those that change during the
+            integration and that the rest of it depends on.
     """
 
     first: Output
     t: float = 0.0
     ending_note: str = ""
+    saved: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def advance(self) -> Output | None:
@@ -67,6 +70,15 @@ class Engine(ABC):
     @abstractmethod
     def stats(self, seconds: float) -> Stats:
         """Return the cost of the integration so far."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a new engine of the same flow needs to go on from here; call it between two parts."""
+        return {name: getattr(self, name) for name in ("t", "ending_note", *self.saved)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go to the place of a snapshot, from which the integration gives the same numbers as without a break."""
+        for name in ("t", "ending_note", *self.saved):
+            setattr(self, name, snapshot[name])
 
 
 class Spent(NamedTuple):
@@ -108,11 +120,33 @@ class RosenbrockEngine(Engine):
     searched: float = field(init=False, default=0.0)
     rest_note: str = field(init=False, default="")
 
+    saved = (
+        "accepted",
+        "rejected",
+        "cursor",
+        "spent",
+        "before",
+        "slow",
+        "exact",
+        "switched",
+        "searched",
+        "rest_note",
+    )
+
     def __post_init__(self) -> None:
         u = np.asarray(self.start)
         self.first = constant_output(self.system, u)
         self.way = self.guide.first(self.system)
         self.cursor = first_cursor(self.system, u, self.limits.end, self.way.first_memory(u))
+
+    def snapshot(self) -> dict[str, Any]:
+        return {**super().snapshot(), "guide": self.guide.snapshot()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        if snapshot["exact"]:
+            self._switch()
+        super().restore(snapshot)
+        self.way = self.guide.restore(snapshot["guide"], self.way)
 
     @property
     def attempts(self) -> int:

@@ -149,6 +149,8 @@ class DescentEngine(Engine):
     pace: int = 1
     broken: bool = False
 
+    saved = ("u", "steps", "pace", "broken")
+
     def __post_init__(self) -> None:
         self.first = SampledOutput(np.zeros(1), np.asarray(self.u)[None])
 

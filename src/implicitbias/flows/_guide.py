@@ -59,6 +59,14 @@ class Guide(ABC):
         """Return the way in which to go on after a part; by default it does not change."""
         return way
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a new guide of the same system needs to go on as this one."""
+        return {}
+
+    def restore(self, snapshot: dict[str, Any], way: Way) -> Way:
+        """Take over a snapshot, and return the way at that moment; `way` is the first one."""
+        return way
+
 
 class Settled(Guide):
     """The guide that never changes the way, which is given by a method and a name."""

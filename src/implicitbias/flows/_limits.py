@@ -13,7 +13,8 @@ class Limits:
     """The end, the tolerance and the largest number of steps of an integration, and the requested times.
 
     `algebra` is the name of the algebra that the caller asks for, or "auto" for a choice by cost.
-    `end` and `grid` are values of the variable of the clock.
+    `end` and `grid` are values of the variable of the clock. `reproducible` says that no choice may depend on how long
+    a computation takes, so that a run repeats its numbers to the last bit.
     """
 
     end: float
@@ -22,3 +23,4 @@ class Limits:
     grid: Float64[ndarray, " m"] | None = None
     algebra: str = "auto"
     clock: Clock = Clock()  # noqa: RUF009  a clock is a frozen value
+    reproducible: bool = False

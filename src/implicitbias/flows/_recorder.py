@@ -3,7 +3,8 @@
 Times in this module are values of the variable of the clock. Functions of the caller receive the time of the flow.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -60,6 +61,54 @@ class Recorder:
             if self.grid is not None and not self._taken:
                 self._take(np.zeros(1), output)
         self._begun = True
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `resume` needs; the outputs so far are put together, so that they are copied once only."""
+        self._pieces, self._samples = _together(self._pieces), _together(self._samples)
+        values = {name: np.array(column) for name, column in self._values.items()}
+        return {
+            "stopped": self.stopped,
+            "times": self.times,
+            "values": values,
+            "pieces": [_columns(piece) for piece in self._pieces],
+            "samples": [_columns(sample) for sample in self._samples],
+            "taken": self._taken,
+            "last": _columns(self._last),
+            "until": self._samples_of_until,
+        }
+
+    def resume(self, first: Any, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot; `first` is the `Output` at t = 0."""
+        self._first, self._begun = first, True
+        self.stopped, self._taken = snapshot["stopped"], snapshot["taken"]
+        self._times = [snapshot["times"]]
+        self._values = {name: list(column) for name, column in snapshot["values"].items()}
+        self._pieces = [replace(first, **columns) for columns in snapshot["pieces"]]
+        empty: Any = _empty_output(first)
+        self._samples = [replace(empty, **columns) for columns in snapshot["samples"]]
+        self._bytes = sum(piece.nbytes for piece in self._pieces)
+        self._samples_of_until = snapshot["until"]
+        self._last = replace(first, **snapshot["last"])
+
+    def changed(self) -> str:
+        """Return which function of the caller gives other values than before the snapshot; "" if none does.
+
+        A function that gives two values for one state, as a clock does, is not compared.
+        """
+        samples = self._samples_of_until
+        if self.until is not None:
+            t = samples[-1].time if self.stopped is None else self.stopped
+            levels = [self._level(t, self._last) for _ in range(2)]
+            kept = levels[0] == samples[-1].level if self.stopped is None else levels[0] > 0.0
+            if levels[0] == levels[1] and not kept:
+                return "until"
+        if len(self.times):
+            tree = self.shape.numpy_tree(self.output().state(self.times[-1:])[0])
+            for name, known in self._values.items():
+                now = [self._value(name, self.times[-1], tree) for _ in range(2)]
+                if _same(*now) and not _same(now[0], known[-1]):
+                    return f"observable {name!r}"
+        return ""
 
     def add(self, output: Output) -> None:
         """Record the output of accepted steps."""
@@ -184,6 +233,26 @@ class Recorder:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _same(one: ndarray, other: ndarray) -> bool:
+    """Return whether two values are equal, where NaN equals NaN."""
+    floats = one.dtype.kind in "fc" and other.dtype.kind in "fc"
+    return bool(np.array_equal(one, other, equal_nan=floats))
+
+
+def _columns(output: Output) -> dict[str, ndarray]:
+    """Return the arrays of an output by field."""
+    return {name: value for name, value in vars(output).items() if isinstance(value, ndarray)}
+
+
+def _together(outputs: Sequence[Any]) -> list[Any]:
+    """Return consecutive outputs of one kind as a list of at most one output."""
+    if len(outputs) < 2:
+        return list(outputs)
+    first = outputs[0]
+    parts = [_columns(output) for output in outputs]
+    return [replace(first, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})]
 
 
 def _empty_output(first: Output) -> SampledOutput:

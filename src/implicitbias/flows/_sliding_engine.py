@@ -46,8 +46,17 @@ class SlidingEngine(Engine):
     arriving: ndarray | None = None
     sweeps: int = 0
 
+    saved = ("stand", "events", "most_held", "seen", "crowded", "arriving", "sweeps")
+
     def __post_init__(self) -> None:
         self.first = self.inner.first
+
+    def snapshot(self) -> dict[str, Any]:
+        return {**super().snapshot(), "inner": self.inner.snapshot()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.inner.restore(snapshot["inner"])
 
     def state(self) -> Float64[ndarray, " size"]:
         return self.inner.state()

@@ -150,6 +150,8 @@ class SteepestEngine(Engine):
     saves: Int64[ndarray, " m"]
     steps: int = 0
 
+    saved = ("w", "steps")
+
     def __post_init__(self) -> None:
         self.first = SampledOutput(np.zeros(1), self.w[None].copy())
 
