@@ -33,7 +33,7 @@ _NAMED = (Cursor, LaggedMemory, Look, Modes, Position, Sample, Spent, Stand, Wat
 # The packages on whose versions the last bits of the numbers depend.
 _PACKAGES = ("implicitbias", "jax", "jaxlib", "numpy", "scipy")
 # A run spends at most about the share 1 / _RARELY of its time on writing, and writes at most every _SECONDS.
-_RARELY, _SECONDS = 20.0, 0.1
+_RARELY, _SECONDS = 10.0, 0.1
 
 
 class Checkpoint(Saver):

@@ -106,7 +106,7 @@ class Recorder:
             tree = self.shape.numpy_tree(self.output().state(self.times[-1:])[0])
             for name, known in self._values.items():
                 now = [self._value(name, self.times[-1], tree) for _ in range(2)]
-                if _same(*now) and not _same(now[0], known[-1]):
+                if _same(*now) and not _same(now[0], np.asarray(known[-1])):
                     return f"observable {name!r}"
         return ""
 

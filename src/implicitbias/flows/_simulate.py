@@ -71,7 +71,7 @@ def simulate(
             end of the process. The result equals that of a run without a break to the last bit (only
             `stats.seconds` differs), because the algebra is then chosen by counted operations and not by measured
             times. The functions of `observe` and `until` must depend on (t, state) only. The file is written after
-            parts of the integration, at most about every 0.1 seconds and in at most about 5 % of the time; what was
+            parts of the integration, at most about every 0.1 seconds and in at most a tenth of the time; what was
             computed since then is computed again. A finished run is returned from the file.
         progress: a function that is called from time to time with (fraction of t1, text).
 

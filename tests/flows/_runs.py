@@ -1,0 +1,62 @@
+"""Small flows of every engine, with many parts each, and an exact comparison of their results."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import implicitbias as ib
+
+_RNG = np.random.default_rng(0)
+_X, _Y = _RNG.standard_normal((10, 3)), _RNG.standard_normal(10)
+_NET = {"W": _RNG.standard_normal((3, 6)), "a": _RNG.standard_normal(6)}
+_LABELS = np.sign(_X @ [1.0, 2.0, 3.0])
+
+
+def tanh_net(p: Any, X: Any) -> Any:
+    return jnp.tanh(X @ p["W"]) @ p["a"]
+
+
+def relu_net(p: Any, X: Any) -> Any:
+    return jnp.maximum(X @ p["W"], 0.0) @ p["a"]
+
+
+_SMOOTH = ib.GradientFlow(ib.Problem(tanh_net, _X, _Y), 1e-3)
+_SQUARES, _CLASSES = ib.LeastSquares(_X, _Y), ib.Classification(_X, _LABELS)
+_HADAMARD = ib.GradientFlow(_SQUARES.reparametrize(ib.HadamardProduct()), 1e-3)
+
+# Name: flow, start, and the other arguments of `simulate`.
+RUNS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "Gauss-Newton": (_SMOOTH, _NET, {"t1": 1e3}),
+    "lagged": (_SMOOTH, _NET, {"t1": 30.0, "solver": "lagged"}),
+    "explicit": (_SMOOTH, _NET, {"t1": 100.0, "solver": "explicit"}),
+    "sliding": (ib.GradientFlow(ib.Problem(relu_net, _X, _Y), 1e-3), _NET, {"t1": 100.0}),
+    "dual": (_HADAMARD, (np.full(3, 1e-3), np.zeros(3)), {"t1": 1e3}),
+    "mirror": (ib.MirrorFlow(_SQUARES, ib.HyperbolicEntropy(log_scale=-20.0)), np.zeros(3), {"t1": 1e3}),
+    "log time": (ib.MirrorFlow(_CLASSES, ib.SquaredNorm()), np.zeros(3), {"log_t1": 50.0}),
+    "gradient descent": (ib.GradientDescent(ib.Problem(tanh_net, _X, _Y), 0.01), _NET, {"t1": 30.0}),
+    "steepest descent": (ib.SteepestDescent(_CLASSES, ib.gauges.LInf()), np.zeros(3), {"t1": 30.0}),
+}
+
+
+def size(t: float, state: Any) -> float:
+    """Return the sum of the squared entries, as an observable."""
+    return sum(float(np.sum(leaf**2)) for leaf in jax.tree.leaves(state))
+
+
+def run(name: str, **more: Any) -> ib.Trajectory:
+    """Simulate one of `RUNS`; `more` replaces its arguments."""
+    flow, start, arguments = RUNS[name]
+    return ib.simulate(flow, start, **{"rtol": 1e-6, "observe": {"size": size}, **arguments, **more})
+
+
+def content(trajectory: ib.Trajectory) -> list[Any]:
+    """Return everything in a trajectory but the seconds, in a form in which equality means equality to the last bit."""
+    arrays = [trajectory.log_times, trajectory.flat_states, *jax.tree.leaves(trajectory.final)]
+    if not trajectory.sampled:
+        ends = trajectory.kept_readings
+        arrays.append(trajectory.dense.state(ends[:-1] + 0.3 * np.diff(ends)))
+    arrays += [trajectory.observables[name] for name in sorted(trajectory.observables)]
+    exact = [(array.shape, array.tobytes()) for array in arrays]
+    return [*exact, trajectory.status, trajectory.stats._replace(seconds=0.0), trajectory.notes]
