@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
@@ -14,11 +15,13 @@ from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
 from implicitbias.flows._limits import Limits
+from implicitbias.flows._log_time import LONG, log_unit_at
 from implicitbias.flows._primal_maps import DiagonalNetworkMap
 from implicitbias.flows._sliding_engine import sliding_engine
 from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
 from implicitbias.predictors import gated, traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
+from implicitbias.trajectories import Clock
 
 
 class GradientFlow(Flow):
@@ -88,15 +91,23 @@ class GradientFlow(Flow):
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
-        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay)
+        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits.clock)
         plain, guide = guided(system, u, limits, max_bytes)
         engine = RosenbrockEngine(plain, u, shape, limits, guide)
         slides = limits.algebra in SLIDING and self.flags(shape, start).not_smooth
         with_slopes = gated(predictor, shape, start) if slides else None
         if with_slopes is None:
             return engine
-        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay)
+        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits.clock)
         return sliding_engine(engine, factorized(base, u, limits, max_bytes))
+
+    def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:
+        """Return the clock: logarithmic for long flows of losses of margins, which end only if they have a minimum."""
+        objective = self.problem.double_objective
+        if objective.mean_loss.loss.of_margins is None or np.any(decays_at(self.weight_decay, shape)):
+            return Clock()
+        unit = log_unit_at(traced(objective.readout), objective.mean_loss, shape, start)
+        return Clock(unit) if log_end - unit >= LONG else Clock()
 
     def term(self, params: Any = None) -> Any:
         """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.

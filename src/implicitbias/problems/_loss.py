@@ -91,6 +91,19 @@ class MarginLoss(Loss):
     def log_curvature(self, margin: jax.Array) -> jax.Array:
         """Return the logarithms of the second derivatives in each of the margins (..., g)."""
 
+    def margins(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """Return the margins (k,) of a row with prediction (k,), which is infinite for its own one of several classes."""
+        return target * prediction
+
+    def scaled_derivative(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        """Return e^log_scale times `derivative`, from the sum of the logarithms."""
+        return -target * jnp.exp(log_scale + self.log_slope(self.margins(prediction, target)))
+
+    def scaled_root(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        """Return e^(log_scale / 2) times `root`, from the sum of the logarithms."""
+        curvature = self.log_curvature(self.margins(prediction, target))
+        return jnp.diag(jnp.exp((log_scale + curvature) / 2))
+
 
 class Logistic(MarginLoss):
     """The logistic loss log(1 + exp(-y f)) with y in {-1, 1}."""
@@ -149,6 +162,22 @@ class CrossEntropy(MarginLoss):
         others = jnp.logaddexp(0.0, jax.nn.logsumexp(apart, axis=-1))
         own = jnp.logaddexp(0.0, jax.nn.logsumexp(-margin, axis=-1, keepdims=True))
         return self.log_slope(margin) + others - own
+
+    def margins(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return (prediction[target] - prediction).at[target].set(jnp.inf)
+
+    def scaled_derivative(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        others = jnp.exp(log_scale + self.log_slope(self.margins(prediction, target)))
+        return others.at[target].set(-jnp.sum(others))
+
+    def scaled_root(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        # This is the root below, with the logarithms of p and of 1 - p.
+        logs = jax.nn.log_softmax(prediction)
+        others = jnp.where(jnp.eye(len(logs), dtype=bool), -jnp.inf, logs[None, :])
+        apart = jax.nn.logsumexp(others, axis=1)
+        products = jnp.exp(log_scale / 2 + logs[:, None] + logs[None, :] / 2)
+        own = jnp.exp(log_scale / 2 + logs / 2 + apart)
+        return jnp.where(jnp.eye(len(logs), dtype=bool), jnp.diag(own), -products)
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         others = (prediction - prediction[target]).at[target].set(-jnp.inf)
