@@ -14,13 +14,13 @@ from implicitbias._core.trees import TreeShape
 from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
 from implicitbias.flows._growth_modes import Modes, growth_modes
+from implicitbias.flows._limits import Limits
 from implicitbias.flows._log_time import LogTime, log_time_from
 from implicitbias.flows._rest import Curvature, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
-from implicitbias.trajectories import Clock
 
 # The smallest error scale of a leaf, relative to the root mean square of all parameters.
 _LEAF_FLOOR = 1e-3
@@ -216,8 +216,8 @@ class GaussNewtonSystem(System):
             return bool(np.asarray(_error(self, u, point)) <= rtol)
 
         found = rest_near(curvature, u[:p], near)
-        if found is None:
-            return None
+        if found is None or (self.log_time is not None and found.speed == 0.0):
+            return None  # With a `log_time`, a speed of exactly 0 has underflowed.
         note = (
             f"the flow is at rest: |theta'| = {found.speed:.1e} at the rest point, and the least eigenvalue of the "
             f"Hessian is {found.least:.1e}. The remaining time was crossed in one step"
@@ -263,8 +263,9 @@ class GaussNewtonSystem(System):
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         if self.log_time is None:
             return self._error(u, end, embedded)
-        jumped = self.log_time.too_fast(self.mean_loss, self.split(u)[1], self.split(end)[1])
-        return jnp.where(jumped, jnp.inf, self._error(u, end, embedded))
+        theta, after, _ = self.split(end)
+        rise = self.log_time.rise(self.mean_loss, self.split(u)[1], after, self.model(theta))
+        return jnp.maximum(rise, self._error(u, end, embedded))
 
     def _error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         u, end, embedded = (self.state(point) for point in (u, end, embedded))
@@ -306,15 +307,15 @@ def gauss_newton_system(
     shape: TreeShape,
     theta: ndarray,
     weight_decay: Any,
-    clock: Clock,
+    limits: Limits,
 ) -> tuple[GaussNewtonSystem, ndarray]:
     """Return the system and its inner variable at the start; call it inside `double_precision`."""
     predictions = np.asarray(_predictions(predictor, shape, theta))
     u = np.concatenate([theta, predictions.ravel()])
     system = system_at(predictor, mean_loss, shape, u, np.asarray(weight_decay))
-    if clock.plain:
+    if limits.clock.plain:
         return system, u
-    log_time = log_time_from(mean_loss, predictions, clock)
+    log_time = log_time_from(mean_loss, predictions, limits)
     return dataclasses.replace(system, log_time=log_time), np.append(u, 0.0)
 
 

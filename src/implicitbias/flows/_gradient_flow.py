@@ -91,14 +91,14 @@ class GradientFlow(Flow):
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
-        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits.clock)
+        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits)
         plain, guide = guided(system, u, limits, max_bytes)
         engine = RosenbrockEngine(plain, u, shape, limits, guide)
         slides = limits.algebra in SLIDING and self.flags(shape, start).not_smooth
         with_slopes = gated(predictor, shape, start) if slides else None
         if with_slopes is None:
             return engine
-        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits.clock)
+        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits)
         return sliding_engine(engine, factorized(base, u, limits, max_bytes))
 
     def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
+from implicitbias.flows._limits import Limits
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
-from implicitbias.trajectories import Clock
 
 # A flow is integrated in the logarithm of the time if the logarithm of its end time, in units of the time of the first
 # change, is at least this. Shorter flows need no more steps in t itself.
@@ -24,6 +24,9 @@ LONG = 15.0
 _FASTEST = 300.0
 # The largest rise of the logarithm of the largest slope of a row over a step, in addition to ln n.
 _MOST_RISE = 3.0
+# The largest accepted rise of that logarithm when the unknown predictions are replaced by those of the model. The stages
+# of a step multiply it by about 4, in an exponent.
+_MOST_GAP = 1.0
 # The largest logarithm of the unit of time: after a start of large margins it could be larger than any end time.
 _LONGEST_UNIT = 600.0
 
@@ -34,10 +37,12 @@ class LogTime(eqx.Module):
     Attributes:
         log_unit: ln t_0.
         log_fastest: the largest logarithm of (t + t_0) times the slope of a row. The factor is lowered to keep below it.
+        rtol: the tolerance of the flow.
     """
 
     log_unit: jax.Array
     log_fastest: jax.Array
+    rtol: jax.Array
 
     def log_scale(self, mean_loss: MeanLoss, f: jax.Array, tau: jax.Array) -> jax.Array:
         """Return ln(t + t_0), lowered where the slopes would overflow."""
@@ -49,21 +54,23 @@ class LogTime(eqx.Module):
         whole = tau[0] + self.log_unit
         return jnp.where(whole + mean_loss.log_largest_slope(f) > self.log_fastest, 0.0, 1.0)
 
-    def too_fast(self, mean_loss: MeanLoss, before: jax.Array, after: jax.Array) -> jax.Array:
-        """Return whether the largest slope of a row grows over a step by more than a flow allows.
+    def rise(self, mean_loss: MeanLoss, before: jax.Array, after: jax.Array, model: jax.Array) -> jax.Array:
+        """Return the rise of the largest slope of a row in a step, in rtol: above it, the step is too long.
 
         The loss decreases along a flow, so the largest slope grows at most by a factor near n. At large margins the
-        relative error of the parameters does not see that a row became too fast.
+        relative error of the parameters does not see that a row became too fast. The next step replaces the unknown
+        predictions `after` by those of the model, which must not be much faster either.
         """
-        rise = mean_loss.log_largest_slope(after) - mean_loss.log_largest_slope(before)
-        return rise > jnp.log(float(len(mean_loss.targets))) + _MOST_RISE
+        slopes = [mean_loss.log_largest_slope(f) for f in (before, after, model)]
+        over_step = (slopes[1] - slopes[0]) / (jnp.log(float(len(mean_loss.targets))) + _MOST_RISE)
+        return self.rtol * jnp.maximum(over_step, (slopes[2] - slopes[1]) / _MOST_GAP)
 
 
-def log_time_from(mean_loss: MeanLoss, predictions: ndarray, clock: Clock) -> LogTime:
-    """Return the factor for a logarithmic clock and a flow that begins with these predictions (n, k)."""
-    unit = float(clock.log_unit or 0.0)
+def log_time_from(mean_loss: MeanLoss, predictions: ndarray, limits: Limits) -> LogTime:
+    """Return the factor for limits with a logarithmic clock and a flow that begins with these predictions (n, k)."""
+    unit = float(limits.clock.log_unit or 0.0)
     largest = float(np.asarray(mean_loss.log_largest_slope(jnp.asarray(predictions))))
-    return LogTime(jnp.asarray(unit), jnp.asarray(unit + largest + _FASTEST))
+    return LogTime(*map(jnp.asarray, (unit, unit + largest + _FASTEST, limits.rtol)))
 
 
 def log_unit_at(
