@@ -15,7 +15,7 @@ from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
 from implicitbias.flows._growth_modes import Modes, growth_modes
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._log_time import LogTime, log_time_from
+from implicitbias.flows._log_time import LogTime, log_time_from, not_separated
 from implicitbias.flows._rest import Curvature, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
@@ -83,11 +83,11 @@ class GaussNewtonSystem(System):
 
     def pull(self, f: jax.Array, tau: jax.Array) -> jax.Array:
         """Return the derivative of the mean loss in the predictions (n, k), times t + t_0 with a `log_time`."""
-        return self.mean_loss.pull(f, self._log_scale(f, tau))
+        return self.mean_loss.pull(f, self.log_scale(f, tau))
 
     def roots(self, f: jax.Array, tau: jax.Array) -> jax.Array:
         """Return the roots R (n, k, k) of the second derivative, times t + t_0 with a `log_time`."""
-        return self.mean_loss.roots(f, self._log_scale(f, tau))
+        return self.mean_loss.roots(f, self.log_scale(f, tau))
 
     def with_time(
         self, u: jax.Array, b: jax.Array, gamma_step: jax.Array, force: jax.Array
@@ -189,6 +189,8 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
+        if self.log_time is not None:
+            return not_separated(self.mean_loss, self.split(end)[1])
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
         if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
             return ()
@@ -218,9 +220,10 @@ class GaussNewtonSystem(System):
         found = rest_near(curvature, u[:p], near)
         if found is None or (self.log_time is not None and found.speed == 0.0):
             return None  # With a `log_time`, a speed of exactly 0 has underflowed.
+        unit = 1.0 if self.log_time is None else float(np.asarray(_unscaled(self, u)))
         note = (
-            f"the flow is at rest: |theta'| = {found.speed:.1e} at the rest point, and the least eigenvalue of the "
-            f"Hessian is {found.least:.1e}. The remaining time was crossed in one step"
+            f"the flow is at rest: |theta'| = {unit * found.speed:.1e} at the rest point, and the least eigenvalue of "
+            f"the Hessian is {unit * found.least:.1e}. The remaining time was crossed in one step"
         )
         predictions = np.asarray(_predictions(self.predictor, self.shape, found.point)).ravel()
         return np.concatenate([found.point, predictions, u[p + len(predictions) :]]), note
@@ -297,7 +300,8 @@ class GaussNewtonSystem(System):
         p, rows = self.shape.size, self.rows(u)
         return u[:p], u[p : p + rows].reshape(self.mean_loss.targets.shape[0], -1), u[p + rows :]
 
-    def _log_scale(self, f: jax.Array, tau: jax.Array) -> jax.Array | None:
+    def log_scale(self, f: jax.Array, tau: jax.Array) -> jax.Array | None:
+        """Return the logarithm of the factor of the gradient, or None without a `log_time`."""
         return None if self.log_time is None else self.log_time.log_scale(self.mean_loss, f, tau)
 
 
@@ -363,6 +367,13 @@ def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array,
     rows = jnp.abs(system.pull(predictions, tau))
     size = jnp.linalg.norm(pull_back(rows)[0]) + jnp.linalg.norm(decay)
     return -slope(theta) - decay, (hessian + hessian.T) / 2, size
+
+
+@eqx.filter_jit
+def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
+    """Return the factor that takes the factor of a `log_time` away."""
+    _, f, tau = system.split(u)
+    return jnp.exp(-system.log_scale(f, tau))
 
 
 @eqx.filter_jit

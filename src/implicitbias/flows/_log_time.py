@@ -1,7 +1,7 @@
 r"""The logarithm of the time as the variable of a gradient flow of any model, for losses of margins.
 
-With $\tau = \ln(1 + t / t_0)$ the flow is $d\theta / d\tau = -(t + t_0)\, \nabla F(\theta)$. Where the loss tends to 0, t
-leaves float64 and the derivative of the loss becomes 0 in float64, but their product stays moderate for the rows of
+With $\tau = \ln(1 + t / t_0)$ the flow is $d\theta / d\tau = -(t + t_0)\, \nabla F(\theta)$. Where the loss tends to 0,
+t leaves float64 and the derivative of the loss becomes 0 in float64, but their product stays moderate for the rows of
 smallest margin. It is computed as the exponential of a sum of logarithms.
 """
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._limits import Limits
 from implicitbias.predictors import TracedPredictor
@@ -19,13 +20,14 @@ from implicitbias.problems import MeanLoss
 # A flow is integrated in the logarithm of the time if the logarithm of its end time, in units of the time of the first
 # change, is at least this. Shorter flows need no more steps in t itself.
 LONG = 15.0
-# If the loss does not tend to 0, the speeds in tau grow like t. At this logarithm, relative to the start, the parameters
-# are at their limit in float64. From there on the factor of the gradient is constant, so that it does not overflow.
+# If the loss does not tend to 0, the speeds in tau grow like t. At this logarithm, relative to the start, the
+# parameters are at their limit in float64. From there on the factor of the gradient is constant, so that it does not
+# overflow.
 _FASTEST = 300.0
 # The largest rise of the logarithm of the largest slope of a row over a step, in addition to ln n.
 _MOST_RISE = 3.0
-# The largest accepted rise of that logarithm when the unknown predictions are replaced by those of the model. The stages
-# of a step multiply it by about 4, in an exponent.
+# The largest accepted rise of that logarithm when the unknown predictions are replaced by those of the model. The
+# stages of a step multiply it by about 4, in an exponent.
 _MOST_GAP = 1.0
 # The largest logarithm of the unit of time: after a start of large margins it could be larger than any end time.
 _LONGEST_UNIT = 600.0
@@ -36,7 +38,7 @@ class LogTime(eqx.Module):
 
     Attributes:
         log_unit: ln t_0.
-        log_fastest: the largest logarithm of (t + t_0) times the slope of a row. The factor is lowered to keep below it.
+        log_fastest: the largest logarithm of (t + t_0) times the slope of a row, to which the factor is lowered.
         rtol: the tolerance of the flow.
     """
 
@@ -73,9 +75,7 @@ def log_time_from(mean_loss: MeanLoss, predictions: ndarray, limits: Limits) -> 
     return LogTime(*map(jnp.asarray, (unit, unit + largest + _FASTEST, limits.rtol)))
 
 
-def log_unit_at(
-    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray
-) -> float:
+def log_unit_at(predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray) -> float:
     """Return the logarithm of the time in which the flow first changes the parameters or a prediction."""
     largest, change = (float(part) for part in _first_change(predictor, mean_loss, shape, theta))
     rate = largest + np.log(change) if change > 0.0 else -np.inf
@@ -95,3 +95,22 @@ def _first_change(
     size = jnp.linalg.norm(point)
     own = jnp.where(size > 0.0, jnp.linalg.norm(force) / jnp.where(size > 0.0, size, 1.0), 0.0)
     return largest, jnp.maximum(jnp.max(jnp.abs(moved)), own)
+
+
+def not_separated(mean_loss: MeanLoss, f: ndarray) -> tuple[str, ...]:
+    """Return a note for the reader if some rows have no positive margin at the end, at predictions f (n, k)."""
+    with double_precision():
+        margins = np.asarray(_least_margins(mean_loss, f))
+    wrong = np.flatnonzero(~(margins > 0.0))
+    if len(wrong) == 0:
+        return ()
+    return (
+        f"The loss does not tend to 0: {len(wrong)} of {len(margins)} rows have no positive margin at the end, the "
+        f"first is row {wrong[0]} with the margin {margins[wrong[0]]:.3g}. The model does not separate the labels from "
+        "this start, so that there is no maximum-margin limit: check y, or use a larger model or a longer time.",
+    )
+
+
+@eqx.filter_jit
+def _least_margins(mean_loss: MeanLoss, f: ndarray) -> jax.Array:
+    return jnp.min(mean_loss.margins(jnp.asarray(f)), axis=1)

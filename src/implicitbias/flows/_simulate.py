@@ -44,7 +44,8 @@ def simulate(
         start: the state at t = 0: w for a `MirrorFlow`, and the parameters as a pytree of arrays for other flows.
         t1: the end time in the time t of the flow. For a `GradientDescent` it is the number of steps times
             learning_rate.
-        log_t1: the natural logarithm of the end time, instead of t1. For a `MirrorFlow` of a `Classification` the time
+        log_t1: the natural logarithm of the end time, instead of t1. For a `MirrorFlow` of a `Classification`, and for
+            a `GradientFlow` without weight decay of the losses "logistic", "exponential" and "cross_entropy", the time
             itself may leave float64, for instance log_t1=23_000.
         times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
             kept; gradient descent keeps log-spaced steps.
@@ -237,8 +238,9 @@ def _reading(clock: Clock, t1: float | None, log_t1: float | None) -> float:
     end = float(clock.readings_of_logs(log_t1))
     if not (np.isfinite(end) and end > 0.0):
         raise InputError(
-            f"log_t1 is {log_t1:g}, so that the end time is {end}; a positive, finite time is expected. Only mirror "
-            "flows of a Classification are integrated in the logarithm of the time"
+            f"log_t1 is {log_t1:g}, so that the end time is {end}; a positive, finite time is expected. Only flows of "
+            "the losses 'logistic', 'exponential' and 'cross_entropy' without weight decay are integrated in the "
+            "logarithm of the time; type t1=... with a smaller time for this flow"
         )
     return end
 

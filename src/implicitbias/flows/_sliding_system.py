@@ -155,7 +155,9 @@ class SlidingSystem(System):
             gap = gap + J.mv(outside)
             right = (right - outside) / root
             change, predicted, iterations = solve(right - scaled.outside(right), gap)
-            return jnp.concatenate([change / root + outside, (predicted + gap).reshape(-1), ahead]), iterations
+            return jnp.concatenate(
+                [change / root + outside, (predicted + gap).reshape(-1), ahead]
+            ), iterations
 
         field = jnp.concatenate([force, (J.predictions - f).reshape(-1), jnp.ones_like(tau)])
         return Prepared(eliminate, field, memory)

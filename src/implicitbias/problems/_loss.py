@@ -92,7 +92,7 @@ class MarginLoss(Loss):
         """Return the logarithms of the second derivatives in each of the margins (..., g)."""
 
     def margins(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return the margins (k,) of a row with prediction (k,), which is infinite for its own one of several classes."""
+        """Return the margins (k,) of a row with prediction (k,); that of its own one of several classes is infinite."""
         return target * prediction
 
     def scaled_derivative(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:

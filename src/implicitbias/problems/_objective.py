@@ -115,10 +115,13 @@ class MeanLoss(eqx.Module):
             roots = jax.vmap(self._of_margins.scaled_root, (0, 0, None))(predictions, self.targets, log_scale)
         return roots / jnp.sqrt(1.0 * len(self.targets))
 
+    def margins(self, predictions: jax.Array) -> jax.Array:
+        """Return `MarginLoss.margins` of each row, (n, k); it requires a `MarginLoss`."""
+        return jax.vmap(self._of_margins.margins)(predictions, self.targets)
+
     def log_largest_slope(self, predictions: jax.Array) -> jax.Array:
         """Return the logarithm of the largest slope of a row in one of its margins; it requires a `MarginLoss`."""
-        margins = jax.vmap(self._of_margins.margins)(predictions, self.targets)
-        return jnp.max(self._of_margins.log_slope(margins))
+        return jnp.max(self._of_margins.log_slope(self.margins(predictions)))
 
     @property
     def _of_margins(self) -> MarginLoss:
