@@ -295,7 +295,7 @@ class GaussNewtonSystem(System):
         ]
         return jnp.min(jnp.stack(norms))
 
-    def split(self, u: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def split(self, u: Any) -> tuple[Any, Any, Any]:
         """Return the parameters (p,), the predictions (n, k), and tau (1,) with a `log_time`, else an array (0,)."""
         p, rows = self.shape.size, self.rows(u)
         return u[:p], u[p : p + rows].reshape(self.mean_loss.targets.shape[0], -1), u[p + rows :]

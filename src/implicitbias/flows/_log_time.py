@@ -5,6 +5,8 @@ t leaves float64 and the derivative of the loss becomes 0 in float64, but their 
 smallest margin. It is computed as the exponential of a sum of logarithms.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -72,7 +74,7 @@ def log_time_from(mean_loss: MeanLoss, predictions: ndarray, limits: Limits) -> 
     """Return the factor for limits with a logarithmic clock and a flow that begins with these predictions (n, k)."""
     unit = float(limits.clock.log_unit or 0.0)
     largest = float(np.asarray(mean_loss.log_largest_slope(jnp.asarray(predictions))))
-    return LogTime(*map(jnp.asarray, (unit, unit + largest + _FASTEST, limits.rtol)))
+    return LogTime(*(jnp.asarray(number, float) for number in (unit, unit + largest + _FASTEST, limits.rtol)))
 
 
 def log_unit_at(predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray) -> float:
@@ -84,7 +86,7 @@ def log_unit_at(predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShap
 
 @eqx.filter_jit
 def _first_change(
-    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray
+    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: Any
 ) -> tuple[jax.Array, jax.Array]:
     """Return the logarithm of the largest slope, and the rate of change at the start divided by this slope."""
     point = jnp.asarray(theta)
@@ -112,5 +114,5 @@ def not_separated(mean_loss: MeanLoss, f: ndarray) -> tuple[str, ...]:
 
 
 @eqx.filter_jit
-def _least_margins(mean_loss: MeanLoss, f: ndarray) -> jax.Array:
+def _least_margins(mean_loss: MeanLoss, f: Any) -> jax.Array:
     return jnp.min(mean_loss.margins(jnp.asarray(f)), axis=1)

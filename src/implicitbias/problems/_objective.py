@@ -91,6 +91,14 @@ class MeanLoss(eqx.Module):
         """Return the mean loss at these predictions."""
         return jnp.mean(jax.vmap(self.loss.value)(predictions, self.targets))
 
+    def log_value(self, predictions: jax.Array) -> jax.Array:
+        """Return the logarithm of `value`; of a `MarginLoss` also where the value is 0 in float64."""
+        loss = self.loss.of_margins
+        if loss is None:
+            return jnp.log(self.value(predictions))
+        rows = jax.vmap(loss.log_value)(predictions, self.targets)
+        return jax.nn.logsumexp(rows) - jnp.log(1.0 * len(rows))
+
     def pull(self, predictions: jax.Array, log_scale: jax.Array | None = None) -> jax.Array:
         """Return the derivative of `value` in the predictions, (n, k), times e^log_scale if that is given.
 
@@ -205,3 +213,9 @@ def gradient_and_roots(
     """Return the results of `gradient` and the roots (n, k, k) of the second derivative in the predictions."""
     slope, losses, predictions = gradient(objective, shape, flat)
     return slope, losses, predictions, objective.mean_loss.roots(predictions)
+
+
+@eqx.filter_jit
+def log_value(mean_loss: MeanLoss, predictions: Any) -> jax.Array:
+    """Return `mean_loss.log_value(predictions)`."""
+    return mean_loss.log_value(predictions)
