@@ -127,12 +127,15 @@ def dual_quiet_time(
     return jnp.min(jnp.where(unseen & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
 
-def map_for_duals(linear: TracedMap | None, loss: Loss) -> TracedMap | None:
-    """Return the linear map if it has dual variables and these are not many more than the parameters, else None."""
+def map_for_duals(linear: TracedMap | None, loss: Loss, any_rows: bool) -> TracedMap | None:
+    """Return the linear map if it has dual variables and these are not many more than the parameters, else None.
+
+    With `any_rows`, there may be any number of rows, because the caller replaces them by a basis of their span.
+    """
     if linear is None or linear.stored is None:
         return None
     n, d = linear.stored.shape
-    return linear if loss.quadratic or n <= 2 * d else None
+    return linear if loss.quadratic or any_rows or n <= 2 * d else None
 
 
 def dual_system(

@@ -39,8 +39,8 @@ class Flow(Value, ABC):
         """Return findings about the model that the result reports; there are none by default."""
         return ModelFlags(single_precision=False, not_smooth=False, notes=())
 
-    def clock(self, start: Float64[ndarray, " size"]) -> Clock:
-        """Return the clock in which the engine integrates, which shows the time itself by default."""
+    def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:
+        """Return the clock in which the engine integrates to exp(log_end); by default it shows the time itself."""
         return Clock()
 
     def snapped(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, " k"]:

@@ -14,6 +14,8 @@ from implicitbias._core.trees import TreeShape
 from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
 from implicitbias.flows._growth_modes import Modes, growth_modes
+from implicitbias.flows._limits import Limits
+from implicitbias.flows._log_time import LogTime, log_time_from, not_separated
 from implicitbias.flows._rest import Curvature, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
@@ -45,7 +47,8 @@ class GaussNewtonSystem(System):
     model, and the step size does not depend on lam.
 
     `algebra` solves the linear systems. `weight_decay` is one number, or the decay of each entry (p,). If `exact`,
-    steps use the positive part of the exact Hessian instead.
+    steps use the positive part of the exact Hessian instead. With a `log_time`, the variable of the clock is tau, which
+    is the last unknown, and g and S are multiplied by t + t_0.
     """
 
     predictor: TracedPredictor
@@ -55,35 +58,63 @@ class GaussNewtonSystem(System):
     smallest: ArrayLike
     algebra: Algebra
     exact: bool = eqx.field(static=True, default=False)
+    log_time: LogTime | None = None
 
     def using(self, algebra: Algebra) -> "GaussNewtonSystem":
         """Return the system that solves linear systems by this algebra."""
         return dataclasses.replace(self, algebra=algebra)
 
+    def rows(self, u: Any) -> int:
+        """Return the number n k of predictions."""
+        return len(u) - self.shape.size - (self.log_time is not None)
+
     def outputs(self, u: Any) -> int:
         """Return the number k of outputs of the model."""
-        return (len(u) - self.shape.size) // self.mean_loss.targets.shape[0]
+        return self.rows(u) // self.mean_loss.targets.shape[0]
 
     def model(self, theta: jax.Array) -> jax.Array:
         """Return the predictions (n, k) at theta."""
         return self.predictor(self.shape.unflatten(theta))
 
     def mass(self, size: int) -> jax.Array:
-        return 1.0 * (jnp.arange(size) < self.shape.size)
+        index = jnp.arange(size)
+        moving = index < self.shape.size
+        return 1.0 * (moving if self.log_time is None else moving | (index == size - 1))
+
+    def pull(self, f: jax.Array, tau: jax.Array) -> jax.Array:
+        """Return the derivative of the mean loss in the predictions (n, k), times t + t_0 with a `log_time`."""
+        return self.mean_loss.pull(f, self.log_scale(f, tau))
+
+    def roots(self, f: jax.Array, tau: jax.Array) -> jax.Array:
+        """Return the roots R (n, k, k) of the second derivative, times t + t_0 with a `log_time`."""
+        return self.mean_loss.roots(f, self.log_scale(f, tau))
+
+    def with_time(
+        self, u: jax.Array, b: jax.Array, gamma_step: jax.Array, force: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return the parts of a right-hand side b, with the derivative of theta' in the unknown tau eliminated.
+
+        `force` is theta' at u. With a `log_time` it is proportional to e^tau, so that it is its own derivative.
+        """
+        right, gap, ahead = self.split(b)
+        if self.log_time is not None:
+            _, f, tau = self.split(u)
+            right = right + gamma_step * self.log_time.growth(self.mean_loss, f, tau) * force * ahead
+        return right, gap / gamma_step, ahead
 
     def field(self, u: jax.Array) -> jax.Array:
-        theta, f = self._split(u)
+        theta, f, tau = self.split(u)
         predictions, pull_back = jax.vjp(self.model, theta)
-        slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * theta
-        return jnp.concatenate([-slope, (predictions - f).reshape(-1)])
+        slope = pull_back(self.pull(f, tau))[0] + self.weight_decay * theta
+        return jnp.concatenate([-slope, (predictions - f).reshape(-1), jnp.ones_like(tau)])
 
     def curvature_product(self, u: jax.Array) -> Solve:
         """Return the function v -> (J^T S J + lam) v at u."""
-        theta, f = self._split(u)
+        theta, f, tau = self.split(u)
         predict, change = jax.linearize(self.model, theta)
         del predict
         back = jax.linear_transpose(change, theta)
-        roots = self.mean_loss.roots(f)
+        roots = self.roots(f, tau)
 
         def product(v: jax.Array) -> jax.Array:
             ahead = jnp.einsum("nkl,nk->nl", roots, change(v))
@@ -92,60 +123,61 @@ class GaussNewtonSystem(System):
         return product
 
     def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        theta, _ = self._split(u)
+        theta, _, tau = self.split(u)
         f, pull_back = jax.vjp(self.model, theta)
-        slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * theta
-        whole = jnp.concatenate([theta, f.reshape(-1)])
-        return whole, jnp.concatenate([-slope, jnp.zeros(f.size, u.dtype)])
+        slope = pull_back(self.pull(f, tau))[0] + self.weight_decay * theta
+        whole = jnp.concatenate([theta, f.reshape(-1), tau])
+        return whole, jnp.concatenate([-slope, jnp.zeros(f.size, u.dtype), jnp.ones_like(tau)])
 
     def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
-        theta, f = self._split(u)
-        p = self.shape.size
+        theta, f, tau = self.split(u)
         if self.exact:
-            return self._prepare_exact(theta, f, gamma_step, memory)
+            return self._prepare_exact(u, gamma_step, memory)
         J = self.predictor.jacobian(self.shape, theta, dense=self.algebra.needs_entries)
         shift = jnp.asarray(1 + gamma_step * self.weight_decay)
-        matrix = GaussNewtonMatrix(J, self.mean_loss.roots(f), gamma_step, shift, self.accuracy(theta, rtol))
+        matrix = GaussNewtonMatrix(J, self.roots(f, tau), gamma_step, shift, self.accuracy(theta, rtol))
         eliminate, memory = decayed(self.algebra, matrix, memory)
+        force = -J.rmv(self.pull(f, tau)) - self.weight_decay * theta
 
         def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
             # The constraint gives f = J theta + gap. The matrix of the remaining system in theta is the Gauss-Newton
             # matrix.
-            gap = b[p:].reshape(f.shape) / gamma_step
-            change, predicted, iterations = eliminate(b[:p], gap)
-            return jnp.concatenate([change, (predicted + gap).reshape(-1)]), iterations
+            right, gap, ahead = self.with_time(u, b, gamma_step, force)
+            change, predicted, iterations = eliminate(right, gap)
+            return jnp.concatenate([change, (predicted + gap).reshape(-1), ahead]), iterations
 
-        slope = J.rmv(self.mean_loss.pull(f)) + self.weight_decay * theta
-        return Prepared(solve, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)]), memory)
+        field = jnp.concatenate([force, (J.predictions - f).reshape(-1), jnp.ones_like(tau)])
+        return Prepared(solve, field, memory)
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
-        memory = jax.tree.map(jnp.asarray, self.algebra.first_memory(len(u) - self.shape.size))
+        memory = jax.tree.map(jnp.asarray, self.algebra.first_memory(self.rows(u)))
         prepared = self.prepare(u, gamma_step, memory, TIGHT)
         return lambda b: prepared.solve(b)[0], prepared.field
 
     def first_memory(self, u: ndarray) -> Any:
-        return self.algebra.first_memory(len(u) - self.shape.size)
+        return self.algebra.first_memory(self.rows(u))
 
     def learned(self, memory: Any, iterations: jax.Array) -> Any:
         return self.algebra.learned(memory, iterations)
 
-    def _prepare_exact(self, theta: jax.Array, f: jax.Array, gamma_step: jax.Array, memory: Any) -> Prepared:
+    def _prepare_exact(self, u: jax.Array, gamma_step: jax.Array, memory: Any) -> Prepared:
         """Return the same for the positive part of the Hessian J^T S J + sum g_i Hess f_i + lam I."""
-        p, pull, roots = self.shape.size, self.mean_loss.pull(f), self.mean_loss.roots(f)
+        theta, f, tau = self.split(u)
+        p, pull, roots = self.shape.size, self.pull(f, tau), self.roots(f, tau)
         J = self.predictor.jacobian(self.shape, theta, dense=True)
         residual = jax.hessian(lambda point: jnp.sum(pull * self.model(point)))(theta)
         values, vectors = jnp.linalg.eigh(J.normal(roots) + residual + self.weight_decay * jnp.eye(p))
         shrink = 1 / (1 + gamma_step * jnp.maximum(values, 0.0))
+        force = -J.rmv(pull) - self.weight_decay * theta
 
         def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
-            gap = b[p:].reshape(f.shape) / gamma_step
+            right, gap, ahead = self.with_time(u, b, gamma_step, force)
             curved = jnp.einsum("nkl,nl->nk", roots, jnp.einsum("nkl,nk->nl", roots, gap))
-            right = b[:p] - gamma_step * J.rmv(curved)
-            change = vectors @ (shrink * (vectors.T @ right))
-            return jnp.concatenate([change, (J.mv(change) + gap).reshape(-1)]), jnp.zeros((), int)
+            change = vectors @ (shrink * (vectors.T @ (right - gamma_step * J.rmv(curved))))
+            return jnp.concatenate([change, (J.mv(change) + gap).reshape(-1), ahead]), jnp.zeros((), int)
 
-        slope = J.rmv(pull) + self.weight_decay * theta
-        return Prepared(solve, jnp.concatenate([-slope, (J.predictions - f).reshape(-1)]), memory)
+        field = jnp.concatenate([force, (J.predictions - f).reshape(-1), jnp.ones_like(tau)])
+        return Prepared(solve, field, memory)
 
     def state(self, u: jax.Array) -> jax.Array:
         return u[: self.shape.size]
@@ -157,6 +189,8 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
+        if self.log_time is not None:
+            return not_separated(self.mean_loss, self.split(end)[1])
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
         if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
             return ()
@@ -175,7 +209,8 @@ class GaussNewtonSystem(System):
             return None
 
         def curvature(theta: ndarray) -> Curvature:
-            speed, hessian, terms = (np.asarray(part) for part in _curvature(self, theta))
+            point = np.concatenate([theta, u[p:]])
+            speed, hessian, terms = (np.asarray(part) for part in _curvature(self, point))
             return Curvature(speed, hessian, float(terms), float(np.linalg.norm(theta)))
 
         def near(theta: ndarray) -> bool:
@@ -183,14 +218,15 @@ class GaussNewtonSystem(System):
             return bool(np.asarray(_error(self, u, point)) <= rtol)
 
         found = rest_near(curvature, u[:p], near)
-        if found is None:
-            return None
+        if found is None or (self.log_time is not None and found.speed == 0.0):
+            return None  # With a `log_time`, a speed of exactly 0 has underflowed.
+        unit = 1.0 if self.log_time is None else float(np.asarray(_unscaled(self, u)))
         note = (
-            f"the flow is at rest: |theta'| = {found.speed:.1e} at the rest point, and the least eigenvalue of the "
-            f"Hessian is {found.least:.1e}. The remaining time was crossed in one step"
+            f"the flow is at rest: |theta'| = {unit * found.speed:.1e} at the rest point, and the least eigenvalue of "
+            f"the Hessian is {unit * found.least:.1e}. The remaining time was crossed in one step"
         )
-        predictions = np.asarray(_predictions(self.predictor, self.shape, found.point))
-        return np.concatenate([found.point, predictions.ravel()]), note
+        predictions = np.asarray(_predictions(self.predictor, self.shape, found.point)).ravel()
+        return np.concatenate([found.point, predictions, u[p + len(predictions) :]]), note
 
     def with_exact_jacobian(self) -> System:
         # Where each entry has its own relative accuracy, tiny entries that grow make steps short, and the rounding
@@ -208,19 +244,19 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def modes(self, u: jax.Array) -> Modes:
-        theta, f = self._split(u)
+        theta, f, tau = self.split(u)
         gap = f - self.model(theta)
 
         def speed(point: jax.Array) -> jax.Array:
             # In the slow phase the slope of the loss has the size of lam, which is far below its change over the gap.
             predictions, pull_back = jax.vjp(self.model, point)
-            return -pull_back(self.mean_loss.pull(predictions + gap))[0] - self.weight_decay * point
+            return -pull_back(self.pull(predictions + gap, tau))[0] - self.weight_decay * point
 
         return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], speed(theta))
 
     def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
         predicted = jax.jvp(self.model, (self.state(u),), (change,))[1]
-        return jnp.concatenate([change, predicted.reshape(-1)])
+        return jnp.concatenate([change, predicted.reshape(-1), jnp.zeros_like(self.split(u)[2])])
 
     def entry_name(self, index: int) -> str:
         if index < self.shape.size:
@@ -228,6 +264,13 @@ class GaussNewtonSystem(System):
         return f"the predictions (not the gradient in {', '.join(self.shape.names)}) are"
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
+        if self.log_time is None:
+            return self._error(u, end, embedded)
+        theta, after, _ = self.split(end)
+        rise = self.log_time.rise(self.mean_loss, self.split(u)[1], after, self.model(theta))
+        return jnp.maximum(rise, self._error(u, end, embedded))
+
+    def _error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         u, end, embedded = (self.state(point) for point in (u, end, embedded))
         size, apart = jnp.maximum(jnp.abs(u), jnp.abs(end)), jnp.abs(end - embedded)
         if self.predictor.entrywise:
@@ -252,18 +295,32 @@ class GaussNewtonSystem(System):
         ]
         return jnp.min(jnp.stack(norms))
 
-    def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the parameters (p,) and the predictions (n, k)."""
-        p, n = self.shape.size, self.mean_loss.targets.shape[0]
-        return u[:p], u[p:].reshape(n, -1)
+    def split(self, u: Any) -> tuple[Any, Any, Any]:
+        """Return the parameters (p,), the predictions (n, k), and tau (1,) with a `log_time`, else an array (0,)."""
+        p, rows = self.shape.size, self.rows(u)
+        return u[:p], u[p : p + rows].reshape(self.mean_loss.targets.shape[0], -1), u[p + rows :]
+
+    def log_scale(self, f: jax.Array, tau: jax.Array) -> jax.Array | None:
+        """Return the logarithm of the factor of the gradient, or None without a `log_time`."""
+        return None if self.log_time is None else self.log_time.log_scale(self.mean_loss, f, tau)
 
 
 def gauss_newton_system(
-    predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: ndarray, weight_decay: Any
+    predictor: TracedPredictor,
+    mean_loss: MeanLoss,
+    shape: TreeShape,
+    theta: ndarray,
+    weight_decay: Any,
+    limits: Limits,
 ) -> tuple[GaussNewtonSystem, ndarray]:
     """Return the system and its inner variable at the start; call it inside `double_precision`."""
-    u = np.concatenate([theta, np.asarray(_predictions(predictor, shape, theta)).ravel()])
-    return system_at(predictor, mean_loss, shape, u, np.asarray(weight_decay)), u
+    predictions = np.asarray(_predictions(predictor, shape, theta))
+    u = np.concatenate([theta, predictions.ravel()])
+    system = system_at(predictor, mean_loss, shape, u, np.asarray(weight_decay))
+    if limits.clock.plain:
+        return system, u
+    log_time = log_time_from(mean_loss, predictions, limits)
+    return dataclasses.replace(system, log_time=log_time), np.append(u, 0.0)
 
 
 def system_at(
@@ -292,20 +349,31 @@ def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> ja
 
 
 @eqx.filter_jit
-def _curvature(system: GaussNewtonSystem, theta: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return the speed, the Hessian of the objective with weight decay, and the size of the terms of the speed."""
+def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the speed, the Hessian of the objective with weight decay, and the size of the terms of the speed.
+
+    They are those at the parameters in u, and with a `log_time` have its factor.
+    """
+    theta, _, tau = system.split(u)
 
     def slope(point: jax.Array) -> jax.Array:
         predictions, pull_back = jax.vjp(system.model, point)
-        return pull_back(system.mean_loss.pull(predictions))[0]
+        return pull_back(system.pull(predictions, tau))[0]
 
     hessian = jax.jacfwd(slope)(theta) + system.weight_decay * jnp.eye(len(theta))
     decay = system.weight_decay * theta
     # The gradient is a sum over rows, whose terms may be larger than their sum.
     predictions, pull_back = jax.vjp(system.model, theta)
-    rows = jnp.abs(system.mean_loss.pull(predictions))
+    rows = jnp.abs(system.pull(predictions, tau))
     size = jnp.linalg.norm(pull_back(rows)[0]) + jnp.linalg.norm(decay)
     return -slope(theta) - decay, (hessian + hessian.T) / 2, size
+
+
+@eqx.filter_jit
+def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
+    """Return the factor that takes the factor of a `log_time` away."""
+    _, f, tau = system.split(u)
+    return jnp.exp(-system.log_scale(f, tau))
 
 
 @eqx.filter_jit

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
+from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._algebra_choice import SLIDING, factorized, guided
 from implicitbias.flows._dual_system import dual_system, map_for_duals
@@ -14,11 +16,15 @@ from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._primal_maps import DiagonalNetworkMap
+from implicitbias.flows._log_time import LONG, log_unit_at
+from implicitbias.flows._log_time_system import LogTimeSystem, log_time_system
+from implicitbias.flows._margin_rows import two_class_rows
+from implicitbias.flows._primal_maps import DiagonalNetworkMap, PrimalMap
 from implicitbias.flows._sliding_engine import sliding_engine
 from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
 from implicitbias.predictors import gated, traced
-from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
+from implicitbias.problems import MeanLoss, ModelFlags, TrainingProblem, model_flags
+from implicitbias.trajectories import Clock
 
 
 class GradientFlow(Flow):
@@ -78,25 +84,37 @@ class GradientFlow(Flow):
     ) -> Engine:
         objective = self.problem.double_objective
         predictor = traced(objective.readout)
-        linear = map_for_duals(predictor.linear, objective.mean_loss.loss)
+        loss, in_logs = objective.mean_loss.loss, not limits.clock.plain
+        linear = map_for_duals(predictor.linear, loss, any_rows=in_logs)
         decay = decays_at(self.weight_decay, shape)
         # Whoever asks for an algebra wants the flow in theta. The dual variables describe one decay for all parameters.
         in_duals = linear is not None and limits.algebra == "auto"
         closed_form = predictor.closed_form_flow(shape.numpy_tree(start)) if in_duals else None
         if closed_form is not None and isinstance(decay, float):
             primal = DiagonalNetworkMap(closed_form)
+            if in_logs:
+                system = _diagonal_in_log_time(linear, objective.mean_loss, primal, limits)
+                return RosenbrockEngine(system, system.start(), shape, limits)
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
-        system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay)
-        plain, guide = guided(system, u, limits, max_bytes)
+        base, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits)
+        plain, guide = guided(base, u, limits, max_bytes)
         engine = RosenbrockEngine(plain, u, shape, limits, guide)
         slides = limits.algebra in SLIDING and self.flags(shape, start).not_smooth
         with_slopes = gated(predictor, shape, start) if slides else None
         if with_slopes is None:
             return engine
-        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay)
+        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits)
         return sliding_engine(engine, factorized(base, u, limits, max_bytes))
+
+    def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:
+        """Return the clock: logarithmic for long flows of losses of margins, which end only if they have a minimum."""
+        objective = self.problem.double_objective
+        if objective.mean_loss.loss.of_margins is None or np.any(decays_at(self.weight_decay, shape)):
+            return Clock()
+        unit = log_unit_at(traced(objective.readout), objective.mean_loss, shape, start)
+        return Clock(unit) if log_end - unit >= LONG else Clock()
 
     def term(self, params: Any = None) -> Any:
         """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.
@@ -121,6 +139,16 @@ class GradientFlow(Flow):
 
     def __repr__(self) -> str:
         return f"GradientFlow({self.problem!r}, weight_decay={weight_decay_text(self.weight_decay)})"
+
+
+def _diagonal_in_log_time(
+    linear: TracedMap, mean_loss: MeanLoss, primal: PrimalMap, limits: Limits
+) -> LogTimeSystem:
+    """Return the system of a diagonal network in the logarithm of the time, for a loss of margins."""
+    loss = mean_loss.loss.of_margins
+    assert loss is not None  # `GradientFlow.clock` is logarithmic only for losses of margins.
+    rows = two_class_rows(np.asarray(linear.stored), np.asarray(mean_loss.targets), loss)
+    return log_time_system(rows, primal, np.zeros(len(rows.sizes)), limits.clock)[0]
 
 
 def checked_problem(problem: Any) -> TrainingProblem:

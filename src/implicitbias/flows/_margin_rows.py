@@ -49,16 +49,25 @@ def margin_rows(problem: Classification) -> MarginRows:
             "ib.Classification(X.toarray(), y)"
         )
     X = np.asarray(X, dtype=np.float64).reshape(len(problem.y), -1)
-    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
-    left, right = _factored(X, norms)
     loss = problem.double_objective.mean_loss.loss.of_margins
     assert loss is not None  # All losses of a classification are losses of margins.
-    classes = len(problem.classes)
     if not problem.by_classes:
-        factor, B, sizes = (problem.y[:, None] * left)[:, None, :], right, norms
-    else:
-        factor = _class_differences(left, problem.y, classes)
-        B, sizes = np.kron(right, np.eye(classes)), np.repeat(norms, classes)
+        return two_class_rows(X, problem.y, loss)
+    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
+    left, right = _factored(X, norms)
+    classes = len(problem.classes)
+    factor = _class_differences(left, problem.y, classes)
+    return _rows(factor, np.kron(right, np.eye(classes)), np.repeat(norms, classes), loss)
+
+
+def two_class_rows(X: Float64[ndarray, "n d"], y: ndarray, loss: MarginLoss) -> MarginRows:
+    """Return the margins y_i <x_i, w> for labels y_i = -1 or 1; call it inside `double_precision`."""
+    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
+    left, right = _factored(X, norms)
+    return _rows((y[:, None] * left)[:, None, :], right, norms, loss)
+
+
+def _rows(factor: ndarray, B: ndarray, sizes: ndarray, loss: MarginLoss) -> MarginRows:
     squares = np.einsum("ij,ij->j", B, B)
     rows = Rows(jnp.asarray(B), jnp.asarray(np.ascontiguousarray(B.T)), jnp.asarray(squares))
     return MarginRows(jnp.asarray(factor), rows, sizes, loss)

@@ -92,7 +92,7 @@ class MirrorFlow(Flow):
         system = self._in_log_time(start, limits.clock, max_bytes)[0]
         return RosenbrockEngine(system, system.start(), shape, limits)
 
-    def clock(self, start: Float64[ndarray, " size"]) -> Clock:
+    def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:
         """Return the clock: logarithmic for losses of margins, because their flow on separable data never ends."""
         return self._in_log_time(start)[1] if isinstance(self.problem, Classification) else Clock()
 

@@ -47,7 +47,8 @@ def simulate(
         start: the state at t = 0: w for a `MirrorFlow`, and the parameters as a pytree of arrays for other flows.
         t1: the end time in the time t of the flow. For a `GradientDescent` it is the number of steps times
             learning_rate.
-        log_t1: the natural logarithm of the end time, instead of t1. For a `MirrorFlow` of a `Classification` the time
+        log_t1: the natural logarithm of the end time, instead of t1. For a `MirrorFlow` of a `Classification`, and for
+            a `GradientFlow` without weight decay of the losses "logistic", "exponential" and "cross_entropy", the time
             itself may leave float64, for instance log_t1=23_000.
         times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
             kept; gradient descent keeps log-spaced steps.
@@ -121,7 +122,7 @@ def simulate(
     with double_precision():
         shape, point = flow.checked_start(start)
         flags = flow.flags(shape, point)
-        clock = flow.clock(point)
+        clock = flow.clock(shape, point, float(np.log(t1)) if log_t1 is None else float(log_t1))
         end = _reading(clock, t1, log_t1)
         kept = None if grid is None else clock.readings(flow.snapped(grid))
         limits = Limits(end, float(rtol), int(max_steps), kept, algebra, clock, checkpoint is not None)
@@ -270,8 +271,9 @@ def _reading(clock: Clock, t1: float | None, log_t1: float | None) -> float:
     end = float(clock.readings_of_logs(log_t1))
     if not (np.isfinite(end) and end > 0.0):
         raise InputError(
-            f"log_t1 is {log_t1:g}, so that the end time is {end}; a positive, finite time is expected. Only mirror "
-            "flows of a Classification are integrated in the logarithm of the time"
+            f"log_t1 is {log_t1:g}, so that the end time is {end}; a positive, finite time is expected. Only flows of "
+            "the losses 'logistic', 'exponential' and 'cross_entropy' without weight decay are integrated in the "
+            "logarithm of the time; type t1=... with a smaller time for this flow"
         )
     return end
 

@@ -132,39 +132,44 @@ class SlidingSystem(System):
 
     def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
         base = self.base
-        theta, f = self._split(u)
-        p, surface = len(theta), self.surface(theta)
+        theta, f, tau = base.split(u)
+        surface = self.surface(theta)
         J = self.gated.jacobian(base.shape, theta, dense=base.algebra.needs_entries)
         # The unknown is root * change, in which the decays of the entries become the identity.
         root = jnp.sqrt(1 + gamma_step * jnp.broadcast_to(base.weight_decay, theta.shape))
         scaled = self.with_factor(surface.normals / root)
         tangent = scaled.tangent_jacobian(scaled_jacobian(J, root))
-        roots, accuracy = base.mean_loss.roots(f), base.accuracy(theta, rtol)
+        roots, accuracy = base.roots(f, tau), base.accuracy(theta, rtol)
         # The algebras in use here have no memory, so that of the plain system is handed on.
         solve, _ = base.algebra.solver(
             GaussNewtonMatrix(tangent, roots, gamma_step, jnp.ones(()), accuracy), ()
         )
 
+        slope = J.rmv(base.pull(f, tau)) + base.weight_decay * theta
+        force = surface.outside(slope) - slope
+
         def eliminate(b: jax.Array) -> tuple[jax.Array, jax.Array]:
             # The matrix does not change the part of b outside the surface; its predictions are added to the gap.
-            outside = surface.outside(b[:p])
-            gap = b[p:].reshape(f.shape) / gamma_step + J.mv(outside)
-            right = (b[:p] - outside) / root
+            right, gap, ahead = base.with_time(u, b, gamma_step, force)
+            outside = surface.outside(right)
+            gap = gap + J.mv(outside)
+            right = (right - outside) / root
             change, predicted, iterations = solve(right - scaled.outside(right), gap)
-            return jnp.concatenate([change / root + outside, (predicted + gap).reshape(-1)]), iterations
+            return jnp.concatenate(
+                [change / root + outside, (predicted + gap).reshape(-1), ahead]
+            ), iterations
 
-        slope = J.rmv(base.mean_loss.pull(f)) + base.weight_decay * theta
-        field = jnp.concatenate([surface.outside(slope) - slope, (J.predictions - f).reshape(-1)])
+        field = jnp.concatenate([force, (J.predictions - f).reshape(-1), jnp.ones_like(tau)])
         return Prepared(eliminate, field, memory)
 
     def look(self, u: jax.Array) -> Look:
         """Return the situation of the units at u."""
-        theta, f = self._split(u)
+        theta, f, tau = self.base.split(u)
         slopes = self.gated.slopes
         (_, z), back = jax.vjp(
             lambda point, shifts: self.gated.evaluate(point, slopes, shifts), theta, jnp.zeros_like(slopes)
         )
-        slope, q = back((self.base.mean_loss.pull(f), jnp.zeros_like(z)))
+        slope, q = back((self.base.pull(f, tau), jnp.zeros_like(z)))
         force, surface = -slope - self.base.weight_decay * theta, self.surface(theta)
         pull = surface.pulls(force)
         rate = jax.jvp(self.pre_activations, (theta,), (force - pull @ surface.normals,))[1]
@@ -197,7 +202,7 @@ class SlidingSystem(System):
 
         theta = jax.lax.fori_loop(0, 2, newton, u[:p])
         change = jax.jvp(lambda point: evaluated(point)[0], (theta,), (theta - u[:p],))[1]
-        return jnp.concatenate([theta, u[p:] + change])
+        return jnp.concatenate([theta, u[p : p + len(change)] + change, u[p + len(change) :]])
 
     def surface(self, theta: jax.Array) -> Surface:
         """Return the surface of the held units at theta."""
@@ -211,11 +216,6 @@ class SlidingSystem(System):
         ridge = _RIDGE * jnp.max(sizes, initial=0.0)
         used = self.stand.held & (sizes > ridge)
         return Surface(normals, jnp.linalg.cholesky(gram + jnp.diag(jnp.where(used, ridge, 1.0))))
-
-    def _split(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the parameters (p,) and the predictions (n, k)."""
-        p = self.base.shape.size
-        return u[:p], u[p:].reshape(self.base.mean_loss.targets.shape[0], -1)
 
     def mass(self, size: int) -> jax.Array:
         return self.base.mass(size)

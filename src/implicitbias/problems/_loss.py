@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 from implicitbias._core.values import Fingerprinted
 
+# From this margin on, log(1 + e^-m) is e^-m up to rounding.
+_LARGE_MARGIN = 40.0
+
 
 class Loss(Fingerprinted, eqx.Module):
     r"""The loss $\ell(f, y)$ of one row with prediction f (k,) and target y; a problem takes the mean over rows.
@@ -91,6 +94,23 @@ class MarginLoss(Loss):
     def log_curvature(self, margin: jax.Array) -> jax.Array:
         """Return the logarithms of the second derivatives in each of the margins (..., g)."""
 
+    @abstractmethod
+    def log_value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """Return ln ell(f, y), also where ell(f, y) is 0 in float64."""
+
+    def margins(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """Return the margins (k,) of a row with prediction (k,); that of its own one of several classes is infinite."""
+        return target * prediction
+
+    def scaled_derivative(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        """Return e^log_scale times `derivative`, from the sum of the logarithms."""
+        return -target * jnp.exp(log_scale + self.log_slope(self.margins(prediction, target)))
+
+    def scaled_root(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        """Return e^(log_scale / 2) times `root`, from the sum of the logarithms."""
+        curvature = self.log_curvature(self.margins(prediction, target))
+        return jnp.diag(jnp.exp((log_scale + curvature) / 2))
+
 
 class Logistic(MarginLoss):
     """The logistic loss log(1 + exp(-y f)) with y in {-1, 1}."""
@@ -100,6 +120,9 @@ class Logistic(MarginLoss):
 
     def log_curvature(self, margin: jax.Array) -> jax.Array:
         return -jnp.logaddexp(0.0, margin) - jnp.logaddexp(0.0, -margin)
+
+    def log_value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.sum(_log_of_logistic(target * prediction))
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum(jnp.logaddexp(0.0, -target * prediction))
@@ -121,6 +144,9 @@ class Exponential(MarginLoss):
 
     def log_curvature(self, margin: jax.Array) -> jax.Array:
         return -margin
+
+    def log_value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return jnp.sum(-target * prediction)
 
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         return jnp.sum(jnp.exp(-target * prediction))
@@ -150,6 +176,25 @@ class CrossEntropy(MarginLoss):
         own = jnp.logaddexp(0.0, jax.nn.logsumexp(-margin, axis=-1, keepdims=True))
         return self.log_slope(margin) + others - own
 
+    def margins(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return (prediction[target] - prediction).at[target].set(jnp.inf)
+
+    def scaled_derivative(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        others = jnp.exp(log_scale + self.log_slope(self.margins(prediction, target)))
+        return others.at[target].set(-jnp.sum(others))
+
+    def scaled_root(self, prediction: jax.Array, target: jax.Array, log_scale: jax.Array) -> jax.Array:
+        # This is the root below, with the logarithms of p and of 1 - p.
+        logs = jax.nn.log_softmax(prediction)
+        others = jnp.where(jnp.eye(len(logs), dtype=bool), -jnp.inf, logs[None, :])
+        apart = jax.nn.logsumexp(others, axis=1)
+        products = jnp.exp(log_scale / 2 + logs[:, None] + logs[None, :] / 2)
+        own = jnp.exp(log_scale / 2 + logs / 2 + apart)
+        return jnp.where(jnp.eye(len(logs), dtype=bool), jnp.diag(own), -products)
+
+    def log_value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        return _log_of_logistic(-jax.nn.logsumexp(-self.margins(prediction, target)))
+
     def value(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         others = (prediction - prediction[target]).at[target].set(-jnp.inf)
         return jnp.logaddexp(0.0, jax.nn.logsumexp(others))
@@ -164,6 +209,12 @@ class CrossEntropy(MarginLoss):
         p = jax.nn.softmax(prediction)
         q, apart = jnp.sqrt(p), 1.0 - jnp.eye(len(p))
         return jnp.diag(q * (apart @ p)) - apart * jnp.outer(p, q)
+
+
+def _log_of_logistic(margin: jax.Array) -> jax.Array:
+    """Return ln log(1 + e^-m)."""
+    near = jnp.log(jnp.logaddexp(0.0, -jnp.minimum(margin, _LARGE_MARGIN)))
+    return jnp.where(margin > _LARGE_MARGIN, -margin, near)
 
 
 NAMED: dict[str, type[Loss]] = {

@@ -13,7 +13,7 @@ from implicitbias._core.maps import Map
 from implicitbias._core.readouts import Readout, ReadoutListener
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
-from implicitbias.problems._loss import Loss
+from implicitbias.problems._loss import Loss, MarginLoss
 
 
 class Linear(Readout):
@@ -91,13 +91,51 @@ class MeanLoss(eqx.Module):
         """Return the mean loss at these predictions."""
         return jnp.mean(jax.vmap(self.loss.value)(predictions, self.targets))
 
-    def pull(self, predictions: jax.Array) -> jax.Array:
-        """Return the derivative of `value` in the predictions, (n, k)."""
-        return jax.vmap(self.loss.derivative)(predictions, self.targets) / len(self.targets)
+    def log_value(self, predictions: jax.Array) -> jax.Array:
+        """Return the logarithm of `value`; of a `MarginLoss` also where the value is 0 in float64."""
+        loss = self.loss.of_margins
+        if loss is None:
+            return jnp.log(self.value(predictions))
+        rows = jax.vmap(loss.log_value)(predictions, self.targets)
+        return jax.nn.logsumexp(rows) - jnp.log(1.0 * len(rows))
 
-    def roots(self, predictions: jax.Array) -> jax.Array:
-        """Return R (n, k, k) such that R_i R_i^T is the positive part of the second derivative of `value` in row i."""
-        return jax.vmap(self.loss.root)(predictions, self.targets) / jnp.sqrt(1.0 * len(self.targets))
+    def pull(self, predictions: jax.Array, log_scale: jax.Array | None = None) -> jax.Array:
+        """Return the derivative of `value` in the predictions, (n, k), times e^log_scale if that is given.
+
+        With a scale, which a `MarginLoss` allows, neither of the two factors needs to be within float64.
+        """
+        if log_scale is None:
+            slopes = jax.vmap(self.loss.derivative)(predictions, self.targets)
+        else:
+            slopes = jax.vmap(self._of_margins.scaled_derivative, (0, 0, None))(
+                predictions, self.targets, log_scale
+            )
+        return slopes / len(self.targets)
+
+    def roots(self, predictions: jax.Array, log_scale: jax.Array | None = None) -> jax.Array:
+        """Return R (n, k, k) such that R_i R_i^T is the positive part of the second derivative of `value` in row i.
+
+        If `log_scale` is given, R R^T has the factor e^log_scale, as in `pull`.
+        """
+        if log_scale is None:
+            roots = jax.vmap(self.loss.root)(predictions, self.targets)
+        else:
+            roots = jax.vmap(self._of_margins.scaled_root, (0, 0, None))(predictions, self.targets, log_scale)
+        return roots / jnp.sqrt(1.0 * len(self.targets))
+
+    def margins(self, predictions: jax.Array) -> jax.Array:
+        """Return `MarginLoss.margins` of each row, (n, k); it requires a `MarginLoss`."""
+        return jax.vmap(self._of_margins.margins)(predictions, self.targets)
+
+    def log_largest_slope(self, predictions: jax.Array) -> jax.Array:
+        """Return the logarithm of the largest slope of a row in one of its margins; it requires a `MarginLoss`."""
+        return jnp.max(self._of_margins.log_slope(self.margins(predictions)))
+
+    @property
+    def _of_margins(self) -> MarginLoss:
+        loss = self.loss.of_margins
+        assert loss is not None  # Callers ask only losses of margins for their logarithms.
+        return loss
 
 
 class Objective(eqx.Module):
@@ -175,3 +213,9 @@ def gradient_and_roots(
     """Return the results of `gradient` and the roots (n, k, k) of the second derivative in the predictions."""
     slope, losses, predictions = gradient(objective, shape, flat)
     return slope, losses, predictions, objective.mean_loss.roots(predictions)
+
+
+@eqx.filter_jit
+def log_value(mean_loss: MeanLoss, predictions: Any) -> jax.Array:
+    """Return `mean_loss.log_value(predictions)`."""
+    return mean_loss.log_value(predictions)

@@ -40,6 +40,19 @@ class TrainingProblem(Value, ABC):
         """
         return self._forward(params)[0]
 
+    def log_of_loss(self, params: Any) -> float:
+        """Return ln F; of losses of margins also where the loss itself is 0 in float64 because all margins are large.
+
+        Raises:
+            InputError: the parameters are invalid, or predictions are not finite.
+        """
+        from implicitbias._core.precision import double_precision
+        from implicitbias.problems._objective import log_value
+
+        predictions = self._forward(params, losses_count=False)[1]
+        with double_precision():
+            return float(log_value(self.double_objective.mean_loss, predictions))
+
     def predict(self, params: Any) -> ndarray:
         """Return the predictions (n,) or (n, k) for the rows of the problem.
 
