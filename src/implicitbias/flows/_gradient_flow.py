@@ -9,6 +9,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._algebra_choice import SLIDING, factorized, guided
+from implicitbias.flows._dual_engine import dual_engine
 from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
@@ -86,7 +87,7 @@ class GradientFlow(Flow):
         if closed_form is not None and isinstance(decay, float):
             primal = DiagonalNetworkMap(closed_form)
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
-            return RosenbrockEngine(*dual, shape, limits)
+            return dual_engine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
         system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay)
         plain, guide = guided(system, u, limits, max_bytes)
