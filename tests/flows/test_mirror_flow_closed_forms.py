@@ -189,8 +189,8 @@ def test_the_loss_never_rises() -> None:
     assert loss[-1] < 1e-3 * loss[0]
 
 
-# Oracle: the closed form; the controller asks for third order: error ~ rtol ~ steps^-3.
-def test_the_error_follows_rtol_at_third_order() -> None:
+# Oracle: the closed form; the controller asks for fifth order: error ~ rtol ~ steps^-5, plus a few steps at the start.
+def test_the_error_follows_rtol_at_fifth_order() -> None:
     X, y = design("wide")
     a = SCALES["one a coordinate"]()
     expected = dual_reference(X, y, START, a, np.array([0.7, 1.5]))[-1]
@@ -203,4 +203,4 @@ def test_the_error_follows_rtol_at_third_order() -> None:
         steps.append(trajectory.stats.steps)
     assert np.all(np.array(errors) <= 10 * tolerances)
     assert np.polyfit(np.log(tolerances), np.log(errors), 1)[0] > 0.8
-    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] == pytest.approx(-3.0, abs=0.5)
+    assert -7.5 <= np.polyfit(np.log(steps), np.log(errors), 1)[0] <= -4.5

@@ -15,6 +15,8 @@ from implicitbias.problems import Loss, MeanLoss
 
 # Square roots of the second derivative of the loss are raised to this value, so that their inverses are finite.
 _LEAST_ROOT = 1e-150
+# The error in z counts this many times: in the units of z, the tolerance is an error of the time of a jump.
+_DUAL_WEIGHT = 15.0
 
 
 class DualSystem(System):
@@ -95,36 +97,27 @@ class DualSystem(System):
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         z = [self.dual(point) for point in (u, end, embedded)]
         w = [self.predictor(point) for point in (u, end, embedded)]
-        return dual_error(z, w, self.floor, jnp.asarray(1e-300))
+        return dual_error(z, w, self.floor, jnp.asarray(1e-300), _DUAL_WEIGHT)
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
-        s = self.weight_decay * u[-1]
-        return dual_quiet_time(self.primal_map, self.dual(u), self.dual_speed(u), s, rtol * self.floor)
+        return self.primal_map.growth_time(
+            self.dual(u), self.dual_speed(u), self.weight_decay * u[-1], self.floor, rtol
+        )
 
 
-def dual_error(z: list[jax.Array], w: list[jax.Array], floor: jax.Array, least: jax.Array) -> jax.Array:
+def dual_error(
+    z: list[jax.Array], w: list[jax.Array], floor: jax.Array, least: jax.Array, weight: float = 1.0
+) -> jax.Array:
     """Return the relative difference of the two ends of a step in w and in z, each given at its start and both ends.
 
-    Below `least` the dual variable is rounding.
+    Below `least` the dual variable is rounding. The difference in z counts `weight` times.
     """
     seen = jnp.abs(w[1] - w[2]) / (jnp.maximum(jnp.abs(w[0]), jnp.abs(w[1])) + floor)
     # The error in w is not sufficient: two ends of a step in which a growing coordinate became much too small agree in
     # w, but they differ in z.
     size = jnp.maximum(jnp.max(jnp.abs(z[0])), jnp.max(jnp.abs(z[1])))
     unseen = jnp.max(jnp.abs(z[1] - z[2])) / jnp.maximum(size, least)
-    return jnp.maximum(jnp.max(seen), unseen)
-
-
-def dual_quiet_time(
-    primal: PrimalMap, z: jax.Array, speed: jax.Array, s: jax.Array, small: jax.Array
-) -> jax.Array:
-    """Return how long the coordinates w_i below `small` stay so at the present speed of z."""
-    # The limit is half of `small`. A step that ends at the quiet time leaves a coordinate at almost `small`; it then
-    # counts as visible, so that the next step may let it grow beyond `small`.
-    unseen = jnp.abs(primal.predictor(z, s)) < small / 2
-    low, high = primal.reach(small, s)
-    times = jnp.where(speed > 0.0, high - z, low - z) / jnp.where(speed == 0.0, 1.0, speed)
-    return jnp.min(jnp.where(unseen & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
+    return jnp.maximum(jnp.max(seen), weight * unseen)
 
 
 def map_for_duals(linear: TracedMap | None, loss: Loss, any_rows: bool) -> TracedMap | None:

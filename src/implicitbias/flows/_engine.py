@@ -157,11 +157,12 @@ class RosenbrockEngine(Engine):
         return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
-        rest = self._at_rest() if self.attempts else None
+        rest = self._at_rest() if self.attempts and self.system.may_rest else None
         if rest is not None:
             return rest
         way = self.way
-        part = min(self.guide.pace(), _PART if self.t > 0.0 else self.limits.max_steps)
+        whole = self.t == 0.0 or not self.system.may_rest
+        part = min(self.guide.pace(), self.limits.max_steps if whole else _PART)
         cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, part))
         count = int(chunk.filled)
         output = filled(self.system, chunk) if count else None

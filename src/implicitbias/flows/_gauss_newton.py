@@ -203,6 +203,10 @@ class GaussNewtonSystem(System):
             "exact from any start.",
         )
 
+    @property
+    def may_rest(self) -> bool:
+        return True
+
     def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
         p = self.shape.size
         if p > _MOST_FOR_REST:

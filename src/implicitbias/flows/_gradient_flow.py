@@ -11,6 +11,7 @@ from implicitbias._core.precision import double_precision
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._algebra_choice import SLIDING, factorized, guided
+from implicitbias.flows._dual_engine import dual_engine
 from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
@@ -96,7 +97,7 @@ class GradientFlow(Flow):
                 system = _diagonal_in_log_time(linear, objective.mean_loss, primal, limits)
                 return RosenbrockEngine(system, system.start(), shape, limits)
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
-            return RosenbrockEngine(*dual, shape, limits)
+            return dual_engine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
         base, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits)
         plain, guide = guided(base, u, limits, max_bytes)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.status import Status
-from implicitbias.flows._dual_system import dual_error, dual_quiet_time
+from implicitbias.flows._dual_system import dual_error
 from implicitbias.flows._margin_rows import MarginRows
 from implicitbias.flows._margin_speeds import MarginSpeeds, log_rates
 from implicitbias.flows._primal_maps import PrimalMap, Rows, on_device
@@ -127,7 +127,7 @@ class LogTimeSystem(System):
         # becomes ln(1 + h). This phase ends at a moderate tau. Later the speed falls, and a step of a share of tau,
         # which hardly lets it grow, is safe if it is at most half of the wait.
         speed = self.speeds.clear_pull(self.speeds.at(self.kept_margins(u), u[-1])) @ self.rows.X
-        wait = dual_quiet_time(self.primal_map, self.dual(u), speed, jnp.zeros(()), rtol * self.floor)
+        wait = _quiet_time(self.primal_map, self.dual(u), speed, jnp.zeros(()), rtol * self.floor)
         return jnp.maximum(jnp.log1p(wait), jnp.minimum(wait / 2, _LATE_SHARE * u[-1]))
 
 
@@ -165,6 +165,18 @@ def log_time_system(
         z_apart=apart,
     )
     return system, clock
+
+
+def _quiet_time(
+    primal: PrimalMap, z: jax.Array, speed: jax.Array, s: jax.Array, small: jax.Array
+) -> jax.Array:
+    """Return how long the coordinates w_i below `small` stay so at the present speed of z."""
+    # The limit is half of `small`. A step that ends at the quiet time leaves a coordinate at almost `small`; it then
+    # counts as visible, so that the next step may let it grow beyond `small`.
+    unseen = jnp.abs(primal.predictor(z, s)) < small / 2
+    low, high = primal.reach(small, s)
+    times = jnp.where(speed > 0.0, high - z, low - z) / jnp.where(speed == 0.0, 1.0, speed)
+    return jnp.min(jnp.where(unseen & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
 
 def _finite_slopes(primal: PrimalMap, floor: jax.Array) -> jax.Array:

@@ -48,6 +48,11 @@ class Method(eqx.Module):
         """Whether steps follow given growth modes in closed form; otherwise the modes serve the error estimate only."""
         return False
 
+    @property
+    def foresees(self) -> bool:
+        """Whether the next step size continues the trend of the last two steps, for methods of few and long steps."""
+        return False
+
     @abstractmethod
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None

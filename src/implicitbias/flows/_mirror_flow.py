@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.trees import TreeShape, tree_shape
+from implicitbias.flows._dual_engine import dual_engine
 from implicitbias.flows._dual_system import DualSystem, dual_system
 from implicitbias.flows._engine import MATRIX_BYTES, Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
@@ -88,7 +89,7 @@ class MirrorFlow(Flow):
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
         if limits.clock.plain:
-            return RosenbrockEngine(*self._dual(start), shape, limits)
+            return dual_engine(*self._dual(start), shape, limits)
         system = self._in_log_time(start, limits.clock, max_bytes)[0]
         return RosenbrockEngine(system, system.start(), shape, limits)
 

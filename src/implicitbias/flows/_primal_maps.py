@@ -14,6 +14,10 @@ from implicitbias.potentials import Potential, SeparablePotential
 # A kernel X diag(slope) X^T is computed from at most _FEW * n columns of X if all other columns together contribute
 # less than the fraction _NEGLIGIBLE of the largest contribution.
 _FEW, _NEGLIGIBLE = 2, 1e-12
+# While the speed of z is constant, z is integrated exactly. A growing w_i changes z in proportion to w_i, which becomes
+# an error of the time of its jump. In one step of any length, w_i may therefore grow to _HIDDEN * rtol of its floor, at
+# most to the share _HIDDEN_MOST. From there on it may grow by the factor _GROWTH in a step, and by its floor.
+_HIDDEN, _HIDDEN_MOST, _GROWTH = 20.0, 0.07, 8.0
 
 
 class Rows(NamedTuple):
@@ -51,6 +55,20 @@ class PrimalMap(eqx.Module):
         """Return the z_i at which w_i = -size_i and w_i = size_i; infinite if w_i depends on other z_j too."""
         return jnp.full_like(size, -jnp.inf), jnp.full_like(size, jnp.inf)
 
+    def growth_time(
+        self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
+    ) -> jax.Array:
+        """Return how long a step may be at this speed of z, so that no small w_i grows too far; infinite by default.
+
+        Args:
+            z: the dual variable.
+            speed: its derivative in time.
+            s: lambda t.
+            floor: the sizes below which entries of w are small.
+            rtol: the tolerance of the flow.
+        """
+        return jnp.asarray(jnp.inf)
+
     def small_dual(self, size: jax.Array) -> jax.Array:
         """Return the z of a small w whose entries have about the given sizes, where dw / dz is finite."""
         return self.reach(size, jnp.zeros(()))[1]
@@ -70,6 +88,17 @@ class SeparablePrimalMap(PrimalMap):
 
     def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
         return A * self.slope(z, s)
+
+    def growth_time(
+        self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
+    ) -> jax.Array:
+        w = self.predictor(z, s)
+        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * floor
+        grown = jnp.maximum(hidden, jnp.minimum(_GROWTH * size, size + floor))
+        low = self.reach(jnp.where(w < 0.0, grown, hidden), s)[0]
+        high = self.reach(jnp.where(w > 0.0, grown, hidden), s)[1]
+        times = jnp.where(speed > 0.0, high - z, low - z) / jnp.where(speed == 0.0, 1.0, speed)
+        return jnp.min(jnp.where((size < floor) & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
     def sloped(self, z: jax.Array, small: jax.Array) -> jax.Array:
         return jnp.where(z == 0.0, small, z)

@@ -16,6 +16,8 @@ from implicitbias.flows._system import System
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
+# Errors below this multiple of rtol say little about the trend of the step sizes.
+_LEAST = 0.1
 # A step that follows growth modes is at most this times longer than the one before: its error grows exponentially.
 _GROW_WITH_MODES = 3.0
 # While no mode is followed, modes are searched again after this many steps, or when the step size has doubled.
@@ -33,6 +35,7 @@ class Cursor(NamedTuple):
         finite: whether the last attempted step gave finite values.
         iterations: the number of iterations of linear solvers.
         memory: what the next step may use.
+        fitting: the step size at which the last accepted step would have had an error of rtol; 0 if there is none.
         watch: what is known about growth modes, or None if the system has none.
     """
 
@@ -43,6 +46,7 @@ class Cursor(NamedTuple):
     finite: Any
     iterations: Any
     memory: Any
+    fitting: Any
     watch: Any = None
 
 
@@ -89,7 +93,7 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
     step = np.float64(min(1e-4 * end, float(_first_step(system, u))))
     numbers = (np.float64(0.0), step, np.int64(0), np.bool_(True), np.int64(0))
     t, h, rejected, finite, iterations = (np.asarray(number) for number in numbers)
-    cursor = Cursor(t, u, h, rejected, finite, iterations, memory)
+    cursor = Cursor(t, u, h, rejected, finite, iterations, memory, np.asarray(np.float64(0.0)))
     if not system.unstable:
         return cursor
     # The age makes the first step search for modes.
@@ -152,7 +156,10 @@ def advance(
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order), _SHRINK, grow)
+        fitting = h * jnp.maximum(error, _LEAST) ** (-1.0 / method.order)
+        trend = fitting / at.fitting if method.foresees else jnp.ones(())
+        trend = jnp.where(accept & (at.fitting > 0.0), trend, 1.0)
+        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order) * trend, _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
@@ -163,6 +170,7 @@ def advance(
             finite=finite,
             iterations=at.iterations + trial.iterations,
             memory=method.kept(at.memory, trial.memory, accept),
+            fitting=jnp.where(accept, fitting, at.fitting),
             watch=None if watch is None else watch._replace(age=watch.age + accept),
         )
         followed = jnp.asarray(False) if watch is None else watch.followed & method.follows_modes

@@ -95,6 +95,11 @@ class System(eqx.Module):
         """Return notes for the reader on an integration from `start` to `end`."""
         return ()
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether `rest` may find a rest point; otherwise the integration is not interrupted to search for one."""
+        return False
+
     def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
         """Return the rest point that the flow at u has reached within rtol, and a note, or None if there is none.
 
