@@ -16,8 +16,10 @@ from .flows import GaussNewtonRosenbrock as GaussNewtonRosenbrock
 from .flows import GradientDescent as GradientDescent
 from .flows import GradientFlow as GradientFlow
 from .flows import MirrorFlow as MirrorFlow
+from .flows import NormDrift as NormDrift
 from .flows import SteepestDescent as SteepestDescent
 from .flows import simulate as simulate
+from .grokking import interpolation_limit as interpolation_limit
 from .limits import Criterion as Criterion
 from .limits import Jump as Jump
 from .limits import Limit as Limit

@@ -6,9 +6,13 @@ the engine is a `RosenbrockEngine` with a new `System` (see `_system.py`). No mo
 
 from typing import TYPE_CHECKING, Any
 
+from implicitbias.flows._critical_points import CriticalPoint as CriticalPoint
+from implicitbias.flows._critical_points import critical_point as critical_point
 from implicitbias.flows._gradient_descent import GradientDescent as GradientDescent
 from implicitbias.flows._gradient_flow import GradientFlow as GradientFlow
 from implicitbias.flows._mirror_flow import MirrorFlow as MirrorFlow
+from implicitbias.flows._norm_drift import NormDrift as NormDrift
+from implicitbias.flows._norm_drift import finite_minimiser as finite_minimiser
 from implicitbias.flows._simulate import simulate as simulate
 from implicitbias.flows._steepest_descent import SteepestDescent as SteepestDescent
 

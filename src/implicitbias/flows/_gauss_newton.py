@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._decayed_algebra import decayed
+from implicitbias.flows._errors import LEAF_FLOOR, relative_error, rms, smallest_size
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
 from implicitbias.flows._growth_modes import Modes, growth_modes
 from implicitbias.flows._limits import Limits
@@ -22,15 +23,10 @@ from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
-# The smallest error scale of a leaf, relative to the root mean square of all parameters.
-_LEAF_FLOOR = 1e-3
 _EPSILON = float(np.finfo(np.float64).eps)
 # The largest numbers of parameters for which rest is searched with the exact Hessian, and steps are taken with it. A
 # factorisation of the latter is made in each step.
 _MOST_FOR_REST, _MOST_FOR_EXACT = 1500, 400
-# The smallest error scale, in multiples of the smallest normal number. It is larger than 1 because the compiled program
-# multiplies the scale by rtol, and the product must not underflow to 0.
-_TINY = 1e12
 # The largest error of a linear solve that iterates, relative to rtol.
 _SOLVE_SHARE = 1e-2
 
@@ -277,11 +273,7 @@ class GaussNewtonSystem(System):
     def _error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         u, end, embedded = (self.state(point) for point in (u, end, embedded))
         size, apart = jnp.maximum(jnp.abs(u), jnp.abs(end)), jnp.abs(end - embedded)
-        if self.predictor.entrywise:
-            return jnp.max(apart / (size + self.smallest))
-        floor = _LEAF_FLOOR * jnp.sqrt(jnp.mean(size**2)) + self.smallest
-        leaves = zip(self.shape.pieces(apart), self.shape.pieces(size), strict=True)
-        return jnp.max(jnp.stack([_rms(leaf) / jnp.maximum(_rms(scale), floor) for leaf, scale in leaves]))
+        return relative_error(self.shape, self.predictor.entrywise, self.smallest, size, apart)
 
     def accuracy(self, theta: jax.Array, rtol: Any) -> jax.Array:
         """Return the largest accepted norm of the error of a linear solve that iterates, for a step from theta."""
@@ -291,9 +283,9 @@ class GaussNewtonSystem(System):
         """Return the smallest norm of a leaf that has the size which its error is compared with."""
         if self.predictor.entrywise:
             return jnp.min(jnp.abs(theta)) + self.smallest
-        floor = _LEAF_FLOOR * jnp.sqrt(jnp.mean(theta**2)) + self.smallest
+        floor = LEAF_FLOOR * jnp.sqrt(jnp.mean(theta**2)) + self.smallest
         norms = [
-            jnp.sqrt(1.0 * leaf.size) * jnp.maximum(_rms(leaf), floor)
+            jnp.sqrt(1.0 * leaf.size) * jnp.maximum(rms(leaf), floor)
             for leaf in self.shape.pieces(theta)
             if leaf.size
         ]
@@ -332,17 +324,12 @@ def system_at(
 ) -> GaussNewtonSystem:
     """Return the system for an inner variable at the start, which JAX may trace; its algebra needs no matrices."""
     theta = u[: shape.size]
-    # If each entry grows at its own rate, the error of an entry is bounded relative to this entry.
-    numerics: Any = np if isinstance(u, ndarray) else jnp
-    smallest = _LEAF_FLOOR * numerics.sqrt(numerics.mean(theta**2)) if predictor.entrywise else 0.0
     return GaussNewtonSystem(
         predictor=predictor,
         mean_loss=mean_loss,
         shape=shape,
         weight_decay=weight_decay,
-        smallest=numerics.asarray(
-            numerics.maximum(smallest, _TINY * np.finfo(theta.dtype).tiny), theta.dtype
-        ),
+        smallest=smallest_size(theta, predictor.entrywise),
         algebra=Products(),
     )
 
@@ -383,7 +370,3 @@ def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
 @eqx.filter_jit
 def _error(system: GaussNewtonSystem, u: Any, point: Any) -> jax.Array:
     return system.error(u, point, u)
-
-
-def _rms(leaf: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.mean(leaf**2))

@@ -71,6 +71,10 @@ class System(eqx.Module):
         """Return u with its constraints satisfied, and u' there with 0 in the rows of constraints."""
         return u, self.field(u)
 
+    def slope(self, u: jax.Array) -> jax.Array:
+        """Return u' where the constraints of u are satisfied, with 0 in their rows."""
+        return self.complete(u)[1]
+
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:
         """Return the state of the flow as one vector (D,)."""

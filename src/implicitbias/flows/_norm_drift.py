@@ -1,0 +1,105 @@
+"""The norm drift: the slow flow of training with a weight decay that tends to 0."""
+
+from typing import Any
+
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.trees import TreeShape
+from implicitbias.flows._critical_points import critical_point
+from implicitbias.flows._drift_system import DriftSystem
+from implicitbias.flows._engine import Engine, RosenbrockEngine
+from implicitbias.flows._errors import smallest_size
+from implicitbias.flows._flow import Flow
+from implicitbias.flows._gradient_flow import checked_problem, checked_start
+from implicitbias.flows._guide import Settled
+from implicitbias.flows._limits import Limits
+from implicitbias.flows._tsit5 import Tsit5
+from implicitbias.predictors import traced
+from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
+
+
+class NormDrift(Flow):
+    r"""The slow flow $\frac{d\theta}{d\tau} = -P_\theta\, \theta$ of training with a weight decay that tends to 0.
+
+    Training with a small weight decay $\lambda$ has two phases. In the first one the parameters tend to
+    $\Phi(\theta_0)$, the end of the flow without weight decay, which `ib.interpolation_limit` computes. In the second
+    one, in the time $\tau = \lambda t$, they move along the minimisers of the loss and their norm decreases. As
+    $\lambda \to 0$ they follow this flow from $\Phi(\theta_0)$, and they differ from it by $O(\lambda)$. The matrix
+    $P_\theta$ is the projection on the kernel of the Hessian of the loss. Where the predictions fit the targets, this
+    is the kernel of the Jacobian J of the predictions, and
+
+    $$P_\theta\, \theta = \theta - J^\top (J J^\top)^+ J \theta.$$
+
+    The predictions stay those of the start, up to 1e-10 of their size, and $\lVert\theta\rVert$ does not increase. The
+    state is theta, a pytree like the start, and time is tau. The equation is not stiff, so that the steps are explicit
+    (Tsit5). After each of them, Gauss-Newton steps lead back to the manifold. Singular values of J below 1e-10 of the
+    largest one count as 0; `Trajectory.notes` says where J has dependent rows or its rank changes.
+
+    If the loss is not 0 at the start, which must then be a minimum of it, the exact Hessian is used. This needs at most
+    1500 parameters, unless the predictions are linear functions near the start.
+
+    Args:
+        problem: a problem with the squared loss, or with another loss that has a finite minimiser.
+
+    Raises:
+        InputError: the problem has another type, or its loss has its minimiser at infinity (logistic, exponential and
+            cross-entropy loss). `simulate` raises it if the start is not a minimum of the loss: the message names
+            `ib.interpolation_limit`.
+        ImplicitBiasError: the tangent kernel or the Hessian needs more than 2 GiB.
+
+    Reference:
+        boursier2025grokking.
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> problem = ib.LeastSquares([[1.0, 2.0]], [4.0]).reparametrize(ib.HadamardProduct())
+        >>> start = (np.array([2.0, 1.0]), np.array([2.0, 0.0]))  # w = u * v = (4, 0) fits the target 4
+        >>> trajectory = ib.simulate(ib.NormDrift(problem), start, t1=20.0)
+        >>> u, v = trajectory.final
+        >>> (u * v).round(3).tolist()  # the smallest l1 norm among w with w_1 + 2 w_2 = 4
+        [0.0, 2.0]
+    """
+
+    problem: TrainingProblem
+
+    def __init__(self, problem: TrainingProblem) -> None:
+        self._settle({"problem": finite_minimiser(checked_problem(problem), "NormDrift")})
+
+    def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
+        return checked_start(self.problem, start)
+
+    def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
+        return model_flags(self.problem, shape, start)
+
+    def engine(
+        self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
+    ) -> Engine:
+        objective = self.problem.double_objective
+        predictor = traced(objective.readout).fitted(shape, start)
+        point = critical_point(predictor, objective.mean_loss, shape, start, max_bytes)
+        system = DriftSystem(
+            manifold=point.manifold(),
+            shape=shape,
+            entrywise=predictor.entrywise,
+            smallest=smallest_size(start, predictor.entrywise),
+            full_rank=point.full_rank,
+        )
+        return RosenbrockEngine(system, start, shape, limits, Settled("", Tsit5()))
+
+    def __repr__(self) -> str:
+        return f"NormDrift({self.problem!r})"
+
+
+def finite_minimiser(problem: TrainingProblem, name: str) -> TrainingProblem:
+    """Return the problem, or raise an `InputError` if its loss is known to have its minimiser at infinity."""
+    loss = problem.double_objective.mean_loss.loss
+    if loss.of_margins is not None:
+        raise InputError(
+            f"the problem has the {type(loss).__name__} loss, {name} expects a loss with a finite minimiser: this loss "
+            "decreases as long as margins grow, so that the flow without weight decay has no end. For the end of "
+            "training type ib.max_margin(problem, horizon), and for a small weight decay type "
+            "ib.GradientFlow(problem, weight_decay=1e-4)"
+        )
+    return problem

@@ -1,0 +1,204 @@
+"""The interpolation limit: the end of training without weight decay."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from implicitbias._core.certificate import Certificate
+from implicitbias._core.precision import double_precision
+from implicitbias._core.progress import Progress
+from implicitbias._core.status import Status
+from implicitbias._core.trees import TreeShape
+from implicitbias.flows import CriticalPoint, GradientFlow, critical_point, finite_minimiser, simulate
+from implicitbias.limits import Limit
+from implicitbias.predictors import traced
+from implicitbias.trajectories import Trajectory
+
+# The flow is followed until the squared residual is below this share of its terms, or until the gradient, which is 0 at
+# minima with another loss than 0 too, is below its share.
+_SQUARED, _SLOPE = 1e-12, 1e-7
+# The end time in units of the time in which the loss falls at its first speed.
+_END = 1e14
+# The largest accepted residual and gradient after the last step of Gauss-Newton, relative to their terms, the largest
+# accepted distance that these steps may move the parameters, and the largest number of steps.
+_RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
+# The largest accepted negative curvature relative to the largest one, as a rounding error.
+_NEGATIVE = 1e-5
+# The second tolerance of the flow, from which its error is estimated, in units of the first one.
+_LOOSER = 10.0
+
+
+class _End(NamedTuple):
+    """The end of a flow: the point after the Gauss-Newton steps, how far these moved it, and the trajectory."""
+
+    point: CriticalPoint
+    moved: float
+    trajectory: Trajectory
+
+
+def interpolation_limit(
+    problem: Any,
+    params: Any,
+    *,
+    rtol: float = 1e-6,
+    max_steps: int = 100_000,
+    progress: Progress | None = None,
+) -> Limit:
+    r"""Return $\Phi(\theta_0)$, the end of the gradient flow without weight decay that starts at `params`.
+
+    The flow $\dot\theta = -\nabla F(\theta)$ is followed until the squared residual is below 1e-12 of its terms. Then
+    Gauss-Newton steps $\theta \mathrel{-}= J^\top (J J^\top)^+ (f - y)$ lead to a residual of 1e-12. They leave the set
+    of points with the same limit by the square of their length only. If the model cannot fit the data, the flow ends at
+    a minimum of the loss that is not 0, where Newton steps with the exact Hessian take their place (up to 1500
+    parameters); the certificate then says so.
+
+    Training with a small weight decay first goes to this point, and then along `ib.NormDrift(problem)`.
+
+    Args:
+        problem: a problem with the squared loss, or with another loss that has a finite minimiser.
+        params: the parameters at which training starts, a pytree of arrays.
+        rtol: the tolerance of the flow, as for `ib.simulate`.
+        max_steps: the largest number of steps of the flow.
+        progress: a function that is called from time to time with (fraction, text).
+
+    Returns:
+        A `Limit`: `point` is the pytree of parameters and `value` is the loss there. `certificate` has the `residual`
+        or the `gradient` relative to its terms, the share of dependent rows of the Jacobian (`dependent`), the distance
+        that the last steps `moved` the parameters relative to their norm, and `negative_curvature` where the loss is
+        not 0. It proves a property of the point only. `error` is the estimated relative error of the flow, the
+        difference of two runs with the tolerances rtol and 10 rtol.
+
+    Raises:
+        InputError: the loss has its minimiser at infinity (logistic, exponential, cross-entropy loss), or params are
+            invalid.
+
+    Reference:
+        boursier2025grokking.
+
+    Examples:
+        >>> import numpy as np, implicitbias as ib
+        >>> problem = ib.LeastSquares([[1.0, 1.0], [2.0, 2.0]], [2.0, 4.0])
+        >>> limit = ib.interpolation_limit(problem, np.array([3.0, 0.0]))
+        >>> limit.point.round(6).tolist()  # the projection of (3, 0) on w_1 + w_2 = 2
+        [2.5, -0.5]
+        >>> limit.certificate.holds, limit.error < 1e-6
+        (True, True)
+    """
+    flow = GradientFlow(finite_minimiser(problem, "interpolation_limit"))
+    shape, start = flow.checked_start(params)
+    with double_precision():
+        objective = problem.double_objective
+        predictor = traced(objective.readout).fitted(shape, start)
+        begin = critical_point(predictor, objective.mean_loss, shape, start)
+        tight, loose = (
+            _followed(flow, begin, tolerance, max_steps, progress)
+            for tolerance in (rtol, min(_LOOSER * rtol, 0.1))
+        )
+        theta = tight.point.theta
+        error = float(np.linalg.norm(theta - loose.point.theta) / max(np.linalg.norm(theta), 1e-300))
+        certificate = _certificate(tight, error)
+    params = shape.numpy_tree(theta)
+    status = Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED
+    stopped = tight.trajectory.status
+    return Limit(
+        problem=problem,
+        point=params,
+        value=problem.loss(params),
+        certificate=certificate,
+        status=status if status.ok or stopped.ok else stopped,
+        error=error,
+    )
+
+
+def _followed(
+    flow: GradientFlow, begin: CriticalPoint, rtol: float, max_steps: int, progress: Progress | None
+) -> _End:
+    """Return the end of the flow with this tolerance."""
+    problem, shape = flow.problem, begin.shape
+
+    def below(_: float, params: Any) -> float:
+        measures = begin.at(_flat(shape, params)).measures
+        parts = (measures.misfit**2 / _SQUARED, (measures.slope / _SLOPE) ** 2)
+        # This is positive where one of the two is below its bound, and nearly linear in time.
+        return -float(np.log(max(min(float(part) for part in parts), 1e-300)))
+
+    end = _END * _time_scale(problem, shape.numpy_tree(begin.theta))
+    trajectory = simulate(
+        flow,
+        shape.numpy_tree(begin.theta),
+        times=[end],
+        rtol=rtol,
+        until=below,
+        max_steps=max_steps,
+        progress=progress,
+    )
+    point = begin.at(_flat(shape, trajectory.final))
+    polished = _polished(point)
+    return _End(polished, float(np.linalg.norm(polished.theta - point.theta)), trajectory)
+
+
+def _time_scale(problem: Any, params: Any) -> float:
+    """Return the time in which the loss would fall to 0 at its present speed, or 1 at a critical point."""
+    import jax
+
+    square = sum(
+        float(np.sum(leaf**2))
+        for leaf in jax.tree.leaves(problem.gradient(params))
+        if isinstance(leaf, ndarray)
+    )
+    scale = problem.loss(params) / square if square > 0.0 else 0.0
+    return scale if 0.0 < scale < np.inf else 1.0
+
+
+def _polished(point: CriticalPoint) -> CriticalPoint:
+    """Return the point after Gauss-Newton steps, as long as they make the residual or the gradient smaller."""
+    for _ in range(_STEPS):
+        if _left(point) <= 0.1 * _bound(point):
+            break
+        theta = point.stepped()
+        following = point.at(theta) if np.all(np.isfinite(theta)) else point
+        if not _left(following) < _left(point):
+            break
+        point = following
+    return point
+
+
+def _left(point: CriticalPoint) -> float:
+    return float(point.measures.misfit if point.interpolates else point.measures.slope)
+
+
+def _bound(point: CriticalPoint) -> float:
+    return _RESIDUAL if point.interpolates else _GRADIENT
+
+
+def _certificate(end: _End, error: float) -> Certificate:
+    """Return the certificate of the point, whose kind decides what it states."""
+    point = end.point
+    size = max(float(np.linalg.norm(point.theta)), 1e-300)
+    full = min(len(point.theta), point.measures.predictions.size)
+    rank = point.rank()
+    residuals, bounds = (
+        {"moved": end.moved / size, "dependent": 1.0 - rank / full},
+        {"moved": _MOVED, "dependent": 1.0},
+    )
+    if point.interpolates:
+        statement = "the predictions at the point minimise the loss of every row (they fit the targets)"
+        residuals["residual"] = float(point.measures.misfit)
+    else:
+        statement = (
+            "the point is a minimum of the loss, which is not 0 there: the model does not fit the data"
+        )
+        residuals["gradient"] = float(point.measures.slope)
+        bounds["gradient"] = _GRADIENT
+        residuals["negative_curvature"] = max(0.0, -point.least_curvature())
+        bounds["negative_curvature"] = _NEGATIVE
+    note = (
+        f"The flow ended at t = {end.trajectory.times[-1]:.3g}, and its relative error there is about {error:.0e}. The "
+        f"matrix whose kernel is the tangent space has the rank {rank} of {full}."
+    )
+    return Certificate(statement, None, residuals, _RESIDUAL, bounds, note)
+
+
+def _flat(shape: TreeShape, params: Any) -> ndarray:
+    return np.asarray(shape.flatten(params))

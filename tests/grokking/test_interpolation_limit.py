@@ -1,0 +1,117 @@
+"""The interpolation limit against closed forms, and its certificate and error estimate."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import implicitbias as ib
+from tests.flows._nets import X as INPUTS
+from tests.flows._nets import Y, pair_start, softplus_net
+from tests.oracles.drift import diagonal_limit
+
+_rng = np.random.default_rng(5)
+X, Y_SMALL = _rng.standard_normal((4, 9)), _rng.standard_normal(4)
+U, V = _rng.standard_normal(9), _rng.standard_normal(9)
+
+
+def test_linear_models_end_at_the_projection() -> None:
+    w0 = _rng.standard_normal(9)
+    limit = ib.interpolation_limit(ib.LeastSquares(X, Y_SMALL), w0)
+    exact = w0 + np.linalg.pinv(X) @ (Y_SMALL - X @ w0)  # theory 3.8
+    np.testing.assert_allclose(limit.point, exact, atol=1e-9)
+    assert limit.certificate.holds
+    assert limit.status is ib.Status.CONVERGED
+    np.testing.assert_allclose(limit.predict(X), Y_SMALL, atol=1e-11)
+
+
+def test_diagonal_networks_end_at_the_interpolant_of_their_potential() -> None:
+    problem = ib.LeastSquares(X, Y_SMALL).reparametrize(ib.HadamardProduct())
+    limit = ib.interpolation_limit(problem, (U, V), rtol=1e-7)
+    u, v = limit.point
+    np.testing.assert_allclose(u * v, diagonal_limit(X, Y_SMALL, U, V), atol=1e-6)
+    np.testing.assert_allclose(u**2 - v**2, U**2 - V**2, atol=1e-6)
+    assert limit.certificate.residuals["residual"] <= 1e-12
+    assert limit.certificate.residuals["dependent"] == 0.0
+
+
+@pytest.fixture(scope="module")
+def net() -> tuple[ib.Problem, ib.Limit, ib.Limit]:
+    problem = ib.Problem(softplus_net, INPUTS, Y)
+    return (
+        problem,
+        ib.interpolation_limit(problem, pair_start(), rtol=1e-4),
+        ib.interpolation_limit(problem, pair_start(), rtol=1e-7),
+    )
+
+
+def test_a_network_fits_its_targets_and_the_error_estimate_is_honest(
+    net: tuple[ib.Problem, ib.Limit, ib.Limit],
+) -> None:
+    problem, rough, fine = net
+    for limit in (rough, fine):
+        assert limit.certificate.holds
+        assert np.max(np.abs(problem.predict(limit.point) - Y)) < 1e-10
+        assert limit.value < 1e-20
+    flat = [np.concatenate([leaf.ravel() for leaf in limit.point]) for limit in (rough, fine)]
+    true = np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[1])
+    assert true <= 2 * rough.error
+    assert fine.error < 1e-2 * rough.error
+    assert fine.certificate.residuals["moved"] < 1e-3
+    np.testing.assert_allclose(fine.predict(INPUTS), Y, atol=1e-10)
+
+
+def test_the_drift_starts_there(net: tuple[ib.Problem, ib.Limit, ib.Limit]) -> None:
+    problem, _, fine = net
+    trajectory = ib.simulate(ib.NormDrift(problem), fine.point, t1=1.0)
+    assert trajectory.status.ok
+    np.testing.assert_allclose(problem.predict(trajectory.final), Y, atol=1e-9)
+
+
+def test_a_model_that_cannot_fit_ends_at_a_minimum() -> None:
+    data, y = _rng.standard_normal((8, 3)), _rng.standard_normal(8)
+    problem = ib.LeastSquares(data, y).reparametrize(ib.HadamardProduct())
+    limit = ib.interpolation_limit(problem, (np.ones(3), np.full(3, 0.5)))
+    u, v = limit.point
+    np.testing.assert_allclose(u * v, np.linalg.lstsq(data, y, rcond=None)[0], atol=1e-10)
+    assert limit.certificate.holds
+    assert "does not fit the data" in limit.certificate.sentence
+    assert limit.certificate.residuals["gradient"] < 1e-10
+
+
+def test_a_saddle_is_not_certified() -> None:
+    problem = ib.LeastSquares(X, Y_SMALL).reparametrize(ib.HadamardProduct())
+    limit = ib.interpolation_limit(problem, (np.zeros(9), np.zeros(9)))
+    assert limit.status is ib.Status.NOT_CERTIFIED
+    assert limit.certificate.residuals["negative_curvature"] > 0.1
+
+
+def test_a_minimum_at_infinity_is_not_certified() -> None:
+    def positive(params: Any, X: Any) -> Any:
+        return jnp.exp(params[0]) + 0 * X[:, 0]
+
+    limit = ib.interpolation_limit(ib.Problem(positive, INPUTS, np.zeros(6)), np.array([0.3]))
+    assert not limit.status.ok
+    assert not limit.certificate.holds
+
+
+def test_too_few_steps_are_said(net: tuple[ib.Problem, ib.Limit, ib.Limit]) -> None:
+    limit = ib.interpolation_limit(net[0], pair_start(), rtol=1e-4, max_steps=4)
+    assert limit.status is ib.Status.MAX_STEPS
+
+
+@pytest.mark.parametrize("loss", ["logistic", "exponential"])
+def test_losses_without_a_minimiser_are_refused(loss: str) -> None:
+    problem = ib.Problem(softplus_net, INPUTS, np.sign(Y), loss)
+    with pytest.raises(ib.InputError, match=r"finite minimiser"):
+        ib.interpolation_limit(problem, pair_start())
+
+
+def test_bad_parameters_are_refused() -> None:
+    problem = ib.Problem(softplus_net, INPUTS, Y)
+    with pytest.raises(ib.InputError, match="NaN"):
+        ib.interpolation_limit(problem, jax.tree.map(lambda leaf: leaf * np.nan, pair_start()))
+    with pytest.raises(ib.InputError, match="a problem is expected"):
+        ib.interpolation_limit(3, pair_start())
