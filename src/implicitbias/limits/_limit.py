@@ -16,6 +16,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias._core.values import Fingerprinted
 from implicitbias.limits._problem_files import problem_record, stored_problem
+from implicitbias.problems import ProblemInW
 
 _KIND = FileKind("implicitbias.Limit", 1, "limit")
 
@@ -26,15 +27,18 @@ class Limit(Fingerprinted):
 
     Attributes:
         problem: the problem of the flow.
-        point: w, of the shape of the problem's predictor. In classification it is scaled to the smallest margin 1.
-        value: the objective at the point: the norm of w, or 1 / margin in classification.
+        point: w, of the shape of the problem's predictor, or the pytree of parameters of a problem in parameters. In
+            classification it is scaled to the smallest margin 1.
+        value: the objective at the point: the norm of w, or 1 / margin in classification; ||theta||^2 for parameters.
         certificate: the numbers that prove that the point minimises the objective.
         status: how the computation ended.
         dual: the dual variable of the certificate, shaped as w; None if the limit has none.
         margin: the margin of the normalised point; None outside classification.
         bias: the intercept, or (k,) those of k classes, which are not part of the norm; None if there is none.
         multipliers: (n,) the multipliers of the margins, which are positive at support vectors only; (n, k) for k
-            classes; None outside classification.
+            classes. For parameters in regression those of f = y, (n,) or (n, k). None for other limits.
+        curvature: the signs of the second derivatives in the tangent space of the constraints, for the least norm of
+            parameters; None for other limits.
 
     Reference:
         pesme2023saddle.
@@ -51,7 +55,7 @@ class Limit(Fingerprinted):
     """
 
     problem: Any
-    point: Float64[ndarray, "..."]
+    point: Any
     value: float
     certificate: Certificate
     status: Status
@@ -59,25 +63,33 @@ class Limit(Fingerprinted):
     margin: float | None = None
     bias: Any = None
     multipliers: Float64[ndarray, "..."] | None = None
+    curvature: Any = None
 
     @property
     def support(self) -> Int64[ndarray, " k"] | None:
         """The rows of the support vectors, whose multipliers are positive; None outside classification."""
-        if self.multipliers is None:
+        if self.multipliers is None or self.margin is None:
             return None
         return frozen(np.flatnonzero(self.multipliers.reshape(len(self.multipliers), -1).any(axis=1)))
 
     def predict(self, X_new: Any) -> Float64[ndarray, "..."]:
         """Return X_new w, plus the bias if there is one: (m,), or (m, k) scores of k classes.
 
+        For a limit in parameters it returns the predictions of the model.
+
         Args:
             X_new: (m, d) rows: an array, a data frame or a `scipy.sparse` matrix, with the columns of the problem; or
-                (m, p, q) matrices if the rows of the problem are matrices.
+                (m, p, q) matrices if the rows of the problem are matrices. For a limit in parameters: inputs like those
+                of the problem.
 
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
-        if self.point.ndim != 1 and self.multipliers is None:
+        if not isinstance(self.problem, ProblemInW):
+            from implicitbias.predictors import of  # it loads JAX
+
+            return of(self.problem).predict(self.point, X_new)
+        if self.point.ndim != 1 and self.margin is None:
             raise InputError(
                 f"predict(X_new) expects a limit of shape (d,), but the point has shape {self.point.shape} and its "
                 "predictions are its own entries; type limit.point[rows, cols]"
@@ -104,8 +116,13 @@ class Limit(Fingerprinted):
         holds the fingerprint of the problem, and `load` needs `like`.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or the limit is one of parameters.
         """
+        if self.curvature is not None or not isinstance(self.point, ndarray):
+            raise InputError(
+                "the limit is one of parameters, whose pytree this file cannot hold; type "
+                "numpy.savez(path, *jax.tree.leaves(limit.point)) for its arrays, and limit.certificate.save(path)"
+            )
         statement, data = problem_record(self.problem)
         header = {
             "status": self.status.name,
@@ -148,7 +165,8 @@ class Limit(Fingerprinted):
 
     def __repr__(self) -> str:
         held = f"certified={self.certificate.holds}"
-        return f"Limit(value={self.value:g}, shape={self.point.shape}, {self.status.name}, {held})"
+        what = f"shape={self.point.shape}" if isinstance(self.point, ndarray) else "parameters"
+        return f"Limit(value={self.value:g}, {what}, {self.status.name}, {held})"
 
 
 def _checked_rows(X_new: Any) -> Any:
