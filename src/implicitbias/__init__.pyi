@@ -2,6 +2,7 @@
 
 from . import diagnostics as diagnostics
 from . import gauges as gauges
+from . import grokking as grokking
 from . import predictors as predictors
 from . import studies as studies
 from ._core.certificate import Certificate as Certificate

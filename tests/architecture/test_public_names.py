@@ -55,6 +55,7 @@ PUBLIC_NAMES = [
     "certify",
     "diagnostics",
     "gauges",
+    "grokking",
     "max_margin",
     "norm_minimizer",
     "plot",

@@ -86,7 +86,9 @@ def descend(at: Linearized, max_steps: int) -> Descended:
         if moved is None:
             break
         at = at.constraints.at(moved)
-    if best.residual > TOLERANCE:  # A point that is not a KKT point is at least one that satisfies the constraints.
+    if (
+        best.residual > TOLERANCE
+    ):  # A point that is not a KKT point is at least one that satisfies the constraints.
         nearer = restored(best.at.constraints, best.at.flat)
         best = Descended(nearer, q, _residual(nearer, q), steps)
     return best._replace(steps=steps)

@@ -18,7 +18,7 @@ from implicitbias.limits._norm_judgement import judged, normalised
 from implicitbias.limits._tolerances import TOLERANCE
 
 # The largest relative distance by which the start is moved to satisfy f = y.
-_NEAR = 0.1
+_NEAR = 0.5
 
 
 def norm_minimizer(problem: Any, params: Any, *, max_steps: int = 1000) -> Limit:
