@@ -2,6 +2,7 @@
 
 from . import diagnostics as diagnostics
 from . import gauges as gauges
+from . import grokking as grokking
 from . import predictors as predictors
 from . import studies as studies
 from ._core.certificate import Certificate as Certificate
@@ -26,10 +27,12 @@ from .limits import Limit as Limit
 from .limits import MaxMargin as MaxMargin
 from .limits import MinL1 as MinL1
 from .limits import MinNorm as MinNorm
+from .limits import MinParameterNorm as MinParameterNorm
 from .limits import Saddle as Saddle
 from .limits import SaddlePath as SaddlePath
 from .limits import certify as certify
 from .limits import max_margin as max_margin
+from .limits import norm_minimizer as norm_minimizer
 from .limits import saddle_path as saddle_path
 from .parametrizations import Coordinatewise as Coordinatewise
 from .parametrizations import DeepDiagonal as DeepDiagonal

@@ -1,5 +1,6 @@
 """The only module that imports xarray: labelled copies of results, and NetCDF files."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ def dataset(
         coords=dict(coordinates),
         attrs=dict(attributes),
     )
+
+
+def is_dataset(value: Any) -> bool:
+    """Return whether a value is an `xarray.Dataset`; it loads no library."""
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(value, xarray.Dataset)
+
+
+def columns(data: Any) -> dict[str, np.ndarray]:
+    """Return the variables and coordinates of a dataset that have one dimension, by name."""
+    return {str(name): np.asarray(item.values) for name, item in data.variables.items() if item.ndim == 1}
 
 
 def write_netcdf(data: Any, path: Path) -> None:

@@ -1,7 +1,16 @@
-"""Grokking: the phases of training with a small weight decay.
+"""Grokking: when a model generalises long after it has fitted its training data.
 
 Reference:
-    boursier2025grokking.
+    boursier2025grokking; lyu2024dichotomy.
+
+Examples:
+    >>> import numpy as np, implicitbias as ib
+    >>> t = np.geomspace(1.0, 1e6, 200)
+    >>> log = {"t": t, "train_error": 0.5 / (1 + t**2), "test_error": 0.5 / (1 + (t / 1e4) ** 2)}
+    >>> ib.grokking.phases(log).groks
+    True
 """
 
 from implicitbias.grokking._interpolation_limit import interpolation_limit as interpolation_limit
+from implicitbias.grokking._phases import Phases as Phases
+from implicitbias.grokking._phases import phases as phases

@@ -2,7 +2,12 @@
 
 To add a predicted limit, write a module with one function whose result has a `Certificate`. To add a property that
 points can be certified for, derive a class from `Criterion`. No module of this folder may import `flows`.
+
+The modules that import JAX are loaded on first use.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from implicitbias.limits._criterion import Criterion as Criterion
 from implicitbias.limits._criterion import certify as certify
@@ -12,8 +17,20 @@ from implicitbias.limits._max_margin import MaxMargin as MaxMargin
 from implicitbias.limits._max_margin import max_margin as max_margin
 from implicitbias.limits._min_l1 import MinL1 as MinL1
 from implicitbias.limits._min_norm import MinNorm as MinNorm
+from implicitbias.limits._min_parameter_norm import MinParameterNorm as MinParameterNorm
 from implicitbias.limits._predict_path import Jump as Jump
 from implicitbias.limits._predict_path import saddle_path as saddle_path
 from implicitbias.limits._saddle import Saddle as Saddle
 from implicitbias.limits._saddle_path import SaddlePath as SaddlePath
 from implicitbias.limits._soft_margin import soft_margin as soft_margin
+
+if TYPE_CHECKING:
+    from implicitbias.limits._norm_minimizer import norm_minimizer as norm_minimizer
+
+_LATE = {"norm_minimizer": "_norm_minimizer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

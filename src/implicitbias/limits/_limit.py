@@ -38,6 +38,8 @@ class Limit(Fingerprinted):
         multipliers: (n,) the multipliers of the margins, which are positive at support vectors only; (n, k) for k
             classes. For parameters in regression those of f = y, (n,) or (n, k). None for other limits.
         error: an estimate of the relative error of the point, for a limit that ends an integration; None for others.
+        curvature: the signs of the second derivatives in the tangent space of the constraints, for the least norm of
+            parameters; None for other limits.
 
     Reference:
         pesme2023saddle.
@@ -63,6 +65,7 @@ class Limit(Fingerprinted):
     bias: Any = None
     multipliers: Float64[ndarray, "..."] | None = None
     error: float | None = None
+    curvature: Any = None
 
     @property
     def support(self) -> Int64[ndarray, " k"] | None:
@@ -117,7 +120,7 @@ class Limit(Fingerprinted):
         Raises:
             InputError: the file cannot be written, or the limit is one of parameters.
         """
-        if self.error is not None or not isinstance(self.point, ndarray):
+        if self.error is not None or self.curvature is not None or not isinstance(self.point, ndarray):
             raise InputError(
                 "the limit is one of parameters, whose pytree this file cannot hold; type "
                 "numpy.savez(path, *jax.tree.leaves(limit.point)) for its arrays, and limit.certificate.save(path)"

@@ -34,13 +34,18 @@ def limit_figure(limit: Limit, labels: tuple[str, ...] | None = None) -> Figure:
         InputError: the point is not one array with coefficients of columns.
     """
     point: Any = limit.point
-    if not isinstance(point, ndarray) or (limit.multipliers is None and point.ndim != 1):
+    kind = (
+        f"an array of shape {point.shape}"
+        if isinstance(point, ndarray)
+        else f"a {type(point).__name__} of parameters"
+    )
+    if not isinstance(point, ndarray) or (limit.margin is None and point.ndim != 1):
         raise InputError(
-            f"the limit is a point of another kind ({type(point).__name__} of shape {np.shape(point)}), coefficients "
-            "(d,) or a classifier are expected; look at limit.point"
+            f"the limit is a point of another kind ({kind}), coefficients (d,) or a classifier "
+            "are expected; look at limit.point"
         )
     mark = "certified" if limit.certificate.holds else "NOT certified"
-    if limit.multipliers is None:
+    if limit.margin is None:
         figure, axes = new_figure(1, height=4.2)
         _coefficients(axes[0, 0], limit, ())
         axes[0, 0].set_title(f"Limit: value {short(limit.value)}, {mark}", loc="left", fontsize=11)

@@ -11,6 +11,8 @@ from implicitbias._core.tables._frames import frame_arrays as frame_arrays
 from implicitbias._core.tables._frames import is_frame as is_frame
 from implicitbias._core.tables._frames import is_series as is_series
 from implicitbias._core.tables._frames import series_array as series_array
+from implicitbias._core.tables._numeric_columns import numeric_columns as numeric_columns
+from implicitbias._core.tables._numeric_columns import read_columns as read_columns
 from implicitbias._core.tables._recipe import Input as Input
 from implicitbias._core.tables._recipe import Recipe as Recipe
 from implicitbias._core.tables._table import Table as Table

@@ -1,0 +1,171 @@
+"""The KKT point of least parameter norm that is reached from parameters that solve the problem."""
+
+from operator import index
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.certificate import Certificate
+from implicitbias._core.errors import InfeasibleError, InputError
+from implicitbias._core.status import Status
+from implicitbias.limits._limit import Limit
+from implicitbias.limits._norm_constraints import Constraints, Linearized, constraints_of
+from implicitbias.limits._norm_descent import descend, restored
+from implicitbias.limits._norm_judgement import judged, normalised
+from implicitbias.limits._tolerances import TOLERANCE
+
+# The largest relative distance by which the start is moved to satisfy f = y.
+_NEAR = 0.5
+
+
+def norm_minimizer(problem: Any, params: Any, *, max_steps: int = 1000) -> Limit:
+    r"""Return the KKT point of least parameter norm that a descent reaches from parameters that solve the problem.
+
+    With the squared loss the problem is $\min \lVert\theta\rVert^2$ subject to $f(\theta; x_i) = y_i$. With a loss of
+    margins it is $\min \lVert\theta\rVert^2$ subject to $y_i f(\theta; x_i) \ge 1$; with the cross-entropy the margins
+    are $f_{y_i} - f_c$ for each other class c. The norm decreases along the constraints by truncated Newton steps with
+    the exact Hessian of the Lagrangian and Gauss-Newton corrections. Training with a small weight decay ends at such
+    points, but other descents from the same start may reach another one.
+
+    Args:
+        problem: a problem with the squared loss, the logistic or exponential loss, or the cross-entropy.
+        params: the parameters: an interpolant in regression, and positive margins in classification. If the model is
+            homogeneous, they are scaled to the smallest margin 1 first.
+        max_steps: the most steps of the descent.
+
+    Returns:
+        A `Limit`: `point`, the parameters, a pytree like `params`; `value` = ||theta||^2; `multipliers` q of
+        theta = sum q_i grad c_i, (n,), or (n, k) for k outputs or classes; `margin`, in classification, the smallest
+        margin of theta / ||theta||; `curvature`, the signs of the second derivatives in the tangent space; and the
+        certificate of `MinParameterNorm`.
+
+    Raises:
+        InputError: the loss is another one, the parameters are invalid or do not solve the problem, or the predictions
+            do not depend on them.
+        InfeasibleError: two equal rows of X have different targets, so that no parameters solve the problem.
+        ImplicitBiasError: the tangent kernel does not fit into memory.
+
+    Reference:
+        boursier2025grokking for regression; lyu2020margin and lyu2024dichotomy for classification.
+
+    Examples:
+        The least norm of diagonal networks w = u v is twice the l1 norm of w:
+
+        >>> import numpy as np, implicitbias as ib
+        >>> problem = ib.LeastSquares([[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]], [4.0, 0.0])
+        >>> net = problem.reparametrize(ib.HadamardProduct())
+        >>> start = (np.array([2.0, 1.0, 1.0]), np.array([1.0, 1.0, 0.0]))
+        >>> limit = ib.norm_minimizer(net, start)
+        >>> limit.certificate.holds, round(limit.value, 9), net.G(limit.point).round(9).tolist()
+        (True, 4.0, [0.0, 2.0, 0.0])
+    """
+    steps = _steps(max_steps)
+    constraints, start = constraints_of(problem, params)
+    flat, note = normalised(constraints, start)
+    at = _feasible(constraints, flat)
+    ended = descend(at, steps)
+    verdict = judged(problem, ended.at, ended.q, note)
+    if not verdict.certificate.holds:
+        other = judged(problem, ended.at, note=note)
+        verdict = other if other.certificate.holds else verdict
+    flat = ended.at.flat
+    if verdict.certificate.holds:
+        status = Status.CONVERGED
+    else:
+        status = Status.MAX_STEPS if ended.steps >= steps else Status.NOT_CERTIFIED
+    return Limit(
+        problem=problem,
+        point=constraints.tree.numpy_tree(flat),
+        value=float(flat @ flat),
+        certificate=verdict.certificate,
+        status=status,
+        margin=None if constraints.equality else _margin(constraints, flat),
+        multipliers=frozen(constraints.by_rows(verdict.q)),
+        curvature=verdict.curvature,
+    )
+
+
+def _margin(constraints: Constraints, flat: Float64[ndarray, " p"]) -> float:
+    return 1.0 + float(np.min(constraints.values(flat / np.linalg.norm(flat))))
+
+
+def _feasible(constraints: Constraints, flat: Float64[ndarray, " p"]) -> Linearized:
+    """Return the constraints at a point near the start that satisfies them, or raise an error."""
+    at = constraints.at(flat)
+    if at.scale == 0.0:
+        raise InputError(
+            "the Jacobian of the predictions is 0 at params, parameters on which the predictions depend are expected; "
+            "the likely cause are parameters that are all 0, or units that are all dead: pass the end of a training run"
+        )
+    if not constraints.equality:
+        _refuse_margins(constraints, at)
+    found = restored(constraints, flat)
+    if not found.violation() <= TOLERANCE:
+        _refuse_conflicts(constraints)
+        said = f"{_misfit(constraints, at)}, and Gauss-Newton steps end at {_misfit(constraints, found)}"
+        raise InputError(
+            f"params do not solve the problem: {said}. The likely cause is a training run that has not converged, or a "
+            "model that cannot solve the problem; train on without weight decay, for instance "
+            "params = ib.simulate(ib.GradientFlow(problem), params, t1=1e6).final"
+        )
+    moved = float(np.linalg.norm(found.flat - flat) / np.linalg.norm(flat))
+    if constraints.equality and moved > _NEAR:
+        raise InputError(
+            f"params are not close to an interpolant: {_misfit(constraints, at)}, and the interpolant found is at "
+            f"{moved:.0%} of the norm of params, at most {_NEAR:.0%} is accepted. Other interpolants may be as near; "
+            "train on without weight decay, for instance "
+            "params = ib.simulate(ib.GradientFlow(problem), params, t1=1e6).final"
+        )
+    return found
+
+
+def _misfit(constraints: Constraints, at: Linearized) -> str:
+    if constraints.equality:
+        return f"the largest |f - y| is {np.max(np.abs(at.c)):.2g}"
+    return f"the smallest margin is {1.0 + np.min(at.c):.2g}"
+
+
+def _refuse_margins(constraints: Constraints, at: Linearized) -> None:
+    """Raise an error if some margin is not positive."""
+    rows = constraints.by_margins(at.c)
+    wrong = np.flatnonzero(np.any(rows <= -1.0, axis=1))
+    if not len(wrong):
+        return
+    _refuse_conflicts(constraints)
+    raise InputError(
+        f"{len(wrong)} of {len(rows)} rows are not classified correctly by params, the first is row "
+        f"{wrong[0]}; positive margins are expected. The likely cause is a training run that has not separated the "
+        "data, or data that the model cannot separate; train on without weight decay, for instance "
+        "params = ib.simulate(ib.GradientFlow(problem), params, t1=1e6).final"
+    )
+
+
+def _refuse_conflicts(constraints: Constraints) -> None:
+    """Raise an `InfeasibleError` if two equal inputs of a model have different targets."""
+    rows = constraints.conflict()
+    if rows is None:
+        return
+    proof = Certificate(
+        "no parameters solve the problem, because two equal inputs have different targets",
+        None,
+        {"difference_of_inputs": 0.0},
+        0.0,
+    )
+    raise InfeasibleError(
+        f"rows {rows[0]} and {rows[1]} of X are equal and have different targets, so no parameters solve the problem; "
+        "the likely cause are noisy labels or rounded inputs: drop one of the rows",
+        proof,
+    )
+
+
+def _steps(max_steps: Any) -> int:
+    try:
+        steps = index(max_steps)
+    except TypeError:
+        steps = 0
+    if steps < 1 or isinstance(max_steps, bool):
+        raise InputError(f"max_steps is {max_steps!r}, a whole number >= 1 is expected; type max_steps=1000")
+    return steps
