@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from numbers import Integral
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
