@@ -1,5 +1,6 @@
 """Many runs of one function, in this process or spread over several processes."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import Any, TypeVar
@@ -52,8 +53,11 @@ def sweep(
     import joblib
 
     settings, report = list(points), progress or silent
-    # One process for each core would otherwise start as many threads of BLAS as there are cores.
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
+    # Each process would otherwise start as many threads of BLAS as there are cores.
+    with joblib.parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
+        # joblib replaces a process whose memory has grown by 300 MB, which compiled programs may need. The new process
+        # reads them from the compile cache, and no run is lost.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
         runs = joblib.Parallel(n_jobs=int(jobs), return_as="generator")
         results = []
         for result in runs(joblib.delayed(function)(point) for point in settings):
