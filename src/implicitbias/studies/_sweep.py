@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
 
+# The number of batches of points for each process.
+_BATCHES = 4
 _Point = TypeVar("_Point")
 _Result = TypeVar("_Result")
 
@@ -20,9 +22,9 @@ def sweep(
 ) -> list[_Result]:
     """Return [function(point) for point in points], computed by several processes if `jobs` is not 1.
 
-    Each process takes the next point when it has finished one, so that runs of unequal cost share the processes well;
-    one `jax.vmap` over all runs would take as many steps for each run as for the slowest one. Runs of one shape share
-    one compiled program, which the other processes read from the compile cache. Each process uses one thread of BLAS.
+    A process takes the next few points when it has finished some, so that runs of unequal cost share the processes
+    well; one `jax.vmap` over all runs would take as many steps for each run as for the slowest one. Runs of one shape
+    share one compiled program, which other processes read from the compile cache. Each process uses one thread of BLAS.
 
     Args:
         function: a function of one point, for instance one that calls `ib.simulate`. It is sent to the processes by
@@ -55,10 +57,11 @@ def sweep(
     settings, report = list(points), progress or silent
     # Each process would otherwise start as many threads of BLAS as there are cores.
     with joblib.parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
-        # joblib replaces a process whose memory has grown by 300 MB, which compiled programs may need. The new process
-        # reads them from the compile cache, and no run is lost.
+        # After a batch, joblib replaces a process whose memory has grown by 300 MB, which compiled programs may need.
+        # No run is lost, but the new process starts and reads the programs again, so there are few batches.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-        runs = joblib.Parallel(n_jobs=int(jobs), return_as="generator")
+        batch = max(1, len(settings) // (_BATCHES * joblib.effective_n_jobs(int(jobs))))
+        runs = joblib.Parallel(n_jobs=int(jobs), batch_size=batch, return_as="generator")
         results = []
         for result in runs(joblib.delayed(function)(point) for point in settings):
             results.append(result)
