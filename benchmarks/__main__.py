@@ -7,6 +7,7 @@ from benchmarks import (
     designs,
     grokking_diagonal,
     growth,
+    many_runs,
     margins,
     order,
     path_against_simulation,
@@ -44,6 +45,7 @@ _ALL = (
     margins,
     starts_and_rest,
     startup,
+    many_runs,
     wide_table,
     reading,
 )

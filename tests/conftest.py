@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import platform
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,30 @@ def leaf_modules(package: str) -> Iterator[str]:
             if file.stem not in ("__init__", "__main__") and not file.stem.endswith("_kernels"):
                 yield ".".join((package, *file.relative_to(folder).with_suffix("").parts))
 
+
+# Most of the time of the tests is that of JAX compiling programs, those of the library and those of oracles. All test
+# processes, the programs that they start, and later runs share one folder of compiled programs.
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+_PROGRAMS = _CACHE / "implicitbias-tests" / platform.node()
+_DAYS, _DAY = 7, 86_400.0
+
+
+def keep_programs(folder: Path) -> None:
+    """Let JAX keep all compiled programs in a folder that only this user can write to; old ones are deleted."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # JAX reads these variables when it is imported.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    for file in folder.iterdir():
+        if file.stat().st_mtime < time.time() - _DAYS * _DAY:
+            file.unlink(missing_ok=True)
+
+
+if (
+    "JAX_COMPILATION_CACHE_DIR" not in os.environ
+):  # Workers take over the variables of the process that starts them.
+    keep_programs(_PROGRAMS)
 
 _MODULES = list(leaf_modules(PACKAGE))
 _TOO_EARLY = sorted(set(_MODULES) & set(sys.modules))

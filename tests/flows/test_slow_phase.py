@@ -1,5 +1,8 @@
 """Tests of the slow phase of a flow with weight decay: the accuracy, and a number of steps that does not grow."""
 
+from functools import cache
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,21 +23,27 @@ def flat(params: tuple[ndarray, ...]) -> ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in params])
 
 
+@cache
+def derivatives() -> tuple[Any, Any, ndarray]:
+    """Return gradient and Hessian as functions of (u, weight decay), which are compiled once, and the start u."""
+    start, unravel = ravel_pytree(jax.tree.map(jnp.asarray, START))
+
+    def loss(u: jax.Array, weight_decay: float) -> jax.Array:
+        return jnp.mean((softplus_net(unravel(u), X) - Y) ** 2) / 2 + weight_decay * u @ u / 2
+
+    return jax.jit(jax.grad(loss)), jax.jit(jax.hessian(loss)), np.asarray(start)
+
+
 def by_radau(weight_decay: float) -> ndarray:
     """Return the end of the flow, computed by SciPy's Radau with rtol 1e-9, an exact Jacobian and no library code."""
     with jax.enable_x64(True):
-        start, unravel = ravel_pytree(jax.tree.map(jnp.asarray, START))
-
-        def loss(u: jax.Array) -> jax.Array:
-            return jnp.mean((softplus_net(unravel(u), X) - Y) ** 2) / 2 + weight_decay * u @ u / 2
-
-        slope, curvature = jax.jit(jax.grad(loss)), jax.jit(jax.hessian(loss))
+        slope, curvature, start = derivatives()
         solution = solve_ivp(
-            lambda t, u: -np.asarray(slope(u)),
+            lambda t, u: -np.asarray(slope(u, weight_decay)),
             (0.0, SLOW_TIME / weight_decay),
-            np.asarray(start),
+            start,
             method="Radau",
-            jac=lambda t, u: -np.asarray(curvature(u)),
+            jac=lambda t, u: -np.asarray(curvature(u, weight_decay)),
             rtol=1e-9,
             atol=1e-11,
         )

@@ -1,5 +1,6 @@
 """Saving and loading of results: an NPZ archive with arrays and a JSON header, without pickled code."""
 
+import contextlib
 import glob
 import json
 import os
@@ -95,13 +96,17 @@ def remove_parts(path: Path) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Wait until the names of the files in a folder are on the disk; Windows has no such call for folders."""
-    if sys.platform != "win32":
-        entry = os.open(folder, os.O_RDONLY)
-        try:
+    """Wait until the names of the files in a folder are on the disk, where the system can do this for folders."""
+    if sys.platform == "win32":
+        return
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(
+            OSError
+        ):  # Some network file systems refuse it; the file itself is complete.
             os.fsync(entry)
-        finally:
-            os.close(entry)
+    finally:
+        os.close(entry)
 
 
 def read_archive(path: Path, kind: FileKind) -> tuple[dict[str, Any], dict[str, ndarray]]:

@@ -23,6 +23,7 @@ from implicitbias.studies._registry import load as load
 from implicitbias.studies._result import StudyResult as StudyResult
 from implicitbias.studies._run import run as run
 from implicitbias.studies._study import Study as Study
+from implicitbias.studies._sweep import sweep as sweep
 
 __all__ = [
     "Assumption",
@@ -39,4 +40,5 @@ __all__ = [
     "list",
     "load",
     "run",
+    "sweep",
 ]
