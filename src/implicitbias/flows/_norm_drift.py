@@ -32,9 +32,9 @@ class NormDrift(Flow):
 
     $$P_\theta\, \theta = \theta - J^\top (J J^\top)^+ J \theta.$$
 
-    The predictions stay those of the start, up to 1e-10 of their size, and $\lVert\theta\rVert$ does not increase. The
+    The predictions stay those of the start, up to 1e-11 of their size, and $\lVert\theta\rVert$ does not increase. The
     state is theta, a pytree like the start, and time is tau. The equation is not stiff, so that the steps are explicit
-    (Tsit5). After each of them, Gauss-Newton steps lead back to the manifold. Singular values of J below 1e-10 of the
+    (Tsit5). After each of them, Gauss-Newton steps lead back to the manifold. Singular values of J below 1e-12 of the
     largest one count as 0; `Trajectory.notes` says where J has dependent rows or its rank changes.
 
     If the loss is not 0 at the start, which must then be a minimum of it, the exact Hessian is used. This needs at most
@@ -64,8 +64,8 @@ class NormDrift(Flow):
 
     problem: TrainingProblem
 
-    def __init__(self, problem: TrainingProblem) -> None:
-        self._settle({"problem": finite_minimiser(checked_problem(problem), "NormDrift")})
+    def __init__(self, problem: Any) -> None:
+        self._settle({"problem": finite_minimiser(problem, "NormDrift")})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return checked_start(self.problem, start)
@@ -92,9 +92,10 @@ class NormDrift(Flow):
         return f"NormDrift({self.problem!r})"
 
 
-def finite_minimiser(problem: TrainingProblem, name: str) -> TrainingProblem:
-    """Return the problem, or raise an `InputError` if its loss is known to have its minimiser at infinity."""
-    loss = problem.double_objective.mean_loss.loss
+def finite_minimiser(problem: Any, name: str) -> TrainingProblem:
+    """Return the problem, or raise an `InputError` for another object, or a loss with its minimiser at infinity."""
+    checked: TrainingProblem = checked_problem(problem)
+    loss = checked.double_objective.mean_loss.loss
     if loss.of_margins is not None:
         raise InputError(
             f"the problem has the {type(loss).__name__} loss, {name} expects a loss with a finite minimiser: this loss "
@@ -102,4 +103,4 @@ def finite_minimiser(problem: TrainingProblem, name: str) -> TrainingProblem:
             "training type ib.max_margin(problem, horizon), and for a small weight decay type "
             "ib.GradientFlow(problem, weight_decay=1e-4)"
         )
-    return problem
+    return checked
