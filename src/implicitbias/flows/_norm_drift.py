@@ -54,12 +54,16 @@ class NormDrift(Flow):
 
     Examples:
         >>> import numpy as np, implicitbias as ib
-        >>> problem = ib.LeastSquares([[1.0, 2.0]], [4.0]).reparametrize(ib.HadamardProduct())
-        >>> start = (np.array([2.0, 1.0]), np.array([2.0, 0.0]))  # w = u * v = (4, 0) fits the target 4
+        >>> problem = ib.LeastSquares([[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]], [4.0, 1.0])
+        >>> problem = problem.reparametrize(ib.HadamardProduct())
+        >>> start = (
+        ...     np.array([2.0, 1.0, 1.0]),
+        ...     np.array([2.0, 0.0, 1.0]),
+        ... )  # w = u * v = (4, 0, 1) fits the data
         >>> trajectory = ib.simulate(ib.NormDrift(problem), start, t1=20.0)
         >>> u, v = trajectory.final
-        >>> (u * v).round(3).tolist()  # the smallest l1 norm among w with w_1 + 2 w_2 = 4
-        [0.0, 2.0]
+        >>> (u * v).round(3).tolist()  # the smallest l1 norm among w with w_1 + 2 w_2 = 4 and w_3 = 1
+        [0.0, 2.0, 1.0]
     """
 
     problem: TrainingProblem

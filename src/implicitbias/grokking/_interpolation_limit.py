@@ -96,7 +96,8 @@ def interpolation_limit(
             for tolerance in (rtol, min(_LOOSER * rtol, 0.1))
         )
         theta = tight.point.theta
-        error = float(np.linalg.norm(theta - loose.point.theta) / max(np.linalg.norm(theta), 1e-300))
+        size = max(float(np.linalg.norm(theta)), 1e-300)
+        error = float(np.linalg.norm(theta - loose.point.theta)) / size
         certificate = _certificate(tight, error)
     params = shape.numpy_tree(theta)
     status = Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED
