@@ -37,6 +37,9 @@ class NormDrift(Flow):
     (Tsit5). After each of them, Gauss-Newton steps lead back to the manifold. Singular values of J below 1e-12 of the
     largest one count as 0; `Trajectory.notes` says where J has dependent rows or its rank changes.
 
+    Models with piecewise linear units need very short steps where the drift pushes a pre-activation to its kink from
+    both sides, and end with `Status.MAX_STEPS` there.
+
     If the loss is not 0 at the start, which must then be a minimum of it, the exact Hessian is used. This needs at most
     1500 parameters, unless the predictions are linear functions near the start.
 
@@ -75,7 +78,14 @@ class NormDrift(Flow):
         return checked_start(self.problem, start)
 
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
-        return model_flags(self.problem, shape, start)
+        found = model_flags(self.problem, shape, start)
+        if not found.not_smooth:
+            return found
+        kinks = (
+            "The norm drift does not follow kinks: where it pushes a pre-activation to its kink from both sides, the steps "
+            "become very short. Use a smooth activation such as softplus or gelu."
+        )
+        return found._replace(notes=(*found.notes, kinks))
 
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
