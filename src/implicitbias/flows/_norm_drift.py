@@ -82,8 +82,8 @@ class NormDrift(Flow):
         if not found.not_smooth:
             return found
         kinks = (
-            "The norm drift does not follow kinks: where it pushes a pre-activation to its kink from both sides, the steps "
-            "become very short. Use a smooth activation such as softplus or gelu."
+            "The norm drift does not follow kinks: where it pushes a pre-activation to its kink from both sides, the "
+            "steps become very short. Use a smooth activation such as softplus or gelu."
         )
         return found._replace(notes=(*found.notes, kinks))
 
