@@ -78,7 +78,7 @@ def test_a_network_follows_the_brute_force_projection() -> None:
 
 
 def test_equal_hidden_units_stay_equal() -> None:
-    problem, start = interpolated(2)
+    start = dict_start(2)
     twin = {name: np.array(leaf) for name, leaf in start.items()}
     twin["W"][:, 1], twin["b"][1], twin["a"][1] = twin["W"][:, 0], twin["b"][0], twin["a"][0]
     with jax.enable_x64(True):
@@ -86,7 +86,6 @@ def test_equal_hidden_units_stay_equal() -> None:
     end = ib.simulate(ib.NormDrift(ib.Problem(tanh_net, INPUTS, targets)), twin, t1=2.0).final
     np.testing.assert_allclose(end["W"][:, 0], end["W"][:, 1], rtol=1e-9)
     np.testing.assert_allclose(end["a"][0], end["a"][1], rtol=1e-9)
-    del problem
 
 
 def product_net(params: Any, X: Any) -> Any:
@@ -172,6 +171,19 @@ def test_losses_without_a_minimiser_are_refused(loss: str) -> None:
 def test_a_start_off_the_manifold_names_the_interpolation_limit() -> None:
     with pytest.raises(ib.InputError, match=r"off the manifold.*ib\.interpolation_limit"):
         ib.simulate(ib.NormDrift(DIAGONAL), (U, V + 1e-5), t1=1.0)
+
+
+def test_kinks_are_said() -> None:
+    def relu_net(params: Any, X: Any) -> Any:
+        return jax.nn.relu(X @ params["W"] + params["b"]) @ params["a"]
+
+    params = dict_start(2)
+    with jax.enable_x64(True):
+        targets = np.asarray(relu_net(params, INPUTS))
+    trajectory = ib.simulate(
+        ib.NormDrift(ib.Problem(relu_net, INPUTS, targets)), params, t1=0.01, max_steps=50
+    )
+    assert any("does not follow kinks" in note for note in trajectory.notes)
 
 
 def test_saddles_and_rank_0_are_refused() -> None:

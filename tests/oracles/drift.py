@@ -27,7 +27,7 @@ def _dual(X: ndarray, y: ndarray, a: ndarray, c: ndarray, nu: ndarray) -> ndarra
 
 
 def diagonal_limit(X: ndarray, y: ndarray, u: ndarray, v: ndarray) -> ndarray:
-    """Return w at the end of the gradient flow of u * v without weight decay: X (a sinh(c + X^T nu)) = y (theory 0.1)."""
+    """Return the end of the flow of u * v without weight decay: w with X (a sinh(c + X^T nu)) = y (theory 0.1)."""
     a = np.abs(u**2 - v**2) / 2
     c, start = np.arcsinh(u * v / a), X @ (u * v)
     nu = np.zeros(len(y))

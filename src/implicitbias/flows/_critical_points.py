@@ -13,6 +13,7 @@ from implicitbias._core.errors import ImplicitBiasError, InputError
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._engine import MATRIX_BYTES
 from implicitbias.flows._manifold import (
+    FLAT,
     Manifold,
     PredictionManifold,
     StationaryManifold,
@@ -27,10 +28,8 @@ from implicitbias.problems import MeanLoss
 ON = 1e-8
 # The largest number of parameters for which the exact Hessian is factorised.
 MOST_FOR_HESSIAN = 1500
-# Eigenvalues of the Hessian below this share of the largest one have no certain sign beside a manifold.
-NEGATIVE = 1e-5
 # The largest share of the product with the Hessian that the curvature of the predictions may have to count as 0.
-_FLAT = 1e-8
+_STRAIGHT = 1e-8
 # The largest share of the slope of the loss in prediction space that its curvature need not explain at a minimum.
 _UNEXPLAINED = 1e-6
 # The number of matrices of the size of the kernel or of the Hessian that are in memory at a time.
@@ -88,7 +87,7 @@ class CriticalPoint:
         small = len(self.theta) <= MOST_FOR_HESSIAN
         if self.interpolates:
             return small and self.measures.predictions.size > len(self.theta)
-        return small or bool(self.measures.bent > _FLAT)
+        return small or bool(self.measures.bent > _STRAIGHT)
 
     @property
     def full_rank(self) -> int:
@@ -116,7 +115,7 @@ class CriticalPoint:
             )
         if self.by_hessian:
             least = self.least_curvature()
-            if least < -NEGATIVE:
+            if least < -FLAT:
                 raise InputError(
                     f"the start is a saddle of the loss: the least eigenvalue of the Hessian is {least:.1e} of the "
                     "largest one. Training with a small weight decay leaves saddles: move the parameters a little and "
@@ -124,9 +123,9 @@ class CriticalPoint:
                 )
         return self._found(rank)
 
-    def rank(self) -> int:
-        """Return the rank of the Jacobian of the predictions, or of the Hessian where the manifold is given by it."""
-        return rank_of(self._found(0), self.theta)
+    def jacobian_rank(self) -> int:
+        """Return the rank of the Jacobian of the predictions."""
+        return rank_of(self._with_predictions(0, self.measures.predictions), self.theta)
 
     def least_curvature(self) -> float:
         """Return the least eigenvalue of the Hessian, relative to the largest absolute one."""
@@ -137,14 +136,13 @@ class CriticalPoint:
         """Return the parameters after a Gauss-Newton step to the targets, or a Newton step where there is a Hessian.
 
         The step is the shortest one that solves the linearised equations. The Newton step leaves out directions with a
-        curvature below 1e-5 of the largest one, because they may be tangent to a manifold.
+        curvature below 1e-6 of the largest one, because they may be tangent to a manifold.
         """
         if not self.by_hessian or self.interpolates:
             size = self.measures.predictions.size
-            manifold: Manifold = PredictionManifold(np.asarray(size), *self._parts, self.measures.target)
-            return stepped(manifold, self.theta)
+            return stepped(self._with_predictions(size, self.measures.target), self.theta)
         values = np.linalg.eigvalsh(np.asarray(_hessian(self._stationary(0), self.theta)))
-        rank = int(np.sum(np.abs(values) > NEGATIVE * np.max(np.abs(values))))
+        rank = int(np.sum(np.abs(values) > FLAT * np.max(np.abs(values))))
         return stepped(self._stationary(rank), self.theta)
 
     @property
@@ -155,10 +153,15 @@ class CriticalPoint:
         return StationaryManifold(np.asarray(rank), *self._parts)
 
     def _found(self, rank: int) -> Manifold:
+        return (
+            self._stationary(rank)
+            if self.by_hessian
+            else self._with_predictions(rank, self.measures.predictions)
+        )
+
+    def _with_predictions(self, rank: int, target: ndarray) -> PredictionManifold:
         # The rank is an array, not a number, so that another rank does not need another compilation.
-        if self.by_hessian:
-            return self._stationary(rank)
-        return PredictionManifold(np.asarray(rank), *self._parts, self.measures.predictions)
+        return PredictionManifold(np.asarray(rank), *self._parts, target)
 
     def refuse_size(self) -> None:
         """Raise an error if the matrices of the manifold are too large."""

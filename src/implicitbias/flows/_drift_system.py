@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from numpy import ndarray
 
+from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._errors import relative_error
 from implicitbias.flows._manifold import CUT_OFF, Manifold, rank_of
@@ -61,6 +62,15 @@ class DriftSystem(System):
 
     def entry_name(self, index: int) -> str:
         return f"the drift in leaf {self.shape.leaf_of(index)} is"
+
+    def diagnosis(self, u: jax.Array) -> tuple[Status, str] | None:
+        if not bool(jnp.all(jnp.isfinite(self.field(u)))):
+            return None
+        return (
+            Status.STEP_UNDERFLOW,
+            "no step from here leads back to the manifold, because the rank of its equations changes, or the model has "
+            "a kink or a jump",
+        )
 
     def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
         first, last = rank_of(self.manifold, start), rank_of(self.manifold, end)

@@ -21,15 +21,18 @@ from implicitbias._core.trees import TreeShape
 from implicitbias.predictors import TracedJacobian, TracedPredictor
 from implicitbias.problems import MeanLoss
 
-# Singular values of A (eigenvalues of the Hessian) below this share of the largest one count as 0.
-CUT_OFF = 1e-10
+# Singular values of A below this share of the largest one count as 0.
+CUT_OFF = 1e-12
+# Eigenvalues of the Hessian below this share of the largest one count as 0. Beside the manifold, up to the tolerance of
+# a start, those of tangent directions are not exactly 0.
+FLAT = 1e-6
 # The kernel A A^T is factorised if the smallest pivot is above this share of the largest diagonal entry. Otherwise the
 # singular value decomposition of A is used.
 _PIVOTS = 1e-10
 # Below this number of multiplications in J J^T the kernel is computed from the entries of J.
 _SMALL = 3e6
 # The largest distance from the manifold, as a share of the size of the terms that cancel on it.
-HELD = 1e-10
+HELD = 1e-11
 # The largest number of corrections with one factorisation.
 _CORRECTIONS = 12
 
@@ -167,8 +170,8 @@ class StationaryManifold(Manifold):
         # Beside the manifold the smallest eigenvalues are not exactly 0, so they are counted.
         order = jnp.argsort(-jnp.abs(values))
         values, vectors = values[order], vectors[:, order]
-        kept = (jnp.arange(len(values)) < self.rank) & (jnp.abs(values) > CUT_OFF * jnp.abs(values[0]))
-        inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1.0), 0.0)
+        kept = jnp.arange(len(values)) < self.rank
+        inverse = jnp.where(kept, 1 / values, 0.0)
         return use(
             Tangent(
                 lambda v: v - vectors @ jnp.where(kept, vectors.T @ v, 0.0),
@@ -178,7 +181,7 @@ class StationaryManifold(Manifold):
 
     def rank_at(self, theta: jax.Array) -> jax.Array:
         values = jnp.abs(jnp.linalg.eigvalsh(self.hessian(theta)))
-        return jnp.sum(values > CUT_OFF * jnp.max(values))
+        return jnp.sum(values > FLAT * jnp.max(values))
 
 
 def jacobian_size(back: Callable[[jax.Array], tuple[jax.Array]], f: jax.Array) -> jax.Array:

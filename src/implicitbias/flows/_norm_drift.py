@@ -32,10 +32,13 @@ class NormDrift(Flow):
 
     $$P_\theta\, \theta = \theta - J^\top (J J^\top)^+ J \theta.$$
 
-    The predictions stay those of the start, up to 1e-10 of their size, and $\lVert\theta\rVert$ does not increase. The
+    The predictions stay those of the start, up to 1e-11 of their size, and $\lVert\theta\rVert$ does not increase. The
     state is theta, a pytree like the start, and time is tau. The equation is not stiff, so that the steps are explicit
-    (Tsit5). After each of them, Gauss-Newton steps lead back to the manifold. Singular values of J below 1e-10 of the
+    (Tsit5). After each of them, Gauss-Newton steps lead back to the manifold. Singular values of J below 1e-12 of the
     largest one count as 0; `Trajectory.notes` says where J has dependent rows or its rank changes.
+
+    Models with piecewise linear units need very short steps where the drift pushes a pre-activation to its kink from
+    both sides, and end with `Status.MAX_STEPS` there.
 
     If the loss is not 0 at the start, which must then be a minimum of it, the exact Hessian is used. This needs at most
     1500 parameters, unless the predictions are linear functions near the start.
@@ -54,24 +57,35 @@ class NormDrift(Flow):
 
     Examples:
         >>> import numpy as np, implicitbias as ib
-        >>> problem = ib.LeastSquares([[1.0, 2.0]], [4.0]).reparametrize(ib.HadamardProduct())
-        >>> start = (np.array([2.0, 1.0]), np.array([2.0, 0.0]))  # w = u * v = (4, 0) fits the target 4
+        >>> problem = ib.LeastSquares([[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]], [4.0, 1.0])
+        >>> problem = problem.reparametrize(ib.HadamardProduct())
+        >>> start = (
+        ...     np.array([2.0, 1.0, 1.0]),
+        ...     np.array([2.0, 0.0, 1.0]),
+        ... )  # w = u * v = (4, 0, 1) fits the data
         >>> trajectory = ib.simulate(ib.NormDrift(problem), start, t1=20.0)
         >>> u, v = trajectory.final
-        >>> (u * v).round(3).tolist()  # the smallest l1 norm among w with w_1 + 2 w_2 = 4
-        [0.0, 2.0]
+        >>> (u * v).round(3).tolist()  # the smallest l1 norm among w with w_1 + 2 w_2 = 4 and w_3 = 1
+        [0.0, 2.0, 1.0]
     """
 
     problem: TrainingProblem
 
-    def __init__(self, problem: TrainingProblem) -> None:
-        self._settle({"problem": finite_minimiser(checked_problem(problem), "NormDrift")})
+    def __init__(self, problem: Any) -> None:
+        self._settle({"problem": finite_minimiser(problem, "NormDrift")})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return checked_start(self.problem, start)
 
     def flags(self, shape: TreeShape, start: Float64[ndarray, " size"]) -> ModelFlags:
-        return model_flags(self.problem, shape, start)
+        found = model_flags(self.problem, shape, start)
+        if not found.not_smooth:
+            return found
+        kinks = (
+            "The norm drift does not follow kinks: where it pushes a pre-activation to its kink from both sides, the "
+            "steps become very short. Use a smooth activation such as softplus or gelu."
+        )
+        return found._replace(notes=(*found.notes, kinks))
 
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
@@ -92,9 +106,10 @@ class NormDrift(Flow):
         return f"NormDrift({self.problem!r})"
 
 
-def finite_minimiser(problem: TrainingProblem, name: str) -> TrainingProblem:
-    """Return the problem, or raise an `InputError` if its loss is known to have its minimiser at infinity."""
-    loss = problem.double_objective.mean_loss.loss
+def finite_minimiser(problem: Any, name: str) -> TrainingProblem:
+    """Return the problem, or raise an `InputError` for another object, or a loss with its minimiser at infinity."""
+    checked: TrainingProblem = checked_problem(problem)
+    loss = checked.double_objective.mean_loss.loss
     if loss.of_margins is not None:
         raise InputError(
             f"the problem has the {type(loss).__name__} loss, {name} expects a loss with a finite minimiser: this loss "
@@ -102,4 +117,4 @@ def finite_minimiser(problem: TrainingProblem, name: str) -> TrainingProblem:
             "training type ib.max_margin(problem, horizon), and for a small weight decay type "
             "ib.GradientFlow(problem, weight_decay=1e-4)"
         )
-    return problem
+    return checked

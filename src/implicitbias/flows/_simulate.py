@@ -42,7 +42,7 @@ def simulate(
     r"""Integrate a flow of training from `start` to time t1 with a linearly implicit method that uses its structure.
 
     Args:
-        flow: `GradientFlow(problem, weight_decay)`, `MirrorFlow(problem, potential)` or
+        flow: `GradientFlow(problem, weight_decay)`, `MirrorFlow(problem, potential)`, `NormDrift(problem)` or
             `GradientDescent(problem, learning_rate, weight_decay)`.
         start: the state at t = 0: w for a `MirrorFlow`, and the parameters as a pytree of arrays for other flows.
         t1: the end time in the time t of the flow. For a `GradientDescent` it is the number of steps times

@@ -24,7 +24,7 @@ _END = 1e14
 # accepted distance that these steps may move the parameters, and the largest number of steps.
 _RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
 # The largest accepted negative curvature relative to the largest one, as a rounding error.
-_NEGATIVE = 1e-5
+_NEGATIVE = 1e-6
 # The second tolerance of the flow, from which its error is estimated, in units of the first one.
 _LOOSER = 10.0
 
@@ -96,7 +96,8 @@ def interpolation_limit(
             for tolerance in (rtol, min(_LOOSER * rtol, 0.1))
         )
         theta = tight.point.theta
-        error = float(np.linalg.norm(theta - loose.point.theta) / max(np.linalg.norm(theta), 1e-300))
+        size = max(float(np.linalg.norm(theta)), 1e-300)
+        error = float(np.linalg.norm(theta - loose.point.theta)) / size
         certificate = _certificate(tight, error)
     params = shape.numpy_tree(theta)
     status = Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED
@@ -134,7 +135,7 @@ def _followed(
         progress=progress,
     )
     point = begin.at(_flat(shape, trajectory.final))
-    polished = _polished(point)
+    polished = _polished(point) if trajectory.status.ok else point
     return _End(polished, float(np.linalg.norm(polished.theta - point.theta)), trajectory)
 
 
@@ -177,10 +178,10 @@ def _certificate(end: _End, error: float) -> Certificate:
     point = end.point
     size = max(float(np.linalg.norm(point.theta)), 1e-300)
     full = min(len(point.theta), point.measures.predictions.size)
-    rank = point.rank()
+    rank = point.jacobian_rank()
     residuals, bounds = (
         {"moved": end.moved / size, "dependent": 1.0 - rank / full},
-        {"moved": _MOVED, "dependent": 1.0},
+        {"moved": _MOVED, "dependent": 1.0 - 0.5 / full},
     )
     if point.interpolates:
         statement = "the predictions at the point minimise the loss of every row (they fit the targets)"
@@ -193,9 +194,11 @@ def _certificate(end: _End, error: float) -> Certificate:
         bounds["gradient"] = _GRADIENT
         residuals["negative_curvature"] = max(0.0, -point.least_curvature())
         bounds["negative_curvature"] = _NEGATIVE
+    times = end.trajectory.times
+    ended = f"The flow ended at t = {times[-1]:.3g}" if len(times) else "The flow stopped before its end"
     note = (
-        f"The flow ended at t = {end.trajectory.times[-1]:.3g}, and its relative error there is about {error:.0e}. The "
-        f"matrix whose kernel is the tangent space has the rank {rank} of {full}."
+        f"{ended}, and the relative error of the point is about {error:.0e}. The Jacobian of the predictions has "
+        f"the rank {rank} of {full}."
     )
     return Certificate(statement, None, residuals, _RESIDUAL, bounds, note)
 

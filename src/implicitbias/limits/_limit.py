@@ -87,7 +87,8 @@ class Limit(Fingerprinted):
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
-        if not isinstance(self.problem, ProblemInW):
+        problem = self.problem
+        if not isinstance(problem, ProblemInW):
             from implicitbias.predictors import of  # it loads JAX
 
             return of(self.problem).predict(self.point, X_new)
