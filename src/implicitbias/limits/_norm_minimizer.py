@@ -21,7 +21,7 @@ from implicitbias.limits._tolerances import TOLERANCE
 _NEAR = 0.5
 
 
-def norm_minimizer(problem: Any, params: Any, *, max_steps: int = 1000) -> Limit:
+def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit:
     r"""Return the KKT point of least parameter norm that a descent reaches from parameters that solve the problem.
 
     With the squared loss the problem is $\min \lVert\theta\rVert^2$ subject to $f(\theta; x_i) = y_i$. With a loss of
