@@ -85,7 +85,8 @@ class Limit(Fingerprinted):
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
-        if not isinstance(self.problem, ProblemInW):
+        in_w = isinstance(self.problem, ProblemInW)
+        if not in_w:
             from implicitbias.predictors import of  # it loads JAX
 
             return of(self.problem).predict(self.point, X_new)
