@@ -23,8 +23,8 @@ def _flat(theta: Any) -> ndarray:
     return np.concatenate([leaf.ravel() for leaf in theta])
 
 
-# A minimum of the loss plus (weight decay / 2) ||theta||^2 is O(weight decay) away from the KKT point, with slope 1. The
-# least curvature there is 0.02, so that the slow phase takes 50 / (weight decay).
+# A minimum of the loss plus (weight decay / 2) ||theta||^2 is O(weight decay) away from the KKT point, with slope 1.
+# The least curvature there is 0.02, so that the slow phase takes 50 / (weight decay).
 def test_regression_ends_at_the_kkt_point_with_slope_1_in_the_weight_decay() -> None:
     problem = ib.Problem(_network, _X, _Y)
     decays = np.array([1e-3, 1e-4])
