@@ -81,8 +81,8 @@ class TangentCurvature(NamedTuple):
         elif self.zero:
             text = (
                 f"Second derivatives do not decide whether it is a strict local minimum: {more}{self.zero} of "
-                f"{self.directions} tangent directions have curvature 0, as along the orbit of a symmetry, and the "
-                "others have positive curvature."
+                f"{self.directions} tangent directions have curvature 0, as along the orbit of a symmetry, and "
+                f"{'the others have positive curvature' if self.complete else 'no negative curvature was found'}."
             )
         else:
             text = (
@@ -162,8 +162,8 @@ def _few(at: Linearized, q: ndarray, active: ndarray) -> TangentCurvature | None
     product = at.constraints.curvature(at.flat, q)
 
     def matvec(v: ndarray) -> ndarray:
-        # The curvatures are raised by 1, because ARPACK's tolerance is relative to an eigenvalue, and those near 0 are of
-        # interest. Directions outside the tangent space get the curvature 2, which does not widen the spectrum.
+        # The curvatures are raised by 1, because ARPACK's tolerance is relative to an eigenvalue, and those near 0
+        # are of interest. Directions outside the tangent space get the curvature 2, which does not widen the spectrum.
         v = np.asarray(v).ravel()
         inside = work.tangent(v)
         return work.tangent(product(inside)) + inside + 3.0 * (v - inside)
@@ -187,7 +187,8 @@ def _few(at: Linearized, q: ndarray, active: ndarray) -> TangentCurvature | None
         return None
     least = np.sort(raised) - 1.0
     negative, zero = int(np.sum(least < -_FLAT)), int(np.sum(np.abs(least) <= _FLAT))
-    complete = few == p - rank or bool(least[-1] > _FLAT)
+    # Lanczos steps may miss copies of a multiple eigenvalue, so that counts are complete only if they are 0.
+    complete = negative == zero == 0
     return TangentCurvature(p - rank, negative, zero, float(least[0]), rank, *counts, complete)
 
 
