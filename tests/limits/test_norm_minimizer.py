@@ -200,6 +200,23 @@ def test_products_give_the_same_point(monkeypatch: pytest.MonkeyPatch) -> None:
     assert certificate.holds, certificate
 
 
+# Oracle: all curvatures from a dense matrix. For large models the least ones are found by products alone.
+def test_lanczos_steps_find_the_least_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, start = interpolating_network(0, width=8)
+    dense = ib.norm_minimizer(problem, start).curvature
+    circle = ib.Problem(lambda theta, X: X[:, 0] * (theta @ theta), np.ones((1, 1)), [1.0])
+    point = np.ones(30) / np.sqrt(30.0)
+    monkeypatch.setattr("implicitbias.limits._tangent_curvature._MOST_DENSE", 0)
+    few = ib.norm_minimizer(problem, start).curvature
+    np.testing.assert_allclose(few.least, dense.least, rtol=1e-6)
+    assert (few.directions, few.negative, few.zero, few.rank) == (28, 0, 0, 4)
+    assert few.complete
+    sphere = ib.norm_minimizer(circle, point)
+    assert sphere.curvature.zero > 0
+    assert "at least" in sphere.certificate.note
+    assert "no negative curvature was found" in sphere.certificate.note
+
+
 def test_too_few_steps_are_said() -> None:
     problem, start = interpolating_network(0)
     limit = ib.norm_minimizer(problem, start, max_steps=1)

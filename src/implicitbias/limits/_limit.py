@@ -97,7 +97,7 @@ class Limit(Fingerprinted):
                 f"predict(X_new) expects a limit of shape (d,), but the point has shape {self.point.shape} and its "
                 "predictions are its own entries; type limit.point[rows, cols]"
             )
-        shape = self.problem.shape[1:]
+        shape = problem.shape[1:]
         if len(shape) == 2:
             X, w = real_array(X_new, "X_new", ndim=3), self.point
             if X.shape[1:] != shape:

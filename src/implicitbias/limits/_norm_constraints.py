@@ -40,6 +40,13 @@ class Constraints(NamedTuple):
     others: Int64[ndarray, "n g"] | None
     equality: bool
 
+    @property
+    def count(self) -> int:
+        """The number m of constraints."""
+        targets = self.targets if self.others is None else self.others
+        assert targets is not None
+        return targets.size
+
     def values(self, flat: Float64[ndarray, " p"]) -> Float64[ndarray, " m"]:
         """Return c at the parameters; entries are NaN where the model overflows."""
         with double_precision():

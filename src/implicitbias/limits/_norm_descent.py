@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias.limits._norm_constraints import Constraints, Linearized, violated
 from implicitbias.limits._tolerances import TOLERANCE
 from implicitbias.limits._working_set import WorkingSet, working_set
@@ -82,7 +83,8 @@ def descend(at: Linearized, max_steps: int) -> Descended:
         settled = best.residual <= TOLERANCE and since > _PATIENCE // 4
         if residual <= _TARGET or settled:
             break
-        moved, radius = _step(work, residual, radius)
+        with one_blas_thread():  # A step consists of many small products.
+            moved, radius = _step(work, residual, radius)
         if moved is None:
             break
         at = at.constraints.at(moved)

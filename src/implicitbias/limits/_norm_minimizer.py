@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
+from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InfeasibleError, InputError
 from implicitbias._core.status import Status
@@ -21,7 +22,7 @@ from implicitbias.limits._tolerances import TOLERANCE
 _NEAR = 0.5
 
 
-def norm_minimizer(problem: Any, params: Any, *, max_steps: int = 1000) -> Limit:
+def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit:
     r"""Return the KKT point of least parameter norm that a descent reaches from parameters that solve the problem.
 
     With the squared loss the problem is $\min \lVert\theta\rVert^2$ subject to $f(\theta; x_i) = y_i$. With a loss of
@@ -65,12 +66,13 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: int = 1000) -> Limit
     steps = _steps(max_steps)
     constraints, start = constraints_of(problem, params)
     flat, note = normalised(constraints, start)
-    at = _feasible(constraints, flat)
-    ended = descend(at, steps)
-    verdict = judged(problem, ended.at, ended.q, note)
-    if not verdict.certificate.holds:
-        other = judged(problem, ended.at, note=note)
-        verdict = other if other.certificate.holds else verdict
+    few = constraints.count**2 * len(flat) < FEW_PRODUCTS
+    with one_blas_thread(few):
+        ended = descend(_feasible(constraints, flat), steps)
+        verdict = judged(problem, ended.at, ended.q, note)
+        if not verdict.certificate.holds:
+            other = judged(problem, ended.at, note=note)
+            verdict = other if other.certificate.holds else verdict
     flat = ended.at.flat
     if verdict.certificate.holds:
         status = Status.CONVERGED

@@ -14,8 +14,9 @@ from implicitbias.limits._working_set import fixed_set
 
 # Singular values of J below this share of the largest one, and curvatures below this share of the largest, count as 0.
 _RANK, _FLAT = 1e-7, 1e-6
-# The largest number of parameters for which all curvatures are computed, and how many are computed for more.
-_MOST_DENSE, _FEW = 1200, 10
+# The largest number of parameters for which all curvatures are computed, how many are computed for more, and the most
+# restarts of the Lanczos steps.
+_MOST_DENSE, _FEW, _RESTARTS = 1200, 10, 200
 # Multipliers below this share of the largest one belong to constraints that are not strictly active.
 _POSITIVE = 1e-9
 # Constraints up to this value count as active.
@@ -80,8 +81,8 @@ class TangentCurvature(NamedTuple):
         elif self.zero:
             text = (
                 f"Second derivatives do not decide whether it is a strict local minimum: {more}{self.zero} of "
-                f"{self.directions} tangent directions have curvature 0, as along the orbit of a symmetry, and the "
-                "others have positive curvature."
+                f"{self.directions} tangent directions have curvature 0, as along the orbit of a symmetry, and "
+                f"{'the others have positive curvature' if self.complete else 'no negative curvature was found'}."
             )
         else:
             text = (
@@ -159,25 +160,35 @@ def _few(at: Linearized, q: ndarray, active: ndarray) -> TangentCurvature | None
     rank = int(np.sum(values > _RANK**2 * np.max(values, initial=0.0)))
     work = fixed_set(at, q, active, _RANK**2 * at.scale)
     product = at.constraints.curvature(at.flat, q)
-    # Directions outside the tangent space get a curvature that is larger than those of interest.
-    away = 1e3
 
     def matvec(v: ndarray) -> ndarray:
+        # The curvatures are raised by 1, because ARPACK's tolerance is relative to an eigenvalue, and those near 0
+        # are of interest. Directions outside the tangent space get the curvature 2, which does not widen the spectrum.
         v = np.asarray(v).ravel()
         inside = work.tangent(v)
-        return work.tangent(product(inside)) + away * (v - inside)
+        return work.tangent(product(inside)) + inside + 3.0 * (v - inside)
 
     operator = LinearOperator((p, p), matvec=matvec, dtype=np.float64)
-    start = np.cos(1.0 + np.arange(p))
     few = min(_FEW, p - rank)
     if few == 0:
         return TangentCurvature(0, 0, 0, np.nan, rank, *counts, True)
     try:
-        least = np.sort(eigsh(operator, k=few, which="SA", tol=1e-8, v0=start, return_eigenvectors=False))
+        raised = eigsh(
+            operator,
+            k=few,
+            which="SA",
+            ncv=min(p, 4 * _FEW),
+            tol=1e-7,
+            maxiter=_RESTARTS,
+            v0=np.cos(1.0 + np.arange(p)),
+            return_eigenvectors=False,
+        )
     except ArpackNoConvergence:
         return None
+    least = np.sort(raised) - 1.0
     negative, zero = int(np.sum(least < -_FLAT)), int(np.sum(np.abs(least) <= _FLAT))
-    complete = few == p - rank or bool(least[-1] > _FLAT)
+    # Lanczos steps may miss copies of a multiple eigenvalue, so that counts are complete only if they are 0.
+    complete = negative == zero == 0
     return TangentCurvature(p - rank, negative, zero, float(least[0]), rank, *counts, complete)
 
 

@@ -45,9 +45,11 @@ class WorkingSet(NamedTuple):
 
     def tangent(self, v: Float64[ndarray, " p"]) -> Float64[ndarray, " p"]:
         """Return the part of a direction that leaves the active constraints unchanged to first order."""
-        for _ in range(2):  # The second projection removes the rounding errors of the first one.
-            v = v - self.normal(self.at.matvec(v))
-        return v
+        inside = v - self.normal(self.at.matvec(v))
+        # If most of the direction was removed, a second projection removes the rounding errors of the first one.
+        if np.linalg.norm(inside) < 0.5 * np.linalg.norm(v):
+            inside = inside - self.normal(self.at.matvec(inside))
+        return inside
 
 
 def fixed_set(
