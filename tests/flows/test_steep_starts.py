@@ -39,8 +39,8 @@ def _crossing(trajectory: ib.Trajectory, low: float, high: float, level: float) 
     return high
 
 
-# Oracle: the time t = int dr / (r^(L-1) (1 - r^L)) of r' = r^(L-1) (1 - r^L), by mpmath. Ordinary steps were 114, 218, 322
-# and 427 for L = 3: 35 for each power of ten.
+# Oracle: the time t = int dr / (r^(L-1) (1 - r^L)) of r' = r^(L-1) (1 - r^L), by mpmath. Ordinary steps were 114, 218,
+# 322 for L = 3: 35 for each power of ten.
 @pytest.mark.parametrize("depth", [3, 4])
 def test_a_product_grows_at_its_time_in_few_steps(depth: int) -> None:
     steps = []
@@ -64,8 +64,8 @@ def test_a_product_grows_at_its_time_in_few_steps(depth: int) -> None:
     assert max(steps) <= 1.5 * steps[0]
 
 
-# Oracle: r' = (tanh(r tanh(...)) ...) is that of the product up to relative terms of r^2, so that the time until r is 1e-3
-# is 1 / r_0 - 1000 up to a share of 1e-6 of the last 1000.
+# Oracle: r' is that of the product up to relative terms of r^2: the time until r is 1e-3 is 1 / r_0 - 1000 up to
+# a share of 1e-6 of the last 1000.
 def test_a_tanh_network_grows_like_the_product() -> None:
     steps = []
     for scale in (1e-5, 1e-9):
