@@ -26,6 +26,8 @@ MATRIX_BYTES = 2 * 2**30
 # The integration counts as a blow-up if the norm of the state is more than _BLOWN_UP times that of the start, and the
 # speed times the elapsed time is more than _FAST times the norm of the state.
 _BLOWN_UP, _FAST = 10.0, 1e3
+# From a start of a norm below _TINY, a state of a norm below _SMALL has not blown up.
+_TINY, _SMALL = 1e-3, 10.0
 # Steps are slow if the time has grown at most _SLOW times since the last part; parts but the first have _PART steps.
 # Rest is searched again when the time has grown _AGAIN times. A step is short if it moves the state by less than the
 # share _SHORT rtol^(1/3).
@@ -276,6 +278,14 @@ class RosenbrockEngine(Engine):
         if not reason and size > _BLOWN_UP * self._size_at_start() and rate * self.t > _FAST * size:
             sizes = f"|state| = {size:.3g} and |state'| = {rate:.3g}"
             self.ending_note = f"The integration stopped at {self._place(10)}, where {sizes}."
+            # Growth of degree 3 or more from a tiny start ends like a blow-up if t is so large that its rounding errors
+            # are longer than the jump, but the state is then still small.
+            if self._size_at_start() < _TINY and size < _SMALL:
+                self.ending_note += (
+                    " The growth from this start takes so long that the change that follows is shorter than rounding "
+                    "errors of the time; use a start of a larger scale."
+                )
+                return Status.STEP_UNDERFLOW
             return Status.BLEW_UP
         self.ending_note = f"The integration stopped at {self._place(10)}" + (
             f": {reason}." if reason else "."

@@ -252,7 +252,15 @@ class GaussNewtonSystem(System):
             predictions, pull_back = jax.vjp(self.model, point)
             return -pull_back(self.pull(predictions + gap, tau))[0] - self.weight_decay * point
 
-        return growth_modes(lambda vector: jax.jvp(speed, (theta,), (vector,))[1], speed(theta))
+        def product(point: jax.Array, vector: jax.Array) -> jax.Array:
+            return jax.jvp(speed, (point,), (vector,))[1]
+
+        now = speed(theta)
+        return growth_modes(
+            lambda vector: product(theta, vector),
+            now,
+            lambda vector: jax.jvp(lambda point: product(point, vector), (theta,), (now,))[1],
+        )
 
     def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
         predicted = jax.jvp(self.model, (self.state(u),), (change,))[1]

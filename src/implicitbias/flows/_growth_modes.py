@@ -8,6 +8,14 @@ $$\theta(s) = \theta + \sum_j q_j \frac{e^{\mu_j s} - 1}{\mu_j} \langle q_j, \th
 
 and integrates only the rest w(s), which stays small while the equation is nearly linear. The length of such a step is
 not bounded by $1 / \mu_j$. The error of each mode is compared with the size of this mode.
+
+Where the loss is homogeneous of degree L > 2 in the small deviations, the rate itself grows with the mode: from
+$d' = c\, d^{L-1}$ follow $\mu = (L - 1)\, d' / d$ and $\mu' = a \mu^2$ with the bend $a = (L - 2) / (L - 1)$, so that
+
+$$\mu(s) = \frac{\mu}{1 - a \mu s}, \qquad d'(s) = d'\, (1 - a \mu s)^{-1/a} .$$
+
+The bend of the mode with the largest speed is found from one more derivative. With this path, a step may cover most of
+the time $1 / (a \mu)$ after which the mode would be infinite, in which it grows by orders of magnitude.
 """
 
 from collections.abc import Callable
@@ -33,6 +41,11 @@ Carried = Callable[[jax.Array, jax.Array], jax.Array]
 _EPSILON = float(jnp.finfo(jnp.float64).eps)
 # The rounding errors of a state, relative to its largest entry.
 _ROUNDING = 4 * _EPSILON
+# Smaller bends count as 0, and larger ones as _MOST_BENT; a bend of degree L is (L - 2) / (L - 1), from 1/2 on. A bent
+# mode has at least the share _ALONE of the speed.
+_LEAST_BENT, _MOST_BENT, _ALONE = 0.25, 0.95, 0.9
+# A step covers at most this share of the time after which a bent mode would be infinite.
+_NEAR_END = 0.98
 # The relative error of a mode in an ordinary step of size h is about (mu h)^3 divided by this number.
 _VISIBLE = 10.0
 
@@ -51,11 +64,13 @@ class Modes(NamedTuple):
         rates: (k,) the growth rates mu_j > 0 in ascending order, and 0 in rows without a mode.
         vectors: (k, p) orthonormal vectors q_j as rows, and 0 in rows without a mode.
         speeds: (k,) the derivatives <q_j, theta'> of the components in time.
+        bends: (k,) the numbers a_j in [0, 1) with mu_j' = a_j mu_j^2.
     """
 
     rates: jax.Array
     vectors: jax.Array
     speeds: jax.Array
+    bends: jax.Array
 
     def paths(self, carried: Carried, u: jax.Array, times: jax.Array) -> Paths:
         """Return the paths of the modes from u at the times (4,) of the stages.
@@ -68,7 +83,7 @@ class Modes(NamedTuple):
 
         def moving() -> Paths:
             changes = jax.vmap(self.grown)(times) @ self.vectors
-            speeds = (self.speeds * jnp.exp(jnp.outer(times, self.rates))) @ self.vectors
+            speeds = (self.speeds * jax.vmap(self._factor)(times)) @ self.vectors
             rest = jnp.zeros((len(times), len(u) - speeds.shape[1]))
             return Paths(
                 jax.vmap(lambda change: carried(u, change))(changes), jnp.concatenate([speeds, rest], 1)
@@ -79,19 +94,30 @@ class Modes(NamedTuple):
 
     def grown(self, time: jax.Array) -> jax.Array:
         """Return the components (k,) that the modes gain in this time."""
-        return self.speeds * jnp.where(self.rates > 0, jnp.expm1(self.rates * time) / self._divisor(), time)
+        power, divisor = (1.0 - self.bends) * self._exponent(time), (1.0 - self.bends) * self._divisor()
+        return self.speeds * jnp.where(self.rates > 0, jnp.expm1(power) / divisor, time)
+
+    def longest(self) -> jax.Array:
+        """Return the longest step that ends before a mode would be infinite."""
+        end = _NEAR_END / jnp.where(self.bends > 0.0, self.bends * self._divisor(), 1.0)
+        return jnp.min(jnp.where(self.bends > 0.0, end, jnp.inf))
 
     def path(self, time: float) -> ndarray:
         """Return the change (p,) of the state along the modes in this time, in NumPy."""
-        divisor = np.where(self.rates > 0, self.rates, 1.0)
-        grown = np.where(self.rates > 0, np.expm1(np.asarray(self.rates) * time) / divisor, time)
+        rates, bends = np.asarray(self.rates), np.asarray(self.bends)
+        bent = bends > 0.0
+        power = np.where(bent, -np.log1p(-bends * rates * time) / np.where(bent, bends, 1.0), rates * time)
+        divisor = (1.0 - bends) * np.where(rates > 0, rates, 1.0)
+        grown = np.where(rates > 0, np.expm1((1.0 - bends) * power) / divisor, time)
         change: ndarray = (np.asarray(self.speeds) * grown) @ np.asarray(self.vectors)
         return change
 
     def sizes(self, change: jax.Array) -> jax.Array:
         """Return the sizes |d_j| (k,) after this change of the state (p,), each with the modes of nearly its rate."""
         found = self.rates > 0
-        single = jnp.where(found, jnp.abs(self.speeds / self._divisor() + self.vectors @ change), 0.0)
+        single = jnp.where(
+            found, jnp.abs(self.speeds / (self._divisor() * (1.0 - self.bends)) + self.vectors @ change), 0.0
+        )
         apart = jnp.abs(self.rates[:, None] - self.rates) / jnp.maximum(
             self.rates[:, None], self.rates + 1e-300
         )
@@ -109,6 +135,15 @@ class Modes(NamedTuple):
         """Return whether an ordinary step of this size has an error near rtol in some mode."""
         return jnp.any((self.rates * step) ** 3 > _VISIBLE * rtol)
 
+    def _factor(self, time: jax.Array) -> jax.Array:
+        """Return the factors (k,) by which the speeds grow in this time."""
+        return jnp.exp(self._exponent(time))
+
+    def _exponent(self, time: jax.Array) -> jax.Array:
+        bent = self.bends > 0.0
+        left = jnp.maximum(1.0 - self.bends * self.rates * time, jnp.finfo(jnp.float64).tiny)
+        return jnp.where(bent, -jnp.log(left) / jnp.where(bent, self.bends, 1.0), self.rates * time)
+
     def _part(self, u: jax.Array) -> jax.Array:
         return u[: self.vectors.shape[1]]
 
@@ -118,15 +153,20 @@ class Modes(NamedTuple):
 
 def no_modes(size: int) -> Modes:
     """Return the modes of a state of this size that has none."""
-    return Modes(jnp.zeros(COUNT), jnp.zeros((COUNT, size)), jnp.zeros(COUNT))
+    return Modes(jnp.zeros(COUNT), jnp.zeros((COUNT, size)), jnp.zeros(COUNT), jnp.zeros(COUNT))
 
 
-def growth_modes(product: Callable[[jax.Array], jax.Array], speed: jax.Array) -> Modes:
+def growth_modes(
+    product: Callable[[jax.Array], jax.Array],
+    speed: jax.Array,
+    change: Callable[[jax.Array], jax.Array] | None = None,
+) -> Modes:
     """Return the growth modes in the Krylov space of theta', `speed` (p,).
 
     Args:
         product: the product with the symmetric Jacobian of theta' at this state.
         speed: theta'.
+        change: the derivative of `product` in time; without it, no mode is bent.
     """
     tridiagonal, basis, last = _lanczos(product, speed)
     usable = jnp.all(jnp.isfinite(tridiagonal)) & jnp.all(jnp.isfinite(basis))
@@ -137,7 +177,28 @@ def growth_modes(product: Callable[[jax.Array], jax.Array], speed: jax.Array) ->
     converged = last * jnp.abs(turns[-1]) < _CONVERGED * rates
     found = converged & (jnp.sum(vectors**2, axis=1) > 0.5)
     vectors = jnp.where(found[:, None], vectors, 0.0)
-    return Modes(jnp.where(found, rates, 0.0), vectors, vectors @ speed)
+    rates, speeds = jnp.where(found, rates, 0.0), vectors @ speed
+    modes = Modes(rates, vectors, speeds, jnp.zeros(COUNT))
+    return modes if change is None else _bent(modes, speed, change)
+
+
+def _bent(modes: Modes, speed: jax.Array, change: Callable[[jax.Array], jax.Array]) -> Modes:
+    """Return the mode along theta' alone if it has nearly the whole speed and is bent, else the given modes.
+
+    In a homogeneous flow that has found its direction, all parts of the speed grow in proportion, also those in modes
+    of other rates. A path along the whole speed is therefore exact, and paths along single modes are not.
+    """
+    first = jnp.argmax(jnp.abs(modes.speeds))
+    rate, vector, size = modes.rates[first], modes.vectors[first], jnp.linalg.norm(speed)
+    bend = vector @ change(vector) / jnp.where(rate > 0.0, rate**2, 1.0)
+    alone = (rate > 0.0) & (bend > _LEAST_BENT) & (jnp.abs(modes.speeds[first]) > _ALONE * size)
+    single = Modes(
+        jnp.zeros(COUNT).at[0].set(rate),
+        jnp.zeros_like(modes.vectors).at[0].set(speed / jnp.where(size > 0.0, size, 1.0)),
+        jnp.zeros(COUNT).at[0].set(size),
+        jnp.zeros(COUNT).at[0].set(jnp.minimum(bend, _MOST_BENT)),
+    )
+    return jax.tree.map(lambda a, b: jnp.where(alone, a, b), single, modes)
 
 
 def _lanczos(

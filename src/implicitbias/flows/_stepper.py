@@ -144,9 +144,10 @@ def advance(
         at, chunk = carry.cursor, carry.chunk
         left = t1 - at.t
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
+        watch = _watched(system, at, jnp.minimum(free, left), rtol)
+        free = free if watch is None else jnp.minimum(free, watch.modes.longest())
         last = free >= left
         h = jnp.where(last, left, free)
-        watch = _watched(system, at, h, rtol)
         trial = method.attempt(system, at, h, rtol, None if watch is None else watch.modes)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
         grow = jnp.asarray(_GROW)
