@@ -189,14 +189,14 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
-        if self.log_time is not None:
-            return not_separated(self.mean_loss, self.split(end)[1])
+        wrong = () if self.log_time is None else not_separated(self.mean_loss, self.split(end)[1])
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
         if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
-            return ()
+            return wrong
         growth = np.log(sizes[1]) - np.log(sizes[0])
         slowest = 1 + np.log(_EPSILON) / growth
         return (
+            *wrong,
             f"The parameters grew e^{growth:.3g} times from their start. A direction whose rate of growth is below "
             f"{slowest:.2g} of the fastest rate became smaller than rounding errors of the parameters, which then "
             "decide when it grows. Use a larger start, or ib.HadamardProduct() or ib.SquareDifference(), which are "

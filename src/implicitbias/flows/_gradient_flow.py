@@ -38,6 +38,9 @@ class GradientFlow(Flow):
     Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
     pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov.
 
+    Without weight decay, the losses "logistic", "exponential" and "cross_entropy" tend to 0 if the model separates the
+    labels. Long flows of them are integrated in the logarithm of the time, to times beyond float64: pass `log_t1`.
+
     Args:
         problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.
         weight_decay: lam >= 0 of the penalty lam/2 ||theta||^2, or a pytree of such numbers (or of arrays, for single
