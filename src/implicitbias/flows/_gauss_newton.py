@@ -220,7 +220,7 @@ class GaussNewtonSystem(System):
         found = rest_near(curvature, u[:p], near)
         if found is None or (self.log_time is not None and found.speed == 0.0):
             return None  # With a `log_time`, a speed of exactly 0 has underflowed.
-        unit = 1.0 if self.log_time is None else float(np.asarray(_unscaled(self, u)))
+        unit = float(np.asarray(_unscaled(self, u)))
         note = (
             f"the flow is at rest: |theta'| = {unit * found.speed:.1e} at the rest point, and the least eigenvalue of "
             f"the Hessian is {unit * found.least:.1e}. The remaining time was crossed in one step"
@@ -371,9 +371,10 @@ def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array,
 
 @eqx.filter_jit
 def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
-    """Return the factor that takes the factor of a `log_time` away."""
+    """Return the factor that takes the factor of a `log_time` away; 1 without one."""
     _, f, tau = system.split(u)
-    return jnp.exp(-system.log_scale(f, tau))
+    scale = system.log_scale(f, tau)
+    return jnp.ones(()) if scale is None else jnp.exp(-scale)
 
 
 @eqx.filter_jit
