@@ -313,3 +313,16 @@ def test_the_number_of_steps_hardly_grows() -> None:
     ]
     assert steps[0] < 100
     assert steps[1] < steps[0] + 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["normal", "kernel", "layers", "products", "lagged", "explicit"])
+def test_every_algebra_gives_the_same(solver: str) -> None:
+    X, y = separable()
+    problem = ib.Problem(two_layers, X, y, loss="exponential")
+    flow = ib.GradientFlow(problem)
+    fine = ib.simulate(flow, net_start(), log_t1=700.0, rtol=1e-6)
+    coarse = ib.simulate(flow, net_start(), log_t1=700.0, solver=solver)
+    assert coarse.status is ib.Status.REACHED_TIME
+    for ours, expected in zip(coarse.final, fine.final, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-3 * np.max(np.abs(expected)))
