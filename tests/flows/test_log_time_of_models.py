@@ -161,7 +161,7 @@ def test_the_direction_tends_to_the_largest_margin_at_its_rate(classes: int) -> 
     )
     logs = np.array([1e3, 1e4, 1e5])
     apart = [distance(0.0, trajectory.state(log_t=log_t)) for log_t in logs]
-    # The distance in direction is O(1 / ln t) (theory page; soudry2018implicit).
+    # The distance in direction is O(1 / ln t), as docs/rates.md shows for the squared norm.
     slope = np.polyfit(np.log(logs), np.log(apart), 1)[0]
     assert slope == pytest.approx(-1.0, abs=0.05)
     assert apart[-1] < 2e-4
@@ -223,7 +223,7 @@ def test_observables_until_and_files(tmp_path: Any) -> None:
     )
     assert trajectory.status is ib.Status.STOPPED_BY_CALLER
     assert trajectory.observables["log_loss"][-1] == pytest.approx(-1000.0, abs=1e-3)
-    # ln L + ln t + ln ||theta'||^2-like terms: the loss is about 1 / (gamma^2 t).
+    # The loss is about 1 / (gamma^2 t) with the largest margin gamma, so that ln L and -ln t differ by a constant.
     assert trajectory.log_times[-1] == pytest.approx(1000.0, abs=10.0)
     assert np.isinf(trajectory.times[-1])
     trajectory.save(tmp_path / "run.npz")
