@@ -185,14 +185,14 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
-        if self.log_time is not None:
-            return not_separated(self.mean_loss, self.split(end)[1])
+        wrong = () if self.log_time is None else not_separated(self.mean_loss, self.split(end)[1])
         sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
         if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
-            return ()
+            return wrong
         growth = np.log(sizes[1]) - np.log(sizes[0])
         slowest = 1 + np.log(_EPSILON) / growth
         return (
+            *wrong,
             f"The parameters grew e^{growth:.3g} times from their start. A direction whose rate of growth is below "
             f"{slowest:.2g} of the fastest rate became smaller than rounding errors of the parameters, which then "
             "decide when it grows. Use a larger start, or ib.HadamardProduct() or ib.SquareDifference(), which are "
@@ -220,7 +220,7 @@ class GaussNewtonSystem(System):
         found = rest_near(curvature, u[:p], near)
         if found is None or (self.log_time is not None and found.speed == 0.0):
             return None  # With a `log_time`, a speed of exactly 0 has underflowed.
-        unit = 1.0 if self.log_time is None else float(np.asarray(_unscaled(self, u)))
+        unit = float(np.asarray(_unscaled(self, u)))
         note = (
             f"the flow is at rest: |theta'| = {unit * found.speed:.1e} at the rest point, and the least eigenvalue of "
             f"the Hessian is {unit * found.least:.1e}. The remaining time was crossed in one step"
@@ -370,9 +370,10 @@ def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array,
 
 @eqx.filter_jit
 def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
-    """Return the factor that takes the factor of a `log_time` away."""
+    """Return the factor that takes the factor of a `log_time` away; 1 without one."""
     _, f, tau = system.split(u)
-    return jnp.exp(-system.log_scale(f, tau))
+    scale = system.log_scale(f, tau)
+    return jnp.ones(()) if scale is None else jnp.exp(-scale)
 
 
 @eqx.filter_jit

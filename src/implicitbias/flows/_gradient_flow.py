@@ -39,6 +39,9 @@ class GradientFlow(Flow):
     Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
     pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov.
 
+    Without weight decay, the losses "logistic", "exponential" and "cross_entropy" tend to 0 if the model separates the
+    labels. Long flows of them are integrated in the logarithm of the time, to times beyond float64: pass `log_t1`.
+
     Args:
         problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.
         weight_decay: lam >= 0 of the penalty lam/2 ||theta||^2, or a pytree of such numbers (or of arrays, for single
@@ -91,7 +94,7 @@ class GradientFlow(Flow):
         # Whoever asks for an algebra wants the flow in theta. The dual variables describe one decay for all parameters.
         in_duals = linear is not None and limits.algebra == "auto"
         closed_form = predictor.closed_form_flow(shape.numpy_tree(start)) if in_duals else None
-        if closed_form is not None and isinstance(decay, float):
+        if closed_form is not None and linear is not None and isinstance(decay, float):
             primal = DiagonalNetworkMap(closed_form)
             if in_logs:
                 system = _diagonal_in_log_time(linear, objective.mean_loss, primal, limits)

@@ -122,7 +122,8 @@ def simulate(
     with double_precision():
         shape, point = flow.checked_start(start)
         flags = flow.flags(shape, point)
-        clock = flow.clock(shape, point, float(np.log(t1)) if log_t1 is None else float(log_t1))
+        log_end = float(log_t1 or 0.0) if t1 is None else float(np.log(t1))
+        clock = flow.clock(shape, point, log_end)
         end = _reading(clock, t1, log_t1)
         kept = None if grid is None else clock.readings(flow.snapped(grid))
         limits = Limits(end, float(rtol), int(max_steps), kept, algebra, clock, checkpoint is not None)

@@ -26,9 +26,8 @@ class Trajectory:
     with read-only NumPy leaves.
 
     Attributes:
-        times: (m,) flow times: 0 and the ends of the accepted steps, or the requested `times`. A mirror flow on
-            separable data may be integrated to times beyond float64; they are inf here, and `log_times` has their
-            logarithms.
+        times: (m,) flow times: 0 and the ends of the accepted steps, or the requested `times`. A flow whose loss tends
+            to 0 may be integrated to times beyond float64; they are inf here, and `log_times` has their logarithms.
         start: the state at time 0.
         final: the state at the last integrated time.
         status: how the integration ended; `status.ok` is false if it stopped early.
