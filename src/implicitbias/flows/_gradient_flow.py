@@ -8,14 +8,15 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._algebra_choice import SLIDING, factorized, guided
+from implicitbias.flows._algebra_choice import SLIDING, factorized, guided, sizes_of
 from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, RosenbrockEngine
 from implicitbias.flows._flow import Flow
 from implicitbias.flows._gauss_newton import gauss_newton_system
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._primal_maps import DiagonalNetworkMap
-from implicitbias.flows._sliding_engine import sliding_engine
+from implicitbias.flows._sliding_choice import EventCosts
+from implicitbias.flows._sliding_engine import SlidingEngine
 from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
 from implicitbias.predictors import gated, traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
@@ -96,7 +97,10 @@ class GradientFlow(Flow):
         if with_slopes is None:
             return engine
         base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay)
-        return sliding_engine(engine, factorized(base, u, limits, max_bytes))
+        rows = objective.mean_loss.targets.shape[0]
+        sizes = [sizes_of(one, u, max_bytes) for one in (system, base)]
+        costs = EventCosts(*sizes, rows, with_slopes.slopes.size)
+        return SlidingEngine(engine, base, costs, lambda: factorized(base, u, limits, max_bytes))
 
     def term(self, params: Any = None) -> Any:
         """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.

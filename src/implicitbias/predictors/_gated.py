@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.predictors._kinks import Evaluation, Node
 from implicitbias.predictors._traced import ModelPredictor, TracedPredictor
@@ -103,8 +104,14 @@ def gated(predictor: TracedPredictor, shape: TreeShape, theta: ndarray) -> Gated
     if not any(plan):
         return None
     unset = GatedPredictor(plain, shape, plan, None)
-    z = _pre_activations(unset, theta)
-    return unset.with_slopes(np.asarray(z > 0.0, dtype=np.float64))
+    z = np.asarray(_pre_activations(unset, theta))
+    return unset.with_slopes(np.where(z > 0.0, 1.0, 0.0))
+
+
+def pre_activations(predictor: Any, theta: ndarray) -> ndarray:
+    """Return the pre-activations of all units of a `GatedPredictor` with the slopes of max(z, 0), flat (r m,)."""
+    with double_precision():
+        return np.asarray(_pre_activations(predictor.with_slopes(None), theta)).ravel()
 
 
 @eqx.filter_jit
