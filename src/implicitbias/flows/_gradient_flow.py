@@ -90,9 +90,10 @@ class GradientFlow(Flow):
             return RosenbrockEngine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
         system, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay)
-        plain, guide = guided(system, u, limits, max_bytes)
+        kinked = self.flags(shape, start).not_smooth
+        plain, guide = guided(system, u, limits, max_bytes, kinked=kinked)
         engine = RosenbrockEngine(plain, u, shape, limits, guide)
-        slides = limits.algebra in SLIDING and self.flags(shape, start).not_smooth
+        slides = kinked and limits.algebra in SLIDING
         with_slopes = gated(predictor, shape, start) if slides else None
         if with_slopes is None:
             return engine

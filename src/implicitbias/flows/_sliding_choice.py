@@ -18,6 +18,8 @@ from implicitbias.flows._algebra_sizes import Sizes
 _FEW_UNITS, _FEW_PRODUCTS = 1000, 3e6
 # A step evaluates about this many gradients, the explicit method this many, and conjugate gradients two an iteration.
 _GRADIENTS, _EXPLICIT, _PER_ITERATION = 14, 6, 2
+# A stabilised step evaluates this many gradients besides its stages, which are counted as iterations.
+_OTHERS = 4
 # The iterations of the linear solves of a step that are expected where none have been counted.
 _ITERATIONS = 120
 # A step with events costs about _TIMES an ordinary one and _EVENT multiplications more, and compiling costs _COMPILE.
@@ -81,13 +83,17 @@ class EventCosts(NamedTuple):
         return without > _WORTH * with_events + _COMPILE
 
     def _direct(self) -> str:
-        costs = {name: self._step(self.gated, name, _ITERATIONS) for name in (self.gated.direct(), "products")}
+        costs = {
+            name: self._step(self.gated, name, _ITERATIONS) for name in (self.gated.direct(), "products")
+        }
         return min(costs, key=lambda name: costs[name])
 
     def _step(self, sizes: Sizes, name: str, iterations: float) -> float:
         """Return the multiplications of an attempted step with this algebra."""
         # Each row uses each parameter of a dense network once forwards and twice backwards.
         gradient = 3.0 * self.rows * sizes.p
+        if name == "stabilised":
+            return (_OTHERS + iterations) * gradient
         if name == "explicit":
             return _EXPLICIT * gradient
         solves = (_GRADIENTS + _PER_ITERATION * iterations) * gradient

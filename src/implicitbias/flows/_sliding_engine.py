@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 from scipy.optimize import lsq_linear
 
 from implicitbias._core.blas_threads import one_blas_thread
+from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
 from implicitbias.flows._dense import CurveOutput, Output, filled
 from implicitbias.flows._engine import Engine, RosenbrockEngine
@@ -23,6 +25,8 @@ from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.predictors import pre_activations
 from implicitbias.trajectories import Stats
 
+# Predictions are tiny if they change the derivatives of the loss by less than this share.
+_TINY = 1e-3
 # The smallest number of places for held units; it grows by this factor, and each size is compiled once.
 _PLACES, _WIDER = 16, 4
 # The largest number of held units. Above it, the flow is integrated further without holding any.
@@ -64,7 +68,7 @@ class SlidingEngine(Engine):
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
-        self.plain = not self.costs.begins_with_events
+        self.plain = not self.costs.begins_with_events or self._is_tiny()
         self.stand = self._stand(np.asarray(self.inner.cursor.u))
 
     @cached_property
@@ -118,12 +122,28 @@ class SlidingEngine(Engine):
         if self.crowded or inner.status() is not None:
             return output
         part = Part(t, inner.t, inner.attempts - attempts, int(inner.cursor.iterations) - iterations)
+        if self.costs.begins_with_events:
+            self.plain = self._is_tiny()
+            self.stand = self._stand(inner.cursor.u)
+            return output
         # With no change of sides, events are as cheap as they can be.
         if self.costs.prefers_events(name, part, 0, inner.limits.end):
             changed = changed_sides(self._pre_activations(before), self._pre_activations(inner.cursor.u))
             self.plain = not self.costs.prefers_events(name, part, changed, inner.limits.end)
             self.stand = self._stand(inner.cursor.u)
         return output
+
+    def _is_tiny(self) -> bool:
+        """Return whether the predictions are too small to change the derivatives of the loss.
+
+        Then the parameters grow, and only steps without events follow growth modes in closed form. With events, the
+        errors of many steps would add up to a time lag.
+        """
+        f = np.asarray(self.inner.cursor.u)[self.base.shape.size :]
+        f = f.reshape(self.base.mean_loss.targets.shape[0], -1)
+        with double_precision():
+            pull, at_zero = (np.asarray(self.base.mean_loss.pull(jnp.asarray(one))) for one in (f, 0.0 * f))
+        return bool(np.linalg.norm(pull - at_zero) < _TINY * np.linalg.norm(at_zero))
 
     def _pre_activations(self, u: Any) -> ndarray:
         return pre_activations(self.base.predictor, u[: self.base.shape.size])
@@ -219,9 +239,15 @@ class SlidingEngine(Engine):
 
     def notes(self) -> tuple[str, ...]:
         notes = self.inner.notes()
-        if self.plain and not self.crowded:
+        missed = ", ".join(sorted(self.base.predictor.missed))
+        if missed:
+            notes = (f"Kinks inside {missed} are not followed; there the flow takes small steps.", *notes)
+        if self.plain and not self.crowded and not self.costs.begins_with_events:
             units = f"The model has {self.costs.units} units max(z, 0), counted for each row."
-            notes = (f"{units} Their kinks were crossed by short steps, which costs less here than events.", *notes)
+            notes = (
+                f"{units} Their kinks were crossed by short steps, which costs less here than events.",
+                *notes,
+            )
         if self.crowded:
             more = f"More than {_MOST} pre-activations would have stayed at 0 at the same time."
             notes = (f"{more} None were held from there on, which costs many steps.", *notes)
