@@ -31,7 +31,9 @@ class GradientFlow(Flow):
     in which it is exact for starts of any scale. The state is theta, a pytree like the start, and time is t.
 
     Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
-    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov.
+    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov. Where a
+    network is so wide that some unit switches in each step, its kinks are crossed by short steps instead, as long as
+    this is estimated to cost less. `Trajectory.notes` and `Trajectory.stats.events` show which was done.
 
     Args:
         problem: `ib.Problem(model, X, y, loss)`, `ib.LeastSquares`, `ib.Classification`, or a reparametrised problem.
@@ -99,8 +101,8 @@ class GradientFlow(Flow):
             return engine
         base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay)
         rows = objective.mean_loss.targets.shape[0]
-        sizes = [sizes_of(one, u, max_bytes) for one in (system, base)]
-        costs = EventCosts(*sizes, rows, with_slopes.slopes.size)
+        before, after = (sizes_of(one, u, max_bytes) for one in (system, base))
+        costs = EventCosts(before, after, rows, with_slopes.slopes.size)
         return SlidingEngine(engine, base, costs, lambda: factorized(base, u, limits, max_bytes))
 
     def term(self, params: Any = None) -> Any:

@@ -239,7 +239,8 @@ class SlidingEngine(Engine):
 
     def notes(self) -> tuple[str, ...]:
         notes = self.inner.notes()
-        missed = ", ".join(sorted(self.base.predictor.missed))
+        predictor: Any = self.base.predictor
+        missed = ", ".join(sorted(predictor.missed))
         if missed:
             notes = (f"Kinks inside {missed} are not followed; there the flow takes small steps.", *notes)
         if self.plain and not self.crowded and not self.costs.begins_with_events:
