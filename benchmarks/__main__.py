@@ -21,6 +21,7 @@ from benchmarks import (
     starts_and_rest,
     startup,
     tiny_alpha,
+    wide_relu,
     wide_table,
 )
 
@@ -44,6 +45,7 @@ _ALL = (
     margins,
     starts_and_rest,
     startup,
+    wide_relu,
     wide_table,
     reading,
 )

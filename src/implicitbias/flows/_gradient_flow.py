@@ -31,8 +31,8 @@ class GradientFlow(Flow):
     in which it is exact for starts of any scale. The state is theta, a pytree like the start, and time is t.
 
     Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
-    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov. Where a
-    network is so wide that some unit switches in each step, its kinks are crossed by short steps instead, as long as
+    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov. Where
+    a network is so wide that some unit switches in each step, its kinks are crossed by short steps instead, as long as
     this is estimated to cost less. `Trajectory.notes` and `Trajectory.stats.events` show which was done.
 
     Args:

@@ -48,9 +48,8 @@ def stages(h: Any, radius: Any) -> Any:
 
 
 @eqx.filter_jit
-def _first(system: System, u: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _first(system: System, u: Any, start: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     u = jnp.asarray(u)
-    start = jnp.cos(1.0 + jnp.arange(system.state_size(u)))
     vector, radius = _largest(system, u, start / jnp.linalg.norm(start), _FIRST_POWERS)
     return system.complete(u)[1], vector, radius
 
@@ -94,13 +93,14 @@ class Rkc(Method):
         change, low, high = whole - u, h * memory.slope, h * slope
         # The estimate of the paper, (2.9), in the entries that the slope moves.
         error = 0.8 * -change + 0.4 * (low + high)
-        embedded = whole - jnp.where(jnp.arange(len(u)) < system.state_size(u), error, 0.0)
+        embedded = whole - jnp.where(jnp.arange(len(u)) < len(memory.vector), error, 0.0)
         curve = jnp.stack([low, 3 * change - 2 * low - high, low + high - 2 * change, jnp.zeros_like(u)])
         after = RkcMemory(slope, vector, radius, jnp.where(due, 0, memory.age) + 1)
         return Trial(whole, embedded, curve, after, count.astype(int))
 
     def first_memory(self, system: System, u: ndarray) -> Any:
-        slope, vector, radius = (np.asarray(part) for part in _first(system, u))
+        start = np.cos(1.0 + np.arange(system.state_size(u)))
+        slope, vector, radius = (np.asarray(part) for part in _first(system, u, start))
         return RkcMemory(slope, vector, radius, np.asarray(np.int64(0)))
 
     def kept(self, before: Any, after: Any, accepted: jax.Array) -> Any:
