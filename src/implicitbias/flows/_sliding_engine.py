@@ -143,7 +143,8 @@ class SlidingEngine(Engine):
         f = f.reshape(self.base.mean_loss.targets.shape[0], -1)
         with double_precision():
             pull, at_zero = (np.asarray(self.base.mean_loss.pull(jnp.asarray(one))) for one in (f, 0.0 * f))
-        return bool(np.linalg.norm(pull - at_zero) < _TINY * np.linalg.norm(at_zero))
+        # Predictions that are exactly 0, as those of a start at 0, have no growth modes to follow.
+        return bool(0.0 < np.linalg.norm(pull - at_zero) < _TINY * np.linalg.norm(at_zero))
 
     def _pre_activations(self, u: Any) -> ndarray:
         return pre_activations(self.base.predictor, u[: self.base.shape.size])
