@@ -147,7 +147,7 @@ class SlidingEngine(Engine):
         return bool(0.0 < np.linalg.norm(pull - at_zero) < _TINY * np.linalg.norm(at_zero))
 
     def _pre_activations(self, u: Any) -> ndarray:
-        return pre_activations(self.base.predictor, u[: self.base.shape.size])
+        return pre_activations(self.base.predictor, np.asarray(u)[: self.base.shape.size])
 
     def _stand(self, u: Any) -> Stand:
         """Return the slopes of the units at u, none of which is held."""
