@@ -24,6 +24,7 @@ from benchmarks import (
     starts_and_rest,
     startup,
     tiny_alpha,
+    wide_relu,
     wide_table,
 )
 
@@ -50,6 +51,7 @@ _ALL = (
     starts_and_rest,
     startup,
     many_runs,
+    wide_relu,
     wide_table,
     reading,
 )

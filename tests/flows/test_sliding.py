@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from numpy import ndarray
+from scipy.optimize import lsq_linear
 
 import implicitbias as ib
-from implicitbias.flows import _sliding_engine
+from implicitbias.flows import _sliding_choice, _sliding_engine
 from tests.flows.test_simulate_cost import compilations
 from tests.oracles.filippov import TwoLayerRelu
 
@@ -176,6 +177,106 @@ def test_the_steps_hardly_depend_on_the_tolerance() -> None:
     assert (
         many.steps <= 6 * few.steps
     )  # a method of order 3 needs 4.6 times the steps; chattering needs 100 times
+
+
+# Oracle: the conditions of Karush, Kuhn and Tucker. The gradient vanishes for slopes in [0, 1] of the units at z = 0.
+def test_rest_on_kinks_is_found_and_crossed() -> None:
+    decay = 5e-2
+    flow = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), X, Y), decay)
+    trajectory = ib.simulate(flow, start(), t1=1e300, rtol=1e-4)
+    assert trajectory.status is ib.Status.REACHED_TIME
+    assert trajectory.stats.steps <= 300 + 2 * trajectory.stats.events
+    assert any("at rest" in note and "held at 0" in note for note in trajectory.notes)
+    W, b, a = trajectory.final
+    z = X @ W + b
+    held = np.abs(z) < 1e-12 * np.abs(z).max()
+    pulls = np.outer(np.maximum(z, 0.0) @ a - Y, a) / ROWS
+    for j in range(WIDTH):
+        # Column j of W and b_j: sum_i s_i q_i (x_i, 1) + decay (w_j, b_j) = 0.
+        rows = np.column_stack([X, np.ones(ROWS)])
+        right = -decay * np.append(W[:, j], b[j]) - rows.T @ np.where(
+            held[:, j], 0.0, pulls[:, j] * (z[:, j] > 0)
+        )
+        columns = rows[held[:, j]].T * pulls[held[:, j], j]
+        slopes = (
+            lsq_linear(columns, right, bounds=(0.0, 1.0), tol=1e-14).x if held[:, j].any() else np.zeros(0)
+        )
+        np.testing.assert_allclose(columns @ slopes, right, atol=1e-9)
+    np.testing.assert_allclose(
+        np.maximum(z, 0.0).T @ (np.maximum(z, 0.0) @ a - Y) / ROWS, -decay * a, atol=1e-9
+    )
+    assert held.any()
+
+
+# Oracle: SciPy's DOP853 from event to event. The loss falls from 90 % to 10 % at the end time.
+def test_tiny_starts_are_held_to_the_tolerance() -> None:
+    W, _, a = start(2)
+    W, a = 1e-10 * W, 1e-10 * a
+    problem = ib.Problem(lambda p, X: jax.nn.relu(X @ p[0]) @ p[1], X, Y)
+    end = ib.simulate(ib.GradientFlow(problem), (W, a), t1=1e3, rtol=1e-3, until=grown(problem)).times[-1]
+    expected = TwoLayerRelu(X, Y, W, a, 0.0).run(float(end))
+    for rtol in (1e-3, 1e-4):
+        found = flat(ib.simulate(ib.GradientFlow(problem), (W, a), t1=float(end), rtol=rtol).final)
+        assert np.linalg.norm(found - expected) <= 10 * rtol * np.linalg.norm(expected)
+
+
+def grown(problem: ib.Problem) -> Callable[[float, Any], bool]:
+    half = float(np.mean(Y**2)) / 4
+    return lambda t, params: float(problem.loss(params)) < half
+
+
+# Oracle: the same flow with events from the start.
+def test_many_units_are_crossed_without_events_until_that_costs_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), X, Y), 1e-2)
+    followed = ib.simulate(flow, start(), t1=20.0, rtol=1e-4)
+    monkeypatch.setattr(_sliding_choice, "_FEW_UNITS", 0)
+    crossed = ib.simulate(flow, start(), t1=20.0, rtol=1e-4)
+    assert crossed.stats.events == 0
+    assert any("without events" in note or "short steps" in note for note in crossed.notes)
+    assert apart(crossed.final, followed.final) < 1e-2
+    # If compiling cost nothing, events would be preferred on the way.
+    monkeypatch.setattr(_sliding_choice, "_COMPILE", 0.0)
+    monkeypatch.setattr(_sliding_choice, "_EVENT", 0.0)
+    monkeypatch.setattr(_sliding_choice, "_TIMES", 1e-6)
+    both = ib.simulate(flow, start(), t1=20.0, rtol=1e-4)
+    assert both.stats.events > 0
+    assert apart(both.final, followed.final) < 5e-3
+
+
+@pytest.mark.parametrize("case", ["all units dead", "one row", "rows on their kink", "decay as a pytree"])
+def test_odd_inputs_reach_the_end(case: str) -> None:
+    W, b, a = start()
+    inputs, targets, decay = X, Y, 1e-2
+    if case == "all units dead":
+        b = b - 100.0
+    if case == "one row":
+        inputs, targets = X[:1], Y[:1]
+    if case == "rows on their kink":
+        W, b = 0.0 * W, 0.0 * b
+    if case == "decay as a pytree":
+        decay = (1e-2, 0.0, 1e-2)
+    flow = ib.GradientFlow(ib.Problem(shallow(jax.nn.relu), inputs, targets), decay)
+    trajectory = ib.simulate(flow, (W, b, a), t1=20.0)
+    assert trajectory.status is ib.Status.REACHED_TIME
+    if case == "all units dead":  # Only the weight decay moves the parameters.
+        assert apart(trajectory.final, flat((W, b, a)) * np.exp(-0.2)) < 5e-4
+    if case == "decay as a pytree":
+        assert apart(trajectory.final, tiny_steps_with(decay)) < 2e-3
+
+
+def tiny_steps_with(decay: tuple[float, ...]) -> ndarray:
+    """Return the end of gradient descent with tiny steps where each array has its own weight decay."""
+    with jax.enable_x64(True):
+        params = jax.tree.map(jnp.asarray, start())
+
+        def loss(params: Any) -> Any:
+            squares = [lam / 2 * jnp.sum(leaf**2) for lam, leaf in zip(decay, params, strict=True)]
+            return jnp.mean((shallow(jax.nn.relu)(params, jnp.asarray(X)) - Y) ** 2) / 2 + sum(squares)
+
+        def descend(_: Any, params: Any) -> Any:
+            return jax.tree.map(lambda leaf, slope: leaf - 2e-4 * slope, params, jax.grad(loss)(params))
+
+        return flat(jax.jit(lambda params: jax.lax.fori_loop(0, 100_000, descend, params))(params))
 
 
 # A model that mixes its rows has one list of units for all rows. Oracle: gradient descent with tiny steps.

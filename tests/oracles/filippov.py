@@ -41,11 +41,13 @@ class TwoLayerRelu:
     def margins(self, u: ndarray) -> ndarray:
         """Return numbers that are positive while nothing changes: two for each unit.
 
-        A small shift lets a unit that has just changed start with a positive number.
+        A small shift, relative to the parameters, lets a unit that has just changed start with a positive number.
         """
         *_, z, q, pulls = self.parts(u)
         sides = np.where(self.gates, z, -z)
-        return SHIFT + np.stack([np.where(self.held, pulls, sides), np.where(self.held, q - pulls, np.inf)])
+        return SHIFT * np.abs(u).max() + np.stack(
+            [np.where(self.held, pulls, sides), np.where(self.held, q - pulls, np.inf)]
+        )
 
     def change(self) -> None:
         """Change the unit whose margin has reached 0."""
@@ -64,7 +66,7 @@ class TwoLayerRelu:
 
     def run(self, t1: float) -> ndarray:
         """Return W and a at time t1 as one vector."""
-        t = 0.0
+        t, least = 0.0, 1e-12 * np.abs(self.u).max()
 
         def reached(t: float, u: ndarray) -> float:
             return float(self.margins(u).min())
@@ -72,7 +74,7 @@ class TwoLayerRelu:
         reached.terminal, reached.direction = True, -1  # type: ignore[attr-defined]
         while t < t1:
             piece = solve_ivp(
-                self.field, (t, t1), self.u, method="DOP853", rtol=1e-10, atol=1e-12, events=reached
+                self.field, (t, t1), self.u, method="DOP853", rtol=1e-10, atol=least, events=reached
             )
             t, self.u = piece.t[-1], piece.y[:, -1]
             if piece.status == 1:

@@ -12,6 +12,7 @@ import pytest
 import implicitbias as ib
 from implicitbias._core.precision import double_precision
 from implicitbias.predictors import GatedPredictor, gated, traced
+from implicitbias.predictors._kinks import untracked
 
 ROWS, INPUTS, WIDTH = 7, 3, 8
 _rng = np.random.default_rng(0)
@@ -46,6 +47,20 @@ def pooled(h: Any) -> Any:
     return jnp.repeat(windows, 2, axis=-1)
 
 
+def padded(h: Any) -> Any:
+    ones = (1,) * (h.ndim - 1)
+    return jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (*ones, 3), (1,) * h.ndim, "SAME")
+
+
+def scanned(h: Any) -> Any:
+    return jax.lax.scan(lambda c, row: (c, jax.nn.relu(row)), 0.0, h)[1]
+
+
+def looped(h: Any) -> Any:
+    # A running sum of units along the last axis: the carry has units of earlier turns, and not that of the last one.
+    return jax.lax.scan(lambda c, x: (c + jax.nn.relu(x), c * x), 0.0 * h.T[0], h.T, reverse=True)[1].T
+
+
 def maxout(h: Any) -> Any:
     return jnp.repeat(jnp.max(h.reshape(*h.shape[:-1], 2, 4), axis=-1), 4, axis=-1)
 
@@ -65,6 +80,11 @@ KINKED: dict[str, tuple[Activation, int]] = {
     "one kink in two operations": (lambda h: jnp.where(h > 0, h, -0.5 * h) + jax.nn.relu(h), WIDTH),
     "max over an axis": (maxout, 6),
     "max-pooling": (pooled, WIDTH // 2),
+    "max-pooling with padding": (padded, 2 * WIDTH),
+    "hard tanh": (jax.nn.hard_tanh, 2 * WIDTH),
+    "prelu": (lambda h: jnp.where(h >= 0, h, 0.25 * h), WIDTH),
+    "relu in a scan": (scanned, WIDTH),
+    "relu in a scan with a carry": (looped, WIDTH - 1),
     "relu and softmax": (lambda h: jax.nn.softmax(jax.nn.relu(h)), WIDTH),
     "relu under jit and checkpoint": (jax.jit(jax.checkpoint(jax.nn.relu)), WIDTH),
 }
@@ -76,7 +96,7 @@ OTHERS: dict[str, Activation] = {
     "softmax": jax.nn.softmax,
     "a choice between whole arrays": lambda h: jnp.where(h.sum() > 0, h, 0.1 * h),
     "a comparison of integers": lambda h: jnp.where(h.argmax(axis=-1, keepdims=True) > 2, h, 0.5 * h),
-    "relu in a scan": lambda h: jax.lax.scan(lambda c, row: (c, jax.nn.relu(row)), 0.0, h)[1],
+    "relu in a long scan": lambda h: jax.lax.scan(lambda c, _: (jax.nn.relu(c), None), h, None, length=40)[0],
 }
 
 
@@ -132,6 +152,15 @@ def test_shifts_and_normals_of_a_relu_layer() -> None:
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_other_models_are_left_alone(name: str) -> None:
     assert found(network(OTHERS[name]), start()) is None
+
+
+def test_kinks_that_are_not_tracked_are_named() -> None:
+    def kept(h: Any) -> frozenset[str]:
+        return untracked(jax.make_jaxpr(h)(jnp.ones((2, WIDTH))))
+
+    assert kept(OTHERS["relu in a long scan"]) == {"scan"}
+    assert kept(scanned) == kept(padded) == kept(jnp.tanh) == frozenset()
+    assert kept(lambda h: jax.lax.cond(h[0, 0] > 0, jax.nn.relu, jnp.tanh, h)) == {"cond"}
 
 
 def test_units_of_all_layers_are_found() -> None:

@@ -20,6 +20,7 @@ from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._guide import Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
+from implicitbias.flows._rkc import stages
 from implicitbias.flows._ros34pw2 import GAMMA
 from implicitbias.flows._system import System
 from implicitbias.flows._tsit5 import STABLE
@@ -28,6 +29,11 @@ from implicitbias.flows._tsit5 import STABLE
 SMALL = 3e6
 # A step evaluates about this many gradients besides its linear solves, and the explicit method this many in all.
 _GRADIENTS, _EXPLICIT = 14, 6
+# The stabilised method has order 2. It is the cheapest one where kinks limit the accuracy of all methods, above this
+# rtol.
+_LOOSE = 5e-3
+# A stabilised step evaluates about this many gradients besides its stages.
+_OTHERS = 4
 # A solve by conjugate gradients costs two gradients in each iteration, and a step has four solves.
 _PER_ITERATION = 8
 # The numbers of steps that a linearly implicit and an explicit method are expected to need for their accuracy.
@@ -57,9 +63,13 @@ class AlgebraChoice(Guide):
 
     saved = ("name", "measured", "iterations", "regret", "patience", "radius", "_since_probe", "_solved")
 
-    def __init__(self, system: GaussNewtonSystem, u: ndarray, sizes: Sizes, limits: Limits) -> None:
+    def __init__(
+        self, system: GaussNewtonSystem, u: ndarray, sizes: Sizes, limits: Limits, kinked: bool = False
+    ) -> None:
         self.system, self.sizes, self.limits = system, sizes, limits
         self.allowed = sizes.allowed
+        if not kinked or limits.rtol < _LOOSE:
+            del self.allowed["stabilised"]
         self.measured: dict[str, float] = {}
         self.iterations = 0.0  # of a solve by conjugate gradients, as last seen
         self.regret, self.patience = 0.0, _REGRET
@@ -128,6 +138,8 @@ class AlgebraChoice(Guide):
         """Return the seconds of a step of this size, measured if possible, else predicted."""
         if name == "explicit":
             return _EXPLICIT * self.gradient
+        if name == "stabilised":
+            return (_OTHERS + stages(step, self.radius)) * self.gradient
         if name == "products":
             iterations = self.iterations or self._expected_iterations(step)
             return (_GRADIENTS + _PER_ITERATION * iterations) * self.gradient
@@ -175,15 +187,18 @@ class AlgebraChoice(Guide):
 
 
 def guided(
-    system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int
+    system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int, *, kinked: bool
 ) -> tuple[GaussNewtonSystem, Guide]:
-    """Return a system and its guide, which is settled if the caller names an algebra or the problem is small."""
+    """Return a system and its guide, which is settled if the caller names an algebra or the problem is small.
+
+    `kinked` says that the model has kinks, which the system crosses by its steps.
+    """
     sizes = sizes_of(system, u, max_bytes)
     name = limits.algebra
     if name == "auto":
         name = sizes.direct()
         if name == "products" or sizes.multiplications(name) > SMALL:
-            return system, AlgebraChoice(system, u, sizes, limits)
+            return system, AlgebraChoice(system, u, sizes, limits, kinked)
     algebra = sizes.named(name)
     return system.using(algebra), Settled(name, algebra.method)
 

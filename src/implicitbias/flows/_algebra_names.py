@@ -12,6 +12,7 @@ NAMES = {
     "lagged": "conjugate gradients, preconditioned by the factor of an earlier step",
     "products": "conjugate gradients, which store no matrix",
     "explicit": "steps of the explicit method Tsit5",
+    "stabilised": "steps of the explicit Runge-Kutta-Chebyshev method, whose stages follow the stiffness",
 }
 # Those of single steps, which the solver of diffrax can use.
 OF_STEPS = ("layers", "kernel", "normal", "products")

@@ -46,6 +46,7 @@ class Sizes(NamedTuple):
     def allowed(self) -> dict[str, Algebra]:
         """The algebras whose matrices fit into the byte budget, by name."""
         found: dict[str, Algebra] = {"products": Products(), "explicit": Explicit()}
+        found["stabilised"] = Explicit(stabilised=True)
         if self.predictor.products_only:
             return found
         entries = 8 * self.rows * self.p <= self.max_bytes

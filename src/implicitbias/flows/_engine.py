@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -159,9 +160,11 @@ class RosenbrockEngine(Engine):
         return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
 
     def advance(self) -> Output | None:
-        rest = self._at_rest() if self.attempts and self.system.may_rest else None
+        rest = self.at_rest(self.system.rest) if self.attempts and self.system.may_rest else None
         if rest is not None:
             return rest
+        if self.slow and not self.switched:
+            self._switch()
         way = self.way
         whole = self.t == 0.0 or not self.system.may_rest
         part = min(self.guide.pace(), self.limits.max_steps if whole else _PART)
@@ -201,11 +204,10 @@ class RosenbrockEngine(Engine):
             jax.block_until_ready(cursor.t)
         return cursor, chunk, time.perf_counter() - begin
 
-    def _at_rest(self) -> Output | None:
+    def at_rest(self, search: Callable[[ndarray, float], tuple[ndarray, str] | None]) -> Output | None:
         """Return the output until the end if the flow is at rest, which is examined where the state hardly moves.
 
-        Where it is not at rest and the steps are slow, they use the exact Jacobian from now on, because an inexact one
-        may be the reason.
+        `search` is `System.rest` of the system in use.
         """
         before, self.before = self.before, Position(self.t, self.attempts, self.state())
         size, moved = float(np.linalg.norm(self.before.state)), np.inf
@@ -218,10 +220,8 @@ class RosenbrockEngine(Engine):
             return None
         self.searched = self.t
         u = np.asarray(self.cursor.u)
-        found = self.system.rest(u, self.limits.rtol)
+        found = search(u, self.limits.rtol)
         if found is None:
-            if self.slow and not self.switched:
-                self._switch()
             return None
         point, note = found
         self.rest_note = f"From {self._place(4)} on {note}."
@@ -231,7 +231,10 @@ class RosenbrockEngine(Engine):
         return output
 
     def _switch(self) -> None:
-        """Use the exact Jacobian from now on, if it is known and not too large."""
+        """Use the exact Jacobian from now on, if it is known and not too large.
+
+        Where the flow is not at rest and its steps are slow, an inexact Jacobian may be the reason.
+        """
         self.switched, exact = True, self.system.with_exact_jacobian()
         if exact is self.system:
             return

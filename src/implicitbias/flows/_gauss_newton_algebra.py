@@ -14,6 +14,7 @@ import lineax as lx
 import numpy as np
 
 from implicitbias.flows._method import Method
+from implicitbias.flows._rkc import Rkc
 from implicitbias.flows._ros34pw2 import Rosenbrock
 from implicitbias.flows._tsit5 import Tsit5
 from implicitbias.predictors import TracedJacobian
@@ -192,15 +193,17 @@ class Products(Algebra):
 
 
 class Explicit(Algebra):
-    """The explicit method Tsit5, which solves no linear systems; conjugate gradients solve those of other callers."""
+    """The explicit method Tsit5, or a stabilised one. Conjugate gradients solve the linear systems of other callers."""
+
+    stabilised: bool = eqx.field(static=True, default=False)
 
     @property
     def name(self) -> str:
-        return "explicit"
+        return "stabilised" if self.stabilised else "explicit"
 
     @property
     def method(self) -> Method:
-        return Tsit5()
+        return Rkc() if self.stabilised else Tsit5()
 
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
         return _by_iterations(matrix, lambda r: r), memory

@@ -10,7 +10,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows._algebra_choice import SLIDING, factorized, guided
+from implicitbias.flows._algebra_choice import SLIDING, factorized, guided, sizes_of
 from implicitbias.flows._dual_engine import dual_engine
 from implicitbias.flows._dual_system import dual_system, map_for_duals
 from implicitbias.flows._engine import Engine, RosenbrockEngine
@@ -21,7 +21,8 @@ from implicitbias.flows._log_time import LONG, log_unit_at
 from implicitbias.flows._log_time_system import LogTimeSystem, log_time_system
 from implicitbias.flows._margin_rows import two_class_rows
 from implicitbias.flows._primal_maps import DiagonalNetworkMap, PrimalMap
-from implicitbias.flows._sliding_engine import sliding_engine
+from implicitbias.flows._sliding_choice import EventCosts
+from implicitbias.flows._sliding_engine import SlidingEngine
 from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
 from implicitbias.predictors import gated, traced
 from implicitbias.problems import MeanLoss, ModelFlags, TrainingProblem, model_flags
@@ -37,7 +38,9 @@ class GradientFlow(Flow):
     in which it is exact for starts of any scale. The state is theta, a pytree like the start, and time is t.
 
     Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
-    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov.
+    pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov. Where
+    a network is so wide that some unit switches in each step, its kinks are crossed by short steps instead, as long as
+    this is estimated to cost less. `Trajectory.notes` and `Trajectory.stats.events` show which was done.
 
     Without weight decay, the losses "logistic", "exponential" and "cross_entropy" tend to 0 if the model separates the
     labels. Long flows of them are integrated in the logarithm of the time, to times beyond float64: pass `log_t1`.
@@ -103,14 +106,18 @@ class GradientFlow(Flow):
             return dual_engine(*dual, shape, limits)
         predictor = predictor.fitted(shape, start)
         base, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits)
-        plain, guide = guided(base, u, limits, max_bytes)
+        kinked = self.flags(shape, start).not_smooth
+        plain, guide = guided(base, u, limits, max_bytes, kinked=kinked)
         engine = RosenbrockEngine(plain, u, shape, limits, guide)
-        slides = limits.algebra in SLIDING and self.flags(shape, start).not_smooth
+        slides = kinked and limits.algebra in SLIDING
         with_slopes = gated(predictor, shape, start) if slides else None
         if with_slopes is None:
             return engine
-        base, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits)
-        return sliding_engine(engine, factorized(base, u, limits, max_bytes))
+        kinks, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits)
+        rows = objective.mean_loss.targets.shape[0]
+        before, after = (sizes_of(one, u, max_bytes) for one in (base, kinks))
+        costs = EventCosts(before, after, rows, with_slopes.slopes.size)
+        return SlidingEngine(engine, kinks, costs, lambda: factorized(kinks, u, limits, max_bytes))
 
     def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:
         """Return the clock: logarithmic for long flows of losses of margins, which end only if they have a minimum."""

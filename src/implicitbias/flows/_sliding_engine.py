@@ -1,22 +1,32 @@
 """The engine of gradient flows of models with piecewise linear units, which slide along kinks."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 from scipy.optimize import lsq_linear
 
 from implicitbias._core.blas_threads import one_blas_thread
+from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
 from implicitbias.flows._dense import CurveOutput, Output, filled
 from implicitbias.flows._engine import Engine, RosenbrockEngine
+from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._ros34pw2 import Rosenbrock
+from implicitbias.flows._sliding_choice import EventCosts, Part, changed_sides
+from implicitbias.flows._sliding_rest import sliding_rest
 from implicitbias.flows._sliding_stepper import Carry, Program, look, slide
 from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
+from implicitbias.predictors import pre_activations
 from implicitbias.trajectories import Stats
 
+# Predictions are tiny if they change the derivatives of the loss by less than this share.
+_TINY = 1e-3
 # The smallest number of places for held units; it grows by this factor, and each size is compiled once.
 _PLACES, _WIDER = 16, 4
 # The largest number of held units. Above it, the flow is integrated further without holding any.
@@ -33,23 +43,40 @@ _GRAZING = 0.25
 
 @dataclass
 class SlidingEngine(Engine):
-    """An engine that holds units at their kinks; `inner` has the position, the limits and the plain system."""
+    """An engine that holds units at their kinks where that is worth its cost.
+
+    Attributes:
+        inner: the engine without events, which has the position and the limits.
+        base: the system of the model with given slopes; its predictor is a `GatedPredictor`.
+        costs: what steps cost without and with events.
+        factorized: a function that returns `base` with the algebra for steps with events.
+        plain: whether steps are taken without events at present.
+    """
 
     inner: RosenbrockEngine
-    program: Program
-    algebra: str
-    stand: Stand
-    events: int = 0
-    most_held: int = 0
-    seen: Any = None
-    crowded: bool = False
-    arriving: ndarray | None = None
-    sweeps: int = 0
+    base: GaussNewtonSystem
+    costs: EventCosts
+    factorized: Callable[[], GaussNewtonSystem]
+    plain: bool = field(init=False)
+    stand: Stand = field(init=False)
+    events: int = field(init=False, default=0)
+    most_held: int = field(init=False, default=0)
+    seen: Any = field(init=False, default=None)
+    crowded: bool = field(init=False, default=False)
+    arriving: ndarray | None = field(init=False, default=None)
+    sweeps: int = field(init=False, default=0)
 
     saved = ("stand", "events", "most_held", "seen", "crowded", "arriving", "sweeps")
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
+        self.plain = not self.costs.begins_with_events or self._is_tiny()
+        self.stand = self._stand(np.asarray(self.inner.cursor.u))
+
+    @cached_property
+    def program(self) -> Program:
+        """The system with held units, for compiled functions."""
+        return Program(SlidingSystem(self.factorized(), self.stand))
 
     def snapshot(self) -> dict[str, Any]:
         return {**super().snapshot(), "inner": self.inner.snapshot()}
@@ -68,15 +95,19 @@ class SlidingEngine(Engine):
 
     def advance(self) -> Output | None:
         limits, inner = self.inner.limits, self.inner
+        if self.plain:
+            return self._without_events()
         if self.seen is None:
             self._begin()
-        if self.crowded:
-            output = inner.advance()
+        rest = inner.at_rest(self._rest) if inner.attempts else None
+        if rest is not None:
             self.t = inner.t
-            return output
+            return rest
+        # There is no exact Jacobian to change to, so that slow steps are no reason to search for rest each time.
+        inner.switched = inner.switched or inner.slow
         pieces: list[CurveOutput] = []
         count = 0
-        while count < _STEPS and inner.status() is None and not self.crowded:
+        while count < _STEPS and inner.status() is None and not self.plain:
             ends = limits.end, limits.rtol, limits.max_steps - inner.attempts
             position = self.stand, inner.cursor, self.seen, np.asarray(self._arrival())
             with one_blas_thread(inner.guide.few_products):
@@ -85,10 +116,55 @@ class SlidingEngine(Engine):
             if taken:
                 pieces.append(filled(inner.system, carry.chunk))
             count += taken
-            inner.count(self.algebra, Rosenbrock().cost, taken, int(carry.cursor.rejected))
+            inner.count(self.program.algebra, Rosenbrock().cost, taken, int(carry.cursor.rejected))
             self._take(carry)
         self.t = inner.t
         return pieces[0].joined(pieces) if pieces else None
+
+    def _without_events(self) -> Output | None:
+        """Return the next part without events, and compare the costs of the rest of the flow."""
+        inner = self.inner
+        t, attempts, iterations = inner.t, inner.attempts, int(inner.cursor.iterations)
+        name, before = inner.way.name, inner.cursor.u
+        output = inner.advance()
+        self.t = inner.t
+        if self.crowded or inner.status() is not None:
+            return output
+        part = Part(t, inner.t, inner.attempts - attempts, int(inner.cursor.iterations) - iterations)
+        if self.costs.begins_with_events:
+            self.plain = self._is_tiny()
+            self.stand = self._stand(inner.cursor.u)
+            return output
+        # With no change of sides, events are as cheap as they can be.
+        if self.costs.prefers_events(name, part, 0, inner.limits.end):
+            changed = changed_sides(self._pre_activations(before), self._pre_activations(inner.cursor.u))
+            self.plain = not self.costs.prefers_events(name, part, changed, inner.limits.end)
+            self.stand = self._stand(inner.cursor.u)
+        return output
+
+    def _is_tiny(self) -> bool:
+        """Return whether the predictions are too small to change the derivatives of the loss.
+
+        Then the parameters grow, and only steps without events follow growth modes in closed form. With events, the
+        errors of many steps would add up to a time lag.
+        """
+        f = np.asarray(self.inner.cursor.u)[self.base.shape.size :]
+        f = f.reshape(self.base.mean_loss.targets.shape[0], -1)
+        with double_precision():
+            pull, at_zero = (np.asarray(self.base.mean_loss.pull(jnp.asarray(one))) for one in (f, 0.0 * f))
+        # Predictions that are exactly 0, as those of a start at 0, have no growth modes to follow.
+        return bool(0.0 < np.linalg.norm(pull - at_zero) < _TINY * np.linalg.norm(at_zero))
+
+    def _pre_activations(self, u: Any) -> ndarray:
+        return pre_activations(self.base.predictor, np.asarray(u)[: self.base.shape.size])
+
+    def _stand(self, u: Any) -> Stand:
+        """Return the slopes of the units at u, none of which is held."""
+        slopes = np.where(self._pre_activations(u) > 0.0, 1.0, 0.0)
+        return Stand(slopes, np.zeros(_PLACES, dtype=np.int64), np.zeros(_PLACES, dtype=bool))
+
+    def _rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+        return None if self.arriving is not None else sliding_rest(self.program, self.stand, u, rtol)
 
     def _arrival(self) -> int:
         """Return how the next call of the loop begins, see `slide`."""
@@ -144,13 +220,14 @@ class SlidingEngine(Engine):
         pre-activations. With several layers, B and q depend on the slopes, so this may be repeated.
         """
         if len(units) > _MOST:
-            self.crowded = True
+            self.crowded = self.plain = True
             return
         self.arriving = units
         self._hold(units)
         if len(units):
             slopes = np.array(self.stand.slopes)
-            slopes[units] = found = _balanced(self._look(u), units, slopes)
+            with one_blas_thread():
+                slopes[units] = found = _balanced(self._look(u), units, slopes)
             self.stand = self.stand._replace(slopes=slopes)
             self._hold(units[(found > 0.0) & (found < 1.0)])
         # The loop looks at the units again when it arrives; only the shapes count until then.
@@ -172,6 +249,16 @@ class SlidingEngine(Engine):
 
     def notes(self) -> tuple[str, ...]:
         notes = self.inner.notes()
+        predictor: Any = self.base.predictor
+        missed = ", ".join(sorted(predictor.missed))
+        if missed:
+            notes = (f"Kinks inside {missed} are not followed; there the flow takes small steps.", *notes)
+        if self.plain and not self.crowded and not self.costs.begins_with_events:
+            units = f"The model has {self.costs.units} units max(z, 0), counted for each row."
+            notes = (
+                f"{units} Their kinks were crossed by short steps, which costs less here than events.",
+                *notes,
+            )
         if self.crowded:
             more = f"More than {_MOST} pre-activations would have stayed at 0 at the same time."
             notes = (f"{more} None were held from there on, which costs many steps.", *notes)
@@ -185,13 +272,6 @@ class SlidingEngine(Engine):
         return self.inner.stats(seconds)._replace(events=self.events, held=self.most_held)
 
 
-def sliding_engine(inner: RosenbrockEngine, base: Any) -> SlidingEngine:
-    """Return the engine from the position of an engine; the system `base` has a `GatedPredictor`."""
-    slopes = np.ravel(base.predictor.slopes)
-    stand = Stand(slopes, np.zeros(_PLACES, dtype=np.int64), np.zeros(_PLACES, dtype=bool))
-    return SlidingEngine(inner, Program(SlidingSystem(base, stand)), base.algebra.name, stand)
-
-
 def _balanced(seen: Look, candidates: ndarray, slopes: ndarray) -> ndarray:
     """Return the slopes of units at their kink that bring the force as near to their kinks as slopes in [0, 1] can."""
     q, found = np.asarray(seen.q)[candidates], np.array(slopes[candidates])
@@ -199,6 +279,9 @@ def _balanced(seen: Look, candidates: ndarray, slopes: ndarray) -> ndarray:
     columns = (np.asarray(seen.normals)[: len(candidates)].T * q)[:, attracting]
     if attracting.any():
         right = np.asarray(seen.force) + columns @ found[attracting]
+        # The problem has the same solutions after a rotation, which leaves as many rows as columns.
+        rotation, columns = np.linalg.qr(columns)
+        right = rotation.T @ right
         free = np.linalg.lstsq(columns, right)[0]
         # Without active bounds, which is frequent, this is the solution.
         inside = bool(np.all((free >= 0.0) & (free <= 1.0)))

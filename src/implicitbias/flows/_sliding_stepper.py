@@ -73,6 +73,7 @@ class Program:
     """
 
     def __init__(self, system: SlidingSystem) -> None:
+        self.algebra, self.parameters = system.base.algebra.name, system.base.shape.size
         leaves, self.tree = jax.tree.flatten(system)
         self.arrays = [leaf for leaf in leaves if eqx.is_array(leaf)]
         self._fixed = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)

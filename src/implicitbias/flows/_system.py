@@ -128,6 +128,10 @@ class System(eqx.Module):
         """Return the growth modes at u."""
         raise TypeError(f"a {type(self).__name__} has no growth modes")
 
+    def curvature_product(self, u: jax.Array) -> Solve:
+        """Return the function v -> C v with a curvature C that bounds the stiffness at u."""
+        raise TypeError(f"a {type(self).__name__} has no products with its curvature")
+
     def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
         """Return the change (m,) of the inner variable u when its first entries change by a small `change`."""
         return change

@@ -15,6 +15,7 @@ Examples:
 
 from implicitbias.predictors._gated import GatedPredictor as GatedPredictor
 from implicitbias.predictors._gated import gated as gated
+from implicitbias.predictors._gated import pre_activations as pre_activations
 from implicitbias.predictors._jacobian import Jacobian as Jacobian
 from implicitbias.predictors._jacobian import LayerFactors as LayerFactors
 from implicitbias.predictors._predictor import Predictor as Predictor

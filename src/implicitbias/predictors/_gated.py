@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
-from implicitbias.predictors._kinks import Evaluation, Node
+from implicitbias.predictors._kinks import Evaluation, Node, untracked
 from implicitbias.predictors._traced import ModelPredictor, TracedPredictor
 from implicitbias.predictors._traced_jacobian import TracedJacobian, from_matrix, with_value
 
@@ -31,12 +32,14 @@ class GatedPredictor(TracedPredictor):
         shape: the layout of the parameters.
         plan: the factor of each operation with units, see `Evaluation`.
         slopes: the slopes (r, m) of the units.
+        missed: the operations that contain kinks for which there are no units, such as a long scan.
     """
 
     plain: ModelPredictor
     shape: TreeShape
     plan: tuple[float, ...] = eqx.field(static=True)
     slopes: Any
+    missed: frozenset[str] = eqx.field(static=True, default=frozenset())
 
     def __call__(self, params: Any) -> jax.Array:
         return self.evaluate(self.shape.flatten(params), self.slopes, None)[0]
@@ -46,7 +49,7 @@ class GatedPredictor(TracedPredictor):
 
     def with_slopes(self, slopes: Any) -> "GatedPredictor":
         """Return the same predictor with other slopes."""
-        return GatedPredictor(self.plain, self.shape, self.plan, slopes)
+        return GatedPredictor(self.plain, self.shape, self.plan, slopes, self.missed)
 
     def evaluate(self, theta: Any, slopes: Any, shifts: Any) -> tuple[jax.Array, jax.Array]:
         """Return the predictions (n, k) and the pre-activations (r, m) with the units `slope * z + shift`.
@@ -102,9 +105,16 @@ def gated(predictor: TracedPredictor, shape: TreeShape, theta: ndarray) -> Gated
     plan = _plan(*(np.asarray(fact) for fact in facts))
     if not any(plan):
         return None
-    unset = GatedPredictor(plain, shape, plan, None)
-    z = _pre_activations(unset, theta)
-    return unset.with_slopes(np.asarray(z > 0.0, dtype=np.float64))
+    missed = untracked(jax.make_jaxpr(lambda point: plain.readout(shape.unflatten(point)))(theta))
+    unset = GatedPredictor(plain, shape, plan, None, missed)
+    z = np.asarray(_pre_activations(unset, theta))
+    return unset.with_slopes(np.where(z > 0.0, 1.0, 0.0))
+
+
+def pre_activations(predictor: Any, theta: ndarray) -> ndarray:
+    """Return the pre-activations of all units of a `GatedPredictor` with the slopes of max(z, 0), flat (r m,)."""
+    with double_precision():
+        return np.asarray(_pre_activations(predictor.with_slopes(None), theta)).ravel()
 
 
 @eqx.filter_jit
@@ -153,7 +163,7 @@ def _facts(plain: ModelPredictor, shape: TreeShape, points: Any) -> Any:
             sizes.append([part.size for part in found.inputs])
             fits = [_fit(pair) for pair in found.factors]
             return out, (
-                jnp.array([jnp.stack(fit) for fit in fits]).reshape(len(fits), 4),
+                jnp.array([jnp.stack(fit) for fit in fits]).reshape(len(fits), 6),
                 jnp.array([jnp.all(jnp.isfinite(part)) for part in found.inputs], dtype=bool),
             )
 
@@ -170,20 +180,35 @@ def _facts(plain: ModelPredictor, shape: TreeShape, points: Any) -> Any:
 
 
 def _fit(pair: Any) -> list[Any]:
-    """Return z z, z v, v v and 1 summed over the entries of z and of the branch v of a choice; ones if v = z."""
+    """Return z z, z v and v v of the entries of z and of the branch v of a choice, then the same where z > 0.
+
+    They are ones if v = z.
+    """
     if pair is None:
-        return [jnp.ones(())] * 4
+        return [jnp.ones(())] * 6
     z, v = pair
-    return [z @ z, z @ v, v @ v, jnp.ones(())]
+    up, chosen = jnp.where(z > 0, z, 0.0), jnp.where(z > 0, v, 0.0)
+    return [z @ z, z @ v, v @ v, up @ up, up @ chosen, chosen @ chosen]
 
 
-def _plan(groups: ndarray, fits: ndarray, finite: ndarray, weights: ndarray) -> tuple[float, ...]:
-    """Return the factor of each operation, which is 0 for operations that are left as they are."""
-    zz, zv, vv = (fits[..., k].sum(axis=(0, 1)) for k in range(3))
+def _proportional(sums: ndarray) -> tuple[ndarray, ndarray]:
+    """Return the factors kappa with v = kappa z, and whether this holds, from sums of z z, z v and v v."""
+    zz, zv, vv = (sums[..., k].sum(axis=(0, 1)) for k in range(3))
     with np.errstate(divide="ignore", invalid="ignore"):
         factors = zv / zz
         # v = kappa z in all entries exactly if the inequality of Cauchy and Schwarz is an equality.
         fit = np.isfinite(factors) & (np.abs(vv - factors * zv) <= _PROPORTIONAL * vv) & (vv > 0.0)
+    return factors, fit
+
+
+def _plan(groups: ndarray, fits: ndarray, finite: ndarray, weights: ndarray) -> tuple[float, ...]:
+    """Return the factor of each operation, which is 0 for operations that are left as they are."""
+    factors, fit = _proportional(fits[..., :3])
+    # low + kappa max(z, 0) needs v = kappa z only where z > 0; nested choices, as in hard_tanh, have no more.
+    # Several operations with one z, not all of which fit everywhere, may cancel to a smooth function, as in elu.
+    upper, fit_above = _proportional(fits[..., 3:])
+    alone = np.array([np.sum(groups == group) == 1 for group in groups], dtype=bool)
+    factors, fit = np.where(fit, factors, upper), fit | (fit_above & alone)
     usable = finite & (weights > 0.0)
     for group in set(groups.tolist()):
         usable[group] &= bool(np.all(fit[groups == group]))

@@ -15,6 +15,12 @@ import numpy as np
 _INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2"})
 # A rule of differentiation is replaced by the program of its function only if the program consists of these.
 _LINEAR_UNITS = frozenset({"max", "min", "abs", "clamp", "neg"})
+# The operations that may have kinks.
+_KINKED = frozenset(
+    {"max", "min", "abs", "clamp", "reduce_max", "reduce_min", "reduce_window_max", "select_n"}
+)
+# A loop of at most this many turns is evaluated turn by turn, which finds the units in its body.
+_UNROLLED = 32
 _COMPARISONS = {"gt": 1, "ge": 1, "lt": -1, "le": -1}
 
 
@@ -77,6 +83,8 @@ class Evaluation:
 
     def _apply(self, jaxpr: Any, equation: Any, nodes: list[Node]) -> list[Node]:
         name, moves = equation.primitive.name, any(node.moves for node in nodes)
+        if name == "scan" and moves and _can_be_unrolled(equation):
+            return self._unrolled(equation, nodes)
         inner = _inlined(equation, name) if moves else None
         if inner is not None:
             return self.run(inner.jaxpr, inner.consts, nodes)
@@ -91,6 +99,25 @@ class Evaluation:
         elif name == "convert_element_type":
             compared = nodes[0].compared
         return [Node(value, moves, compared) for value in results]
+
+    def _unrolled(self, equation: Any, nodes: list[Node]) -> list[Node]:
+        """Return the results of a loop over the first axis of arrays, turn by turn."""
+        params, body = equation.params, _closed(equation.params["jaxpr"])
+        fixed, carried = params["num_consts"], params["num_carry"]
+        constants, carry, rows = nodes[:fixed], nodes[fixed : fixed + carried], nodes[fixed + carried :]
+        turns = list(range(params["length"]))
+        made: list[list[Node]] = []
+        for i in reversed(turns) if params["reverse"] else turns:
+            given = [*constants, *carry, *(Node(row.value[i], row.moves) for row in rows)]
+            results = self.run(body.jaxpr, body.consts, given)
+            carry = results[:carried]
+            made.append(results[carried:])
+        made = made[::-1] if params["reverse"] else made
+        stacked = [
+            Node(jnp.stack([node.value for node in column]), any(node.moves for node in column))
+            for column in zip(*made, strict=True)
+        ]
+        return [*carry, *stacked]
 
     def _unit_of(self, equation: Any, name: str, nodes: list[Node]) -> Any:
         """Return the result of an operation as a sum with units, or None if it has none."""
@@ -218,6 +245,42 @@ def _closed(program: Any) -> _Closed:
     return _Closed(getattr(program, "jaxpr", program), getattr(program, "consts", ()))
 
 
+def _can_be_unrolled(equation: Any) -> bool:
+    """Return whether a loop is short and has units in its body."""
+    return 0 < equation.params["length"] <= _UNROLLED and has_kinks(equation.params["jaxpr"])
+
+
+def has_kinks(program: Any) -> bool:
+    """Return whether a program, or a program inside it, has operations that may have kinks."""
+    for equation in _closed(program).jaxpr.eqns:
+        if equation.primitive.name in _KINKED or any(has_kinks(inner) for inner in _inside(equation)):
+            return True
+    return False
+
+
+def untracked(program: Any) -> frozenset[str]:
+    """Return the operations whose inner programs have kinks that no unit stands for, such as a long scan."""
+    names: set[str] = set()
+    for equation in _closed(program).jaxpr.eqns:
+        name, inner = equation.primitive.name, _inside(equation)
+        unrolled = name == "scan" and _can_be_unrolled(equation)
+        if name in _INLINED or unrolled:
+            names.update(*(untracked(one) for one in inner))
+        elif name != "custom_jvp_call" and any(has_kinks(one) for one in inner):
+            names.add(name)
+    return frozenset(names)
+
+
+def _inside(equation: Any) -> list[Any]:
+    """Return the programs inside an operation."""
+    values = [
+        part
+        for value in equation.params.values()
+        for part in (value if isinstance(value, tuple) else (value,))
+    ]
+    return [value for value in values if hasattr(getattr(value, "jaxpr", value), "eqns")]
+
+
 def _has_only_units(program: Any) -> bool:
     """Return whether a program consists of piecewise linear operations."""
     return all(
@@ -244,12 +307,14 @@ def _spread(value: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _windows(value: Any, params: dict[str, Any]) -> Any:
-    """Return an array whose first axis runs over the windows' entries, or None for windows with padding or holes."""
-    plain = all(pair == (0, 0) for pair in params["padding"])
-    plain &= all(size == 1 for size in (*params["base_dilation"], *params["window_dilation"]))
+    """Return an array whose first axis runs over the windows' entries, or None for windows with holes."""
+    window, strides, padding = (params[key] for key in ("window_dimensions", "window_strides", "padding"))
+    plain = all(size == 1 for size in (*params["base_dilation"], *params["window_dilation"]))
+    plain &= all(min(pair) >= 0 and max(pair) < size for pair, size in zip(padding, window, strict=True))
     if not plain:
         return None
-    window, strides = params["window_dimensions"], params["window_strides"]
+    # A window that has a padded place also has the entry at the edge, so a copy of that does not change its maximum.
+    value = jnp.pad(value, padding, mode="edge")
     counts = [(n - w) // s + 1 for n, w, s in zip(value.shape, window, strides, strict=True)]
     return jnp.stack(
         [
