@@ -112,7 +112,9 @@ class RosenbrockEngine(Engine):
         u = np.asarray(self.start)
         self.first = constant_output(self.system, u)
         self.way = self.guide.first(self.system)
-        self.cursor = first_cursor(self.system, u, self.limits.end, self.way.first_memory(u))
+        self.cursor = first_cursor(
+            self.system, u, self.limits.end, self.way.first_memory(u), self.guide.modes
+        )
 
     @property
     def attempts(self) -> int:

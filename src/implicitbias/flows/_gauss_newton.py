@@ -91,12 +91,10 @@ class GaussNewtonSystem(System):
 
         return product
 
-    def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        theta, _ = self._split(u)
-        f, pull_back = jax.vjp(self.model, theta)
-        slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * theta
-        whole = jnp.concatenate([theta, f.reshape(-1)])
-        return whole, jnp.concatenate([-slope, jnp.zeros(f.size, u.dtype)])
+    def complete(self, moving: jax.Array) -> tuple[jax.Array, jax.Array]:
+        f, pull_back = jax.vjp(self.model, moving)
+        slope = pull_back(self.mean_loss.pull(f))[0] + self.weight_decay * moving
+        return jnp.concatenate([moving, f.reshape(-1)]), -slope
 
     def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
         theta, f = self._split(u)
@@ -204,7 +202,7 @@ class GaussNewtonSystem(System):
         quadratic = self.predictor.linear_in_parameters and self.mean_loss.loss.quadratic
         return not (self.predictor.entrywise or quadratic)
 
-    def state_size(self, u: ndarray) -> int:
+    def state_size(self, size: int) -> int:
         return self.shape.size
 
     def modes(self, u: jax.Array) -> Modes:

@@ -33,8 +33,6 @@ Carried = Callable[[jax.Array, jax.Array], jax.Array]
 _EPSILON = float(jnp.finfo(jnp.float64).eps)
 # The rounding errors of a state, relative to its largest entry.
 _ROUNDING = 4 * _EPSILON
-# The relative error of a mode in an ordinary step of size h is about (mu h)^3 divided by this number.
-_VISIBLE = 10.0
 
 
 class Paths(NamedTuple):
@@ -51,11 +49,15 @@ class Modes(NamedTuple):
         rates: (k,) the growth rates mu_j > 0 in ascending order, and 0 in rows without a mode.
         vectors: (k, p) orthonormal vectors q_j as rows, and 0 in rows without a mode.
         speeds: (k,) the derivatives <q_j, theta'> of the components in time.
+        top: an estimate from above of the largest growth rate, also of modes that are not among the k.
+        radius: an estimate of the largest rate of growth or decay.
     """
 
     rates: jax.Array
     vectors: jax.Array
     speeds: jax.Array
+    top: jax.Array
+    radius: jax.Array
 
     def paths(self, carried: Carried, u: jax.Array, times: jax.Array) -> Paths:
         """Return the paths of the modes from u at the times (4,) of the stages.
@@ -105,10 +107,6 @@ class Modes(NamedTuple):
         size = jnp.maximum(self.sizes(jnp.zeros_like(start)), self.sizes(end - start))
         return jnp.max(jnp.where(apart > 0.0, apart / (_SHARE * size + 1e-300), 0.0), initial=0.0)
 
-    def matter(self, step: jax.Array, rtol: jax.Array) -> jax.Array:
-        """Return whether an ordinary step of this size has an error near rtol in some mode."""
-        return jnp.any((self.rates * step) ** 3 > _VISIBLE * rtol)
-
     def _part(self, u: jax.Array) -> jax.Array:
         return u[: self.vectors.shape[1]]
 
@@ -118,7 +116,7 @@ class Modes(NamedTuple):
 
 def no_modes(size: int) -> Modes:
     """Return the modes of a state of this size that has none."""
-    return Modes(jnp.zeros(COUNT), jnp.zeros((COUNT, size)), jnp.zeros(COUNT))
+    return Modes(jnp.zeros(COUNT), jnp.zeros((COUNT, size)), jnp.zeros(COUNT), jnp.zeros(()), jnp.zeros(()))
 
 
 def growth_modes(product: Callable[[jax.Array], jax.Array], speed: jax.Array) -> Modes:
@@ -134,10 +132,14 @@ def growth_modes(product: Callable[[jax.Array], jax.Array], speed: jax.Array) ->
     vectors = turns.T @ jnp.where(usable, basis, 0.0)
     # Where the Krylov space has fewer dimensions than COUNT, the other rows of the basis are 0. The residual of a mode
     # is the norm that the last Lanczos step has left over, times the last component of the mode in the basis.
-    converged = last * jnp.abs(turns[-1]) < _CONVERGED * rates
+    residuals = last * jnp.abs(turns[-1])
+    converged = residuals < _CONVERGED * rates
     found = converged & (jnp.sum(vectors**2, axis=1) > 0.5)
     vectors = jnp.where(found[:, None], vectors, 0.0)
-    return Modes(jnp.where(found, rates, 0.0), vectors, vectors @ speed)
+    top, radius = (
+        jnp.where(usable, jnp.max(size), jnp.inf) for size in (rates + residuals, jnp.abs(rates) + residuals)
+    )
+    return Modes(jnp.where(found, rates, 0.0), vectors, vectors @ speed, top, radius)
 
 
 def _lanczos(

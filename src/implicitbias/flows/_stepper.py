@@ -14,12 +14,16 @@ from implicitbias.flows._method import Method
 from implicitbias.flows._system import System
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
-_CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
+_CHUNK, _CHUNK_BYTES = 64, 16 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
+# Errors below this share of rtol say nothing about the next step (Hairer & Wanner II, IV.8).
+_SMALL_ERROR = 1e-2
 # A step that follows growth modes is at most this times longer than the one before: its error grows exponentially.
 _GROW_WITH_MODES = 3.0
-# While no mode is followed, modes are searched again after this many steps, or when the step size has doubled.
-_AGE, _LONGER = 8, 2.0
+# While no mode is followed, modes are searched again after _AGE steps, or when the step is _LONGER times as long and a
+# mode may matter. A method that does not follow modes needs them for its error estimate only: while none of them
+# matters, it searches after _OLD steps.
+_AGE, _LONGER, _OLD = 8, 1.5, 24
 
 
 class Cursor(NamedTuple):
@@ -33,6 +37,7 @@ class Cursor(NamedTuple):
         finite: whether the last attempted step gave finite values.
         iterations: the number of iterations of linear solvers.
         memory: what the next step may use.
+        trend: the size and the error of the last accepted step.
         watch: what is known about growth modes, or None if the system has none.
     """
 
@@ -43,7 +48,23 @@ class Cursor(NamedTuple):
     finite: Any
     iterations: Any
     memory: Any
+    trend: Any
     watch: Any = None
+
+
+class Trend(NamedTuple):
+    """The size of the last accepted step and its error in units of rtol."""
+
+    size: Any
+    error: Any
+
+    def factor(self, h: jax.Array, error: jax.Array, order: int) -> jax.Array:
+        """Return how many times the error coefficient of the next step is expected to shrink the step, at most 1.
+
+        The error of a step of size h is c h^order. Where c grows from step to step, it is expected to grow on
+        (Gustafsson's predictive controller, Hairer & Wanner II, IV.8).
+        """
+        return jnp.minimum(1.0, h / self.size * (self.error / error) ** (1.0 / order))
 
 
 class Watch(NamedTuple):
@@ -82,19 +103,26 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
-    """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
+def first_cursor(system: System, u: ndarray, end: float, memory: Any, known: Modes | None = None) -> Cursor:
+    """Return the position at the start; the first step is short, and the step size grows quickly if possible.
+
+    `known` are the growth modes at the start, if they were computed before.
+    """
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
     step = np.float64(min(1e-4 * end, float(_first_step(system, u))))
     numbers = (np.float64(0.0), step, np.int64(0), np.bool_(True), np.int64(0))
     t, h, rejected, finite, iterations = (np.asarray(number) for number in numbers)
-    cursor = Cursor(t, u, h, rejected, finite, iterations, memory)
+    trend = Trend(np.asarray(1.0), np.asarray(np.inf))
+    cursor = Cursor(t, u, h, rejected, finite, iterations, memory, trend)
     if not system.unstable:
         return cursor
     # The age makes the first step search for modes.
-    modes = jax.tree.map(np.asarray, no_modes(system.state_size(u)))
-    watch = Watch(modes, np.bool_(False), np.int64(_AGE), np.float64(0.0))
+    modes = jax.tree.map(np.asarray, no_modes(system.state_size(len(u))))
+    if known is not None:
+        modes = modes._replace(top=np.asarray(known.top), radius=np.asarray(known.radius))
+    age = np.int64(_OLD if known is None else 0)
+    watch = Watch(modes, np.bool_(False), age, np.float64(0.0))
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
@@ -106,16 +134,16 @@ def _first_step(system: System, u: Any) -> jax.Array:
     return jnp.where(jnp.isfinite(time) & (time > 0.0), time, jnp.inf)
 
 
-def empty_chunk(length: int, m: int) -> Chunk:
-    """Return a chunk with room for `length` steps of m unknowns; call it in a traced function."""
+def empty_chunk(length: int, m: int, shown: int) -> Chunk:
+    """Return a chunk for `length` steps of m unknowns, and curves of `shown` ones; call it in a traced function."""
     sizes = jnp.zeros(length)
     none, followed = jnp.zeros((), dtype=int), jnp.zeros(length, dtype=bool)
-    return Chunk(none, sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, m)), followed)
+    return Chunk(none, sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, shown)), followed)
 
 
-def chunk_length(m: int) -> int:
-    """Return the number of accepted steps in a chunk for m unknowns."""
-    return int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
+def chunk_length(m: int, shown: int) -> int:
+    """Return the number of accepted steps in a chunk for m unknowns, and curves of `shown` ones."""
+    return int(min(_CHUNK, max(2, _CHUNK_BYTES // (8 * m + 32 * shown))))
 
 
 @eqx.filter_jit
@@ -127,9 +155,9 @@ def advance(
     Return the new position and the chunk of accepted steps.
     """
     t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
-    m = len(cursor.u)
-    length = chunk_length(m)
-    empty = empty_chunk(length, m)
+    m, shown = len(cursor.u), system.shown(len(cursor.u))
+    length = chunk_length(m, shown)
+    empty = empty_chunk(length, m, shown)
 
     def unfinished(carry: _Carry) -> jax.Array:
         at = carry.cursor
@@ -142,7 +170,7 @@ def advance(
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
         last = free >= left
         h = jnp.where(last, left, free)
-        watch = _watched(system, at, h, rtol)
+        watch = _watched(system, method, at, h, rtol)
         trial = method.attempt(system, at, h, rtol, None if watch is None else watch.modes)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
         grow = jnp.asarray(_GROW)
@@ -152,7 +180,8 @@ def advance(
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order), _SHRINK, grow)
+        ahead = jnp.where(accept, at.trend.factor(h, error, method.order), 1.0)
+        factor = jnp.clip(_SAFETY * ahead * error ** (-1.0 / method.order), _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
@@ -163,6 +192,10 @@ def advance(
             finite=finite,
             iterations=at.iterations + trial.iterations,
             memory=method.kept(at.memory, trial.memory, accept),
+            trend=Trend(
+                jnp.where(accept, h, at.trend.size),
+                jnp.where(accept, jnp.maximum(error, _SMALL_ERROR), at.trend.error),
+            ),
             watch=None if watch is None else watch._replace(age=watch.age + accept),
         )
         followed = jnp.asarray(False) if watch is None else watch.followed & method.follows_modes
@@ -177,22 +210,30 @@ def stuck(t: Any, h: Any) -> Any:
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
-def _watched(system: System, at: Cursor, h: jax.Array, rtol: jax.Array) -> Watch | None:
+def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax.Array) -> Watch | None:
     """Return what is known about growth modes at u; they are searched again where they may have changed."""
     if at.watch is None:
         return None
     watch: Watch = at.watch
 
+    def matter(rates: jax.Array) -> jax.Array:
+        return jnp.any(method.mode_error(_LONGER * h * rates) > rtol)
+
     def searched() -> Watch:
         modes = system.modes(at.u)
-        followed = modes.matter(_LONGER * h, rtol)
+        followed = matter(modes.rates)
         kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
+        kept = kept._replace(top=modes.top, radius=modes.radius)
         return Watch(kept, followed, jnp.zeros_like(watch.age), h)
 
-    changed = watch.followed & (watch.age > 0)
-    due = changed | (watch.age >= _AGE) | (h > _LONGER * watch.step)
+    # Modes that a step follows in closed form must be those of its start.
+    most = (
+        jnp.where(watch.followed, 1, _AGE) if method.follows_modes else jnp.where(watch.followed, _AGE, _OLD)
+    )
+    longer = (h > _LONGER * watch.step) & matter(watch.modes.top)
+    due = (watch.age >= most) | longer
     found: Watch = jax.lax.cond(due, searched, lambda: watch)
-    return found
+    return found._replace(modes=method.modes_now(found.modes, at))
 
 
 def recorded(
@@ -205,6 +246,6 @@ def recorded(
         times=chunk.times.at[i].set(at.t),
         sizes=chunk.sizes.at[i].set(h),
         starts=chunk.starts.at[i].set(at.u),
-        curves=chunk.curves.at[i].set(curve),
+        curves=chunk.curves.at[i].set(curve[:, : chunk.curves.shape[2]]),
         followed=chunk.followed.at[i].set(followed),
     )

@@ -67,9 +67,9 @@ class System(eqx.Module):
         """Return the memory after a step whose solves took this number of iterations."""
         return memory
 
-    def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return u with its constraints satisfied, and u' there with 0 in the rows of constraints."""
-        return u, self.field(u)
+    def complete(self, moving: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the inner variable (m,) with these first `state_size` entries, and the derivatives of the latter."""
+        return moving, self.field(moving)
 
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:
@@ -111,9 +111,9 @@ class System(eqx.Module):
         """Whether the equation may have growth modes that the error estimate does not see; then it has `modes`."""
         return False
 
-    def state_size(self, u: ndarray) -> int:
-        """Return the number of the first entries of an inner variable that growth modes change."""
-        return len(u)
+    def state_size(self, size: int) -> int:
+        """Return how many first entries of an inner variable of this size are no constraints and have growth modes."""
+        return size
 
     def modes(self, u: jax.Array) -> Modes:
         """Return the growth modes at u."""
