@@ -122,7 +122,8 @@ class RosenbrockEngine(Engine):
         return self.accepted + self.rejected
 
     def state(self) -> Float64[ndarray, " size"]:
-        return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
+        state: ndarray = self.system.states(np.asarray(self.cursor.u)[None])[0]
+        return state
 
     def advance(self) -> Output | None:
         rest = self._at_rest() if self.attempts else None

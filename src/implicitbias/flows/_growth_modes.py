@@ -11,7 +11,7 @@ not bounded by $1 / \mu_j$. The error of each mode is compared with the size of 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -115,8 +115,9 @@ class Modes(NamedTuple):
 
 
 def no_modes(size: int) -> Modes:
-    """Return the modes of a state of this size that has none."""
-    return Modes(jnp.zeros(COUNT), jnp.zeros((COUNT, size)), jnp.zeros(COUNT), jnp.zeros(()), jnp.zeros(()))
+    """Return the modes of a state of this size that has none, in NumPy."""
+    none: Any = np.zeros(()), np.zeros(COUNT), np.zeros((COUNT, size))
+    return Modes(none[1], none[2], none[1], none[0], none[0])
 
 
 def growth_modes(product: Callable[[jax.Array], jax.Array], speed: jax.Array) -> Modes:
@@ -136,9 +137,9 @@ def growth_modes(product: Callable[[jax.Array], jax.Array], speed: jax.Array) ->
     converged = residuals < _CONVERGED * rates
     found = converged & (jnp.sum(vectors**2, axis=1) > 0.5)
     vectors = jnp.where(found[:, None], vectors, 0.0)
-    top, radius = (
-        jnp.where(usable, jnp.max(size), jnp.inf) for size in (rates + residuals, jnp.abs(rates) + residuals)
-    )
+    # The largest Ritz value is the first to converge; its residual bounds the distance to an eigenvalue.
+    top = jnp.where(usable, jnp.maximum(rates[-1] + residuals[-1], 0.0), jnp.inf)
+    radius = jnp.where(usable, jnp.max(jnp.abs(rates) + residuals), jnp.inf)
     return Modes(jnp.where(found, rates, 0.0), vectors, vectors @ speed, top, radius)
 
 

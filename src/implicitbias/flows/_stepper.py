@@ -22,8 +22,9 @@ _SMALL_ERROR = 1e-2
 _GROW_WITH_MODES = 3.0
 # While no mode is followed, modes are searched again after _AGE steps, or when the step is _LONGER times as long and a
 # mode may matter. A method that does not follow modes needs them for its error estimate only: while none of them
-# matters, it searches after _OLD steps.
-_AGE, _LONGER, _OLD = 8, 1.5, 24
+# matters, it searches after _OLD steps, or when the step is _EARLIER times as long.
+_AGE, _LONGER = 8, 2.0
+_OLD, _EARLIER = 24, 1.5
 
 
 class Cursor(NamedTuple):
@@ -118,7 +119,7 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any, known: Mod
     if not system.unstable:
         return cursor
     # The age makes the first step search for modes.
-    modes = jax.tree.map(np.asarray, no_modes(system.state_size(len(u))))
+    modes = no_modes(system.state_size(len(u)))
     if known is not None:
         modes = modes._replace(top=np.asarray(known.top), radius=np.asarray(known.radius))
     age = np.int64(_OLD if known is None else 0)
@@ -215,9 +216,10 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
     if at.watch is None:
         return None
     watch: Watch = at.watch
+    ahead = _LONGER if method.follows_modes else _EARLIER
 
     def matter(rates: jax.Array) -> jax.Array:
-        return jnp.any(method.mode_error(_LONGER * h * rates) > rtol)
+        return jnp.any(method.mode_error(ahead * h * rates) > rtol)
 
     def searched() -> Watch:
         modes = system.modes(at.u)
@@ -230,7 +232,7 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
     most = (
         jnp.where(watch.followed, 1, _AGE) if method.follows_modes else jnp.where(watch.followed, _AGE, _OLD)
     )
-    longer = (h > _LONGER * watch.step) & matter(watch.modes.top)
+    longer = (h > ahead * watch.step) & matter(watch.modes.top)
     due = (watch.age >= most) | longer
     found: Watch = jax.lax.cond(due, searched, lambda: watch)
     return found._replace(modes=method.modes_now(found.modes, at))
