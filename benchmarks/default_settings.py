@@ -158,13 +158,13 @@ def loosest(method: str, solve: Callable[[float], Any], settings: Any, error: An
 def compared(case: Case) -> dict[str, Any]:
     """Return the times of ours and of each peer."""
     flow = ib.GradientFlow(case.problem, case.weight_decay)
-    reference = ib.simulate(flow, case.start, times=[case.end], rtol=1e-7).final
 
     def ours() -> Any:
         return ib.simulate(flow, case.start, times=[case.end])
 
     trajectory, first = timed(ours)
     later = statistics.median(timed(ours)[1] for _ in range(REPEATS))
+    reference = ib.simulate(flow, case.start, times=[case.end], rtol=1e-7).final
     most = max(apart(trajectory.final, reference), 1e-9)
     with jax.enable_x64(True):
         problem = Problem(case)
