@@ -2,6 +2,7 @@
 
 from benchmarks import (
     cross_validation,
+    default_settings,
     dense_gaussian,
     dependent_columns,
     designs,
@@ -42,6 +43,7 @@ _ALL = (
     softplus_net,
     real_networks,
     relu,
+    default_settings,
     grokking_diagonal,
     tiny_alpha,
     growth,

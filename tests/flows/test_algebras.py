@@ -14,7 +14,7 @@ from implicitbias.flows import _algebra_choice
 from implicitbias.flows._algebra_choice import AlgebraChoice
 from implicitbias.flows._algebra_names import NAMES
 from implicitbias.flows._guide import Report, Way
-from implicitbias.flows._stepper import Cursor
+from implicitbias.flows._stepper import Cursor, Trend
 from implicitbias.flows._tsit5 import DENSE, EMBEDDED, STAGES
 from implicitbias.predictors import _traced
 from tests.flows._nets import CASES, N, X, case_reference, flat_rows
@@ -222,6 +222,7 @@ class Model:
                 ib.simulate(ib.GradientFlow(case.problem()), case.start, t1=end)
         self.choice: AlgebraChoice = found[0]
         self.choice.measured.update(seconds)
+        self.choice.radius = radius
         with double_precision():
             self.way = self.choice.first(self.choice.system)
 
@@ -235,7 +236,16 @@ class Model:
 
 
 def cursor_at(t: float, u: np.ndarray, h: float) -> Cursor:
-    return Cursor(np.asarray(t), u, np.asarray(h), np.asarray(0), np.asarray(True), np.asarray(0), ())
+    return Cursor(
+        np.asarray(t),
+        u,
+        np.asarray(h),
+        np.asarray(0),
+        np.asarray(True),
+        np.asarray(0),
+        (),
+        Trend(np.asarray(h), np.asarray(1.0)),
+    )
 
 
 SLOW = dict.fromkeys(("layers", "kernel", "normal", "lagged"), 10.0)

@@ -2,7 +2,7 @@
 
 Small problems are always factorised, so that their steps do not depend on timings. For large ones, the cost of a step
 of each algebra is predicted from three measurements: the time of a gradient, the speed of a matrix product, and the
-largest eigenvalue of the Gauss-Newton matrix. Where an algebra is in use, its measured time replaces the prediction.
+largest rate of the linearised flow. Where an algebra is in use, its measured time replaces the prediction.
 """
 
 import time
@@ -18,11 +18,12 @@ from numpy import ndarray
 from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._guide import Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._rkc import stages
 from implicitbias.flows._ros34pw2 import GAMMA
-from implicitbias.flows._system import System
+from implicitbias.flows._system import System, modes_at
 from implicitbias.flows._tsit5 import STABLE
 
 # Below this number of multiplications in a step, the cheapest factorisation is used without any measurement.
@@ -76,7 +77,8 @@ class AlgebraChoice(Guide):
         self.uses_times = not limits.reproducible
         at = jnp.asarray(u)
         self.gradient = _seconds(_gradient, system, at) if self.uses_times else _counted_seconds(system, at)
-        self.radius = float(_radius(system, at))
+        self.modes = modes_at(system, u) if system.unstable else None
+        self.radius = self._radius_at(u, self.modes)
         self._since_probe = 0.0
         self._solved = 0
 
@@ -109,8 +111,8 @@ class AlgebraChoice(Guide):
         self._note_iterations(way.name, report)
         own = report.seconds / report.attempts if self.uses_times else self.cost(way.name, step)
         self.measured[way.name] = own
-        u = jnp.asarray(report.cursor.u)
-        self.radius = float(_radius(self.system, u))
+        watch = report.cursor.watch
+        self.radius = self._radius_at(report.cursor.u, None if watch is None else watch.modes)
         best, cost = self._best_implicit(step)
         if way.name == "explicit":
             # It is stiff if the step is limited by the stability. Otherwise the explicit method stays the cheapest.
@@ -122,7 +124,7 @@ class AlgebraChoice(Guide):
         self._since_probe += report.attempts * own
         if way.name != "products" and self._since_probe > 2 * self.patience:
             self._since_probe = 0.0
-            self.iterations = float(self._probe(u, report))
+            self.iterations = float(self._probe(jnp.asarray(report.cursor.u), report))
         self.regret = max(0.0, self.regret + report.attempts * (own - 1.5 * cost))
         if best == way.name or self.regret < self.patience:
             return way
@@ -180,6 +182,9 @@ class AlgebraChoice(Guide):
         system = self.system.using(self.allowed["products"])
         return _iterations(system, u, jnp.asarray(report.cursor.h), jnp.asarray(self.limits.rtol))
 
+    def _radius_at(self, u: Any, modes: Modes | None) -> float:
+        return float(_radius(self.system, jnp.asarray(u)) if modes is None else modes.radius)
+
     def _way(self, name: str) -> Way:
         self.name = name
         algebra = self.allowed[name]
@@ -231,7 +236,7 @@ def multiplication_rate() -> float:
 def _seconds(function: Any, *arguments: Any) -> float:
     """Return the shortest time of a few calls, after a first one that may compile."""
     times = []
-    for _ in range(4):
+    for _ in range(3):
         begin = time.perf_counter()
         jax.block_until_ready(function(*arguments))
         times.append(time.perf_counter() - begin)
@@ -247,7 +252,7 @@ def _counted_seconds(system: GaussNewtonSystem, u: jax.Array) -> float:
 
 @eqx.filter_jit
 def _gradient(system: GaussNewtonSystem, u: jax.Array) -> jax.Array:
-    return system.complete(u)[1]
+    return system.complete(system.moving(u))[1]
 
 
 @eqx.filter_jit

@@ -1,6 +1,7 @@
 """Which algebras a problem allows within the byte budget, and how many multiplications a step of each one takes."""
 
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from implicitbias._core.errors import InputError
 from implicitbias.flows._gauss_newton_algebra import (
@@ -45,7 +46,7 @@ class Sizes(NamedTuple):
     @property
     def allowed(self) -> dict[str, Algebra]:
         """The algebras whose matrices fit into the byte budget, by name."""
-        found: dict[str, Algebra] = {"products": Products(), "explicit": Explicit()}
+        found: dict[str, Algebra] = {"products": _built(Products), "explicit": _built(Explicit)}
         found["stabilised"] = Explicit(stabilised=True)
         if self.predictor.products_only:
             return found
@@ -54,13 +55,13 @@ class Sizes(NamedTuple):
         given = self.given
         if 8 * self.p**2 <= self.max_bytes and (entries or self.predictor.rows_apart):
             # Without room for the whole Jacobian, its products with itself are summed over blocks of rows.
-            found["normal"] = NormalEquations(by_blocks=not entries)
+            found["normal"] = _built(NormalEquations, not entries)
         if square and self.layers:
-            found["layers"] = Kernel(given=True, called="layers")
+            found["layers"] = _built(Kernel, True, "layers")
         if square and (entries or (given and not self.layers)):
-            found["kernel"] = Kernel(given=given and not self.layers)
+            found["kernel"] = _built(Kernel, given and not self.layers)
         if square and (entries or given):
-            found["lagged"] = Lagged(given=given)
+            found["lagged"] = _built(Lagged, given)
         return found
 
     def named(self, name: str) -> Algebra:
@@ -81,7 +82,8 @@ class Sizes(NamedTuple):
 
     def direct(self) -> str:
         """Return the name of the factorisation with the fewest multiplications, or "products" if none fits."""
-        names = [name for name in ("layers", "kernel", "normal") if name in self.allowed]
+        allowed = self.allowed
+        names = [name for name in ("layers", "kernel", "normal") if name in allowed]
         return min(names, key=self.multiplications, default="products")
 
     def multiplications(self, name: str) -> float:
@@ -101,3 +103,9 @@ class Sizes(NamedTuple):
     def solve(self, size: float) -> float:
         """Return the time of a solve with a factor of this size, in multiplications."""
         return _SOLVE * size**2
+
+
+@cache
+def _built(kind: type[Algebra], *settings: Any) -> Algebra:
+    """Return an algebra; making all of them anew for each flow costs more than a step of a small model."""
+    return kind(*settings)

@@ -140,7 +140,9 @@ class RosenbrockEngine(Engine):
         u = np.asarray(self.start)
         self.first = constant_output(self.system, u)
         self.way = self.guide.first(self.system)
-        self.cursor = first_cursor(self.system, u, self.limits.end, self.way.first_memory(u))
+        self.cursor = first_cursor(
+            self.system, u, self.limits.end, self.way.first_memory(u), self.guide.modes
+        )
 
     def snapshot(self) -> dict[str, Any]:
         return {**super().snapshot(), "guide": self.guide.snapshot()}
@@ -157,7 +159,8 @@ class RosenbrockEngine(Engine):
         return self.accepted + self.rejected
 
     def state(self) -> Float64[ndarray, " size"]:
-        return constant_output(self.system, self.cursor.u).state(np.zeros(1))[0]
+        state: ndarray = self.system.states(np.asarray(self.cursor.u)[None])[0]
+        return state
 
     def advance(self) -> Output | None:
         rest = self.at_rest(self.system.rest) if self.attempts and self.system.may_rest else None

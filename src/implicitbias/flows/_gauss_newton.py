@@ -118,12 +118,15 @@ class GaussNewtonSystem(System):
 
         return product
 
-    def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def moving(self, u: jax.Array) -> jax.Array:
         theta, _, tau = self.split(u)
+        return jnp.concatenate([theta, tau])
+
+    def complete(self, moving: jax.Array) -> tuple[jax.Array, jax.Array]:
+        theta, tau = jnp.split(moving, [self.shape.size])
         f, pull_back = jax.vjp(self.model, theta)
         slope = pull_back(self.pull(f, tau))[0] + self.weight_decay * theta
-        whole = jnp.concatenate([theta, f.reshape(-1), tau])
-        return whole, jnp.concatenate([-slope, jnp.zeros(f.size, u.dtype), jnp.ones_like(tau)])
+        return jnp.concatenate([theta, f.reshape(-1), tau]), jnp.concatenate([-slope, jnp.ones_like(tau)])
 
     def prepare(self, u: jax.Array, gamma_step: jax.Array, memory: Any, rtol: Any) -> Prepared:
         theta, f, tau = self.split(u)
@@ -240,7 +243,7 @@ class GaussNewtonSystem(System):
         quadratic = self.predictor.linear_in_parameters and self.mean_loss.loss.quadratic
         return not (self.predictor.entrywise or quadratic)
 
-    def state_size(self, u: ndarray) -> int:
+    def state_size(self, size: int) -> int:
         return self.shape.size
 
     def modes(self, u: jax.Array) -> Modes:

@@ -19,7 +19,7 @@ the time $1 / (a \mu)$ after which the mode would be infinite, in which it grows
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +46,6 @@ _ROUNDING = 4 * _EPSILON
 _LEAST_BENT, _MOST_BENT, _ALONE = 0.25, 0.95, 0.9
 # A step covers at most this share of the time after which a bent mode would be infinite.
 _NEAR_END = 0.98
-# The relative error of a mode in an ordinary step of size h is about (mu h)^3 divided by this number.
-_VISIBLE = 10.0
 
 
 class Paths(NamedTuple):
@@ -65,12 +63,16 @@ class Modes(NamedTuple):
         vectors: (k, p) orthonormal vectors q_j as rows, and 0 in rows without a mode.
         speeds: (k,) the derivatives <q_j, theta'> of the components in time.
         bends: (k,) the numbers a_j in [0, 1) with mu_j' = a_j mu_j^2.
+        top: an estimate from above of the largest growth rate, also of modes that are not among the k.
+        radius: an estimate of the largest rate of growth or decay.
     """
 
     rates: jax.Array
     vectors: jax.Array
     speeds: jax.Array
     bends: jax.Array
+    top: jax.Array
+    radius: jax.Array
 
     def paths(self, carried: Carried, u: jax.Array, times: jax.Array) -> Paths:
         """Return the paths of the modes from u at the times (4,) of the stages.
@@ -131,10 +133,6 @@ class Modes(NamedTuple):
         size = jnp.maximum(self.sizes(jnp.zeros_like(start)), self.sizes(end - start))
         return jnp.max(jnp.where(apart > 0.0, apart / (_SHARE * size + 1e-300), 0.0), initial=0.0)
 
-    def matter(self, step: jax.Array, rtol: jax.Array) -> jax.Array:
-        """Return whether an ordinary step of this size has an error near rtol in some mode."""
-        return jnp.any((self.rates * step) ** 3 > _VISIBLE * rtol)
-
     def _factor(self, time: jax.Array) -> jax.Array:
         """Return the factors (k,) by which the speeds grow in this time."""
         return jnp.exp(self._exponent(time))
@@ -152,8 +150,9 @@ class Modes(NamedTuple):
 
 
 def no_modes(size: int) -> Modes:
-    """Return the modes of a state of this size that has none."""
-    return Modes(jnp.zeros(COUNT), jnp.zeros((COUNT, size)), jnp.zeros(COUNT), jnp.zeros(COUNT))
+    """Return the modes of a state of this size that has none, in NumPy."""
+    none: Any = np.zeros(()), np.zeros(COUNT), np.zeros((COUNT, size))
+    return Modes(none[1], none[2], none[1], none[1], none[0], none[0])
 
 
 def growth_modes(
@@ -174,11 +173,15 @@ def growth_modes(
     vectors = turns.T @ jnp.where(usable, basis, 0.0)
     # Where the Krylov space has fewer dimensions than COUNT, the other rows of the basis are 0. The residual of a mode
     # is the norm that the last Lanczos step has left over, times the last component of the mode in the basis.
-    converged = last * jnp.abs(turns[-1]) < _CONVERGED * rates
+    residuals = last * jnp.abs(turns[-1])
+    converged = residuals < _CONVERGED * rates
     found = converged & (jnp.sum(vectors**2, axis=1) > 0.5)
     vectors = jnp.where(found[:, None], vectors, 0.0)
+    # The largest Ritz value is the first to converge; its residual bounds the distance to an eigenvalue.
+    top = jnp.where(usable, jnp.maximum(rates[-1] + residuals[-1], 0.0), jnp.inf)
+    radius = jnp.where(usable, jnp.max(jnp.abs(rates) + residuals), jnp.inf)
     rates, speeds = jnp.where(found, rates, 0.0), vectors @ speed
-    modes = Modes(rates, vectors, speeds, jnp.zeros(COUNT))
+    modes = Modes(rates, vectors, speeds, jnp.zeros(COUNT), top, radius)
     return modes if change is None else _bent(modes, speed, change)
 
 
@@ -197,6 +200,8 @@ def _bent(modes: Modes, speed: jax.Array, change: Callable[[jax.Array], jax.Arra
         jnp.zeros_like(modes.vectors).at[0].set(speed / jnp.where(size > 0.0, size, 1.0)),
         jnp.zeros(COUNT).at[0].set(size),
         jnp.zeros(COUNT).at[0].set(jnp.minimum(bend, _MOST_BENT)),
+        modes.top,
+        modes.radius,
     )
     return jax.tree.map(lambda a, b: jnp.where(alone, a, b), single, modes)
 

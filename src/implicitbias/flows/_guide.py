@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._method import Method
 from implicitbias.flows._ros34pw2 import Rosenbrock
 from implicitbias.flows._stepper import Cursor
@@ -38,9 +39,11 @@ class Guide(ABC):
 
     Attributes:
         uses_times: whether the choice depends on the times that steps take.
+        modes: the growth modes at the start, if the choice needed them.
     """
 
     uses_times: bool = False
+    modes: Modes | None = None
 
     @property
     def few_products(self) -> bool:

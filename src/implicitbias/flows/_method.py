@@ -16,9 +16,10 @@ class Trial(NamedTuple):
 
     Attributes:
         end: the end of the step.
-        embedded: the end by the method of lower order, whose distance from `end` estimates the error.
-        curve: the coefficients (4, m) of x, x^2, x^3 and x^4 of dense output, where x in [0, 1] is the share of the
-            step. Dense output is u + sum_j curve_j x^j.
+        embedded: the end by the method of lower order, whose distance from `end` estimates the error; the first
+            `System.state_size` entries are enough.
+        curve: the coefficients of x, x^2, x^3 and x^4 of dense output, where x in [0, 1] is the share of the step. They
+            have at least the first `System.shown` entries, and dense output is u + sum_j curve_j x^j.
         memory: what the next attempt may use.
         iterations: the number of iterations of linear solvers.
     """
@@ -52,6 +53,18 @@ class Method(eqx.Module):
     def foresees(self) -> bool:
         """Whether the next step size continues the trend of the last two steps, for methods of few and long steps."""
         return False
+
+    @abstractmethod
+    def mode_error(self, growth: jax.Array) -> jax.Array:
+        """Return about the relative error of growth modes in a step of size h that does not follow them.
+
+        Args:
+            growth: h times the growth rate of each mode.
+        """
+
+    def modes_now(self, modes: Modes, cursor: Any) -> Modes:
+        """Return the modes at the cursor if the given ones were found some steps before."""
+        return modes
 
     @abstractmethod
     def attempt(

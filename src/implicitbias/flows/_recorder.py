@@ -227,7 +227,8 @@ class Recorder:
     def output(self) -> DenseOutput:
         """Return the sampled output at the kept times, or else dense output."""
         if self.grid is not None:
-            return _empty_output(self._first).joined(self._samples)
+            begin, *others = self._samples or [_empty_output(self._first)]
+            return begin.joined(others)
         return self._first.joined(self._pieces)
 
 

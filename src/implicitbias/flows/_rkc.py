@@ -51,7 +51,7 @@ def stages(h: Any, radius: Any) -> Any:
 def _first(system: System, u: Any, start: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     u = jnp.asarray(u)
     vector, radius = _largest(system, u, start / jnp.linalg.norm(start), _FIRST_POWERS)
-    return system.complete(u)[1], vector, radius
+    return system.complete(system.moving(u))[1], vector, radius
 
 
 def _largest(system: System, u: jax.Array, vector: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
@@ -81,7 +81,7 @@ class Rkc(Method):
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
     ) -> Trial:
-        u, memory = cursor.u, cursor.memory
+        u, x, memory = cursor.u, system.moving(cursor.u), cursor.memory
 
         def searched() -> tuple[jax.Array, jax.Array]:
             return _largest(system, u, memory.vector, _POWERS)
@@ -89,17 +89,17 @@ class Rkc(Method):
         due = memory.age >= _AGE
         vector, radius = jax.lax.cond(due, searched, lambda: (memory.vector, memory.radius))
         count = jnp.maximum(jnp.floor(stages(h, radius)), 2.0)
-        whole, slope = system.complete(_last_stage(system, u, memory.slope, h, count))
-        change, low, high = whole - u, h * memory.slope, h * slope
-        # The estimate of the paper, (2.9), in the entries that the slope moves.
-        error = 0.8 * -change + 0.4 * (low + high)
-        embedded = whole - jnp.where(jnp.arange(len(u)) < len(memory.vector), error, 0.0)
-        curve = jnp.stack([low, 3 * change - 2 * low - high, low + high - 2 * change, jnp.zeros_like(u)])
+        end = _last_stage(system, x, memory.slope, h, count)
+        whole, slope = system.complete(end)
+        change, low, high = end - x, h * memory.slope, h * slope
+        # The estimate of the paper, (2.9).
+        embedded = end - (0.8 * -change + 0.4 * (low + high))
+        curve = jnp.stack([low, 3 * change - 2 * low - high, low + high - 2 * change, jnp.zeros_like(x)])
         after = RkcMemory(slope, vector, radius, jnp.where(due, 0, memory.age) + 1)
         return Trial(whole, embedded, curve, after, count.astype(int))
 
     def first_memory(self, system: System, u: ndarray) -> Any:
-        start = np.cos(1.0 + np.arange(system.state_size(u)))
+        start = np.cos(1.0 + np.arange(system.state_size(len(u))))
         slope, vector, radius = (np.asarray(part) for part in _first(system, u, start))
         return RkcMemory(slope, vector, radius, np.asarray(np.int64(0)))
 
@@ -129,8 +129,8 @@ def _next(w: Any, last: _Chebyshev, before: _Chebyshev) -> _Chebyshev:
     return _Chebyshev(value, first, second, b, 1 - b * value)
 
 
-def _last_stage(system: System, u: jax.Array, slope: jax.Array, h: jax.Array, count: jax.Array) -> jax.Array:
-    """Return the last of `count` stages from u, where the slope is given."""
+def _last_stage(system: System, x: jax.Array, slope: jax.Array, h: jax.Array, count: jax.Array) -> jax.Array:
+    """Return the last of `count` stages from x, where the slope is given."""
     w = 1 + _DAMPING / count**2
     zero, one = jnp.zeros(()), jnp.ones(())
     # T_0 = 1 and T_1 = w; the coefficients b_0 and b_1 are b_2.
@@ -146,10 +146,10 @@ def _last_stage(system: System, u: jax.Array, slope: jax.Array, h: jax.Array, co
         (y, y_before), (t, t_before) = state
         new = _next(w, t, t_before)
         mu, nu, pull = 2 * new.b * w / t.b, -new.b / t_before.b, 2 * new.b * scale / t.b
-        moved = system.complete(y)[1]
-        point = (1 - mu - nu) * u + mu * y + nu * y_before + h * pull * (moved - t.a * slope)
+        moved = system.slope(y)
+        point = (1 - mu - nu) * x + mu * y + nu * y_before + h * pull * (moved - t.a * slope)
         return (point, y), (new, t)
 
-    state = ((u + h * first.b * scale * slope, u), (first, start))
+    state = ((x + h * first.b * scale * slope, x), (first, start))
     end: jax.Array = jax.lax.fori_loop(2, count.astype(int) + 1, stage, state)[0][0]
     return end

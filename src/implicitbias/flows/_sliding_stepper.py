@@ -126,7 +126,7 @@ def slide(
     system = program.system(arrays)
     m, a = len(cursor.u), len(stand.places)
     length = int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
-    empty = empty_chunk(length, m)
+    empty = empty_chunk(length, m, m)
     none = Violation(jnp.zeros(len(seen.z), dtype=bool), jnp.zeros(a, dtype=bool), jnp.zeros(()))
 
     def unfinished(carry: Carry) -> jax.Array:

@@ -14,14 +14,17 @@ from implicitbias.flows._method import Method
 from implicitbias.flows._system import System
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
-_CHUNK, _CHUNK_BYTES = 64, 128 * 2**20
+_CHUNK, _CHUNK_BYTES = 64, 16 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
-# Errors below this multiple of rtol say little about the trend of the step sizes.
-_LEAST = 0.1
+# Errors below this share of rtol say nothing about the next step (Hairer & Wanner II, IV.8).
+_SMALL_ERROR = 1e-2
 # A step that follows growth modes is at most this times longer than the one before: its error grows exponentially.
 _GROW_WITH_MODES = 3.0
-# While no mode is followed, modes are searched again after this many steps, or when the step size has doubled.
+# While no mode is followed, modes are searched again after _AGE steps, or when the step is _LONGER times as long and a
+# mode may matter. A method that does not follow modes needs them for its error estimate only: while none of them
+# matters, it searches after _OLD steps, or when the step is _EARLIER times as long.
 _AGE, _LONGER = 8, 2.0
+_OLD, _EARLIER = 24, 1.5
 
 
 class Cursor(NamedTuple):
@@ -86,8 +89,11 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
-    """Return the position at the start; the first step is short, and the step size grows quickly if possible."""
+def first_cursor(system: System, u: ndarray, end: float, memory: Any, known: Modes | None = None) -> Cursor:
+    """Return the position at the start; the first step is short, and the step size grows quickly if possible.
+
+    `known` are the growth modes at the start, if they were computed before.
+    """
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
     step = np.float64(min(1e-4 * end, float(_first_step(system, u))))
@@ -97,8 +103,11 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any) -> Cursor:
     if not system.unstable:
         return cursor
     # The age makes the first step search for modes.
-    modes = jax.tree.map(np.asarray, no_modes(system.state_size(u)))
-    watch = Watch(modes, np.bool_(False), np.int64(_AGE), np.float64(0.0))
+    modes = no_modes(system.state_size(len(u)))
+    if known is not None:
+        modes = modes._replace(top=np.asarray(known.top), radius=np.asarray(known.radius))
+    age = np.int64(_OLD if known is None else 0)
+    watch = Watch(modes, np.bool_(False), age, np.float64(0.0))
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
@@ -110,16 +119,16 @@ def _first_step(system: System, u: Any) -> jax.Array:
     return jnp.where(jnp.isfinite(time) & (time > 0.0), time, jnp.inf)
 
 
-def empty_chunk(length: int, m: int) -> Chunk:
-    """Return a chunk with room for `length` steps of m unknowns; call it in a traced function."""
+def empty_chunk(length: int, m: int, shown: int) -> Chunk:
+    """Return a chunk for `length` steps of m unknowns, and curves of `shown` ones; call it in a traced function."""
     sizes = jnp.zeros(length)
     none, followed = jnp.zeros((), dtype=int), jnp.zeros(length, dtype=bool)
-    return Chunk(none, sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, m)), followed)
+    return Chunk(none, sizes, sizes, jnp.zeros((length, m)), jnp.zeros((length, 4, shown)), followed)
 
 
-def chunk_length(m: int) -> int:
-    """Return the number of accepted steps in a chunk for m unknowns."""
-    return int(min(_CHUNK, max(2, _CHUNK_BYTES // (40 * m))))
+def chunk_length(m: int, shown: int) -> int:
+    """Return the number of accepted steps in a chunk for m unknowns, and curves of `shown` ones."""
+    return int(min(_CHUNK, max(2, _CHUNK_BYTES // (8 * m + 32 * shown))))
 
 
 @eqx.filter_jit
@@ -131,9 +140,9 @@ def advance(
     Return the new position and the chunk of accepted steps.
     """
     t1, rtol = jnp.asarray(t1), jnp.asarray(rtol)
-    m = len(cursor.u)
-    length = chunk_length(m)
-    empty = empty_chunk(length, m)
+    m, shown = len(cursor.u), system.shown(len(cursor.u))
+    length = chunk_length(m, shown)
+    empty = empty_chunk(length, m, shown)
 
     def unfinished(carry: _Carry) -> jax.Array:
         at = carry.cursor
@@ -144,7 +153,7 @@ def advance(
         at, chunk = carry.cursor, carry.chunk
         left = t1 - at.t
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
-        watch = _watched(system, at, jnp.minimum(free, left), rtol)
+        watch = _watched(system, method, at, jnp.minimum(free, left), rtol)
         free = free if watch is None else jnp.minimum(free, watch.modes.longest())
         last = free >= left
         h = jnp.where(last, left, free)
@@ -157,10 +166,9 @@ def advance(
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        fitting = h * jnp.maximum(error, _LEAST) ** (-1.0 / method.order)
-        trend = fitting / at.fitting if method.foresees else jnp.ones(())
-        trend = jnp.where(accept & (at.fitting > 0.0), trend, 1.0)
-        factor = jnp.clip(_SAFETY * error ** (-1.0 / method.order) * trend, _SHRINK, grow)
+        fitting = h * jnp.maximum(error, _SMALL_ERROR) ** (-1.0 / method.order)
+        factor = _SAFETY * error ** (-1.0 / method.order) * _trend(method, fitting, at.fitting, accept)
+        factor = jnp.clip(factor, _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         cursor = Cursor(
@@ -181,27 +189,47 @@ def advance(
     return out.cursor, out.chunk
 
 
+def _trend(method: Method, fitting: jax.Array, before: jax.Array, accept: jax.Array) -> jax.Array:
+    """Return how the next fitting step size is expected to differ from this one, as a factor.
+
+    Where the error of steps of equal size grows from step to step, it is expected to grow on (Gustafsson's predictive
+    controller, Hairer & Wanner II, IV.8). It is expected to shrink on only if the method foresees it.
+    """
+    trend = fitting / before
+    trend = trend if method.foresees else jnp.minimum(1.0, trend)
+    return jnp.where(accept & (before > 0.0), trend, 1.0)
+
+
 def stuck(t: Any, h: Any) -> Any:
     """Return whether a step of size h is too small to change the time t in float64."""
     return h <= 4 * jnp.finfo(jnp.float64).eps * t
 
 
-def _watched(system: System, at: Cursor, h: jax.Array, rtol: jax.Array) -> Watch | None:
+def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax.Array) -> Watch | None:
     """Return what is known about growth modes at u; they are searched again where they may have changed."""
     if at.watch is None:
         return None
     watch: Watch = at.watch
+    ahead = _LONGER if method.follows_modes else _EARLIER
+
+    def matter(rates: jax.Array) -> jax.Array:
+        return jnp.any(method.mode_error(ahead * h * rates) > rtol)
 
     def searched() -> Watch:
         modes = system.modes(at.u)
-        followed = modes.matter(_LONGER * h, rtol)
+        followed = matter(modes.rates)
         kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
+        kept = kept._replace(top=modes.top, radius=modes.radius)
         return Watch(kept, followed, jnp.zeros_like(watch.age), h)
 
-    changed = watch.followed & (watch.age > 0)
-    due = changed | (watch.age >= _AGE) | (h > _LONGER * watch.step)
+    # Modes that a step follows in closed form must be those of its start.
+    most = (
+        jnp.where(watch.followed, 1, _AGE) if method.follows_modes else jnp.where(watch.followed, _AGE, _OLD)
+    )
+    longer = (h > ahead * watch.step) & matter(watch.modes.top)
+    due = (watch.age >= most) | longer
     found: Watch = jax.lax.cond(due, searched, lambda: watch)
-    return found
+    return found._replace(modes=method.modes_now(found.modes, at))
 
 
 def recorded(
@@ -214,6 +242,6 @@ def recorded(
         times=chunk.times.at[i].set(at.t),
         sizes=chunk.sizes.at[i].set(h),
         starts=chunk.starts.at[i].set(at.u),
-        curves=chunk.curves.at[i].set(curve),
+        curves=chunk.curves.at[i].set(curve[:, : chunk.curves.shape[2]]),
         followed=chunk.followed.at[i].set(followed),
     )

@@ -67,13 +67,17 @@ class System(eqx.Module):
         """Return the memory after a step whose solves took this number of iterations."""
         return memory
 
-    def complete(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return u with its constraints satisfied, and u' there with 0 in the rows of constraints."""
-        return u, self.field(u)
+    def moving(self, u: jax.Array) -> jax.Array:
+        """Return the entries of an inner variable that are no constraints; the entries of the state are the first."""
+        return u
 
-    def slope(self, u: jax.Array) -> jax.Array:
-        """Return u' where the constraints of u are satisfied, with 0 in their rows."""
-        return self.complete(u)[1]
+    def complete(self, moving: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the inner variable (m,) with these moving entries, and the derivatives of the latter."""
+        return moving, self.field(moving)
+
+    def slope(self, moving: jax.Array) -> jax.Array:
+        """Return the derivatives of the moving entries."""
+        return self.complete(moving)[1]
 
     @abstractmethod
     def state(self, u: jax.Array) -> jax.Array:
@@ -120,9 +124,9 @@ class System(eqx.Module):
         """Whether the equation may have growth modes that the error estimate does not see; then it has `modes`."""
         return False
 
-    def state_size(self, u: ndarray) -> int:
-        """Return the number of the first entries of an inner variable that growth modes change."""
-        return len(u)
+    def state_size(self, size: int) -> int:
+        """Return how many first entries of an inner variable of this size have growth modes."""
+        return size
 
     def modes(self, u: jax.Array) -> Modes:
         """Return the growth modes at u."""

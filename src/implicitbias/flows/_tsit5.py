@@ -28,6 +28,8 @@ EMBEDDED = (
 ORDER = 5
 # The end of the interval on the negative real axis in which the method is stable.
 STABLE = 3.3
+# For u' = mu u, the relative error of a step of size h is about _MODE_ERROR (mu h)^6 for mu h between 0.5 and 2.
+_MODE_ERROR = 8e-5
 
 
 def _dense_matrix() -> np.ndarray:
@@ -60,11 +62,11 @@ DENSE = _dense_matrix()
 
 @eqx.filter_jit
 def _slope(system: System, u: Any) -> jax.Array:
-    return system.complete(jnp.asarray(u))[1]
+    return system.complete(system.moving(jnp.asarray(u)))[1]
 
 
 class Tsit5(Method):
-    """The explicit method of a system that gives its slope and completes a state; the last slope is kept."""
+    """The explicit method of a system that completes its moving entries and gives their slope, which is kept."""
 
     @property
     def order(self) -> int:
@@ -74,22 +76,28 @@ class Tsit5(Method):
     def cost(self) -> tuple[int, int]:
         return 6, 0
 
+    def mode_error(self, growth: jax.Array) -> jax.Array:
+        return _MODE_ERROR * growth ** (ORDER + 1)
+
+    def modes_now(self, modes: Modes, cursor: Any) -> Modes:
+        return modes._replace(speeds=modes.vectors @ cursor.memory[: modes.vectors.shape[1]])
+
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
     ) -> Trial:
-        u, slopes = cursor.u, [cursor.memory]
+        x, slopes = system.moving(cursor.u), [cursor.memory]
         for row in STAGES:
-            shift = sum((a * k for a, k in zip(row, slopes, strict=True)), jnp.zeros_like(u))
+            shift = sum((a * k for a, k in zip(row, slopes, strict=True)), jnp.zeros_like(x))
             if row is STAGES[-1]:
-                end, slope = system.complete(u + h * shift)
+                end, slope = system.complete(x + h * shift)
             else:
-                slope = system.slope(u + h * shift)
+                slope = system.slope(x + h * shift)
             slopes.append(slope)
         stages = h * jnp.stack(slopes)
-        curve = jnp.asarray(DENSE.T, u.dtype) @ stages
-        # The polynomial ends at u + sum_i b_i k_i up to the rounding of its published coefficients.
-        curve = curve.at[3].add(end - u - jnp.sum(curve, axis=0))
-        return Trial(end, u + jnp.asarray(EMBEDDED, u.dtype) @ stages, curve, slopes[-1], jnp.zeros((), int))
+        curve = jnp.asarray(DENSE.T, x.dtype) @ stages
+        # The polynomial ends at x + sum_i b_i k_i up to the rounding of its published coefficients.
+        curve = curve.at[3].add(system.moving(end) - x - jnp.sum(curve, axis=0))
+        return Trial(end, x + jnp.asarray(EMBEDDED, x.dtype) @ stages, curve, slopes[-1], jnp.zeros((), int))
 
     def first_memory(self, system: System, u: ndarray) -> Any:
         return np.asarray(_slope(system, u))
