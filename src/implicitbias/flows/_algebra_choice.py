@@ -39,7 +39,9 @@ _SHARE = 0.05
 _REGRET = 0.5
 # The seconds after which the choice is looked at again, and the least number of steps.
 _LOOK, _LEAST = 0.5, 4
-# Lagged factors need about this many iterations a solve, and a new factor each _LAG steps.
+# Iterations without a preconditioner are counted again after this many times the seconds of the last count.
+_RARE = 20.0
+# With a lagged factor a solve needs about this many iterations, and each _LAG steps need a new factor.
 _LAGGED_ITERATIONS, _LAG = 10, 5
 _POWERS = 12
 # The names that flows along kinks accept. They use one algebra, without the memory of earlier steps.
@@ -57,7 +59,7 @@ class AlgebraChoice(Guide):
         self.regret, self.patience = 0.0, _REGRET
         self.gradient = _seconds(_gradient, system, jnp.asarray(u))
         self.radius = float(_radius(system, jnp.asarray(u)))
-        self._since_probe = 0.0
+        self._since_probe = self._probe_seconds = 0.0
         self._solved = 0
 
     uses_times = True
@@ -94,9 +96,10 @@ class AlgebraChoice(Guide):
         if equal < 0.5 * cost:
             best, cost = "explicit", equal
         self._since_probe += report.seconds
-        if way.name != "products" and self._since_probe > 2 * self.patience:
-            self._since_probe = 0.0
+        if way.name != "products" and self._since_probe > max(2 * self.patience, _RARE * self._probe_seconds):
+            begin = time.perf_counter()
             self.iterations = float(self._probe(u, report))
+            self._since_probe, self._probe_seconds = 0.0, time.perf_counter() - begin
         self.regret = max(0.0, self.regret + report.attempts * (own - 1.5 * cost))
         if best == way.name or self.regret < self.patience:
             return way
@@ -118,9 +121,9 @@ class AlgebraChoice(Guide):
         if name in self.measured:
             return self.measured[name]
         direct = self.sizes.multiplications(name) / multiplication_rate() + _GRADIENTS * self.gradient
-        if name != "lagged":
+        if name not in ("lagged", "nystrom"):
             return direct
-        solves = 4 * _LAGGED_ITERATIONS * self.sizes.solve(self.sizes.rows) / multiplication_rate()
+        solves = 4 * _LAGGED_ITERATIONS * self.sizes.precondition(name) / multiplication_rate()
         return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
 
     @property

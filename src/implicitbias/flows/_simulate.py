@@ -62,8 +62,9 @@ def simulate(
         solver: the name of the algebra by which a `GradientFlow` solves the linear systems of its steps, or a
             `GaussNewtonRosenbrock` with other settings than the default ones. "layers" and "kernel" factorise an
             n k x n k matrix, "normal" a p x p matrix; "products" uses conjugate gradients, "lagged" preconditions them
-            with the factor of an earlier step, and "explicit" takes steps of Tsit5 instead. By default the algebra is
-            chosen by measured cost, and may change on the way; `Trajectory.stats.algebras` shows the choice.
+            with the factor of an earlier step, and "nystrom" with the largest eigenvalues of its kernel; "explicit"
+            takes steps of Tsit5 instead. By default the algebra is chosen by measured cost, and may change on the way;
+            `Trajectory.stats.algebras` shows the choice.
         progress: a function that is called from time to time with (fraction of t1, text).
 
     Returns:
