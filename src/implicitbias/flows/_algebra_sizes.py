@@ -16,6 +16,12 @@ from implicitbias.predictors import TracedPredictor
 # The times of an entry of the Jacobian, and of a solve with a factor for each entry of its matrix, in units of a
 # multiplication in a product of large matrices. Both read memory: 22 ns, 2.3 ns and 0.07 ns were measured.
 _ENTRY, _SOLVE = 300.0, 35.0
+# The time of a product of a vector with a matrix, for each entry, in the same unit. 0.36 ns were measured.
+_READ = 5.0
+# The time of a Nystroem approximation relative to that of its products of matrices: 2.3 s and 1.2 s were measured.
+_APPROXIMATION = 2.0
+# The cost of a Cholesky factor in iterations of conjugate gradients.
+_LAGGED = 30.0
 # The least and the largest rank of a Nystroem approximation for many rows. With a rank of 300, a digits network with
 # 5000 predictions needed 10 iterations a solve instead of 87; with 500 it needed 8, but the approximation cost twice.
 _RANKS = (50, 300)
@@ -62,9 +68,9 @@ class Sizes(NamedTuple):
         if square and (entries or (given and not self.layers)):
             found["kernel"] = Kernel(given=given and not self.layers)
         if square and (entries or given):
-            found["lagged"] = Lagged(given=given)
+            found["lagged"] = Lagged(given=given, price=_LAGGED)
         price = self.multiplications("nystrom") / (self._products + self.precondition("nystrom"))
-        found["nystrom"] = Nystrom(self.rank, given and square, price)
+        found["nystrom"] = Nystrom(rank=self.rank, given=given and square, price=price)
         return found
 
     def named(self, name: str) -> Algebra:
@@ -107,9 +113,9 @@ class Sizes(NamedTuple):
         if name == "kernel":
             return own + (0.0 if self.given and not self.layers else entries + m**2 * p)
         if name == "nystrom" and not (self.given and self._square):
-            return self.rank * self._products
+            return _APPROXIMATION * self.rank * self._products
         layers = sum(m**2 * b + (m / self.outputs) ** 2 * a for a, b in self.layers)
-        return layers + (self.rank * m**2 if name == "nystrom" else own)
+        return _APPROXIMATION * (layers + self.rank * m**2) if name == "nystrom" else layers + own
 
     @property
     def _products(self) -> float:
@@ -123,7 +129,7 @@ class Sizes(NamedTuple):
 
     def precondition(self, name: str) -> float:
         """Return the time of a product with the preconditioner of "lagged" or "nystrom", in multiplications."""
-        return self.solve(self.rows) if name == "lagged" else 2 * _SOLVE * self.rows * self.rank
+        return self.solve(self.rows) if name == "lagged" else 2 * _READ * self.rows * self.rank
 
     def solve(self, size: float) -> float:
         """Return the time of a solve with a factor of this size, in multiplications."""

@@ -85,7 +85,7 @@ class Lagged(Preconditioned):
     """
 
     given: bool = eqx.field(static=True)
-    price: jax.Array | float = 30.0
+    price: jax.Array | float
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ class Nystrom(Preconditioned):
 
     rank: int = eqx.field(static=True)
     given: bool = eqx.field(static=True)
-    price: jax.Array | float = 90.0
+    price: jax.Array | float
 
     @property
     def name(self) -> str:
