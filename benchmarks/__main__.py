@@ -15,7 +15,6 @@ from benchmarks import (
     reading,
     real_data,
     real_networks,
-    large_data,
     relu,
     separable_flow,
     softplus_net,
