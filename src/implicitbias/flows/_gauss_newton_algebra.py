@@ -210,7 +210,7 @@ class _Iterate(NamedTuple):
         size: the product of the residual and the preconditioned residual.
         pulled: J^T R y, (p,).
         pushed: J J^T R y, (n, k).
-        count: the number of iterations.
+        iterations: the number of iterations.
     """
 
     residual: jax.Array
@@ -218,7 +218,7 @@ class _Iterate(NamedTuple):
     size: jax.Array
     pulled: jax.Array
     pushed: jax.Array
-    count: jax.Array
+    iterations: jax.Array
 
 
 def by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array], jax.Array]) -> Elimination:
@@ -241,7 +241,7 @@ def by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array],
         largest = jnp.maximum(accuracy, rounding)
 
         def unfinished(at: _Iterate) -> jax.Array:
-            return (jnp.linalg.norm(at.residual) > largest) & (at.count < CG_STEPS)
+            return (jnp.linalg.norm(at.residual) > largest) & (at.iterations < CG_STEPS)
 
         def iterate(at: _Iterate) -> _Iterate:
             pulled = J.rmv(matrix.spread(at.direction))
@@ -253,7 +253,7 @@ def by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array],
             size = jnp.vdot(residual, conditioned)
             direction = conditioned + size / at.size * at.direction
             pulled, pushed = at.pulled + length * pulled, at.pushed + length * pushed
-            return _Iterate(residual, direction, size, pulled, pushed, at.count + 1)
+            return _Iterate(residual, direction, size, pulled, pushed, at.iterations + 1)
 
         first = precondition(b)
         count = jnp.zeros((), int)
@@ -262,7 +262,7 @@ def by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array],
         # If conjugate gradients do not converge, NaN makes the stepper reject the step. A shorter step gives a
         # better-conditioned system. The comparison is false for NaN, too.
         found = jnp.where(jnp.linalg.norm(end.residual) <= largest, ratio, jnp.nan)
-        return (start - found * end.pulled) / shift, (ahead - found * end.pushed) / shift, end.count
+        return (start - found * end.pulled) / shift, (ahead - found * end.pushed) / shift, end.iterations
 
     return eliminate
 

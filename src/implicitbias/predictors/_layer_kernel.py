@@ -158,7 +158,8 @@ class _RowProgram:
         values: dict[int, Any] = dict(zip(self.program.inputs, [*leaves, self.x], strict=True))
         enters = {layer.operation: index for index, layer in enumerate(self.layers)}
         ends = {layer.end: index for index, layer in enumerate(self.layers)}
-        parts, responses = ([None] * len(self.layers) for _ in range(2))
+        parts: list[Any] = [None] * len(self.layers)
+        responses: list[Any] = [None] * len(self.layers)
 
         def value(item: Any) -> Any:
             return item.value if isinstance(item, Constant) else values[item]
