@@ -238,35 +238,6 @@ def wide_softplus(width: int) -> Row:
     )
 
 
-def large_mlp() -> Row:
-    """Compare a step with one that forms the kernel from blocks of the Jacobian."""
-    rng, sizes, n = np.random.default_rng(0), (64, 270, 270, 10), 500
-    X, y = rng.standard_normal((n, 64)), np.eye(10)[rng.integers(0, 10, n)]
-    problem, start, lam = ib.Problem(mlp, X, y), start_of(rng, sizes), 1e-2
-    flow = ib.GradientFlow(problem, lam)
-
-    def ours() -> Any:
-        return ib.simulate(flow, start, times=[10 / lam], rtol=1e-2, max_steps=12)
-
-    ours()
-    begin = time.perf_counter()
-    stats = ours().stats
-    seconds = (time.perf_counter() - begin) / stats.steps
-    J = ib.predictors.of(problem).jacobian(start)
-    begin = time.perf_counter()
-    blocks = [J.dense(slice(a, a + 500)) for a in (0, 500)]
-    part = blocks[0] @ blocks[1].T
-    peer = (time.perf_counter() - begin) * 50  # 10 x 10 blocks, of which 55 differ; 10 blocks of rows
-    begin = time.perf_counter()
-    np.linalg.cholesky(np.eye(5000))
-    peer += time.perf_counter() - begin
-    exact = ib.predictors.of(problem).tangent_kernel(start).reshape(5000, 5000)
-    error = float(np.abs(exact[:500, 500:1000] - part).max() / np.abs(part).max())
-    p = problem.checked_params(start)[0].size
-    return Row(f"a step at n k = 5000, p = {p}", "dense kernel, extrapolated", seconds, peer, error, 0.0,
-               str(dict(stats.algebras)))  # fmt: skip
-
-
 def kernel_of(name: str, model: Any, start: Any, rows: int, outputs: int) -> Row:
     """Compare the tangent kernel with the product of the whole Jacobian, by `jax.jacrev` on each row."""
     X, size = np.random.default_rng(1).standard_normal((rows, 300)), rows * outputs
@@ -308,7 +279,6 @@ def main() -> None:
         modular_addition,
         lambda: [wide_softplus(64)],
         lambda: [wide_softplus(640)],
-        lambda: [large_mlp()],
         kernels,
     ]
     for work in works:

@@ -90,8 +90,8 @@ def test_errors_follow_the_tolerance(algebra: str) -> None:
     assert np.all(np.array(errors) < 20 * tolerances)
 
 
-# Oracle: a tight run. The method has order 2, and its error estimate of size h^3 is compared with rtol, so that errors are
-# in proportion to rtol^(2/3).
+# Oracle: a tight run. The method has order 2, and its error estimate of size h^3 is compared with rtol, so that errors
+# are in proportion to rtol^(2/3).
 def test_errors_of_stabilised_steps_follow_their_order() -> None:
     expected = case_reference(CASES["squared"], 1e-2, TIMES)[-1]
     tolerances = np.array([1e-3, 1e-4, 1e-5, 1e-6])
@@ -248,7 +248,7 @@ def cursor_at(t: float, u: np.ndarray, h: float) -> Cursor:
     )
 
 
-SLOW = dict.fromkeys(("layers", "kernel", "normal", "lagged"), 10.0)
+SLOW = dict.fromkeys(("layers", "kernel", "normal", "lagged", "nystrom"), 10.0)
 
 
 # A flow of 10 time units of the fastest mode: 6 gradients a step are cheaper than any linear solve.
@@ -268,12 +268,16 @@ def test_the_explicit_method_is_left_when_stiffness_comes(monkeypatch: pytest.Mo
 
 # With a step of 0.02 s for the factorisation and 6 ms for the explicit method, a flow over 1e6 units is stiff.
 def test_a_stiff_flow_begins_with_the_cheapest_factorisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Model(monkeypatch, end=1e6, radius=1.0, layers=0.02, kernel=0.1, normal=1.0, lagged=0.1)
+    model = Model(
+        monkeypatch, end=1e6, radius=1.0, layers=0.02, kernel=0.1, normal=1.0, lagged=0.1, nystrom=0.1
+    )
     assert model.way.name == "layers"
 
 
 # A factorisation that turns out to take 5 s is left for the normal equations, which take 0.1 s.
 def test_a_factorisation_that_is_slower_than_expected_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Model(monkeypatch, end=1e6, radius=1.0, layers=0.02, kernel=5.0, normal=0.1, lagged=5.0)
+    model = Model(
+        monkeypatch, end=1e6, radius=1.0, layers=0.02, kernel=5.0, normal=0.1, lagged=5.0, nystrom=5.0
+    )
     assert model.way.name == "layers"
     assert model.after(4, 4e4, 20.0, t=4e4) == "normal"

@@ -46,7 +46,9 @@ _SHARE = 0.05
 _REGRET = 0.5
 # The seconds after which the choice is looked at again, and the least number of steps.
 _LOOK, _LEAST = 0.5, 4
-# Lagged factors need about this many iterations a solve, and a new factor each _LAG steps.
+# Iterations without a preconditioner are counted again after this many times the seconds of the last count.
+_RARE = 20.0
+# With a lagged factor a solve needs about this many iterations, and each _LAG steps need a new factor.
 _LAGGED_ITERATIONS, _LAG = 10, 5
 # The numbers in place of measured ones where a run must be reproducible: multiplications a second in a product of large
 # matrices, and operations a second in a gradient.
@@ -62,7 +64,17 @@ class AlgebraChoice(Guide):
     It compares measured times, or counted operations if the limits ask for a reproducible run.
     """
 
-    saved = ("name", "measured", "iterations", "regret", "patience", "radius", "_since_probe", "_solved")
+    saved = (
+        "name",
+        "measured",
+        "iterations",
+        "regret",
+        "patience",
+        "radius",
+        "_since_probe",
+        "_probe_seconds",
+        "_solved",
+    )
 
     def __init__(
         self, system: GaussNewtonSystem, u: ndarray, sizes: Sizes, limits: Limits, kinked: bool = False
@@ -79,7 +91,7 @@ class AlgebraChoice(Guide):
         self.gradient = _seconds(_gradient, system, at) if self.uses_times else _counted_seconds(system, at)
         self.modes = modes_at(system, u) if system.unstable else None
         self.radius = self._radius_at(u, self.modes)
-        self._since_probe = 0.0
+        self._since_probe = self._probe_seconds = 0.0
         self._solved = 0
 
     def first(self, system: System) -> Way:
@@ -122,9 +134,12 @@ class AlgebraChoice(Guide):
         if equal < 0.5 * cost:
             best, cost = "explicit", equal
         self._since_probe += report.attempts * own
-        if way.name != "products" and self._since_probe > 2 * self.patience:
-            self._since_probe = 0.0
+        if way.name != "products" and self._since_probe > max(2 * self.patience, _RARE * self._probe_seconds):
+            begin = time.perf_counter()
             self.iterations = float(self._probe(jnp.asarray(report.cursor.u), report))
+            # A reproducible run takes the estimated seconds of one step by conjugate gradients instead.
+            seconds = time.perf_counter() - begin if self.uses_times else self.cost("products", step)
+            self._since_probe, self._probe_seconds = 0.0, seconds
         self.regret = max(0.0, self.regret + report.attempts * (own - 1.5 * cost))
         if best == way.name or self.regret < self.patience:
             return way
@@ -149,9 +164,9 @@ class AlgebraChoice(Guide):
             return self.measured[name]
         rate = multiplication_rate() if self.uses_times else _RATE
         direct = self.sizes.multiplications(name) / rate + _GRADIENTS * self.gradient
-        if name != "lagged":
+        if name not in ("lagged", "nystrom"):
             return direct
-        solves = 4 * _LAGGED_ITERATIONS * self.sizes.solve(self.sizes.rows) / rate
+        solves = 4 * _LAGGED_ITERATIONS * self.sizes.precondition(name) / rate
         return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
 
     @property

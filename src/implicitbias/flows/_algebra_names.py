@@ -10,6 +10,7 @@ NAMES = {
     "kernel": "the n k x n k matrix of Woodbury's identity is factorised",
     "normal": "the p x p matrix of the normal equations is factorised",
     "lagged": "conjugate gradients, preconditioned by the factor of an earlier step",
+    "nystrom": "conjugate gradients, preconditioned by the largest eigenvalues of the kernel of an earlier step",
     "products": "conjugate gradients, which store no matrix",
     "explicit": "steps of the explicit method Tsit5",
     "stabilised": "steps of the explicit Runge-Kutta-Chebyshev method, whose stages follow the stiffness",

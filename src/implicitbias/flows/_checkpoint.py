@@ -19,9 +19,10 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.fingerprints import fingerprint
 from implicitbias._core.stored_values import restored, stored
 from implicitbias.flows._engine import Engine, Position, Spent
-from implicitbias.flows._gauss_newton_algebra import LaggedMemory
 from implicitbias.flows._growth_modes import Modes
+from implicitbias.flows._lagged_algebras import LaggedMemory, Spectrum
 from implicitbias.flows._recorder import CallbackError, Recorder
+from implicitbias.flows._rkc import RkcMemory
 from implicitbias.flows._saver import Saver
 from implicitbias.flows._sliding_system import Look, Stand
 from implicitbias.flows._stepper import Cursor, Watch
@@ -29,7 +30,7 @@ from implicitbias.flows._stop_search import Sample
 
 _KIND = FileKind("implicitbias.Checkpoint", 1, "checkpoint")
 # The named tuples of which snapshots consist.
-_NAMED = (Cursor, LaggedMemory, Look, Modes, Position, Sample, Spent, Stand, Watch)
+_NAMED = (Cursor, LaggedMemory, Look, Modes, Position, RkcMemory, Sample, Spectrum, Spent, Stand, Watch)
 # The packages on whose versions the last bits of the numbers depend.
 _PACKAGES = ("implicitbias", "jax", "jaxlib", "numpy", "scipy")
 # A run spends at most about the share 1 / _RARELY of its time on writing, and writes at most every _SECONDS.

@@ -11,7 +11,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-import numpy as np
 
 from implicitbias.flows._method import Method
 from implicitbias.flows._rkc import Rkc
@@ -20,7 +19,7 @@ from implicitbias.flows._tsit5 import Tsit5
 from implicitbias.predictors import TracedJacobian
 
 # The largest number of iterations of conjugate gradients; more of them make the step fail.
-_CG_STEPS = 1000
+CG_STEPS = 1000
 # The relative residual of conjugate gradients, in units of the rounding error, below which no solve goes.
 _ROUNDING = 500.0
 # A product with J and one with J^T take about 2 n p multiplications, each of which costs less time than reading an
@@ -74,10 +73,6 @@ class GaussNewtonMatrix(NamedTuple):
             rooted = jnp.einsum("nkl,nkmi,mij->nlmj", self.roots, gram, self.roots, optimize="optimal")
         rooted = rooted.reshape(self.size, self.size)
         return jnp.eye(self.size, dtype=rooted.dtype) + self.ratio * rooted
-
-    def rooted_product(self, r: jax.Array) -> jax.Array:
-        """Return (I + ratio R^T J J^T R) r from products with J."""
-        return r + self.ratio * self.collect(self.J.mv(self.J.rmv(self.spread(r))))
 
 
 class Algebra(eqx.Module):
@@ -189,7 +184,7 @@ class Products(Algebra):
         return "products"
 
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
-        return _by_iterations(matrix, lambda r: r), memory
+        return by_iterations(matrix, lambda r: r), memory
 
 
 class Explicit(Algebra):
@@ -206,78 +201,71 @@ class Explicit(Algebra):
         return Rkc() if self.stabilised else Tsit5()
 
     def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
-        return _by_iterations(matrix, lambda r: r), memory
+        return by_iterations(matrix, lambda r: r), memory
 
 
-class LaggedMemory(NamedTuple):
-    """The Cholesky factor of an earlier step, with which conjugate gradients are preconditioned.
+class _Iterate(NamedTuple):
+    """An iterate of conjugate gradients for (I + ratio R^T J J^T R) y = b.
 
     Attributes:
-        factor: the factor (n k, n k).
-        fresh: the number of iterations of the step for which it was made; negative if it was not used yet.
-        lost: the iterations since then that a new factor would have saved; infinite if there is no factor.
+        residual: b minus the left side at y, (n, k).
+        direction: the direction of the next change of y, (n, k).
+        size: the product of the residual and the preconditioned residual.
+        pulled: J^T R y, (p,).
+        pushed: J J^T R y, (n, k).
+        iterations: the number of iterations.
     """
 
-    factor: Any
-    fresh: Any
-    lost: Any
+    residual: jax.Array
+    direction: jax.Array
+    size: jax.Array
+    pulled: jax.Array
+    pushed: jax.Array
+    iterations: jax.Array
 
 
-class Lagged(Algebra):
-    """Conjugate gradients that are preconditioned by the Cholesky factor of an earlier step.
+def by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array], jax.Array]) -> Elimination:
+    """Return the solve by preconditioned conjugate gradients in the space of predictions.
 
-    A new factor is made as soon as the iterations that it would have saved are worth more than itself; `price` is its
-    cost in iterations. `given` is that of `Kernel`.
+    The iterates carry J^T R y and J J^T R y, so that a solve needs one product with J and one with J^T for each
+    iteration and for the right side, and no others. A solver of a library does not return them: with it, a solve with 6
+    iterations needed the products of 10.
     """
-
-    given: bool = eqx.field(static=True)
-    price: jax.Array | float = 30.0
-
-    @property
-    def name(self) -> str:
-        return "lagged"
-
-    @property
-    def needs_entries(self) -> bool:
-        return not self.given
-
-    def first_memory(self, rows: int) -> Any:
-        return LaggedMemory(np.eye(rows), np.asarray(-1), np.asarray(np.inf))
-
-    def solver(self, matrix: GaussNewtonMatrix, memory: Any) -> tuple[Elimination, Any]:
-        def renewed() -> LaggedMemory:
-            return LaggedMemory(
-                jnp.linalg.cholesky(matrix.rooted_kernel()), jnp.asarray(-1), jnp.asarray(0.0)
-            )
-
-        held = jax.lax.cond(memory.lost >= self.price, renewed, lambda: LaggedMemory(*memory))
-
-        def precondition(r: jax.Array) -> jax.Array:
-            solved = jax.scipy.linalg.cho_solve((held.factor, True), r.reshape(-1))
-            return solved.reshape(r.shape)
-
-        return _by_iterations(matrix, precondition), held
-
-    def learned(self, memory: Any, iterations: jax.Array) -> Any:
-        fresh = jnp.where(memory.fresh < 0, iterations, memory.fresh)
-        lost = memory.lost + jnp.maximum(iterations - fresh, 0)
-        # After a failed solve the number of iterations is the limit, and the next attempt makes a new factor.
-        return LaggedMemory(memory.factor, fresh, jnp.where(iterations >= _CG_STEPS, jnp.inf, lost))
-
-
-def _by_iterations(matrix: GaussNewtonMatrix, precondition: Callable[[jax.Array], jax.Array]) -> Elimination:
-    """Return the solve by preconditioned conjugate gradients in the space of predictions."""
     J, shift, ratio = matrix.J, matrix.shift, matrix.ratio
-    # An error e of the inner solution makes an error ratio J^T R e / shift of x. With the residual r this is at most
+    # An error e of y makes an error ratio J^T R e / shift of x. With the residual r this is at most
     # sqrt(ratio) |r| / (2 shift), because s / (1 + s^2) <= 1/2 for each singular value s of sqrt(ratio) J^T R.
     accuracy = 2 * matrix.accuracy * shift / jnp.sqrt(jnp.maximum(ratio, jnp.finfo(ratio.dtype).tiny))
-    solve = _conjugate_gradients(matrix.rooted_product, precondition, matrix.roots[:, 0], accuracy)
 
     def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        b = right - matrix.gamma_step * J.rmv(matrix.curve(gap))
-        inner, iterations = solve(matrix.collect(J.mv(b)))
-        x = (b - ratio * J.rmv(matrix.spread(inner))) / shift
-        return x, J.mv(x), iterations
+        start = right - matrix.gamma_step * J.rmv(matrix.curve(gap))
+        ahead = J.mv(start)
+        b = matrix.collect(ahead)
+        rounding = _ROUNDING * jnp.finfo(b.dtype).eps * jnp.linalg.norm(b)
+        largest = jnp.maximum(accuracy, rounding)
+
+        def unfinished(at: _Iterate) -> jax.Array:
+            return (jnp.linalg.norm(at.residual) > largest) & (at.iterations < CG_STEPS)
+
+        def iterate(at: _Iterate) -> _Iterate:
+            pulled = J.rmv(matrix.spread(at.direction))
+            pushed = J.mv(pulled)
+            image = at.direction + ratio * matrix.collect(pushed)
+            length = at.size / jnp.vdot(at.direction, image)
+            residual = at.residual - length * image
+            conditioned = precondition(residual)
+            size = jnp.vdot(residual, conditioned)
+            direction = conditioned + size / at.size * at.direction
+            pulled, pushed = at.pulled + length * pulled, at.pushed + length * pushed
+            return _Iterate(residual, direction, size, pulled, pushed, at.iterations + 1)
+
+        first = precondition(b)
+        count = jnp.zeros((), int)
+        begin = _Iterate(b, first, jnp.vdot(b, first), jnp.zeros_like(start), jnp.zeros_like(ahead), count)
+        end = jax.lax.while_loop(unfinished, iterate, begin)
+        # If conjugate gradients do not converge, NaN makes the stepper reject the step. A shorter step gives a
+        # better-conditioned system. The comparison is false for NaN, too.
+        found = jnp.where(jnp.linalg.norm(end.residual) <= largest, ratio, jnp.nan)
+        return (start - found * end.pulled) / shift, (ahead - found * end.pushed) / shift, end.iterations
 
     return eliminate
 
@@ -287,35 +275,3 @@ def _cholesky(matrix: jax.Array) -> Callable[[jax.Array], jax.Array]:
     solver = lx.Cholesky()
     factor = solver.init(operator, options={})
     return lambda b: lx.linear_solve(operator, b, solver, state=factor, throw=False).value
-
-
-def _conjugate_gradients(
-    apply: Callable[[jax.Array], jax.Array],
-    precondition: Callable[[jax.Array], jax.Array],
-    like: jax.Array,
-    accuracy: jax.Array,
-) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
-    """Return the function b -> (solution, iterations); the norm of the residual is at most `accuracy`."""
-    operator, preconditioner = (
-        lx.FunctionLinearOperator(function, jax.eval_shape(lambda: like), lx.positive_semidefinite_tag)
-        for function in (apply, precondition)
-    )
-
-    def solve(b: jax.Array) -> tuple[jax.Array, jax.Array]:
-        rounding = _ROUNDING * jnp.finfo(b.dtype).eps * jnp.linalg.norm(b)
-        largest = jnp.maximum(accuracy, rounding)
-        solver = lx.CG(rtol=0.0, atol=largest, norm=_norm, max_steps=_CG_STEPS)
-        options = {"preconditioner": preconditioner}
-        found = lx.linear_solve(operator, b, solver, options=options, throw=False)
-        # If conjugate gradients do not converge, NaN makes the stepper reject the step. A shorter step gives a
-        # better-conditioned system.
-        value = jnp.where(found.result == lx.RESULTS.successful, found.value, jnp.nan)
-        # If b is small enough, the solution 0 is accurate, and for b = 0 the method would divide by 0.
-        trivial = jnp.linalg.norm(b) <= largest
-        return jnp.where(trivial, 0.0, value), jnp.where(trivial, 0, found.stats["num_steps"])
-
-    return solve
-
-
-def _norm(r: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(r)

@@ -66,9 +66,9 @@ def simulate(
         solver: the name of the algebra by which a `GradientFlow` solves the linear systems of its steps, or a
             `GaussNewtonRosenbrock` with other settings than the default ones. "layers" and "kernel" factorise an
             n k x n k matrix, "normal" a p x p matrix; "products" uses conjugate gradients, "lagged" preconditions them
-            with the factor of an earlier step, and "explicit" takes steps of Tsit5 instead, and
-            "stabilised" those of a Runge-Kutta-Chebyshev method of order 2. By default the algebra is
-            chosen by measured cost, and may change on the way; `Trajectory.stats.algebras` shows the choice.
+            with the factor of an earlier step, and "nystrom" with the largest eigenvalues of its kernel; "explicit"
+            takes steps of Tsit5, and "stabilised" those of a Runge-Kutta-Chebyshev method of order 2. By default the
+            algebra is chosen by measured cost, and may change on the way; `Trajectory.stats.algebras` shows the choice.
         checkpoint: the path of a file in which the run is kept, so that the same call goes on after an interrupt or the
             end of the process. The result equals that of a run without a break to the last bit (only
             `stats.seconds` differs), because the algebra is then chosen by counted operations and not by measured

@@ -55,11 +55,48 @@ def layer_sizes(row: RowModel, params: Any, x: jax.Array) -> tuple[tuple[int, in
 
 def factors(row: RowModel, params: Any, X: jax.Array) -> Factors:
     """Return the factors of the Jacobian at the rows X, where `row` predicts one row."""
+    return derivatives(row, params, X).factors()
 
-    def one(x: jax.Array) -> Factors:
-        return _RowProgram(row, params, x).factors()
 
-    return jax.vmap(one)(X)
+class Derivatives(NamedTuple):
+    """The derivatives of the predictions of n rows in the responses of the layers and in all other leaves.
+
+    Attributes:
+        responses: for each dense layer the derivative (n, k, b) in its response.
+        parts: for each dense layer the factor A (n, a), and the gain (n, b) by which D is the derivative multiplied.
+        loose: the derivatives in the entries of all other leaves, (n, k, q).
+    """
+
+    responses: tuple[jax.Array, ...]
+    parts: tuple[tuple[jax.Array, jax.Array], ...]
+    loose: jax.Array
+
+    def factors(self) -> Factors:
+        """Return the factors of the Jacobian."""
+        pairs = zip(self.responses, self.parts, strict=True)
+        return Factors(tuple((A, slope * gain[:, None, :]) for slope, (A, gain) in pairs), self.loose)
+
+
+def derivatives(row: RowModel, params: Any, X: jax.Array) -> Derivatives:
+    """Return the derivatives at the rows X, where `row` predicts one row."""
+    return jax.vmap(lambda x: _RowProgram(row, params, x).derivatives())(X)
+
+
+def response_change(
+    row: RowModel, unflatten: Callable[[jax.Array], Any], u: jax.Array, X: jax.Array
+) -> Callable[[jax.Array], tuple[list[jax.Array], jax.Array]]:
+    """Return the linear map of a change (p,) of the parameters u to the changes of the responses and of other leaves.
+
+    The change of a response (n, b) is that at fixed activations, one product of matrices for each layer. The change of
+    the other leaves is a vector (q,).
+    """
+
+    def at(point: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+        params = unflatten(point)
+        responses = jax.vmap(lambda x: _RowProgram(row, params, x).responses())(X)
+        return responses, _RowProgram(row, params, X[0]).loose_vector()[0]
+
+    return jax.linearize(at, u)[1]
 
 
 def _products(left: jax.Array, right: jax.Array) -> jax.Array:
@@ -88,60 +125,84 @@ class _RowProgram:
     def activation_size(self, layer: Layer) -> int:
         return self.program.operations[layer.operation].size(layer.entry.activation)
 
-    def factors(self) -> Factors:
-        """Return the factors A (a,) and D (k, b) of each layer, and the derivatives (k, q) in the loose leaves."""
+    def loose_vector(self) -> tuple[jax.Array, Callable[[jax.Array], list[jax.Array]]]:
+        """Return the leaves outside layers as one vector (q,), and the function that restores them."""
         loose, restore = ravel_pytree([self.leaves[index] for index in self.loose])
-        loose = loose.astype(self.leaves[0].dtype)  # The empty vector has another type.
+        # The empty vector has another type.
+        return loose.astype(self.leaves[0].dtype), restore
+
+    def derivatives(self) -> Derivatives:
+        """Return the derivatives (k, b) in the responses, the factors (a,) and gains (b,), and the rest (k, q)."""
+        loose, restore = self.loose_vector()
         zeros = [jnp.zeros(layer.size, self.leaves[0].dtype) for layer in self.layers]
 
-        def shifted(
-            shifts: list[jax.Array], point: jax.Array
-        ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
+        def shifted(shifts: list[jax.Array], point: jax.Array) -> tuple[jax.Array, Any]:
             leaves = list(self.leaves)
             for index, value in zip(self.loose, restore(point) if self.loose else [], strict=True):
                 leaves[index] = value
-            return self._run(leaves, shifts)
+            run = self._run(leaves, shifts)
+            return run.outputs, run.parts
 
         (slopes, slopes_loose), parts = jax.jacrev(shifted, argnums=(0, 1), has_aux=True)(zeros, loose)
-        layers = tuple((A, D * gain) for D, (A, gain) in zip(slopes, parts, strict=True))
-        return Factors(layers, slopes_loose)
+        return Derivatives(tuple(slopes), tuple(parts), slopes_loose)
 
-    def _run(
-        self, leaves: list[jax.Array], shifts: list[jax.Array]
-    ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-        """Return the outputs (k,) if the result of each layer is shifted, and A and the gain (b,) of each layer."""
+    def responses(self) -> list[jax.Array]:
+        """Return the response (b,) of each layer, whose derivative is that at fixed activations and other leaves."""
+        leaves = list(self.leaves)
+        for index in self.loose:
+            leaves[index] = jax.lax.stop_gradient(leaves[index])
+        return self._run(leaves, None).responses
+
+    def _run(self, leaves: list[jax.Array], shifts: list[jax.Array] | None) -> "_Run":
+        """Run the program with shifts that are added to the responses, or with fixed activations if they are None."""
         values: dict[int, Any] = dict(zip(self.program.inputs, [*leaves, self.x], strict=True))
-        at = {layer.operation: index for index, layer in enumerate(self.layers)}
+        enters = {layer.operation: index for index, layer in enumerate(self.layers)}
+        ends = {layer.end: index for index, layer in enumerate(self.layers)}
         parts: list[Any] = [None] * len(self.layers)
+        responses: list[Any] = [None] * len(self.layers)
 
         def value(item: Any) -> Any:
             return item.value if isinstance(item, Constant) else values[item]
 
         for position, operation in enumerate(self.program.operations):
             operands = [value(item) for item in operation.operands]
+            if position in enters:
+                layer = self.layers[enters[position]]
+                activation = operands[layer.entry.activation]
+                parts[enters[position]] = _factor(layer, activation, value, leaves[0].dtype)
+                if shifts is None:
+                    operands[layer.entry.activation] = jax.lax.stop_gradient(activation)
             results = operation.run(operands)
-            if position in at:
-                layer, shift = self.layers[at[position]], shifts[at[position]]
-                parts[at[position]] = _factor(layer, operands[layer.entry.activation], value, shift)
-                results[0] = results[0] + shift.reshape(results[0].shape)
+            if position in ends:
+                if shifts is not None:
+                    results[0] = results[0] + shifts[ends[position]].reshape(results[0].shape)
+                responses[ends[position]] = results[0].reshape(-1)
             values.update(zip(operation.results, results, strict=True))
-        return value(self.program.outputs[0]), parts
+        return _Run(value(self.program.outputs[0]), parts, responses)
+
+
+class _Run(NamedTuple):
+    """The outputs (k,), and for each layer A and the gain (b,) and the response (b,)."""
+
+    outputs: jax.Array
+    parts: list[Any]
+    responses: list[Any]
 
 
 def _factor(
-    layer: Layer, activation: Any, value: Callable[[Any], Any], shift: jax.Array
+    layer: Layer, activation: Any, value: Callable[[Any], Any], dtype: Any
 ) -> tuple[jax.Array, jax.Array]:
     """Return the first factor A (a,) of a layer, and the numbers (b,) by which D is multiplied."""
 
     def scale(entry: Entry) -> jax.Array:
-        number = jnp.full((1,), entry.sign, shift.dtype)
+        number = jnp.full((1,), entry.sign, dtype)
         for item, divides in entry.scales:
-            other = jnp.asarray(value(item), shift.dtype).reshape(1)
+            other = jnp.asarray(value(item), dtype).reshape(1)
             number = number / other if divides else number * other
         return number
 
-    own, gain = scale(layer.entry), jnp.ones_like(shift)
-    flat = jnp.asarray(activation, shift.dtype).reshape(-1)
+    own, gain = scale(layer.entry), jnp.ones(layer.size, dtype)
+    flat = jnp.asarray(activation, dtype).reshape(-1)
     if layer.entry.kind == "product":
         own = own * flat
     elif layer.entry.kind == "gain":

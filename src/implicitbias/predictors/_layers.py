@@ -32,16 +32,18 @@ class Entry(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Leaves with a common factor D, the derivative of the outputs in the result of an operation.
+    """Leaves with a common factor D, the derivative of the outputs in the response of the layer.
 
     Attributes:
-        operation: the position of the operation in the program.
-        size: the number of entries of its result.
-        entry: the leaf that enters in this operation.
-        biases: leaves that are added to the result and to nothing else.
+        operation: the position in the program of the operation in which the first leaf enters.
+        end: the position of the operation whose result is the response: the one that adds the last bias.
+        size: the number of entries of the response.
+        entry: the leaf that enters first.
+        biases: leaves that are added to the result of the operation and to nothing else.
     """
 
     operation: int
+    end: int
     size: int
     entry: Entry
     biases: tuple[Entry, ...] = ()
@@ -119,15 +121,18 @@ class _Search:
             for leaf, places in sorted(self.entries.items())
             if len(places) == 1 and leaf not in self.loose
         ]
-        layers = {index: Layer(index, size, entry) for index, size, entry, _ in once if entry.kind != "bias"}
+        layers = {
+            index: Layer(index, index, size, entry) for index, size, entry, _ in once if entry.kind != "bias"
+        }
         for index, size, entry, below in once:
             if entry.kind != "bias":
                 continue
             if below in layers:
                 layer = layers[below]
-                layers[below] = layer._replace(biases=(*layer.biases, entry))
+                end = max(layer.end, index)
+                layers[below] = layer._replace(end=end, biases=(*layer.biases, entry))
             else:
-                layers[index] = Layer(index, size, entry)
+                layers[index] = Layer(index, index, size, entry)
         return tuple(layers[index] for index in sorted(layers))
 
     def _view(self, item: Any) -> _View | None:

@@ -14,6 +14,7 @@ from implicitbias._core.maps import Map
 from implicitbias._core.readouts import Readout
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
+from implicitbias.predictors._layer_jacobian import with_layers
 from implicitbias.predictors._layer_kernel import Factors, factors, layer_sizes
 from implicitbias.predictors._traced_jacobian import (
     Kernels,
@@ -244,7 +245,10 @@ class ModelPredictor(TracedPredictor):
         def normal(roots: jax.Array) -> jax.Array:
             return _sum_of_blocks(lambda X, R: rows(X).normal(R), self.readout.X, roots, len(u))
 
-        return super().jacobian(shape, u, dense=False)._replace(normal=normal)
+        plain = by_products(lambda point: self(shape.unflatten(point)), u, None)._replace(normal=normal)
+        if not self.has_kernel:
+            return plain
+        return with_layers(plain, self.readout.row, shape.unflatten, u, self.readout.X)
 
     @property
     def rows_apart(self) -> bool:
@@ -268,15 +272,6 @@ class ModelPredictor(TracedPredictor):
         assert here is not None
         assert there is not None  # `other` is the same model at other inputs
         return here.gram(there)
-
-    def kernels(self, params: Any) -> Kernels:
-        found = factors(self.readout.row, params, self.readout.X)
-
-        def rooted(roots: jax.Array) -> jax.Array:
-            turned = found.rooted(roots)
-            return turned.gram(turned)
-
-        return Kernels(lambda: found.gram(found), rooted)
 
     def factors(self, params: Any) -> Factors | None:
         return factors(self.readout.row, params, self.readout.X)
