@@ -281,7 +281,9 @@ class RosenbrockEngine(Engine):
         # Near the edge of the domain of a root or a logarithm the speed grows, and beyond it values are not finite.
         reason = self._not_finite_ahead(speed)
         size, rate = float(np.linalg.norm(state)), float(np.linalg.norm(speed))
-        if not reason and size > _BLOWN_UP * self._size_at_start() and rate * self.t > _FAST * size:
+        # The clock is logarithmic only for losses of margins. They are positive, so that their flows do not blow up.
+        grown = self.limits.clock.plain and size > _BLOWN_UP * self._size_at_start()
+        if not reason and grown and rate * self.t > _FAST * size:
             sizes = f"|state| = {size:.3g} and |state'| = {rate:.3g}"
             self.ending_note = f"The integration stopped at {self._place(10)}, where {sizes}."
             # Growth of degree 3 or more from a tiny start ends like a blow-up if t is so large that its rounding errors

@@ -39,8 +39,9 @@ def certify(problem: Any, point: Any, criterion: Criterion) -> Certificate:
 
     Args:
         problem: the problem, for instance a `LeastSquares`.
-        point: the point w, (d,) or of the shape of the matrix.
-        criterion: the claimed property: `MinL1()`, `MinNorm(gauge)`, `Saddle()`, or a `Criterion` of your own.
+        point: the point w, (d,) or of the shape of the matrix; for `MinParameterNorm()` a pytree of parameters.
+        criterion: the claimed property: `MinL1()`, `MinNorm(gauge)`, `Saddle()`, `MaxMargin(horizon)`,
+            `MinParameterNorm()`, or a `Criterion` of your own.
 
     Returns:
         A `Certificate`: `holds`, `gap`, `residuals`, `sentence`.

@@ -41,7 +41,7 @@ class Constraints(NamedTuple):
     equality: bool
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """The number m of constraints."""
         targets = self.targets if self.others is None else self.others
         assert targets is not None

@@ -66,7 +66,7 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit
     steps = _steps(max_steps)
     constraints, start = constraints_of(problem, params)
     flat, note = normalised(constraints, start)
-    few = constraints.count**2 * len(flat) < FEW_PRODUCTS
+    few = constraints.number**2 * len(flat) < FEW_PRODUCTS
     with one_blas_thread(few):
         ended = descend(_feasible(constraints, flat), steps)
         verdict = judged(problem, ended.at, ended.q, note)
