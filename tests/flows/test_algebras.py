@@ -90,8 +90,8 @@ def test_errors_follow_the_tolerance(algebra: str) -> None:
     assert np.all(np.array(errors) < 20 * tolerances)
 
 
-# Oracle: a tight run. The method has order 2, and its error estimate of size h^3 is compared with rtol, so that errors are
-# in proportion to rtol^(2/3).
+# Oracle: a tight run. The method has order 2, and its error estimate of size h^3 is compared with rtol, so that errors
+# are in proportion to rtol^(2/3).
 def test_errors_of_stabilised_steps_follow_their_order() -> None:
     expected = case_reference(CASES["squared"], 1e-2, TIMES)[-1]
     tolerances = np.array([1e-3, 1e-4, 1e-5, 1e-6])
