@@ -105,7 +105,7 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any, known: Mod
     # The age makes the first step search for modes.
     modes = no_modes(system.state_size(len(u)))
     if known is not None:
-        modes = modes._replace(top=np.asarray(known.top), radius=np.asarray(known.radius))
+        modes = modes._replace(top=known.top, radius=known.radius)
     age = np.int64(_OLD if known is None else 0)
     watch = Watch(modes, np.bool_(False), age, np.float64(0.0))
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
