@@ -10,6 +10,9 @@ from numpy import ndarray
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._system import System
 
+# The relative error of a growth mode of rate mu in a step of size h is about (mu h)^3 / _VISIBLE.
+_VISIBLE = 10.0
+
 
 class Trial(NamedTuple):
     """An attempted step of size h from u.
@@ -54,13 +57,15 @@ class Method(eqx.Module):
         """Whether the next step size continues the trend of the last two steps, for methods of few and long steps."""
         return False
 
-    @abstractmethod
     def mode_error(self, growth: jax.Array) -> jax.Array:
         """Return about the relative error of growth modes in a step of size h that does not follow them.
+
+        By default it is that of a method of order 2 with small coefficients.
 
         Args:
             growth: h times the growth rate of each mode.
         """
+        return growth**3 / _VISIBLE
 
     def modes_now(self, modes: Modes, cursor: Any) -> Modes:
         """Return the modes at the cursor if the given ones were found some steps before."""

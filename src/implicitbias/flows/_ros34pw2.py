@@ -34,8 +34,6 @@ GAMMAS = np.array(
 WEIGHTS = np.array([0.24212380706095346, -1.2232505839045147, 1.5452602553351020, 0.43586652150845900])
 EMBEDDED = np.array([0.37810903145819369, -0.096042292212423178, 0.5, 0.21793326075422950])
 ORDER = 3
-# The relative error of a growth mode of rate mu in a step of size h is about (mu h)^3 / _VISIBLE.
-_VISIBLE = 10.0
 # The tolerance of callers that give none, such as diffrax, which does not tell a solver its own tolerance.
 TIGHT = 1e-8
 
@@ -142,9 +140,6 @@ class Rosenbrock(Method):
     @property
     def follows_modes(self) -> bool:
         return True
-
-    def mode_error(self, growth: jax.Array) -> jax.Array:
-        return growth**ORDER / _VISIBLE
 
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None

@@ -87,8 +87,8 @@ class Limit(Fingerprinted):
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
-        problem = self.problem
-        if not isinstance(problem, ProblemInW):
+        in_w = isinstance(self.problem, ProblemInW)
+        if not in_w:
             from implicitbias.predictors import of  # it loads JAX
 
             return of(self.problem).predict(self.point, X_new)
@@ -97,7 +97,7 @@ class Limit(Fingerprinted):
                 f"predict(X_new) expects a limit of shape (d,), but the point has shape {self.point.shape} and its "
                 "predictions are its own entries; type limit.point[rows, cols]"
             )
-        shape = problem.shape[1:]
+        shape = self.problem.shape[1:]
         if len(shape) == 2:
             X, w = real_array(X_new, "X_new", ndim=3), self.point
             if X.shape[1:] != shape:
