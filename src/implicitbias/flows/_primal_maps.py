@@ -17,7 +17,7 @@ _FEW, _NEGLIGIBLE = 2, 1e-12
 # While the speed of z is constant, z is integrated exactly. A growing w_i changes z in proportion to w_i, which becomes
 # an error of the time of its jump. In one step of any length, w_i may therefore grow to _HIDDEN * rtol of its floor, at
 # most to the share _HIDDEN_MOST. From there on it may grow by the factor _GROWTH in a step, and by its floor.
-_HIDDEN, _HIDDEN_MOST, _GROWTH = 20.0, 0.07, 8.0
+_HIDDEN, _HIDDEN_MOST, _GROWTH = 8.0, 0.07, 8.0
 
 
 class Rows(NamedTuple):
