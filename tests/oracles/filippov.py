@@ -42,8 +42,8 @@ class TwoLayerRelu:
     def margins(self, u: ndarray) -> ndarray:
         """Return numbers that are positive while nothing changes: two for each unit.
 
-        A small shift, relative to the largest parameters so far, lets a unit that has just changed start with a positive
-        number.
+        A small shift, relative to the largest parameters so far, lets a unit that has just changed start with a
+        positive number.
         """
         *_, z, q, pulls = self.parts(u)
         sides = np.where(self.gates, z, -z)
