@@ -19,6 +19,7 @@ class TwoLayerRelu:
         self.gates = X @ W > 0
         self.held = np.zeros(self.gates.shape, dtype=bool)
         self.u, self.events = np.concatenate([W.ravel(), a]), 0
+        self.size = float(np.abs(self.u).max())
 
     def parts(self, u: ndarray) -> tuple[ndarray, ...]:
         """Return the field in W and a, the pre-activations, q, and the pulls q s of the held units."""
@@ -41,17 +42,19 @@ class TwoLayerRelu:
     def margins(self, u: ndarray) -> ndarray:
         """Return numbers that are positive while nothing changes: two for each unit.
 
-        A small shift, relative to the parameters, lets a unit that has just changed start with a positive number.
+        A small shift, relative to the largest parameters so far, lets a unit that has just changed start with a
+        positive number.
         """
         *_, z, q, pulls = self.parts(u)
         sides = np.where(self.gates, z, -z)
-        return SHIFT * np.abs(u).max() + np.stack(
+        return SHIFT * self.size + np.stack(
             [np.where(self.held, pulls, sides), np.where(self.held, q - pulls, np.inf)]
         )
 
     def change(self) -> None:
         """Change the unit whose margin has reached 0."""
         self.events += 1
+        self.size = max(self.size, float(np.abs(self.u).max()))
         which, i, j = np.unravel_index(np.argmin(self.margins(self.u)), (2, *self.gates.shape))
         if self.held[i, j]:
             self.held[i, j], self.gates[i, j] = False, which == 1
