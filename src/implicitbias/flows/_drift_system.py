@@ -10,8 +10,11 @@ from numpy import ndarray
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._errors import relative_error
-from implicitbias.flows._manifold import CUT_OFF, Manifold, rank_of
+from implicitbias.flows._manifold import CUT_OFF, HELD, Manifold, rank_of
 from implicitbias.flows._system import Solve, System
+
+# An error of this many rtol makes the next step half as long, with 0.9 error^(-1/5) as the factor of the step size.
+_HALVED = 19.0
 
 
 class DriftSystem(System):
@@ -26,6 +29,7 @@ class DriftSystem(System):
     entrywise: bool = eqx.field(static=True)
     smallest: Any
     full_rank: int = eqx.field(static=True)
+    rtol: Any
 
     def field(self, u: jax.Array) -> jax.Array:
         slope: jax.Array = self.manifold.with_tangent(u, lambda tangent: -tangent.project(u))
@@ -58,7 +62,9 @@ class DriftSystem(System):
 
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         size = jnp.maximum(jnp.abs(u), jnp.abs(end))
-        return relative_error(self.shape, self.entrywise, self.smallest, size, jnp.abs(end - embedded))
+        error = relative_error(self.shape, self.entrywise, self.smallest, size, jnp.abs(end - embedded))
+        # Where the corrections did not reach the manifold, the step was too long: it is halved, whatever its error.
+        return jnp.where(self.manifold.distance(end) <= HELD, error, jnp.maximum(error, _HALVED * self.rtol))
 
     def entry_name(self, index: int) -> str:
         return f"the drift in leaf {self.shape.leaf_of(index)} is"

@@ -33,8 +33,8 @@ _PIVOTS = 1e-10
 _SMALL = 3e6
 # The largest distance from the manifold, as a share of the size of the terms that cancel on it.
 HELD = 1e-11
-# The largest number of corrections with one factorisation.
-_CORRECTIONS = 12
+# Corrections with one factorisation stop if they do not reduce the distance to this share of it.
+_CONTRACTION = 0.3
 
 
 class Tangent(NamedTuple):
@@ -76,20 +76,20 @@ class Manifold(eqx.Module):
         return jnp.linalg.norm(residual) / jnp.maximum(size, jnp.finfo(size.dtype).tiny)
 
     def corrected(self, theta: jax.Array, tangent: Tangent) -> jax.Array:
-        """Return the point of the manifold that simplified Newton steps from theta reach, or NaN if they do not."""
+        """Return the point that simplified Newton steps from theta reach, on the manifold if they converge fast."""
 
         def unfinished(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-            _, distance, count = carry
-            return (distance > HELD) & (count < _CORRECTIONS)
+            _, distance, before = carry
+            return (distance > HELD) & (distance < _CONTRACTION * before)
 
         def step(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-            point, _, count = carry
+            point, distance, _ = carry
             point = point + tangent.step(self.residual(point)[0])
-            return point, self.distance(point), count + 1
+            return point, self.distance(point), distance
 
-        begin = (theta, self.distance(theta), jnp.zeros((), int))
-        point, distance, _ = jax.lax.while_loop(unfinished, step, begin)
-        return jnp.where(distance <= HELD, point, jnp.nan)
+        begin = (theta, self.distance(theta), jnp.asarray(jnp.inf))
+        point: jax.Array = jax.lax.while_loop(unfinished, step, begin)[0]
+        return point
 
 
 class PredictionManifold(Manifold):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
@@ -99,6 +100,7 @@ class NormDrift(Flow):
             entrywise=predictor.entrywise,
             smallest=smallest_size(start, predictor.entrywise),
             full_rank=point.full_rank,
+            rtol=np.asarray(limits.rtol),
         )
         return RosenbrockEngine(system, start, shape, limits, Settled("", Tsit5()))
 
