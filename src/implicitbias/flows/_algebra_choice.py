@@ -16,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
+from implicitbias._core.precision import double_precision
 from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._growth_modes import Modes
@@ -242,10 +243,15 @@ def sizes_of(system: GaussNewtonSystem, u: Any, max_bytes: int) -> Sizes:
 
 @cache
 def multiplication_rate() -> float:
-    """Return how many multiplications a second a product of matrices takes on this machine; it is measured once."""
-    matrix = np.random.default_rng(0).standard_normal((400, 400))
-    with one_blas_thread():
-        return float(len(matrix) ** 3 / _seconds(lambda: matrix @ matrix))
+    """Return how many multiplications a second a product of matrices takes where JAX computes; it is measured once."""
+    on_cpu = jax.default_backend() == "cpu"
+    # A product of this size fills the device.
+    matrix = np.random.default_rng(0).standard_normal((400, 400) if on_cpu else (4000, 4000))
+    if on_cpu:
+        with one_blas_thread():
+            return float(len(matrix) ** 3 / _seconds(lambda: matrix @ matrix))
+    with double_precision():
+        return float(len(matrix) ** 3 / _seconds(jnp.matmul, jnp.asarray(matrix), jnp.asarray(matrix)))
 
 
 def _seconds(function: Any, *arguments: Any) -> float:

@@ -66,7 +66,7 @@ class SlidingEngine(Engine):
     arriving: ndarray | None = field(init=False, default=None)
     sweeps: int = field(init=False, default=0)
 
-    saved = ("stand", "events", "most_held", "seen", "crowded", "arriving", "sweeps")
+    saved = ("plain", "stand", "events", "most_held", "seen", "crowded", "arriving", "sweeps")
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
