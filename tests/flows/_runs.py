@@ -25,6 +25,7 @@ def relu_net(p: Any, X: Any) -> Any:
 _SMOOTH = ib.GradientFlow(ib.Problem(tanh_net, _X, _Y), 1e-3)
 _SQUARES, _CLASSES = ib.LeastSquares(_X, _Y), ib.Classification(_X, _LABELS)
 _HADAMARD = ib.GradientFlow(_SQUARES.reparametrize(ib.HadamardProduct()), 1e-3)
+_ENTROPY = ib.MirrorFlow(_SQUARES, ib.HyperbolicEntropy(log_scale=-20.0))
 
 # Name: flow, start, and the other arguments of `simulate`.
 RUNS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
@@ -32,8 +33,8 @@ RUNS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "lagged": (_SMOOTH, _NET, {"t1": 30.0, "solver": "lagged"}),
     "explicit": (_SMOOTH, _NET, {"t1": 100.0, "solver": "explicit"}),
     "sliding": (ib.GradientFlow(ib.Problem(relu_net, _X, _Y), 1e-3), _NET, {"t1": 100.0}),
-    "dual": (_HADAMARD, (np.full(3, 1e-3), np.zeros(3)), {"t1": 1e3}),
-    "mirror": (ib.MirrorFlow(_SQUARES, ib.HyperbolicEntropy(log_scale=-20.0)), np.zeros(3), {"t1": 1e3}),
+    "dual": (_HADAMARD, (np.full(3, 1e-3), np.zeros(3)), {"t1": 1e3, "rtol": 1e-10}),
+    "mirror": (_ENTROPY, np.zeros(3), {"t1": 1e3, "rtol": 1e-10}),
     "log time": (ib.MirrorFlow(_CLASSES, ib.SquaredNorm()), np.zeros(3), {"log_t1": 50.0}),
     "gradient descent": (ib.GradientDescent(ib.Problem(tanh_net, _X, _Y), 0.01), _NET, {"t1": 30.0}),
     "steepest descent": (ib.SteepestDescent(_CLASSES, ib.gauges.LInf()), np.zeros(3), {"t1": 30.0}),
