@@ -173,7 +173,7 @@ def test_the_trajectory_of_long_times(tmp_path: Path) -> None:
 
 def test_other_flows_refuse_times_beyond_float64() -> None:
     flow = ib.MirrorFlow(ib.LeastSquares(np.eye(2), [1.0, 2.0]), ib.SquaredNorm())
-    with pytest.raises(ib.InputError, match="Only mirror flows of a Classification"):
+    with pytest.raises(ib.InputError, match="Only flows of the losses"):
         ib.simulate(flow, np.zeros(2), log_t1=5000.0)
 
 

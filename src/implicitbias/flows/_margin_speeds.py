@@ -14,7 +14,7 @@ from implicitbias.problems import MarginLoss
 
 # The rounding errors of the growth of margins that are accepted, relative to 1, if some directions of w have less than
 # a share of the largest speed and the sum of all speeds is less than a share of them.
-_COARSE, _SLOW, _CANCELLED = 1e-3, 1e-8, 1e-10
+_COARSE, _SLOW, _CANCELLED = 1e-3, 1e-8, 1e-8
 # The largest rise of the logarithm of the largest slope of a row over a step, in addition to ln n.
 _MOST_RISE = 3.0
 # The share of the terms of a sum below which the sum counts as rounding.
