@@ -58,10 +58,9 @@ class Forecast(Fingerprinted):
 
     Examples:
         >>> import numpy as np, implicitbias as ib
-        >>> problem = ib.LeastSquares([[1.0, 0.0]], [1.0])
-        >>> forecast = ib.forecast_grokking(
-        ...     problem, np.array([0.0, 3.0]), weight_decay=1e-3, test=([[0.0, 1.0]], [0.0])
-        ... )
+        >>> problem = ib.LeastSquares([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [1.0, 1.0])
+        >>> test = [[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]], [0.0, 0.0]
+        >>> forecast = ib.forecast_grokking(problem, np.array([0.0, 0.0, 3.0]), weight_decay=1e-3, test=test)
         >>> forecast.groks, list(forecast.curve.data_vars)
         (True, ['train_loss', 'test_loss', 'train_error', 'test_error', 'norm'])
     """
