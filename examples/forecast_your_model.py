@@ -1,9 +1,10 @@
-"""When will your own network generalise? Forecasts for an equinox module, and for a flax module where flax is installed.
+"""When will your own network generalise? Forecasts for an equinox module, and for flax where it is installed.
 
-Usage: python examples/forecast_your_model.py [--out DIR], or implicitbias forecast examples/forecast_your_model.py:equinox_case
+Usage: python examples/forecast_your_model.py [--out DIR]
+or:    implicitbias forecast examples/forecast_your_model.py:equinox_case [--out DIR]
 
 Put your own module, data, weight decay and learning rate into `equinox_case` or `flax_case`. The data here are random,
-and the label is the sign of the first input, so that a network with a large start memorises first and generalises later.
+and the label is the sign of the first input. A network with a large start memorises them first and generalises later.
 """
 
 import argparse

@@ -20,11 +20,11 @@ from implicitbias.grokking._trust_of import Evidence, trust_of
 # The training error at which the data count as memorised.
 _MEMORIZED = 0.01
 # The flow is followed to this slow time lam t, and then _FARTHER times as far, until it is at rest or at _FARTHEST.
-_FIRST, _FARTHER, _FARTHEST = 12.0, 3.0, 1000.0
+_FIRST, _FARTHER, _FARTHEST = 10.0, 2.0, 400.0
 # The flow is at rest if over the last part from t / _FARTHER to t the test error changed by at most this share of a
 # unit, or by one test row, and the test loss and the norm by this share of themselves, or by its square times the
 # first ones.
-_REST_ERROR, _REST = 1e-3, 3e-3
+_REST_ERROR, _REST = 3e-3, 3e-3
 # The second forecast has a tolerance this many times larger. The half-width of the interval of the logarithm of the
 # grokking time is _WIDER times the difference of both, and at least _LEAST.
 _LOOSER, _WIDER, _LEAST = 10.0, 2.0, 0.02

@@ -115,8 +115,8 @@ def _of_the_optimizer(evidence: Evidence, learning_rate: float | None) -> list[R
     found = evidence.stretch.agreement
     end = f"from step {found.steps} to {2 * found.steps}"
     errors = (
-        f"Over the last compared stretch, {end}, the test errors of gradient descent and of the flow differ by up to "
-        f"{100 * found.errors:.2g} points."
+        f"Over the last compared stretch, {end}, the test errors of gradient descent and of the flow differ by "
+        f"{100 * found.errors:.2g} points on average."
     )
     losses = (
         f"Over the last compared stretch, {end}, their losses differ by up to {100 * found.losses:.2g} %."
