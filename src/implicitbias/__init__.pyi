@@ -20,6 +20,8 @@ from .flows import MirrorFlow as MirrorFlow
 from .flows import NormDrift as NormDrift
 from .flows import SteepestDescent as SteepestDescent
 from .flows import simulate as simulate
+from .grokking import Forecast as Forecast
+from .grokking import forecast_grokking as forecast_grokking
 from .grokking import interpolation_limit as interpolation_limit
 from .limits import Criterion as Criterion
 from .limits import Jump as Jump

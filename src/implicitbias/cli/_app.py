@@ -221,6 +221,35 @@ def classifier_of_a_table(
         raise typer.Exit(1)
 
 
+@app.command("forecast")
+def forecast_of_a_model(
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:FUNCTION",
+            help="A function that returns a dict of problem, params, weight_decay, test and learning_rate; MODULE may "
+            "be a Python file.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for forecast.npz, curve.csv, forecast.json, forecast.png and report.html.",
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Forecast when a model generalises after it has fitted its training data, and to which error."""
+    from implicitbias.cli._forecast_run import run_forecast
+
+    try:
+        run_forecast(function, out, as_json=as_json)
+    except KeyboardInterrupt:
+        typer.echo("implicitbias: interrupted; nothing was written", err=True)
+        raise typer.Exit(130) from None
+
+
 @app.command("predict")
 def predict_new_rows(
     folder: Annotated[

@@ -11,6 +11,9 @@ Examples:
     True
 """
 
+from implicitbias.grokking._forecast import Forecast as Forecast
+from implicitbias.grokking._forecaster import forecast_grokking as forecast_grokking
 from implicitbias.grokking._interpolation_limit import interpolation_limit as interpolation_limit
+from implicitbias.grokking._log_columns import read_log as read_log
 from implicitbias.grokking._phases import Phases as Phases
 from implicitbias.grokking._phases import phases as phases

@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 from implicitbias._core.errors import InputError
 from implicitbias.diagnostics import LimitModel, PathModel
 from implicitbias.gauges import Gauge
+from implicitbias.grokking import Forecast
 from implicitbias.limits import Limit, SaddlePath
 from implicitbias.plotting._balls import balls_figure, gauge_figure, potential_figure
+from implicitbias.plotting._forecasts import forecast_figure
 from implicitbias.plotting._limits import classifiers_figure, limit_figure
 from implicitbias.plotting._path_report import Validation
 from implicitbias.plotting._paths import PathPicture, path_figure, validated_path_figure
@@ -17,7 +19,7 @@ from implicitbias.plotting._trajectories import trajectory_figure
 from implicitbias.trajectories import Trajectory
 
 
-def plot(result: Any, *, coordinates: Any = None) -> Figure:
+def plot(result: Any, *, coordinates: Any = None, measured: Any = None) -> Figure:
     r"""Return a matplotlib figure of a result, of a gauge, or of a potential.
 
     - `SaddlePath`, and a fitted regressor of such a path: coefficients and loss against slow time. The figure of an
@@ -25,6 +27,7 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
     - `Trajectory`: states and scalar observables against flow time.
     - `Limit`: the coefficients. For a classifier also the margins of the rows, and with two features the separating
       lines. A fitted `ib.MaxMarginClassifier` is drawn in the same way, with a row for each limit.
+    - `Forecast`: errors and losses against steps or flow time, with the memorization time and the grokking time.
     - A gauge: its unit ball with level lines, in the plane of two entries of w in which all other entries are 0.
     - A potential: its level lines, and its sublevel sets $S_c / R_c$ for growing levels c with the unit ball of its
       horizon, which they approach. $R_c$ is the largest length of a point of $S_c$ in the plane.
@@ -38,8 +41,12 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
         coordinates: for gauges and potentials, the two entries of w that are drawn, such as (0, 3), or ((0, 0), (0, 1))
             for matrices; by default the first two entries of vectors or of the diagonal of matrices.
 
+        measured: for a forecast, a measured log that is drawn over it, in any form that `ib.grokking.phases` reads. Its
+            times count steps if the forecast has a learning rate, and otherwise they are times of the flow.
+
     Raises:
-        InputError: the result is of another type, or the coordinates are not two entries of w.
+        InputError: the result is of another type, `measured` is given for another result than a forecast, or the
+            coordinates are not two entries of w.
         sklearn.exceptions.NotFittedError: the regressor or classifier is not fitted.
 
     Reference:
@@ -55,6 +62,12 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
         >>> [line.get_label() for line in figure.axes[0].lines[:2]]
         ['sparse', 'dense']
     """
+    if isinstance(result, Forecast):
+        return forecast_figure(result, measured)
+    if measured is not None:
+        raise InputError(
+            f"measured is given for a {type(result).__name__}, a Forecast is expected with it; type ib.plot(result)"
+        )
     if isinstance(result, Gauge):
         return gauge_figure(result, coordinates)
     if isinstance(result, (list, tuple, Mapping)):
@@ -81,7 +94,7 @@ def plot(result: Any, *, coordinates: Any = None) -> Figure:
         return limit_figure(result)
     kind = f"the class {result.__name__}" if isinstance(result, type) else f"a {type(result).__name__}"
     raise InputError(
-        f"result is {kind}; a SaddlePath, a Trajectory, a Limit, a fitted regressor or classifier of "
+        f"result is {kind}; a SaddlePath, a Trajectory, a Limit, a Forecast, a fitted regressor or classifier of "
         "this package, a gauge or a potential is expected; if it is a pipeline that ends with such a model, type "
         "ib.plot(pipeline[-1])"
     )

@@ -96,6 +96,11 @@ class Classification(ProblemInW):
         )
 
     @property
+    def labels(self) -> tuple[Any, ...] | None:
+        """The labels; the first one of two counts as -1."""
+        return self.classes
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape (n, d) of X, or (n, p, q)."""
         return (self.linear_map.shape[0], *self.linear_map.domain)

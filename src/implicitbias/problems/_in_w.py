@@ -58,6 +58,11 @@ class ReparametrizedProblem(TrainingProblem):
             )
         self._settle({"problem": problem, "G": G})
 
+    @property
+    def labels(self) -> tuple[Any, ...] | None:
+        """The labels of the problem in w."""
+        return self.problem.labels
+
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
         """Return the `TreeShape` of theta and its entries as one vector, or raise an `InputError`."""
         import jax

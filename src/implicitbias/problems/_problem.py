@@ -81,6 +81,11 @@ class Problem(TrainingProblem):
             }
         )
 
+    @property
+    def labels(self) -> tuple[Any, ...] | None:
+        """The two labels for "logistic" and "exponential", where the first one counts as -1; otherwise None."""
+        return self.classes
+
     def checked_params(self, params: Any, name: str = "params") -> tuple[Any, Float64[ndarray, " size"]]:
         """Return the `TreeShape` of the parameters and their entries as one vector, or raise an `InputError`.
 

@@ -24,6 +24,11 @@ class TrainingProblem(Value, ABC):
     def objective(self) -> Any:
         """Return the `Objective` with JAX arrays; call it inside `double_precision`."""
 
+    @property
+    def labels(self) -> tuple[Any, ...] | None:
+        """The labels in the order in which the loss counts them; None for other targets and for classes 0 ... k - 1."""
+        return None
+
     @cached_property
     def double_objective(self) -> Any:
         """The `Objective` in float64; it is made once."""

@@ -1,0 +1,134 @@
+"""The course of a forecast: pieces of gradient descent and of the flow, one after another, with the measured curves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias.grokking._held_out import COLUMNS, Gauge
+from implicitbias.trajectories import Trajectory
+
+# The number of points of a curve for each factor of 10 in time.
+_PER_DECADE = 30
+# A crossing is located to this share of its time.
+_LOCATED = 2e-4
+
+
+class Piece(NamedTuple):
+    """A trajectory that begins at the time `begin` of the course."""
+
+    begin: float
+    trajectory: Trajectory
+
+    @property
+    def end(self) -> float:
+        """The last time."""
+        return self.begin + float(self.trajectory.times[-1])
+
+    def states(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m size"]:
+        """Return the parameters at times of the course; between kept steps of gradient descent on the straight line."""
+        local = np.clip(times - self.begin, 0.0, self.trajectory.times[-1])
+        if not self.trajectory.sampled:
+            return self.trajectory.dense.state(local)
+        kept, rows = self.trajectory.times, self.trajectory.flat_states
+        right = np.clip(np.searchsorted(kept, local), 1, len(kept) - 1)
+        share = (local - kept[right - 1]) / (kept[right] - kept[right - 1])
+        return rows[right - 1] + share[:, None] * (rows[right] - rows[right - 1])
+
+
+@dataclass
+class Course:
+    """Pieces one after another; the first one begins at time 0."""
+
+    gauge: Gauge
+    pieces: list[Piece] = field(default_factory=list)
+
+    @property
+    def end(self) -> float:
+        """The last time."""
+        return self.pieces[-1].end
+
+    def states(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m size"]:
+        """Return the parameters at ascending times."""
+        ends = np.array([piece.end for piece in self.pieces])
+        owner = np.minimum(np.searchsorted(ends, times), len(ends) - 1)
+        found = [piece.states(times[owner == i]) for i, piece in enumerate(self.pieces) if np.any(owner == i)]
+        return np.concatenate(found)
+
+    def measured(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m columns"]:
+        """Return the columns `COLUMNS` at ascending times."""
+        return self.gauge.measured(self.states(times))
+
+    def first_time(self) -> float:
+        """Return the first positive time that was kept."""
+        times = self.pieces[0].trajectory.times
+        return float(times[1]) if len(times) > 1 else self.end
+
+    def grid(self) -> Float64[ndarray, " m"]:
+        """Return 0 and log-spaced times from the first kept one to the end."""
+        first = max(self.first_time(), 1e-12 * self.end)
+        count = 2 + round(_PER_DECADE * np.log10(self.end / first)) if self.end > first else 2
+        grid = np.geomspace(first, self.end, count)
+        grid[-1] = self.end
+        return np.concatenate([[0.0], grid])
+
+
+class Curve(NamedTuple):
+    """The measured columns at ascending times, which refinements extend."""
+
+    times: Float64[ndarray, " m"]
+    columns: Float64[ndarray, "m columns"]
+
+    def of(self, name: str) -> Float64[ndarray, " m"]:
+        """Return a column."""
+        return self.columns[:, COLUMNS.index(name)]
+
+    def at(self, name: str, time: float) -> float:
+        """Return a column at a time, between two points on the straight line."""
+        return float(np.interp(time, self.times, self.of(name)))
+
+
+def curve_of(course: Course) -> Curve:
+    """Return the curve on the grid of a course."""
+    grid = course.grid()
+    return Curve(grid, course.measured(grid))
+
+
+def located(
+    course: Course, curve: Curve, reached: Callable[[ndarray], ndarray], after: float
+) -> tuple[float, Curve]:
+    """Return the first time from `after` on at which a condition on the columns holds, and the refined curve.
+
+    The interval of the grid in which it first holds is divided into 8 parts again and again.
+
+    Args:
+        course: the course.
+        curve: its curve so far.
+        reached: the condition, from columns (m, 5) to booleans (m,).
+        after: the first time that counts, which must be a point of the curve.
+
+    Returns:
+        The time, nan if the condition never holds.
+    """
+    for _ in range(20):
+        holds = reached(curve.columns) & (curve.times >= after)
+        if not np.any(holds):
+            return np.nan, curve
+        right = int(np.argmax(holds))
+        high = float(curve.times[right])
+        low = max(after, float(curve.times[right - 1])) if right else high
+        if high - low <= _LOCATED * high:
+            return high, curve
+        # Where the interval begins at 0, it is divided in time, and otherwise in the logarithm of time.
+        inside = np.geomspace(low, high, 9)[1:-1] if low > 0.0 else np.linspace(low, high, 9)[1:-1]
+        curve = merged(curve, Curve(inside, course.measured(inside)))
+    return high, curve
+
+
+def merged(one: Curve, other: Curve) -> Curve:
+    """Return the points of two curves in the order of time, each time once."""
+    times, first = np.unique(np.concatenate([one.times, other.times]), return_index=True)
+    return Curve(times, np.concatenate([one.columns, other.columns])[first])
