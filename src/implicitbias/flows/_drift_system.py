@@ -10,7 +10,7 @@ from numpy import ndarray
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._errors import relative_error
-from implicitbias.flows._manifold import CUT_OFF, HELD, Manifold, rank_of
+from implicitbias.flows._manifold import HELD, Manifold, rank_of
 from implicitbias.flows._system import Solve, System
 
 # An error of this many rtol makes the next step half as long, with 0.9 error^(-1/5) as the factor of the step size.
@@ -84,13 +84,13 @@ class DriftSystem(System):
         if first < self.full_rank:
             found.append(
                 f"At the start the equations of the manifold have the rank {first}, not {self.full_rank}, because some "
-                "of them depend on each other (repeated rows, dead units, linear models with few inputs). Singular "
-                f"values below {CUT_OFF:g} of the largest one count as 0."
+                "of them depend on each other (repeated rows, dead units, linear models with few inputs). As "
+                f"0 count {self.manifold.zeros}."
             )
         if last != first:
             found.append(
-                f"The rank of the equations of the manifold is {first} at the start and {last} at the end. Directions "
-                f"with singular values below {CUT_OFF:g} of the largest one count as tangent. The theory of the slow "
-                "flow needs a constant rank, so it does not cover the part after the change."
+                f"The rank of the equations of the manifold is {first} at the start and {last} at the end. As 0 "
+                f"count {self.manifold.zeros}. The theory of the slow flow needs a constant rank, so it does not cover "
+                "the part after the change."
             )
         return tuple(found)
