@@ -242,3 +242,12 @@ def test_a_target_of_zero() -> None:
     u = 2 * np.exp(-5.0)
     np.testing.assert_allclose(trajectory.final, [u, 2e-11 / u], rtol=1e-5)
     assert trajectory.status.ok
+
+
+# The derivative of ||theta||^2 / 2 along the flow is -|P theta|^2. Long steps at coarse tolerances must not break this.
+def test_the_norm_falls_at_coarse_tolerances_too() -> None:
+    problem, start = interpolated(2)
+    trajectory = ib.simulate(ib.NormDrift(problem), start, t1=10.0, rtol=0.1)
+    norms = np.array([size_of(trajectory.state(tau)) for tau in trajectory.times])
+    assert np.all(np.diff(norms) <= 2e-4 * norms[0])
+    assert norms[-1] < 0.9 * norms[0]
