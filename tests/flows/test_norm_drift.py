@@ -216,3 +216,38 @@ def test_only_problems_are_accepted() -> None:
 def test_a_kernel_beyond_the_byte_budget_is_refused() -> None:
     with pytest.raises(ib.ImplicitBiasError, match="tangent kernel"):
         ib.simulate(ib.NormDrift(DIAGONAL), (U, V), t1=1.0, solver=ib.GaussNewtonRosenbrock(max_bytes=500))
+
+
+# Oracle: by hand. A linear model with independent features has one minimiser, which cannot move, however small a
+# feature is; the residual is 0 for the first targets and not for the second ones.
+@pytest.mark.parametrize("fits", [True, False])
+def test_features_of_unequal_sizes_determine_the_point(fits: bool) -> None:
+    rng = np.random.default_rng(0)
+    data, w = rng.standard_normal((10, 3)) * [1.0, 1.0, 1e-4], np.array([1.0, 2.0, 3.0])
+    y = data @ w if fits else rng.standard_normal(10)
+    w = np.linalg.lstsq(data, y, rcond=None)[0]
+    trajectory = ib.simulate(ib.NormDrift(ib.LeastSquares(data, y)), w, t1=3.0)
+    np.testing.assert_allclose(trajectory.final, w, rtol=1e-9)
+    assert trajectory.status.ok
+    assert trajectory.notes == ()
+
+
+# Oracle: by hand. u v is held, and u^2 - v^2 falls like exp(-2 tau); v is tiny.
+def test_a_target_of_zero() -> None:
+    def product(params: Any, X: Any) -> Any:
+        return X[:, 0] * params[0] * params[1]
+
+    problem = ib.Problem(product, np.ones((1, 1)), np.zeros(1))
+    trajectory = ib.simulate(ib.NormDrift(problem), np.array([2.0, 1e-11]), t1=5.0, rtol=1e-6)
+    u = 2 * np.exp(-5.0)
+    np.testing.assert_allclose(trajectory.final, [u, 2e-11 / u], rtol=1e-5)
+    assert trajectory.status.ok
+
+
+# The derivative of ||theta||^2 / 2 along the flow is -|P theta|^2. Long steps at coarse tolerances must not break this.
+def test_the_norm_falls_at_coarse_tolerances_too() -> None:
+    problem, start = interpolated(2)
+    trajectory = ib.simulate(ib.NormDrift(problem), start, t1=10.0, rtol=0.1)
+    norms = np.array([size_of(trajectory.state(tau)) for tau in trajectory.times])
+    assert np.all(np.diff(norms) <= 2e-4 * norms[0])
+    assert norms[-1] < 0.9 * norms[0]

@@ -115,3 +115,54 @@ def test_bad_parameters_are_refused() -> None:
         ib.interpolation_limit(problem, jax.tree.map(lambda leaf: leaf * np.nan, pair_start()))
     with pytest.raises(ib.InputError, match="a problem is expected"):
         ib.interpolation_limit(3, pair_start())
+
+
+# Oracle: u^2 - v^2 is conserved, so that (2, 1) ends at (sqrt(3), 0), where the predictions are 0 as their targets.
+def test_a_target_of_zero_is_fitted() -> None:
+    def product(params: Any, X: Any) -> Any:
+        return X[:, 0] * params[0] * params[1]
+
+    problem = ib.Problem(product, np.ones((1, 1)), np.zeros(1))
+    for rtol, bound in ((1e-6, 1e-5), (0.1, 0.1)):
+        limit = ib.interpolation_limit(problem, np.array([2.0, 1.0]), rtol=rtol)
+        assert limit.certificate.holds
+        error = abs(limit.point[0] - np.sqrt(3.0)) / np.sqrt(3.0)
+        assert error <= bound
+        assert 0.3 * error <= limit.error <= bound
+
+
+def test_an_interrupt_ends_the_whole_computation(net: tuple[ib.Problem, ib.Limit, ib.Limit]) -> None:
+    said: list[str] = []
+
+    def interrupt(_: float, text: str) -> None:
+        said.append(text)
+        raise KeyboardInterrupt
+
+    limit = ib.interpolation_limit(net[0], pair_start(), rtol=1e-4, progress=interrupt)
+    assert limit.status is ib.Status.INTERRUPTED
+    assert len(said) == 1
+    assert said[0].startswith("flow 1 of 2")
+    assert limit.error == np.inf
+    assert "The flow stopped before its end" in limit.certificate.sentence
+
+
+def test_fractions_of_progress_increase(net: tuple[ib.Problem, ib.Limit, ib.Limit]) -> None:
+    fractions: list[float] = []
+    ib.interpolation_limit(net[0], pair_start(), rtol=1e-4, progress=lambda f, _: fractions.append(f))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+# The exact Hessian of so many parameters is not computed. The minimum of (z - 1)^2 + (z^2 - 3)^2 is not 0.
+def test_a_large_model_that_cannot_fit_is_not_certified() -> None:
+    def bent(params: Any, X: Any) -> Any:
+        z = jnp.sum(params) / np.sqrt(2_000)
+        return X[:, 0] * z + X[:, 1] * z**2
+
+    limit = ib.interpolation_limit(
+        ib.Problem(bent, np.eye(2), np.array([1.0, 3.0])), np.full(2_000, 1 / np.sqrt(2_000)), rtol=1e-4
+    )
+    assert limit.status is ib.Status.NOT_CERTIFIED
+    assert "there are 2000 parameters, more than 1500" in limit.certificate.sentence
+    roots = np.roots([2.0, 0.0, -5.0, -1.0])  # of the derivative in z, halved
+    np.testing.assert_allclose(np.sum(limit.point) / np.sqrt(2_000), np.max(roots.real), rtol=1e-6)

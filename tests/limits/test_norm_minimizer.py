@@ -237,3 +237,26 @@ def test_the_result_is_a_frozen_value(tmp_path: Any) -> None:
         limit.save(tmp_path / "limit.npz")
     with pytest.raises(ib.InputError, match="tuple of parameters"):
         ib.plot(limit)
+
+
+# Oracle: by hand. With the target 0 all parameters vanish, and the Jacobian with them.
+def test_a_target_of_zero_ends_at_the_origin() -> None:
+    limit = ib.norm_minimizer(ib.Problem(product, np.ones((1, 1)), [0.0]), np.array([2.0, 0.0]))
+    np.testing.assert_allclose(limit.point, 0.0, atol=1e-12)
+    assert limit.status is ib.Status.CONVERGED
+
+
+# Oracle: by hand. At (0, 1) the subgradients of max(a, 0) + b hold a solution of the KKT conditions, but (h, 1 - h) is
+# shorter. The minimum is (1/2, 1/2), which is at no kink.
+def test_second_derivatives_are_not_trusted_at_kinks() -> None:
+    def kinked(theta: Any, X: Any) -> jax.Array:
+        return X[:, 0] * (jax.nn.relu(theta[0]) + theta[1])
+
+    problem = ib.Problem(kinked, np.ones((1, 1)), [1.0])
+    limit = ib.norm_minimizer(problem, np.array([0.0, 1.0]))
+    assert "1 of 1 pre-activations of piecewise linear units are 0" in limit.certificate.note
+    assert "strict local minimum" not in limit.certificate.note
+    assert limit.curvature is None
+    half = ib.norm_minimizer(problem, np.array([0.9, 0.1]))
+    np.testing.assert_allclose(half.point, 0.5, rtol=1e-12)
+    assert "strict local minimum" in half.certificate.note

@@ -43,7 +43,7 @@ def test_two_points_on_a_line() -> None:
     assert limit.support.tolist() == [0]
     np.testing.assert_allclose([limit.value, limit.margin], [0.25, 2.0], rtol=1e-12)
     assert limit.curvature.directions == 0
-    assert "isolated point" in limit.certificate.note
+    assert "It is a strict local minimum" in limit.certificate.note
 
 
 # Oracle: cvxpy. For a linear model the problem is the support vector machine without intercept.

@@ -6,6 +6,7 @@ the engine is a `RosenbrockEngine` with a new `System` (see `_system.py`). No mo
 
 from typing import TYPE_CHECKING, Any
 
+from implicitbias.flows._critical_points import MOST_FOR_HESSIAN as MOST_FOR_HESSIAN
 from implicitbias.flows._critical_points import CriticalPoint as CriticalPoint
 from implicitbias.flows._critical_points import critical_point as critical_point
 from implicitbias.flows._gradient_descent import GradientDescent as GradientDescent

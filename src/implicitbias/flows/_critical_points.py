@@ -32,6 +32,8 @@ MOST_FOR_HESSIAN = 1500
 _STRAIGHT = 1e-8
 # The largest share of the slope of the loss in prediction space that its curvature need not explain at a minimum.
 _UNEXPLAINED = 1e-6
+# The least size of the terms of the misfit, relative to |J| |theta|.
+_LEAST_SIZE = 1e-3
 # The number of matrices of the size of the kernel or of the Hessian that are in memory at a time.
 _COPIES = 4
 
@@ -43,7 +45,8 @@ class Measures(NamedTuple):
         predictions: the predictions f (n, k).
         target: f minus the Newton step of the loss in prediction space, which is y for the squared loss.
         misfit: the norm of the Newton step to the minimiser of the loss in prediction space, relative to the sizes of
-            the terms: |f - y| / (|f| + |J theta| + |f - y|) for the squared loss.
+            the terms: |f - y| / (|f| + |J theta| + |f - y|) for the squared loss. The denominator is at least 1e-3
+            |J| |theta|, because each of its terms vanishes with f for products of parameters with the target 0.
         slope: the norm of the gradient J^T g of the loss in theta, relative to |J| |g|.
         bent: the norm of the part of products with the Hessian that comes from second derivatives of the predictions,
             relative to the product.
@@ -84,10 +87,7 @@ class CriticalPoint:
     @property
     def by_hessian(self) -> bool:
         """Whether the manifold is given by the exact Hessian, not by the predictions."""
-        small = len(self.theta) <= MOST_FOR_HESSIAN
-        if self.interpolates:
-            return small and self.measures.predictions.size > len(self.theta)
-        return small or bool(self.measures.bent > _STRAIGHT)
+        return not self.interpolates and bool(self.measures.bent > _STRAIGHT)
 
     @property
     def full_rank(self) -> int:
@@ -165,19 +165,31 @@ class CriticalPoint:
 
     def refuse_size(self) -> None:
         """Raise an error if the matrices of the manifold are too large."""
-        p, size = len(self.theta), self.measures.predictions.size
+        p = len(self.theta)
         if self.by_hessian and p > MOST_FOR_HESSIAN:
             raise InputError(
                 f"the loss is not 0 at the start and there are {p} parameters: the exact Hessian is needed there, and "
                 f"at most {MOST_FOR_HESSIAN} parameters are accepted for it. Use fewer parameters, or a model that "
                 "fits the data"
             )
-        side = p if self.by_hessian else size
-        if 8 * _COPIES * side**2 > self.max_bytes:
+        if self.by_hessian:
+            self._refuse("Hessian", p, p)
+        else:
+            self.refuse_jacobian()
+
+    def refuse_jacobian(self) -> None:
+        """Raise an error if the tangent kernel, or the Jacobian where it is smaller, is too large."""
+        rows = self.measures.predictions.size
+        columns = min(rows, len(self.theta))
+        self._refuse("tangent kernel" if columns == rows else "Jacobian", rows, columns)
+
+    def _refuse(self, name: str, rows: int, columns: int) -> None:
+        need = 8 * rows * columns
+        if _COPIES * need > self.max_bytes:
             raise ImplicitBiasError(
-                f"the tangent kernel of {side} x {side} numbers takes {8 * side**2 / 2**30:.2g} GiB, and {_COPIES} "
-                f"such matrices are in memory at a time; at most {self.max_bytes / 2**30:.2g} GiB are allowed: use "
-                "fewer rows, or type simulate(..., solver=ib.GaussNewtonRosenbrock(max_bytes=...))"
+                f"the {name} of {rows} x {columns} numbers takes {need / 2**30:.2g} GiB, and {_COPIES} such "
+                f"matrices are in memory at a time; at most {self.max_bytes / 2**30:.2g} GiB are allowed: use fewer "
+                "rows, or for the norm drift type simulate(..., solver=ib.GaussNewtonRosenbrock(max_bytes=...))"
             )
 
 
@@ -212,13 +224,14 @@ def _measures(predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape,
     turned = jnp.einsum("nkl,nk->nl", roots, newton)
     # A slope of the loss in a direction without curvature is not that of a minimum.
     misfit = jnp.where(unexplained > _UNEXPLAINED * jnp.linalg.norm(pull), jnp.inf, jnp.linalg.norm(turned))
+    least = _LEAST_SIZE * jacobian_size(lambda weights: back(jnp.einsum("nkl,nl->nk", roots, weights)), f)
     slope = jnp.linalg.norm(back(pull)[0]) / jnp.maximum(jnp.linalg.norm(pull) * jacobian_size(back, f), tiny)
     direction = jnp.cos(1.0 + jnp.arange(len(theta)))
     bent = jax.jvp(lambda point: jax.vjp(model, point)[1](pull)[0], (theta,), (direction,))[1]
     ahead = jnp.einsum("nkl,nk->nl", roots, jax.jvp(model, (theta,), (direction,))[1])
     straight = back(jnp.einsum("nkl,nl->nk", roots, ahead))[0]
     ratio = jnp.linalg.norm(bent) / jnp.maximum(jnp.linalg.norm(straight), tiny)
-    size = size + jnp.linalg.norm(turned)
+    size = jnp.maximum(size + jnp.linalg.norm(turned), least * jnp.linalg.norm(theta))
     return Measures(f, f - newton, misfit / jnp.maximum(size, tiny), slope, ratio)
 
 

@@ -10,11 +10,13 @@ from numpy import ndarray
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._errors import relative_error
-from implicitbias.flows._manifold import CUT_OFF, HELD, Manifold, rank_of
+from implicitbias.flows._manifold import HELD, Manifold, rank_of
 from implicitbias.flows._system import Solve, System
 
 # An error of this many rtol makes the next step half as long, with 0.9 error^(-1/5) as the factor of the step size.
 _HALVED = 19.0
+# The largest relative growth of the norm of theta in a step that counts as rounding, plus a share of rtol.
+_GROWTH, _GROWTH_SHARE = 1e-9, 1e-3
 
 
 class DriftSystem(System):
@@ -63,8 +65,11 @@ class DriftSystem(System):
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         size = jnp.maximum(jnp.abs(u), jnp.abs(end))
         error = relative_error(self.shape, self.entrywise, self.smallest, size, jnp.abs(end - embedded))
-        # Where the corrections did not reach the manifold, the step was too long: it is halved, whatever its error.
-        return jnp.where(self.manifold.distance(end) <= HELD, error, jnp.maximum(error, _HALVED * self.rtol))
+        # Where the corrections did not reach the manifold, or where the norm of theta increased, which it never does
+        # along the flow, the step was too long: it is halved, whatever its error.
+        grown = jnp.linalg.norm(end) > (1 + _GROWTH + _GROWTH_SHARE * self.rtol) * jnp.linalg.norm(u)
+        on = (self.manifold.distance(end) <= HELD) & ~grown
+        return jnp.where(on, error, jnp.maximum(error, _HALVED * self.rtol))
 
     def entry_name(self, index: int) -> str:
         return f"the drift in leaf {self.shape.leaf_of(index)} is"
@@ -84,13 +89,13 @@ class DriftSystem(System):
         if first < self.full_rank:
             found.append(
                 f"At the start the equations of the manifold have the rank {first}, not {self.full_rank}, because some "
-                "of them depend on each other (repeated rows, dead units, linear models with few inputs). Singular "
-                f"values below {CUT_OFF:g} of the largest one count as 0."
+                "of them depend on each other (repeated rows, dead units, linear models with few inputs). As "
+                f"0 count {self.manifold.zeros}."
             )
         if last != first:
             found.append(
-                f"The rank of the equations of the manifold is {first} at the start and {last} at the end. Directions "
-                f"with singular values below {CUT_OFF:g} of the largest one count as tangent. The theory of the slow "
-                "flow needs a constant rank, so it does not cover the part after the change."
+                f"The rank of the equations of the manifold is {first} at the start and {last} at the end. As 0 "
+                f"count {self.manifold.zeros}. The theory of the slow flow needs a constant rank, so it does not cover "
+                "the part after the change."
             )
         return tuple(found)

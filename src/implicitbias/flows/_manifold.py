@@ -7,7 +7,7 @@ it is the kernel of the Hessian of the loss (arXiv 2505.20172, section 3).
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -54,9 +54,11 @@ class Manifold(eqx.Module):
 
     Attributes:
         rank: the codimension of the manifold, at its start.
+        zeros: which numbers count as 0 in the rank, in words.
     """
 
     rank: ArrayLike
+    zeros: ClassVar[str]
 
     @abstractmethod
     def residual(self, theta: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -95,6 +97,7 @@ class Manifold(eqx.Module):
 class PredictionManifold(Manifold):
     """The parameters with given predictions `target` (n, k)."""
 
+    zeros = f"singular values below {CUT_OFF:g} of the largest one"
     predictor: TracedPredictor
     mean_loss: MeanLoss
     shape: TreeShape
@@ -108,6 +111,8 @@ class PredictionManifold(Manifold):
         return _turned(roots, f - jnp.asarray(self.target)).reshape(-1), size
 
     def with_tangent(self, theta: jax.Array, use: Callable[[Tangent], Any]) -> Any:
+        if self._tall(theta):
+            return use(_by_singular_vectors(self._matrix(theta), jnp.asarray(self.rank)))
         J, roots, factor, regular = self._factorized(theta)
         return jax.lax.cond(
             regular & (jnp.asarray(self.rank) == len(factor)),
@@ -116,14 +121,20 @@ class PredictionManifold(Manifold):
         )
 
     def rank_at(self, theta: jax.Array) -> jax.Array:
+        if self._tall(theta):
+            return _counted(self._matrix(theta))
         J, roots, _, regular = self._factorized(theta)
         size = roots.shape[0] * roots.shape[1]
+        return jax.lax.cond(regular, lambda: jnp.asarray(size), lambda: _counted(_rooted(J, roots)))
 
-        def counted() -> jax.Array:
-            values = jnp.linalg.svd(_rooted(J, roots), compute_uv=False)
-            return jnp.sum(values > CUT_OFF * values[0])
+    def _tall(self, theta: jax.Array) -> bool:
+        """Return whether A has more rows than columns, so that the kernel A A^T is singular and larger than A."""
+        return jnp.size(self.target) > len(theta)
 
-        return jax.lax.cond(regular, lambda: jnp.asarray(size), counted)
+    def _matrix(self, theta: jax.Array) -> jax.Array:
+        """Return the entries of A, (n k, p)."""
+        J = self.predictor.jacobian(self.shape, theta, dense=True)
+        return _rooted(J, self.mean_loss.roots(J.predictions))
 
     def _dense(self, theta: jax.Array) -> bool:
         """Return whether the entries of J are computed, which is faster than a kernel of layers if J is small."""
@@ -144,6 +155,7 @@ class PredictionManifold(Manifold):
 class StationaryManifold(Manifold):
     """The parameters at which the gradient of the loss is 0, near a point where its Hessian has the rank `rank`."""
 
+    zeros = f"eigenvalues of the Hessian below {FLAT:g} of the largest one"
     predictor: TracedPredictor
     mean_loss: MeanLoss
     shape: TreeShape
@@ -224,6 +236,12 @@ def _rooted(J: TracedJacobian, roots: jax.Array) -> jax.Array:
     """Return the entries of A = R^T J, (n k, p)."""
     rows = jnp.einsum("nkl,nkp->nlp", roots, J.matrix())
     return rows.reshape(-1, rows.shape[-1])
+
+
+def _counted(A: jax.Array) -> jax.Array:
+    """Return the number of singular values of A that are not 0."""
+    values = jnp.linalg.svd(A, compute_uv=False)
+    return jnp.sum(values > CUT_OFF * values[0])
 
 
 def _by_kernel(J: TracedJacobian, roots: jax.Array, factor: jax.Array) -> Tangent:

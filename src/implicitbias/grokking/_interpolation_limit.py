@@ -10,7 +10,14 @@ from implicitbias._core.precision import double_precision
 from implicitbias._core.progress import Progress
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
-from implicitbias.flows import CriticalPoint, GradientFlow, critical_point, finite_minimiser, simulate
+from implicitbias.flows import (
+    MOST_FOR_HESSIAN,
+    CriticalPoint,
+    GradientFlow,
+    critical_point,
+    finite_minimiser,
+    simulate,
+)
 from implicitbias.limits import Limit
 from implicitbias.predictors import traced
 from implicitbias.trajectories import Trajectory
@@ -25,7 +32,7 @@ _END = 1e14
 _RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
 # The largest accepted negative curvature relative to the largest one, as a rounding error.
 _NEGATIVE = 1e-6
-# The second tolerance of the flow, from which its error is estimated, in units of the first one.
+# The ratio of the two tolerances of the flow from which its error is estimated.
 _LOOSER = 10.0
 
 
@@ -67,11 +74,13 @@ def interpolation_limit(
         or the `gradient` relative to its terms, the share of dependent rows of the Jacobian (`dependent`), the distance
         that the last steps `moved` the parameters relative to their norm, and `negative_curvature` where the loss is
         not 0. It proves a property of the point only. `error` is the estimated relative error of the flow, the
-        difference of two runs with the tolerances rtol and 10 rtol.
+        difference of two runs with the tolerances rtol and 10 rtol (rtol / 10 if rtol > 0.01); it is inf if the flow
+        stopped before its end. After a keyboard interrupt, the point reached is returned.
 
     Raises:
         InputError: the loss has its minimiser at infinity (logistic, exponential, cross-entropy loss), or params are
             invalid.
+        ImplicitBiasError: the tangent kernel needs more than 2 GiB.
 
     Reference:
         boursier2025grokking.
@@ -91,17 +100,17 @@ def interpolation_limit(
         objective = problem.double_objective
         predictor = traced(objective.readout).fitted(shape, start)
         begin = critical_point(predictor, objective.mean_loss, shape, start)
-        tight, loose = (
-            _followed(flow, begin, tolerance, max_steps, progress)
-            for tolerance in (rtol, min(_LOOSER * rtol, 0.1))
-        )
-        theta = tight.point.theta
-        size = max(float(np.linalg.norm(theta)), 1e-300)
-        error = float(np.linalg.norm(theta - loose.point.theta)) / size
-        certificate = _certificate(tight, error)
+        begin.refuse_jacobian()
+        end = _followed(flow, begin, rtol, max_steps, _half(progress, 0))
+        theta, error = end.point.theta, np.inf
+        if end.trajectory.status.ok:  # After an interrupt, for instance, a second run is not wanted.
+            other = _LOOSER * rtol if rtol <= 0.1 / _LOOSER else rtol / _LOOSER
+            second = _followed(flow, begin, other, max_steps, _half(progress, 1)).point.theta
+            error = float(np.linalg.norm(theta - second)) / max(float(np.linalg.norm(theta)), 1e-300)
+        certificate = _certificate(end, error)
     params = shape.numpy_tree(theta)
     status = Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED
-    stopped = tight.trajectory.status
+    stopped = end.trajectory.status
     return Limit(
         problem=problem,
         point=params,
@@ -139,6 +148,13 @@ def _followed(
     return _End(polished, float(np.linalg.norm(polished.theta - point.theta)), trajectory)
 
 
+def _half(progress: Progress | None, run: int) -> Progress | None:
+    """Return the progress of the first (0) or second (1) of two runs."""
+    if progress is None:
+        return None
+    return lambda fraction, text: progress((run + fraction) / 2, f"flow {run + 1} of 2, {text}")
+
+
 def _time_scale(problem: Any, params: Any) -> float:
     """Return the time in which the loss would fall to 0 at its present speed, or 1 at a critical point."""
     import jax
@@ -155,7 +171,8 @@ def _time_scale(problem: Any, params: Any) -> float:
 def _polished(point: CriticalPoint) -> CriticalPoint:
     """Return the point after Gauss-Newton steps, as long as they make the residual or the gradient smaller."""
     for _ in range(_STEPS):
-        if _left(point) <= 0.1 * _bound(point):
+        too_large = point.by_hessian and len(point.theta) > MOST_FOR_HESSIAN
+        if too_large or _left(point) <= 0.1 * _bound(point):
             break
         theta = point.stepped()
         following = point.at(theta) if np.all(np.isfinite(theta)) else point
@@ -183,7 +200,8 @@ def _certificate(end: _End, error: float) -> Certificate:
         {"moved": end.moved / size, "dependent": 1.0 - rank / full},
         {"moved": _MOVED, "dependent": 1.0 - 0.5 / full},
     )
-    if point.interpolates:
+    ended = end.trajectory.status.ok
+    if point.interpolates or not ended:
         statement = "the predictions at the point minimise the loss of every row (they fit the targets)"
         residuals["residual"] = float(point.measures.misfit)
     else:
@@ -192,15 +210,28 @@ def _certificate(end: _End, error: float) -> Certificate:
         )
         residuals["gradient"] = float(point.measures.slope)
         bounds["gradient"] = _GRADIENT
-        residuals["negative_curvature"] = max(0.0, -point.least_curvature())
+        residuals["negative_curvature"] = _negative_curvature(point)
         bounds["negative_curvature"] = _NEGATIVE
-    times = end.trajectory.times
-    ended = f"The flow ended at t = {times[-1]:.3g}" if len(times) else "The flow stopped before its end"
     note = (
-        f"{ended}, and the relative error of the point is about {error:.0e}. The Jacobian of the predictions has "
-        f"the rank {rank} of {full}."
+        f"The flow ended at t = {end.trajectory.times[-1]:.3g}, and the relative error of the point is about "
+        f"{error:.0e}."
+        if ended
+        else "The flow stopped before its end."
     )
+    note += f" The Jacobian of the predictions has the rank {rank} of {full}."
+    if np.isnan(residuals.get("negative_curvature", 0.0)):
+        note += (
+            f" The exact Hessian was not computed, because there are {len(point.theta)} parameters, more than "
+            f"{MOST_FOR_HESSIAN}."
+        )
     return Certificate(statement, None, residuals, _RESIDUAL, bounds, note)
+
+
+def _negative_curvature(point: CriticalPoint) -> float:
+    """Return the size of the least curvature if it is negative, else 0; nan if the Hessian is too large."""
+    if not point.by_hessian:  # The predictions are linear near the point, so that the loss is convex there.
+        return 0.0
+    return max(0.0, -point.least_curvature()) if len(point.theta) <= MOST_FOR_HESSIAN else np.nan
 
 
 def _flat(shape: TreeShape, params: Any) -> ndarray:

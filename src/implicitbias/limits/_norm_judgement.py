@@ -7,18 +7,22 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.certificate import Certificate
+from implicitbias._core.precision import double_precision
 from implicitbias.limits._norm_constraints import Constraints, Linearized, constraints_of
 from implicitbias.limits._norm_multipliers import multipliers_of
 from implicitbias.limits._tangent_curvature import TangentCurvature, tangent_curvature
 from implicitbias.limits._tolerances import RANK, TOLERANCE
+from implicitbias.predictors import gated, pre_activations
 from implicitbias.problems import model_flags
 
 # The largest relative deviation of J theta from (degree) f for which the model counts as homogeneous.
 _HOMOGENEOUS = 1e-8
+# Pre-activations below this share of the largest one count as 0, where the derivative of their unit jumps.
+_AT_KINK = 1e-7
 
 
 class Judged(NamedTuple):
-    """A certificate, with the multipliers and the curvatures that it tells of (None if they did not converge)."""
+    """A certificate, with the multipliers and the curvatures that it tells of (None if they are not known)."""
 
     certificate: Certificate
     q: Float64[ndarray, " m"]
@@ -52,11 +56,15 @@ def judged(
     notes = [note] if note else []
     curvature = None
     if all(value <= TOLERANCE for value in residuals.values()):
-        curvature, q = tangent_curvature(at, q)
-        residuals = _residuals(at, q)
-        notes.append(
-            curvature.sentence if curvature is not None else "The second-order check did not converge."
-        )
+        kinks = _kinks(problem, at)
+        if kinks:
+            notes.append(kinks)
+        else:
+            curvature, q = tangent_curvature(at, q)
+            residuals = _residuals(at, q)
+            notes.append(
+                curvature.sentence if curvature is not None else "The second-order check did not converge."
+            )
     else:
         notes += _reasons(problem, at)
     what = "f = y" if at.constraints.equality else "margins of at least 1"
@@ -94,6 +102,28 @@ def _reasons(problem: Any, at: Linearized) -> list[str]:
     if flags.single_precision:
         sentences.append("The model computes in a lower precision than float64, which limits the residuals.")
     return sentences
+
+
+def _kinks(problem: Any, at: Linearized) -> str:
+    """Return a sentence if second derivatives say nothing because the derivative of the model may jump at the point."""
+    tree, theta = at.constraints.tree, at.flat
+    if not model_flags(problem, tree, theta).not_smooth:
+        return ""
+    with double_precision():
+        units = gated(at.constraints.predictor, tree, theta)
+    if units is None or units.missed:
+        return (
+            "The derivative of the model has jumps, and it is not known whether it jumps at the point, so that second "
+            "derivatives do not decide whether it is a local minimum."
+        )
+    sizes = np.abs(pre_activations(units, theta))
+    count = int(np.sum(sizes <= _AT_KINK * np.max(sizes)))
+    if count == 0:
+        return ""
+    return (
+        f"{count} of {len(sizes)} pre-activations of piecewise linear units are 0 at the point, so that second "
+        "derivatives do not decide whether it is a local minimum. Only the derivative that JAX returns was used."
+    )
 
 
 def normalised(constraints: Constraints, flat: Float64[ndarray, " p"]) -> tuple[Float64[ndarray, " p"], str]:

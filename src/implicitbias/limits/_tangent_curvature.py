@@ -62,7 +62,7 @@ class TangentCurvature(NamedTuple):
         )
         more = "" if self.complete else "at least "
         if self.directions == 0:
-            return f"It is an isolated point of the constraints.{rank}"
+            return f"It is a strict local minimum: the active constraints leave no direction to first order.{rank}"
         if self.negative and (self.weak or self.rank < self.active):
             reason = (
                 f"some of which may violate {self.weak} more active constraints"

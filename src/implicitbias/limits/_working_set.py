@@ -22,7 +22,7 @@ class WorkingSet(NamedTuple):
         at: the linearised constraints.
         q: (m,) the multipliers.
         active: (m,) which rows are treated as equations.
-        factor: the Cholesky factor of the kernel of the active rows, plus the stabilisation.
+        factor: the Cholesky factor of the kernel of the active rows, plus the stabilisation; None if the kernel is 0.
         stabilisation: the number that is added to the diagonal of the kernel.
     """
 
@@ -35,7 +35,7 @@ class WorkingSet(NamedTuple):
     def normal(self, wanted: Float64[ndarray, " m"]) -> Float64[ndarray, " p"]:
         """Return the least step d with J d = wanted on the active rows."""
         q = np.zeros(len(self.active))
-        if self.active.any():
+        if self.factor is not None:
             q[self.active] = cho_solve(self.factor, wanted[self.active], check_finite=False)
         return self.at.rmatvec(q)
 
@@ -107,12 +107,15 @@ def working_set(
 def _solved(
     kernel: Float64[ndarray, "m m"], active: Bool[ndarray, " m"], target: ndarray, stabilisation: float
 ) -> tuple[Any, Float64[ndarray, " m"]]:
-    """Return the Cholesky factor of the active part of the kernel and the multipliers that solve it."""
+    """Return the Cholesky factor of the active part of the kernel and the multipliers that solve it.
+
+    Without active rows, or where the derivatives of all of them are 0, they are None and zeros.
+    """
     q = np.zeros(len(target))
-    if not active.any():
-        return None, q
     part = kernel[np.ix_(active, active)]
-    size = float(np.max(np.diag(part)))
+    size = float(np.max(np.diag(part), initial=0.0))
+    if size < np.finfo(np.float64).tiny:
+        return None, q
     for ridge in _RIDGES:
         matrix = part.copy()
         matrix[np.diag_indices(len(part))] += stabilisation + ridge * size
