@@ -16,8 +16,9 @@ from implicitbias.flows._system import System
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
 _CHUNK, _CHUNK_BYTES = 64, 16 * 2**20
 _SAFETY, _SHRINK, _GROW = 0.9, 0.1, 8.0
-# Errors below this share of rtol say nothing about the next step (Hairer & Wanner II, IV.8).
-_SMALL_ERROR = 1e-2
+# Errors below this share of rtol say nothing about the next step (Hairer & Wanner II, IV.8); the second number is for
+# methods that foresee longer steps.
+_SMALL_ERROR, _SMALL_FORESEEN = 1e-2, 0.1
 # A step that follows growth modes is at most this times longer than the one before: its error grows exponentially.
 _GROW_WITH_MODES = 3.0
 # While no mode is followed, modes are searched again after _AGE steps, or when the step is _LONGER times as long and a
@@ -166,7 +167,8 @@ def advance(
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
-        fitting = h * jnp.maximum(error, _SMALL_ERROR) ** (-1.0 / method.order)
+        least = _SMALL_FORESEEN if method.foresees else _SMALL_ERROR
+        fitting = h * jnp.maximum(error, least) ** (-1.0 / method.order)
         factor = _SAFETY * error ** (-1.0 / method.order) * _trend(method, fitting, at.fitting, accept)
         factor = jnp.clip(factor, _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
