@@ -1,6 +1,6 @@
 """Forecasts of grokking on scikit-learn's digits, written before gradient descent runs, and what then happens.
 
-Usage: python -m benchmarks.forecast_digits [--out FILE] [--limit COUNT] [--seconds SECONDS]
+Usage: python -m benchmarks.forecast_digits [--out FILE] [--limit COUNT] [--seconds SECONDS] [--activation NAME]
 
 A network with one hidden layer and a large start learns 150 images with the squared loss on one-hot targets and full-
 batch gradient descent. For each setting the forecast is saved, and its hash is recorded, before the first step of the
@@ -141,10 +141,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/records/forecast_digits.json"))
     parser.add_argument("--limit", type=int, default=24, help="the largest number of new rows")
     parser.add_argument("--seconds", type=float, default=np.inf, help="begin no new row after this time")
+    parser.add_argument(
+        "--activation", choices=list(ACTIVATIONS), help="run the rows of this activation only"
+    )
     given = parser.parse_args()
     record = json.loads(given.out.read_text()) if given.out.is_file() else []
     begin = time.perf_counter()
-    for setting in itertools.islice(left(record), given.limit):
+    wanted = (setting for setting in left(record) if given.activation in (None, setting.activation))
+    for setting in itertools.islice(wanted, given.limit):
         if time.perf_counter() - begin > given.seconds:
             break
         row = compared(setting)

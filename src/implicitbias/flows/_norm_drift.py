@@ -41,8 +41,9 @@ class NormDrift(Flow):
     Models with piecewise linear units need very short steps where the drift pushes a pre-activation to its kink from
     both sides, and end with `Status.MAX_STEPS` there.
 
-    If the loss is not 0 at the start, which must then be a minimum of it, the exact Hessian is used. This needs at most
-    1500 parameters, unless the predictions are linear functions near the start.
+    If the loss is not 0 at the start, which must then be a minimum of it, the exact Hessian is used, and its
+    eigenvalues below 1e-6 of the largest one count as 0. This needs at most 1500 parameters. The Jacobian is used there
+    too if the predictions are linear functions near the start.
 
     Args:
         problem: a problem with the squared loss, or with another loss that has a finite minimiser.

@@ -39,7 +39,7 @@ class Limit(Fingerprinted):
             classes. For parameters in regression those of f = y, (n,) or (n, k). None for other limits.
         error: an estimate of the relative error of the point, for a limit that ends an integration; None for others.
         curvature: the signs of the second derivatives in the tangent space of the constraints, for the least norm of
-            parameters; None for other limits.
+            parameters; None for other limits, and where they are not known, as at kinks of the model.
 
     Reference:
         pesme2023saddle.
