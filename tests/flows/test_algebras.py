@@ -14,7 +14,7 @@ from implicitbias.flows import _algebra_choice
 from implicitbias.flows._algebra_choice import AlgebraChoice
 from implicitbias.flows._algebra_names import NAMES
 from implicitbias.flows._guide import Report, Way
-from implicitbias.flows._stepper import Cursor, Trend
+from implicitbias.flows._stepper import Cursor
 from implicitbias.flows._tsit5 import DENSE, EMBEDDED, STAGES
 from implicitbias.predictors import _traced
 from tests.flows._nets import CASES, N, X, case_reference, flat_rows
@@ -244,7 +244,7 @@ def cursor_at(t: float, u: np.ndarray, h: float) -> Cursor:
         np.asarray(True),
         np.asarray(0),
         (),
-        Trend(np.asarray(h), np.asarray(1.0)),
+        np.asarray(h),
     )
 
 

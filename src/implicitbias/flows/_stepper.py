@@ -169,7 +169,7 @@ def advance(
         accept = error <= 1.0
         least = _SMALL_FORESEEN if method.foresees else _SMALL_ERROR
         fitting = h * jnp.maximum(error, least) ** (-1.0 / method.order)
-        factor = _SAFETY * error ** (-1.0 / method.order) * _trend(method, fitting, at.fitting, accept)
+        factor = _SAFETY * error ** (-1.0 / method.order) * trend(method, fitting, at.fitting, accept)
         factor = jnp.clip(factor, _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
@@ -193,15 +193,15 @@ def advance(
     return out.cursor, out.chunk
 
 
-def _trend(method: Method, fitting: jax.Array, before: jax.Array, accept: jax.Array) -> jax.Array:
+def trend(method: Method, fitting: jax.Array, before: jax.Array, accept: jax.Array) -> jax.Array:
     """Return how the next fitting step size is expected to differ from this one, as a factor.
 
     Where the error of steps of equal size grows from step to step, it is expected to grow on (Gustafsson's predictive
     controller, Hairer & Wanner II, IV.8). It is expected to shrink on only if the method foresees it.
     """
-    trend = fitting / before
-    trend = trend if method.foresees else jnp.minimum(1.0, trend)
-    return jnp.where(accept & (before > 0.0), trend, 1.0)
+    factor = fitting / before
+    factor = factor if method.foresees else jnp.minimum(1.0, factor)
+    return jnp.where(accept & (before > 0.0), factor, 1.0)
 
 
 def stuck(t: Any, h: Any) -> Any:
