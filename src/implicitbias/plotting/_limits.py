@@ -35,7 +35,7 @@ def limit_figure(limit: Limit, labels: tuple[str, ...] | None = None) -> Figure:
     """
     point: Any = limit.point
     kind = (
-        f"an array of shape {point.shape}"
+        f"an ndarray of shape {point.shape}"
         if isinstance(point, ndarray)
         else f"a {type(point).__name__} of parameters"
     )
