@@ -29,7 +29,7 @@ def forecast_page(forecast: Forecast, title: str) -> str:
     body = (
         f"<header><h1>{heading}</h1><p>{mark}</p></header>\n"
         f"{tiles(forecast_numbers(forecast))}{verdict([said, forecast.method], forecast.trust.doubts)}"
-        f'<section><img alt="Errors and losses against time" src="data:image/png;base64,{picture}">'
+        f'<section><img class="picture" alt="Errors and losses against time" src="data:image/png;base64,{picture}">'
         f'<p class="hint">{_TEXT}</p></section>\n{_reasons(forecast)}'
     )
     return page(heading, "forecast", body)
