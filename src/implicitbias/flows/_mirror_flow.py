@@ -49,7 +49,7 @@ class MirrorFlow(Flow):
         >>> problem = ib.LeastSquares(np.eye(2), [1.0, 0.5])
         >>> flow = ib.MirrorFlow(problem, ib.HyperbolicEntropy(log_scale=-200.0))
         >>> trajectory = ib.simulate(flow, np.zeros(2), t1=500.0)
-        >>> trajectory.final.round(6).tolist()
+        >>> trajectory.final.round(4).tolist()
         [1.0, 0.5]
     """
 

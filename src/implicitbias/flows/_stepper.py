@@ -173,8 +173,9 @@ def advance(
         factor = jnp.clip(factor, _SHRINK, grow)
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
-        # Near a blow-up the modes limit the step, in the end to less than a rounding error of the time.
-        proposal = jnp.where(stuck(at.t, h), h, proposal)
+        if watch is not None:
+            # Near a blow-up the modes limit the step, in the end to less than a rounding error of the time.
+            proposal = jnp.where(stuck(at.t, watch.modes.longest()), h, proposal)
         cursor = Cursor(
             t=jnp.where(accept, jnp.where(last, t1, at.t + h), at.t),
             u=jnp.where(accept, trial.end, at.u),
