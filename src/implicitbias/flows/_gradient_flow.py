@@ -122,10 +122,12 @@ class GradientFlow(Flow):
     def clock(self, shape: TreeShape, start: Float64[ndarray, " size"], log_end: float) -> Clock:
         """Return the clock: logarithmic for long flows of losses of margins, which end only if they have a minimum."""
         objective = self.problem.double_objective
-        if objective.mean_loss.loss.of_margins is None or np.any(decays_at(self.weight_decay, shape)):
+        if objective.mean_loss.loss.of_margins is None:
             return Clock()
+        # The unit is also computed with a weight decay, so that a later flow without it compiles nothing.
         unit = log_unit_at(traced(objective.readout), objective.mean_loss, shape, start)
-        return Clock(unit) if log_end - unit >= LONG else Clock()
+        decays = np.any(decays_at(self.weight_decay, shape))
+        return Clock(unit) if log_end - unit >= LONG and not decays else Clock()
 
     def term(self, params: Any = None) -> Any:
         """Return the flow as a diffrax term for `diffrax.diffeqsolve(flow.term(), ib.GaussNewtonRosenbrock(), ...)`.

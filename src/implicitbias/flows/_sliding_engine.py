@@ -99,7 +99,9 @@ class SlidingEngine(Engine):
             return self._without_events()
         if self.seen is None:
             self._begin()
-        rest = inner.at_rest(self._rest) if inner.attempts else None
+        # In the logarithm of the time the loss tends to 0 at infinity, where no rest is searched.
+        searches = inner.attempts > 0 and self.base.log_time is None
+        rest = inner.at_rest(self._rest) if searches else None
         if rest is not None:
             self.t = inner.t
             return rest
@@ -148,8 +150,7 @@ class SlidingEngine(Engine):
         Then the parameters grow, and only steps without events follow growth modes in closed form. With events, the
         errors of many steps would add up to a time lag.
         """
-        f = np.asarray(self.inner.cursor.u)[self.base.shape.size :]
-        f = f.reshape(self.base.mean_loss.targets.shape[0], -1)
+        f = self.base.split(np.asarray(self.inner.cursor.u))[1]
         with double_precision():
             pull, at_zero = (np.asarray(self.base.mean_loss.pull(jnp.asarray(one))) for one in (f, 0.0 * f))
         # Predictions that are exactly 0, as those of a start at 0, have no growth modes to follow.
