@@ -25,12 +25,18 @@ def relu_net(p: Any, X: Any) -> Any:
 _SMOOTH = ib.GradientFlow(ib.Problem(tanh_net, _X, _Y), 1e-3)
 _SQUARES, _CLASSES = ib.LeastSquares(_X, _Y), ib.Classification(_X, _LABELS)
 _HADAMARD = ib.GradientFlow(_SQUARES.reparametrize(ib.HadamardProduct()), 1e-3)
+_FITTED = ib.Problem(tanh_net, _X, np.tanh(_X @ _NET["W"]) @ _NET["a"])
+_TWO_CLASSES = ib.Problem(tanh_net, _X, _LABELS, "logistic")
 _ENTROPY = ib.MirrorFlow(_SQUARES, ib.HyperbolicEntropy(log_scale=-20.0))
 
 # Name: flow, start, and the other arguments of `simulate`.
 RUNS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "Gauss-Newton": (_SMOOTH, _NET, {"t1": 1e3}),
     "lagged": (_SMOOTH, _NET, {"t1": 30.0, "solver": "lagged"}),
+    "nystrom": (_SMOOTH, _NET, {"t1": 30.0, "solver": "nystrom"}),
+    "stabilised": (_SMOOTH, _NET, {"t1": 30.0, "rtol": 1e-6, "solver": "stabilised"}),
+    "norm drift": (ib.NormDrift(_FITTED), _NET, {"t1": 20.0, "rtol": 1e-9}),
+    "log time of a model": (ib.GradientFlow(_TWO_CLASSES), _NET, {"log_t1": 40.0, "rtol": 1e-4}),
     "explicit": (_SMOOTH, _NET, {"t1": 100.0, "solver": "explicit"}),
     "sliding": (ib.GradientFlow(ib.Problem(relu_net, _X, _Y), 1e-3), _NET, {"t1": 100.0}),
     "dual": (_HADAMARD, (np.full(3, 1e-3), np.zeros(3)), {"t1": 1e3, "rtol": 1e-10}),

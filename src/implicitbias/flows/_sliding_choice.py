@@ -97,7 +97,7 @@ class EventCosts(NamedTuple):
         if name == "explicit":
             return _EXPLICIT * gradient
         solves = (_GRADIENTS + _PER_ITERATION * iterations) * gradient
-        if name in ("products", "lagged", "exact", ""):
+        if name in ("products", "lagged", "nystrom", "exact", ""):
             return solves
         return sizes.multiplications(name) + _GRADIENTS * gradient
 
