@@ -246,6 +246,14 @@ class TestLimits:
         assert "2 of 3 are not 0" in figure.axes[0].get_xlabel()
         saved(figure)
 
+    def test_parameters_of_a_model_are_no_coefficients(self) -> None:
+        problem = ib.Problem(lambda w, X: X @ w, [[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0], loss="logistic")
+        limit = ib.norm_minimizer(problem, np.array([3.0, -2.0]))
+        with pytest.raises(
+            ib.InputError, match=r"ndarray of shape \(2,\) of parameters.*look at limit.point"
+        ):
+            ib.plot(limit)
+
     def test_a_matrix_has_no_columns(self) -> None:
         problem = ib.LeastSquares.entries([0, 1], [0, 1], [1.0, 2.0], (2, 2))
         point = np.diag([1.0, 2.0])

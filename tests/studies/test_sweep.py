@@ -45,5 +45,12 @@ def test_bad_numbers_of_jobs_are_refused(jobs: object) -> None:
         ib.studies.sweep(abs, [1], jobs=jobs)
 
 
+def test_a_missing_function_and_a_single_point_are_refused() -> None:
+    with pytest.raises(ib.InputError, match="a function of one point is expected"):
+        ib.studies.sweep(None, [1])
+    with pytest.raises(ib.InputError, match="points is 3, a list of points is expected"):
+        ib.studies.sweep(abs, 3)
+
+
 def test_no_points_give_no_results() -> None:
     assert ib.studies.sweep(abs, [], jobs=2) == []

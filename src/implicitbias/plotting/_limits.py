@@ -13,6 +13,7 @@ from implicitbias._core.errors import InputError
 from implicitbias.limits import Limit
 from implicitbias.plotting._style import COLOURS, new_figure, plain
 from implicitbias.plotting._text import short
+from implicitbias.problems import ProblemInW
 
 _BARS, _FEWEST, _GRID = 20, 6, 241
 # Margins that differ by more than this ratio get a logarithmic axis, if all are positive.
@@ -34,12 +35,10 @@ def limit_figure(limit: Limit, labels: tuple[str, ...] | None = None) -> Figure:
         InputError: the point is not one array with coefficients of columns.
     """
     point: Any = limit.point
-    kind = (
-        f"an ndarray of shape {point.shape}"
-        if isinstance(point, ndarray)
-        else f"a {type(point).__name__} of parameters"
-    )
-    if not isinstance(point, ndarray) or (limit.margin is None and point.ndim != 1):
+    coefficients = isinstance(point, ndarray) and isinstance(limit.problem, ProblemInW)
+    if not coefficients or (limit.margin is None and point.ndim != 1):
+        shape = f" of shape {point.shape}" if isinstance(point, ndarray) else ""
+        kind = f"a {type(point).__name__}{shape}" + ("" if coefficients else " of parameters")
         raise InputError(
             f"the limit is a point of another kind ({kind}), coefficients (d,) or a classifier "
             "are expected; look at limit.point"

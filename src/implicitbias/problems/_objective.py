@@ -73,7 +73,7 @@ class Model(Readout):
         given = jnp.asarray(inputs)
         if given.shape[1:] != self.X.shape[1:]:
             raise InputError(
-                f"X2 has rows of shape {given.shape[1:]}, {self.X.shape[1:]} is expected as in X"
+                f"the new inputs have rows of shape {given.shape[1:]}, {self.X.shape[1:]} is expected as in X"
             )
         return Model(self.model, given.astype(self.X.dtype))
 

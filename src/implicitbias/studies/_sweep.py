@@ -1,25 +1,18 @@
 """Many runs of one function, in this process or spread over several processes."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
 
 # The number of batches of points for each process.
 _BATCHES = 4
-_Point = TypeVar("_Point")
-_Result = TypeVar("_Result")
 
 
-def sweep(
-    function: Callable[[_Point], _Result],
-    points: Iterable[_Point],
-    jobs: Any = 1,
-    progress: Progress | None = None,
-) -> list[_Result]:
+def sweep(function: Any, points: Any, jobs: Any = 1, progress: Progress | None = None) -> list[Any]:
     """Return [function(point) for point in points], computed by several processes if `jobs` is not 1.
 
     A process takes the next few points when it has finished some, so that runs of unequal cost share the processes
@@ -38,7 +31,8 @@ def sweep(
         The results in the order of the points.
 
     Raises:
-        InputError: `jobs` is not an integer, or it is 0. An exception of the function ends the sweep and is raised.
+        InputError: `jobs` is not an integer, or it is 0; `function` is no function, or `points` no list. An exception
+            of the function ends the sweep and is raised.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -52,6 +46,12 @@ def sweep(
         raise InputError(
             f"jobs is {jobs!r}, a number of processes such as 2 is expected, or -1 for all cores"
         )
+    if not callable(function):
+        raise InputError(
+            f"function is {function!r}, a function of one point is expected: sweep(run, [1e-2, 1e-4])"
+        )
+    if not isinstance(points, Iterable):
+        raise InputError(f"points is {points!r}, a list of points is expected: sweep(run, [1e-2, 1e-4])")
     import joblib
 
     settings, report = list(points), progress or silent
