@@ -1,5 +1,6 @@
 """A scope in which BLAS uses one thread, because threads slow down many small products, above all on a busy machine."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,8 +14,11 @@ _LIMITED = Lock()
 
 
 @cache
-def _controller() -> Any:
-    import scipy.linalg  # noqa: F401  the controller knows the libraries that are loaded when it is made
+def _controller(with_scipy: bool) -> Any:
+    """Return what sets the number of threads.
+
+    It knows the libraries that were loaded when it was made, so another one is made once SciPy has loaded its own BLAS.
+    """
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
@@ -31,7 +35,7 @@ def one_blas_thread(needed: bool = True) -> Iterator[None]:
         yield
         return
     try:
-        with _controller().limit(limits=1):
+        with _controller("scipy.linalg" in sys.modules).limit(limits=1):
             yield
     finally:
         _LIMITED.release()

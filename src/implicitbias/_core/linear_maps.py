@@ -5,9 +5,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float64, Int64
 from numpy import ndarray
-from scipy import sparse
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
@@ -234,7 +234,7 @@ class ShiftedMap(LinearMap):
     shift: Float64[ndarray, " d"]
 
     def __init__(self, X: Any, rows: Any, shift: Any) -> None:
-        if not sparse.issparse(X):
+        if not scipy.sparse.issparse(X):
             raise InputError(
                 f"X is a {type(X).__name__}, a scipy.sparse matrix is expected; for a dense X type "
                 "X - numpy.outer(rows, shift)"
@@ -343,12 +343,12 @@ def canonical(X: Any) -> Any:
     if X.ndim != 2:
         raise InputError(f"X is a sparse array of {X.ndim} dimension(s), 2 are expected")
     # Conversion to CSC adds duplicate entries; in a small integer type their sum could overflow.
-    copy = sparse.csc_array(X.astype(np.float64, copy=False), copy=True)
+    copy = scipy.sparse.csc_array(X.astype(np.float64, copy=False), copy=True)
     copy.sum_duplicates()
     copy.eliminate_zeros()
     # The smallest sufficient index type halves the memory, and nearly all matrices then share one compiled loop.
-    kind = sparse.get_index_dtype(maxval=max(copy.nnz, *copy.shape))
-    copy = sparse.csc_array(
+    kind = scipy.sparse.get_index_dtype(maxval=max(copy.nnz, *copy.shape))
+    copy = scipy.sparse.csc_array(
         (copy.data, copy.indices.astype(kind, copy=False), copy.indptr.astype(kind, copy=False)), copy.shape
     )
     for array in (copy.data, copy.indices, copy.indptr):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,17 +151,23 @@ def dual_system(
     # The size of w_i if all coordinates contribute equally to the fit; w_i is not resolved far below this size.
     floor = size / (np.where(norms > 0.0, norms, np.inf) * np.sqrt(d))
     floor = np.where(norms > 0.0, floor, 1.0)
+    # `jnp.asarray` compiles a program for each shape, which `device_put` does not.
     system = DualSystem(
-        rows=Rows(jnp.asarray(X), jnp.asarray(np.ascontiguousarray(X.T)), jnp.asarray(norms**2)),
-        targets=jnp.asarray(targets),
+        rows=Rows(*map(jax.device_put, (X, np.ascontiguousarray(X.T), norms**2))),
+        targets=jax.device_put(targets),
         loss=mean_loss.loss,
-        count=jnp.asarray(float(n)),
-        z0=jnp.broadcast_to(jnp.asarray(z0), (d,)),
-        floor=jnp.asarray(floor),
-        weight_decay=jnp.asarray(float(weight_decay)),
+        count=jax.device_put(np.float64(n)),
+        z0=jax.device_put(np.array(np.broadcast_to(np.asarray(z0, float), (d,)))),
+        floor=jax.device_put(floor),
+        weight_decay=jax.device_put(np.float64(weight_decay)),
         primal_map=on_device(primal),
     )
-    return system, system.start()
+    return system, _start(system)
+
+
+@eqx.filter_jit
+def _start(system: DualSystem) -> jax.Array:
+    return system.start()
 
 
 def _dual(system: DualSystem, row: jax.Array) -> jax.Array:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -138,7 +138,7 @@ class MirrorFlow(Flow):
         return (math.prod(shape),) if self.potential.dimensions == 1 else shape
 
     def _first_dual(self, start: Float64[ndarray, " size"]) -> ndarray:
-        return np.asarray(self.potential.mirror_formula(jnp.asarray(start.reshape(self._shape())))).ravel()
+        return np.asarray(self.potential.mirror_formula(jax.device_put(start.reshape(self._shape())))).ravel()
 
     def _primal_map(self) -> PrimalMap:
         separable = self.potential.separable

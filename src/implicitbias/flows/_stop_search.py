@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from implicitbias.flows._dense import Output
 
@@ -77,6 +76,9 @@ def _peak(level: Level, samples: list[Sample]) -> float | None:
         if value > 0.0:
             raise _FoundError(float(t))
         return -value
+
+    # Imported here, because the module takes a tenth of a second, which most runs need not pay.
+    from scipy.optimize import minimize_scalar
 
     try:
         options = {"maxiter": _EVALUATIONS, "xatol": _RESOLUTION * end}

@@ -5,9 +5,9 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy import sparse
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.values import Fingerprinted
@@ -70,23 +70,23 @@ class ConicForm(Fingerprinted):
         inside, cones = [], []
         first = 0
         for cone in self.cones:
-            block = sparse.eye_array(rows, format="csr")[first : first + cone.rows]
+            block = scipy.sparse.eye_array(rows, format="csr")[first : first + cone.rows]
             first += cone.rows
             if cone.kind is ConeKind.ZERO:  # the dual cone is the whole space and gives no constraint
                 continue
             if cone.exponent is not None:
                 a = cone.exponent
-                block = sparse.diags_array([1.0 / a, 1.0 / (1.0 - a), 1.0]) @ block
+                block = scipy.sparse.diags_array([1.0 / a, 1.0 / (1.0 - a), 1.0]) @ block
             inside.append(block)
             cones.append(cone)
         held = sum(block.shape[0] for block in inside)
         parts = Parts(size, rows)
-        parts.add(Cone(ConeKind.ZERO, size), point=sparse.eye_array(size), extra=self.on_point.T)
+        parts.add(Cone(ConeKind.ZERO, size), point=scipy.sparse.eye_array(size), extra=self.on_point.T)
         if extra:
             parts.add(Cone(ConeKind.ZERO, extra), extra=self.on_extra.T)
         parts.add(Cone(ConeKind.NON_NEGATIVE, 1), level=np.ones(1), extra=-self.on_level[None, :])
         if held:
-            stacked = sparse.vstack(inside)
+            stacked = scipy.sparse.vstack(inside)
             first = 0
             for cone in cones:
                 parts.add(cone, extra=stacked[first : first + cone.rows])
@@ -117,19 +117,19 @@ class Parts:
     def form(self) -> ConicForm:
         """Return the conic form of all rows."""
         return ConicForm(
-            on_point=_read_only(sparse.vstack(self._point, format="csc")),
+            on_point=_read_only(scipy.sparse.vstack(self._point, format="csc")),
             on_level=frozen(np.concatenate(self._level)),
-            on_extra=_read_only(sparse.vstack(self._other, format="csc")),
+            on_extra=_read_only(scipy.sparse.vstack(self._other, format="csc")),
             cones=tuple(self._cones),
         )
 
 
 def _block(part: Any, shape: tuple[int, int]) -> Any:
-    return sparse.csr_array(shape) if part is None else sparse.csr_array(part)
+    return scipy.sparse.csr_array(shape) if part is None else scipy.sparse.csr_array(part)
 
 
 def _read_only(matrix: Any) -> Any:
-    matrix = sparse.csc_array(matrix)
+    matrix = scipy.sparse.csc_array(matrix)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     for array in (matrix.data, matrix.indices, matrix.indptr):

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy import sparse
-from scipy.linalg import solve_triangular
 
 from implicitbias._core.arrays import frozen, symmetric_array
 from implicitbias._core.errors import InputError
@@ -80,8 +79,8 @@ class Ellipsoid(Gauge):
     def face_formula(self, z: Float64[ndarray, " d"], tolerance: float) -> Face:
         """Return the point A^-1 z / polar(z), or the whole ball if z is 0."""
         unit = float(np.max(np.abs(z)))
-        image = solve_triangular(self.root, z / (unit or 1.0), trans="T")
-        member = solve_triangular(self.root, image / (float(np.linalg.norm(image)) or 1.0))
+        image = scipy.linalg.solve_triangular(self.root, z / (unit or 1.0), trans="T")
+        member = scipy.linalg.solve_triangular(self.root, image / (float(np.linalg.norm(image)) or 1.0))
         everything = np.full(z.shape, unit == 0.0)
         return EntrywiseFace(
             gauge=self,
@@ -99,6 +98,6 @@ class Ellipsoid(Gauge):
         level = np.zeros(1 + d)
         level[0] = 1.0
         parts = Parts(d, 0)
-        rows = sparse.csr_array(np.vstack([np.zeros(d), self.root]))
+        rows = scipy.sparse.csr_array(np.vstack([np.zeros(d), self.root]))
         parts.add(Cone(ConeKind.SECOND_ORDER, 1 + d), point=rows, level=level)
         return parts.form()

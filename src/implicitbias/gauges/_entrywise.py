@@ -3,9 +3,9 @@
 from abc import abstractmethod
 
 import numpy as np
+import scipy
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy import sparse
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
@@ -138,10 +138,10 @@ def _box(sides: Sides) -> ConicForm:
     d = len(sides.plus)
     parts = Parts(d, 0)
     _add_excluded_signs(parts, sides)
-    unit = sparse.eye_array(d, format="csr")
+    unit = scipy.sparse.eye_array(d, format="csr")
     for side, sign in ((sides.plus, 1.0), (sides.minus, -1.0)):
         some = np.flatnonzero(np.isfinite(side) & (side > 0.0))
-        rows = sparse.diags_array(-sign * side[some]) @ unit[some]
+        rows = scipy.sparse.diags_array(-sign * side[some]) @ unit[some]
         parts.add(Cone(ConeKind.NON_NEGATIVE, len(some)), point=rows, level=np.ones(len(some)))
     parts.add(Cone(ConeKind.NON_NEGATIVE, 1), level=np.ones(1))
     return parts.form()
@@ -150,7 +150,7 @@ def _box(sides: Sides) -> ConicForm:
 def _add_excluded_signs(parts: Parts, sides: Sides) -> None:
     """Add w_i = 0 for entries with two infinite weights, and w_i <= 0 or w_i >= 0 for those with one."""
     d = len(sides.plus)
-    unit = sparse.eye_array(d, format="csr")
+    unit = scipy.sparse.eye_array(d, format="csr")
     no_plus, no_minus = np.isinf(sides.plus), np.isinf(sides.minus)
     both = np.flatnonzero(no_plus & no_minus)
     parts.add(Cone(ConeKind.ZERO, len(both)), point=unit[both])
@@ -176,41 +176,44 @@ def _sum(sides: Sides, p: float) -> ConicForm:
     powers = 0 if p in (1.0, 2.0) else terms
     parts = Parts(d, len(bounded) + powers)
     _add_excluded_signs(parts, sides)
-    unit = sparse.eye_array(d, format="csr")
-    extra = sparse.eye_array(len(bounded) + powers, format="csr")
+    unit = scipy.sparse.eye_array(d, format="csr")
+    extra = scipy.sparse.eye_array(len(bounded) + powers, format="csr")
     for side, sign in ((plus, 1.0), (minus, -1.0)):
         some = np.flatnonzero(np.isfinite(side[bounded]))
         which = bounded[some]
-        rows = sparse.diags_array(-sign * side[which]) @ unit[which]
+        rows = scipy.sparse.diags_array(-sign * side[which]) @ unit[which]
         parts.add(Cone(ConeKind.NON_NEGATIVE, len(some)), point=rows, extra=extra[some])
-    point = sparse.vstack(
-        [sparse.diags_array(plus[direct]) @ unit[direct], sparse.csr_array((len(bounded), d))], format="csr"
+    point = scipy.sparse.vstack(
+        [scipy.sparse.diags_array(plus[direct]) @ unit[direct], scipy.sparse.csr_array((len(bounded), d))],
+        format="csr",
     )
-    other = sparse.vstack(
-        [sparse.csr_array((len(direct), extra.shape[0])), extra[: len(bounded)]], format="csr"
+    other = scipy.sparse.vstack(
+        [scipy.sparse.csr_array((len(direct), extra.shape[0])), extra[: len(bounded)]], format="csr"
     )
     if p == 2.0:
         first = np.zeros(1 + terms)
         first[0] = 1.0
         parts.add(
             Cone(ConeKind.SECOND_ORDER, 1 + terms),
-            point=sparse.vstack([sparse.csr_array((1, d)), point]),
+            point=scipy.sparse.vstack([scipy.sparse.csr_array((1, d)), point]),
             level=first,
-            extra=sparse.vstack([sparse.csr_array((1, extra.shape[0])), other]),
+            extra=scipy.sparse.vstack([scipy.sparse.csr_array((1, extra.shape[0])), other]),
         )
         return parts.form()
     summed = extra[len(bounded) :] if powers else other
     parts.add(
-        Cone(ConeKind.NON_NEGATIVE, 1), level=np.ones(1), extra=-sparse.csr_array(summed.sum(axis=0)[None, :])
+        Cone(ConeKind.NON_NEGATIVE, 1),
+        level=np.ones(1),
+        extra=-scipy.sparse.csr_array(summed.sum(axis=0)[None, :]),
     )
     # The constraints r_i^p <= v_i t^(p-1) with sum v_i <= t are equivalent to the norm being at most t.
     for i in range(powers):
         parts.add(
             Cone(ConeKind.POWER, 3, 1.0 / p),
-            point=sparse.vstack([sparse.csr_array((2, d)), point[[i]]]),
+            point=scipy.sparse.vstack([scipy.sparse.csr_array((2, d)), point[[i]]]),
             level=np.array([0.0, 1.0, 0.0]),
-            extra=sparse.vstack(
-                [extra[[len(bounded) + i]], sparse.csr_array((1, extra.shape[0])), other[[i]]]
+            extra=scipy.sparse.vstack(
+                [extra[[len(bounded) + i]], scipy.sparse.csr_array((1, extra.shape[0])), other[[i]]]
             ),
         )
     return parts.form()

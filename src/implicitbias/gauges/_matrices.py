@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy import sparse
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
@@ -69,11 +69,11 @@ class Nuclear(MatrixGauge):
         inner = (j < m) | (i >= m)
         count = int(np.count_nonzero(inner))
         scale = np.where(i == j, 1.0, np.sqrt(2.0))
-        extra = sparse.csr_array(
+        extra = scipy.sparse.csr_array(
             (scale[inner], (np.flatnonzero(inner), np.arange(count))), shape=(len(i), count)
         )
         parts = Parts(m * k, count)
-        trace = sparse.csr_array(np.where((i == j)[inner], -1.0, 0.0)[None, :])
+        trace = scipy.sparse.csr_array(np.where((i == j)[inner], -1.0, 0.0)[None, :])
         parts.add(Cone(ConeKind.NON_NEGATIVE, 1), level=np.array([2.0]), extra=trace)
         parts.add(
             Cone(ConeKind.POSITIVE_SEMIDEFINITE, len(i)), point=_off_diagonal(i, j, (m, k)), extra=extra
@@ -139,7 +139,7 @@ def _off_diagonal(i: ndarray, j: ndarray, shape: tuple[int, int]) -> Any:
     m, k = shape
     where = np.flatnonzero((i < m) & (j >= m))
     place = i[where] * k + (j[where] - m)
-    return sparse.csr_array((np.full(len(where), np.sqrt(2.0)), (where, place)), shape=(len(i), m * k))
+    return scipy.sparse.csr_array((np.full(len(where), np.sqrt(2.0)), (where, place)), shape=(len(i), m * k))
 
 
 def singular_values(w: Float64[ndarray, "m k"]) -> Float64[ndarray, " r"]:

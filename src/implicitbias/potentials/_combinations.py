@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import sparse
+import scipy
 
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
@@ -152,7 +152,7 @@ class InvertiblyComposed(Composed):
             form = gauge.conic_form(shape)
             if form is None:
                 return None
-            on_point = sparse.csc_array(form.on_point @ sparse.csc_array(A))
+            on_point = scipy.sparse.csc_array(form.on_point @ scipy.sparse.csc_array(A))
             return ConicForm(on_point, form.on_level, form.on_extra, form.cones)
 
         return FromOracle(

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float64, Int64
 from numpy import ndarray
-from scipy.special import logsumexp
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
@@ -164,11 +164,11 @@ class Classification(ProblemInW):
             others = scores - scores[rows, self.y][:, None]
             others[rows, self.y] = -np.inf
             # The loss of a row is log(1 + e^-m) with this m.
-            margins = -logsumexp(others, axis=1)
+            margins = -scipy.special.logsumexp(others, axis=1)
         else:
             margins = self.margins(w)
         logs = -margins if self.loss_name == "exponential" else _log_of_logistic(margins)
-        return float(logsumexp(logs) - np.log(len(logs)))
+        return float(scipy.special.logsumexp(logs) - np.log(len(logs)))
 
     def _scores(self, w: Float64[ndarray, "d k"]) -> Float64[ndarray, "n k"]:
         return np.stack([self.linear_map.matvec(column) for column in w.T], axis=1)
@@ -229,10 +229,10 @@ def _scores(w: Any, X: Any) -> Any:
 def _weights_of_scores(scores: Float64[ndarray, "n k"], y: Int64[ndarray, " n"]) -> Float64[ndarray, "n k"]:
     """Return the vectors e_(y_i) - p_i, divided by their largest entry."""
     rows = np.arange(len(scores))
-    logs = scores - logsumexp(scores, axis=1)[:, None]
+    logs = scores - scipy.special.logsumexp(scores, axis=1)[:, None]
     logs[rows, y] = -np.inf
     # 1 - p_y is the sum of the other probabilities, which does not cancel.
-    own = logsumexp(logs, axis=1)
+    own = scipy.special.logsumexp(logs, axis=1)
     largest = np.max(own)
     weights = -np.exp(logs - largest)
     weights[rows, y] = np.exp(own - largest)

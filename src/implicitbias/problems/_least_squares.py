@@ -147,12 +147,12 @@ class LeastSquares(ProblemInW):
 
     def objective(self) -> Any:
         """Return the `Objective` in w with JAX arrays; call it inside `double_precision`."""
-        import jax.numpy as jnp
+        import jax
 
         from implicitbias.problems._loss import Squared
         from implicitbias.problems._objective import Linear, MeanLoss, Objective
 
-        return Objective(Linear(self.linear_map.traced()), MeanLoss(jnp.asarray(self.y)[:, None], Squared()))
+        return Objective(Linear(self.linear_map.traced()), MeanLoss(jax.device_put(self.y[:, None]), Squared()))
 
     def __repr__(self) -> str:
         return f"LeastSquares(n={self.shape[0]}, d={self.shape[1]})"

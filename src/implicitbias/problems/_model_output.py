@@ -56,7 +56,7 @@ def refuse_output(problem: Statement, shape: TreeShape, flat: ndarray) -> None:
 
 def _traced_shape(problem: Statement, shape: TreeShape, flat: ndarray) -> tuple[int, ...]:
     """Return the shape of the predictions, or raise an `InputError` if the model fails or returns no float array."""
-    params, X = shape.unflatten(jnp.asarray(flat)), jnp.asarray(problem.X)
+    params, X = shape.unflatten(jax.device_put(flat)), jax.device_put(problem.X)
     try:
         out = eqx.filter_eval_shape(problem.model, params, X)
     except Exception as error:  # The user's model may raise any exception.

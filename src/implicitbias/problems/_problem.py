@@ -109,7 +109,7 @@ class Problem(TrainingProblem):
 
     def objective(self) -> Any:
         """Return the `Objective` in the parameters with JAX arrays; call it inside `double_precision`."""
-        import jax.numpy as jnp
+        import jax
 
         from implicitbias.problems._loss import as_loss
         from implicitbias.problems._objective import MeanLoss, Model, Objective
@@ -117,8 +117,8 @@ class Problem(TrainingProblem):
         targets = self.y
         if self.loss_function in ("squared", *MARGIN_NAMES) and targets.ndim == 1:
             targets = targets[:, None]
-        mean_loss = MeanLoss(jnp.asarray(targets), as_loss(self.loss_function))
-        return Objective(Model(self.model, jnp.asarray(self.X)), mean_loss)
+        mean_loss = MeanLoss(jax.device_put(targets), as_loss(self.loss_function))
+        return Objective(Model(self.model, jax.device_put(self.X)), mean_loss)
 
     def __repr__(self) -> str:
         loss = self.loss_function

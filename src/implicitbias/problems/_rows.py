@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy import sparse
 
 from implicitbias._core.arrays import frozen, real_array, refuse_non_finite
 from implicitbias._core.errors import InputError
@@ -42,7 +42,8 @@ def checked_map(X: Any, targets: int) -> tuple[LinearMap, tuple[str, ...] | None
 def _as_map(X: Any) -> tuple[LinearMap, tuple[str, ...] | None]:
     if isinstance(X, LinearMap):
         return X, None  # The library made this map, and it is read-only.
-    if sparse.issparse(X):
+    # The first use of scipy.sparse loads it, which takes a while and is not needed for plain arrays.
+    if not isinstance(X, np.ndarray | list | tuple) and scipy.sparse.issparse(X):
         return SparseMap(canonical(X)), None
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype in (np.float64, np.float32) and _is_packed(X):
         return DenseMap(frozen(X)), None  # A memory map is not copied, because it may be larger than memory.

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+import scipy
 from numpy import ndarray
-from scipy import sparse
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import DenseMap, LinearMap, ShiftedMap, SparseMap
@@ -39,5 +39,5 @@ def stored_map(kind: str, arrays: Mapping[str, ndarray], shape: tuple[int, ...])
         return DenseMap(arrays["X"])
     if kind not in (SparseMap.__name__, ShiftedMap.__name__):
         raise ValueError(f"{kind} is not a linear map that can be loaded")
-    X = sparse.csc_array(tuple(arrays[name] for name in _SPARSE), shape=shape)
+    X = scipy.sparse.csc_array(tuple(arrays[name] for name in _SPARSE), shape=shape)
     return SparseMap(X) if kind == SparseMap.__name__ else ShiftedMap(X, arrays["rows"], arrays["shift"])
