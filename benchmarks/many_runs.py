@@ -21,7 +21,8 @@ import implicitbias as ib
 from benchmarks._measure import Row, report
 
 RUNS, JUDGED, JOBS, REPEATS = 200, 20, 2, 3
-RTOL, PEER_RTOL, TIGHT = 1e-5, 1e-5, 1e-7
+# With these tolerances both errors are about 7e-5; at 1e-5 the peer is five times less accurate.
+RTOL, PEER_RTOL, TIGHT = 1e-5, 2e-6, 1e-7
 _RNG = np.random.default_rng(0)
 START = {"W": _RNG.standard_normal((9, 32)) / 3, "a": _RNG.standard_normal(32) / 6}
 # End times from 10 to 10^4 and weight decays from 10^-4 to 10^-2, in random order.

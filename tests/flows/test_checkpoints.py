@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 import implicitbias as ib
 from tests.architecture._source import SOURCE, tree
@@ -216,6 +217,18 @@ def test_two_runs_into_one_file_are_refused(tmp_path: Path) -> None:
     trajectory = run(QUICK, checkpoint=tmp_path / "run.npz", progress=second)
     assert refusals
     assert content(trajectory) == content(plain(QUICK))
+
+
+# The lock of a file in /proc times out, as if another run had it, because no file can be made there.
+def test_a_folder_that_takes_no_files_is_not_taken_for_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(lock: FileLock) -> None:
+        raise Timeout(lock.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    with pytest.raises(ib.InputError, match="its folder takes no files; choose another folder"):
+        run(QUICK, checkpoint=tmp_path / "run.npz")
 
 
 def test_left_over_parts_of_killed_runs_are_removed(tmp_path: Path) -> None:

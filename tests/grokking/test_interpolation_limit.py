@@ -166,3 +166,15 @@ def test_a_large_model_that_cannot_fit_is_not_certified() -> None:
     assert "there are 2000 parameters, more than 1500" in limit.certificate.sentence
     roots = np.roots([2.0, 0.0, -5.0, -1.0])  # of the derivative in z, halved
     np.testing.assert_allclose(np.sum(limit.point) / np.sqrt(2_000), np.max(roots.real), rtol=1e-6)
+
+
+# u' = -2 u^3 on the diagonal u = v of f = u v with the target 0, so that u falls like t^(-1/2), and the limit is 0.
+def test_a_limit_at_which_the_jacobian_vanishes_is_not_certified_and_the_reason_is_said() -> None:
+    def product(params: Any, X: Any) -> Any:
+        return params[0] * params[1] * X[:, 0]
+
+    limit = ib.interpolation_limit(ib.Problem(product, np.ones((1, 1)), np.zeros(1)), np.ones(2))
+    assert limit.status is ib.Status.NOT_CERTIFIED
+    assert limit.certificate.residuals["residual"] > 0.1
+    assert "slowly, since the Jacobian vanishes at the limit" in limit.certificate.sentence
+    assert "does not fit the data" not in limit.certificate.sentence

@@ -156,6 +156,11 @@ def checkpoint_at(path: Any, run: Mapping[str, Any]) -> Iterator[Checkpoint]:
     try:
         lock.acquire()
     except Timeout:
+        # Some file systems, such as /proc, refuse new files in a way that the lock takes for that of another run.
+        if not Path(lock.lock_file).exists():
+            raise InputError(
+                f"cannot write checkpoint {path}: its folder takes no files; choose another folder"
+            ) from None
         raise InputError(
             f"another run uses the checkpoint {path}; wait until it has ended, or begin a new run: type "
             f"checkpoint={str(file.with_name(f'{file.stem}-new{file.suffix}'))!r}"

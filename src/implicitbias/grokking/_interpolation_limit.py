@@ -30,6 +30,8 @@ _END = 1e14
 # The largest accepted residual and gradient after the last step of Gauss-Newton, relative to their terms, the largest
 # accepted distance that these steps may move the parameters, and the largest number of steps.
 _RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
+# A residual that fell to this share of the first one tends to 0.
+_FELL = 1e-6
 # The largest accepted negative curvature relative to the largest one, as a rounding error.
 _NEGATIVE = 1e-6
 # The ratio of the two tolerances of the flow from which its error is estimated.
@@ -107,7 +109,7 @@ def interpolation_limit(
             other = _LOOSER * rtol if rtol <= 0.1 / _LOOSER else rtol / _LOOSER
             second = _followed(flow, begin, other, max_steps, _half(progress, 1)).point.theta
             error = float(np.linalg.norm(theta - second)) / max(float(np.linalg.norm(theta)), 1e-300)
-        certificate = _certificate(end, error)
+        certificate = _certificate(begin, end, error)
     params = shape.numpy_tree(theta)
     status = Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED
     stopped = end.trajectory.status
@@ -190,7 +192,7 @@ def _bound(point: CriticalPoint) -> float:
     return _RESIDUAL if point.interpolates else _GRADIENT
 
 
-def _certificate(end: _End, error: float) -> Certificate:
+def _certificate(begin: CriticalPoint, end: _End, error: float) -> Certificate:
     """Return the certificate of the point, whose kind decides what it states."""
     point = end.point
     size = max(float(np.linalg.norm(point.theta)), 1e-300)
@@ -201,7 +203,9 @@ def _certificate(end: _End, error: float) -> Certificate:
         {"moved": _MOVED, "dependent": 1.0 - 0.5 / full},
     )
     ended = end.trajectory.status.ok
-    if point.interpolates or not ended:
+    # At a limit where the Jacobian vanishes, the residual falls like a power of t, and never far below its terms.
+    slowly = ended and not point.interpolates and _residual_norm(point) <= _FELL * _residual_norm(begin)
+    if point.interpolates or slowly or not ended:
         statement = "the predictions at the point minimise the loss of every row (they fit the targets)"
         residuals["residual"] = float(point.measures.misfit)
     else:
@@ -219,12 +223,21 @@ def _certificate(end: _End, error: float) -> Certificate:
         else "The flow stopped before its end."
     )
     note += f" The Jacobian of the predictions has the rank {rank} of {full}."
+    if slowly:
+        note += (
+            f" The residual fell to {_residual_norm(point) / _residual_norm(begin):.0e} of that at the start, but "
+            "slowly, since the Jacobian vanishes at the limit: the flow has not arrived there at any finite time."
+        )
     if np.isnan(residuals.get("negative_curvature", 0.0)):
         note += (
             f" The exact Hessian was not computed, because there are {len(point.theta)} parameters, more than "
             f"{MOST_FOR_HESSIAN}."
         )
     return Certificate(statement, None, residuals, _RESIDUAL, bounds, note)
+
+
+def _residual_norm(point: CriticalPoint) -> float:
+    return float(np.linalg.norm(point.measures.predictions - point.measures.target))
 
 
 def _negative_curvature(point: CriticalPoint) -> float:

@@ -152,7 +152,9 @@ class LeastSquares(ProblemInW):
         from implicitbias.problems._loss import Squared
         from implicitbias.problems._objective import Linear, MeanLoss, Objective
 
-        return Objective(Linear(self.linear_map.traced()), MeanLoss(jax.device_put(self.y[:, None]), Squared()))
+        return Objective(
+            Linear(self.linear_map.traced()), MeanLoss(jax.device_put(self.y[:, None]), Squared())
+        )
 
     def __repr__(self) -> str:
         return f"LeastSquares(n={self.shape[0]}, d={self.shape[1]})"
