@@ -20,6 +20,11 @@ class Way(NamedTuple):
     system: System
     method: Method
 
+    @property
+    def implicit(self) -> bool:
+        """Whether steps solve linear systems, so that a better matrix may make them longer."""
+        return self.method.cost[1] > 0
+
     def first_memory(self, u: ndarray) -> Any:
         """Return what the method remembers before its first step from u."""
         return self.method.first_memory(self.system, u)
