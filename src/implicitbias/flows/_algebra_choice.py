@@ -239,8 +239,9 @@ def factorized(system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes:
 
 def sizes_of(system: GaussNewtonSystem, u: Any, max_bytes: int) -> Sizes:
     """Return the sizes of a system with the inner variable u, which JAX may trace."""
-    p, one_decay = system.shape.size, np.ndim(system.weight_decay) == 0
-    return Sizes(system.predictor, system.outputs(u), system.rows(u), p, max_bytes, one_decay)
+    rows, one_decay = system.rows(u), np.ndim(system.weight_decay) == 0
+    outputs = rows // system.mean_loss.targets.shape[0]
+    return Sizes(system.predictor, outputs, rows, system.shape.size, max_bytes, one_decay)
 
 
 @cache

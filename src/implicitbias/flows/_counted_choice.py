@@ -7,6 +7,9 @@ after each part of the integration, because curvatures change on the way.
 
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
@@ -14,7 +17,8 @@ from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._guide import Guide, Report, Way
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._system import System, radius_at
+from implicitbias.flows._stepper import first_step
+from implicitbias.flows._system import System, radius_at, radius_of
 from implicitbias.flows._tsit5 import ORDER, STABLE
 
 # Microseconds on one core of a 2.5 GHz processor, fitted to dense, attention and softmax networks with 40 to 704
@@ -51,12 +55,14 @@ class CountedChoice(Guide):
         # Losses of margins without weight decay tend to 0 with their curvature, so that its value at the start says
         # little about the rest of the flow.
         fades = system.mean_loss.loss.of_margins is not None and not np.any(system.weight_decay)
-        radius = 0.0 if fades else radius_at(system, u)
-        cheap = self._explicit_to_end(limits.end, radius) < self._factorised_to_end()
+        step, radius, self.slope = (np.asarray(part) for part in _look(system, u))
+        self.step = float(step)
+        cheap = self._explicit_to_end(limits.end, 0.0 if fades else float(radius)) < self._factorised_to_end()
         self.name = "explicit" if cheap else direct
 
     def first(self, system: System) -> Way:
-        return self._way(self.name)
+        way = self._way(self.name)
+        return way._replace(memory=self.slope) if self.name == "explicit" else way
 
     def next(self, way: Way, report: Report) -> Way:
         if report.attempts == 0:
@@ -95,3 +101,11 @@ class CountedChoice(Guide):
         self.name = name
         algebra = self.sizes.named(name)
         return Way(name, self.system.using(algebra), algebra.method)
+
+
+@eqx.filter_jit
+def _look(system: System, u: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the time of `first_step`, the largest curvature and the slope at the start, which one call computes."""
+    moving = system.moving(jnp.asarray(u))
+    slope = system.complete(moving)[1]
+    return first_step(moving, slope), radius_of(system, jnp.asarray(u)), slope

@@ -141,7 +141,7 @@ class RosenbrockEngine(Engine):
         self.first = constant_output(self.system, u)
         self.way = self.guide.first(self.system)
         self.cursor = first_cursor(
-            self.system, u, self.limits.end, self.way.first_memory(u), self.guide.modes
+            self.system, u, self.limits.end, self.way.first_memory(u), self.guide.modes, self.guide.step
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class RosenbrockEngine(Engine):
         if self.slow and not self.switched:
             self._switch()
         way = self.way
-        whole = self.t == 0.0 or not self.system.may_rest
+        whole = self.t == 0.0 or not (self.system.may_rest and way.implicit)
         part = min(self.guide.pace(), self.limits.max_steps if whole else _PART)
         cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, part))
         count = int(chunk.filled)

@@ -212,7 +212,11 @@ def radius_at(system: System, row: Any) -> float:
 
 @eqx.filter_jit
 def _radius(system: System, row: Any) -> jax.Array:
-    row = jnp.asarray(row)
+    return radius_of(system, jnp.asarray(row))
+
+
+def radius_of(system: System, row: jax.Array) -> jax.Array:
+    """Return the largest curvature at an inner variable, in a traced function."""
     start = jnp.cos(1.0 + jnp.arange(system.state_size(len(row))))
     return largest_curvature(system, row, start / jnp.linalg.norm(start), FIRST_POWERS)[1]
 
