@@ -12,7 +12,6 @@ from implicitbias.flows._algebra_choice import sizes_of
 from implicitbias.flows._counted_choice import CountedChoice
 from implicitbias.flows._guide import Report
 from implicitbias.flows._limits import Limits
-from implicitbias.flows._system import System
 from implicitbias.flows._tsit5 import STABLE
 from tests.flows._nets import CASES, WIDTH, D, N, case_reference, flat_rows
 from tests.flows._runs import RUNS, content, run
@@ -75,12 +74,12 @@ def test_the_same_call_gives_the_same_bits(end: float, decay: float) -> None:
     assert content(first) == content(second)
 
 
-# Oracle: a loss of margins without weight decay: its curvature vanishes with it, so that few explicit steps suffice
-# although the curvature at the start would allow steps of at most STABLE / radius.
-def test_a_flow_whose_curvature_fades_is_explicit() -> None:
+# Oracle: SciPy's DOP853. The curvature of a loss of margins without weight decay fades with the loss, and the method
+# changes if that takes too long.
+def test_a_loss_of_margins_begins_with_explicit_steps() -> None:
     case = CASES["three classes"]
     trajectory = ib.simulate(ib.GradientFlow(case.problem()), case.start, times=[300.0])
-    assert trajectory.stats.algebras == (("explicit", trajectory.stats.steps),)
+    assert trajectory.stats.algebras[0][0] == "explicit"
     expected = case_reference(case, 0.0, np.array([300.0]))[0]
     assert apart(trajectory.final, expected) < 10 * 1e-4
 
@@ -89,7 +88,7 @@ class Made:
     """A choice for `CASE` whose largest curvature the test sets, and reports of parts of its integration."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, end: float, radius: float, rtol: float = 1e-4
+        self, monkeypatch: pytest.MonkeyPatch, end: float, radius: float, max_steps: int = 100_000
     ) -> None:
         self.radius = radius
         patch = "implicitbias.flows._counted_choice."
@@ -98,7 +97,7 @@ class Made:
         monkeypatch.setattr(patch + "_look", lambda system, u: (0.1, self.radius, slope))
         with double_precision():
             shape, point = flow().checked_start(CASE.start)
-            engine: Any = flow().engine(shape, point, Limits(end, rtol, 100_000), 2**30)
+            engine: Any = flow().engine(shape, point, Limits(end, 1e-4, max_steps), 2**30)
             self.choice: CountedChoice = engine.guide
             self.way, self.cursor = engine.way, engine.cursor
         assert isinstance(self.choice, CountedChoice)
@@ -142,16 +141,16 @@ def test_factorised_steps_are_left_when_stiffness_goes(monkeypatch: pytest.Monke
     assert names == ["layers"] * (parts - 1) + ["explicit"]
 
 
-def test_explicit_steps_are_not_begun_if_they_would_use_up_those_allowed() -> None:
-    trajectory = ib.simulate(flow(), CASE.start, times=[10.0], max_steps=80)
-    assert trajectory.stats.algebras[0][0] == "layers"
+# By hand: 30 steps for the accuracy and 10 / 3.3 for the stability are more than half of 60.
+def test_explicit_steps_are_not_begun_if_they_would_use_up_those_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Made(monkeypatch, end=10.0, radius=1.0, max_steps=60).way.name == "layers"
 
 
 # The counts are those of the sizes: n k = 12 predictions and p = 24 parameters.
 def test_the_costs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Made(monkeypatch, end=10.0, radius=1.0)
-    system: System = made.choice.system
     sizes = sizes_of(made.choice.system, made.cursor.u, 2**30)
     assert (sizes.rows, sizes.outputs, sizes.p) == (2 * N, 2, 24)
     assert made.choice.explicit == pytest.approx(5 + 6.5 * (1 + 2.5e-4 * 6 * N * 24))
-    assert system is made.choice.system
