@@ -32,6 +32,11 @@ _EXPLICIT_GRADIENTS, _FACTORISED_GRADIENTS = 6.5, 8.0
 _BY_ENTRY = 6.0
 # The numbers of steps that the accuracy needs at a tolerance of _AT; a factorised step has order 3.
 _EXPLICIT_STEPS, _FACTORISED_STEPS, _AT = 30, 50, 1e-4
+# The share of its curvature at the start that a loss of margins with weight decay is expected to keep.
+_FADED = 0.1
+# From starts of a smaller root mean square, factorised steps follow growth modes in closed form, and their number hardly
+# depends on the scale. Explicit steps are at most about as long as the time in which a mode grows e times.
+_TINY = 1e-8
 # Explicit steps are stiff from this share of the stable length on. The method is changed if the other one is expected
 # to be this many times cheaper; a change from factorised to explicit steps has to save this many microseconds before it
 # is made, because it may compile.
@@ -52,12 +57,17 @@ class CountedChoice(Guide):
         self.explicit = _EXPLICIT + _EXPLICIT_GRADIENTS * gradient
         products = _PRODUCT * sizes.multiplications(direct)
         self.factorised = _FACTORISED + products + _FACTORISED_GRADIENTS * gradient
-        # Losses of margins without weight decay tend to 0 with their curvature, so that its value at the start says
-        # little about the rest of the flow.
-        fades = system.mean_loss.loss.of_margins is not None and not np.any(system.weight_decay)
+        # The curvature of a loss of margins falls with the loss: to 0 if the model separates the labels, and to a small
+        # value if a weight decay ends the fall. Its value at the start says little about the rest of the flow.
+        fades = system.mean_loss.loss.of_margins is not None
+        left = (_FADED if np.any(system.weight_decay) else 0.0) if fades else 1.0
         step, radius, self.slope = (np.asarray(part) for part in _look(system, u))
         self.step = float(step)
-        cheap = self._explicit_to_end(limits.end, 0.0 if fades else float(radius)) < self._factorised_to_end()
+        size = float(np.sqrt(np.mean(u[: system.shape.size] ** 2)))
+        grows = system.unstable and 0.0 < size < _TINY
+        cheap = (
+            not grows and self._explicit_to_end(limits.end, left * float(radius)) < self._factorised_to_end()
+        )
         self.name = "explicit" if cheap else direct
 
     def first(self, system: System) -> Way:

@@ -220,7 +220,9 @@ class RosenbrockEngine(Engine):
         self.slow = self.exact or (self.way.implicit and self._is_slow(before, moved, size))
         still = moved < self.limits.rtol * size
         due = (self.slow and not self.switched) or self.t > _AGAIN * self.searched
-        if not (self.slow or still) or not due or self.t >= self.limits.end:
+        # A search takes as long as a part of explicit steps, whose number until the end is known if they are stiff.
+        few = not self.way.implicit and self.limits.end - self.t < _PART * float(self.cursor.h)
+        if not (self.slow or still) or not due or few or self.t >= self.limits.end:
             return None
         self.searched = self.t
         u = np.asarray(self.cursor.u)
