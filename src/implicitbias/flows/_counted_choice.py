@@ -34,8 +34,8 @@ _BY_ENTRY = 6.0
 _EXPLICIT_STEPS, _FACTORISED_STEPS, _AT = 30, 50, 1e-4
 # The share of its curvature at the start that a loss of margins with weight decay is expected to keep.
 _FADED = 0.1
-# From starts of a smaller root mean square, factorised steps follow growth modes in closed form, and their number hardly
-# depends on the scale. Explicit steps are at most about as long as the time in which a mode grows e times.
+# From starts whose entries are all smaller, factorised steps follow growth modes in closed form, and their number
+# hardly depends on the scale. Explicit steps are at most about as long as the time in which a mode grows e times.
 _TINY = 1e-8
 # Explicit steps are stiff from this share of the stable length on. The method is changed if the other one is expected
 # to be this many times cheaper; a change from factorised to explicit steps has to save this many microseconds before it
@@ -63,8 +63,7 @@ class CountedChoice(Guide):
         left = (_FADED if np.any(system.weight_decay) else 0.0) if fades else 1.0
         step, radius, self.slope = (np.asarray(part) for part in _look(system, u))
         self.step = float(step)
-        size = float(np.sqrt(np.mean(u[: system.shape.size] ** 2)))
-        grows = system.unstable and 0.0 < size < _TINY
+        grows = system.unstable and 0.0 < np.max(np.abs(u[: system.shape.size])) < _TINY
         cheap = (
             not grows and self._explicit_to_end(limits.end, left * float(radius)) < self._factorised_to_end()
         )
