@@ -93,9 +93,14 @@ class System(eqx.Module):
         """Return the state of each row of an array of inner variables, in NumPy."""
         return mapped(_state, self, rows)
 
-    def duals(self, rows: ndarray) -> ndarray | None:
-        """Return the dual variable of each row of an array of inner variables, or None if the flow has none."""
-        return None
+    @property
+    def has_duals(self) -> bool:
+        """Whether the flow has a dual variable; then it has `duals`."""
+        return False
+
+    def duals(self, rows: ndarray) -> ndarray:
+        """Return the dual variable of each row of an array of inner variables."""
+        raise TypeError(f"a {type(self).__name__} has no dual variable")
 
     def shown(self, size: int) -> int:
         """Return how many leading entries of an inner variable of this size determine its state and dual variable."""
