@@ -38,6 +38,7 @@ RUNS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "norm drift": (ib.NormDrift(_FITTED), _NET, {"t1": 20.0, "rtol": 1e-9}),
     "log time of a model": (ib.GradientFlow(_TWO_CLASSES), _NET, {"log_t1": 40.0, "rtol": 1e-4}),
     "explicit": (_SMOOTH, _NET, {"t1": 100.0, "solver": "explicit"}),
+    "explicit, then factorised": (_SMOOTH, {name: 1e-3 * leaf for name, leaf in _NET.items()}, {"t1": 1e4}),
     "sliding": (ib.GradientFlow(ib.Problem(relu_net, _X, _Y), 1e-3), _NET, {"t1": 100.0}),
     "dual": (_HADAMARD, (np.full(3, 1e-3), np.zeros(3)), {"t1": 1e3, "rtol": 1e-10}),
     "mirror": (_ENTROPY, np.zeros(3), {"t1": 1e3, "rtol": 1e-10}),

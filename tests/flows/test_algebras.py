@@ -205,7 +205,7 @@ class Model:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, end: float, radius: float, **seconds: float) -> None:
         self.radius = radius
         monkeypatch.setattr(_algebra_choice, "SMALL", 0.0)
-        monkeypatch.setattr(_algebra_choice, "_radius", lambda system, u: self.radius)
+        monkeypatch.setattr(_algebra_choice, "radius_at", lambda system, u: self.radius)
         monkeypatch.setattr(_algebra_choice, "_seconds", lambda function, *_: 1e-3)
         case, found = CASES["squared, two outputs"], []
 

@@ -77,7 +77,9 @@ def _net(params: tuple[ndarray, ...], X: ndarray) -> jax.Array:
     return jax.numpy.tanh(X @ params[0]) @ params[1]
 
 
-def _uses(kind: str, seed: int, scale: float, lam: float, t1: float, rtol: float) -> None:
+def _uses(
+    kind: str, seed: int, scale: float, lam: float, t1: float, rtol: float, solver: str | None = None
+) -> None:
     """Simulate each kind of flow, with its own data, scale, weight decay, end time and tolerance."""
     rng = np.random.default_rng(seed)
     X, y, signs = rng.standard_normal((6, 3)), rng.standard_normal(6), np.array([1, -1, 1, -1, 1, -1])
@@ -92,9 +94,9 @@ def _uses(kind: str, seed: int, scale: float, lam: float, t1: float, rtol: float
         "classes": (ib.GradientFlow(signed, lam), pair),
         "descent": (ib.GradientDescent(network, 0.1, lam), start),
     }[kind]
-    ib.simulate(flow, begin, t1=t1, rtol=rtol, until=lambda t, s: t > 0.7 * t1)
-    ib.simulate(flow, begin, times=[0.4 * t1, 0.4 * t1 * (1 + 1e-9), t1], rtol=rtol)
-    ib.simulate(flow, begin, times=[t1], rtol=rtol)
+    ib.simulate(flow, begin, t1=t1, rtol=rtol, until=lambda t, s: t > 0.7 * t1, solver=solver)
+    ib.simulate(flow, begin, times=[0.4 * t1, 0.4 * t1 * (1 + 1e-9), t1], rtol=rtol, solver=solver)
+    ib.simulate(flow, begin, times=[t1], rtol=rtol, solver=solver)
 
 
 # Oracle: JAX's log: data, scale of the start, weight decay, t1, rtol, until, times: none is part of the program.
@@ -102,7 +104,9 @@ def _uses(kind: str, seed: int, scale: float, lam: float, t1: float, rtol: float
     "kind", ["network", "diagonal", "descent", pytest.param("classes", marks=pytest.mark.slow)]
 )
 def test_nothing_compiles_twice_for_a_model(kind: str) -> None:
-    _uses(kind, 0, 0.5, 0.1, 3.0, 1e-3)
+    # The two methods between which the default chooses for a network are two programs.
+    for solver in ("explicit", "normal", None) if kind == "network" else (None,):
+        _uses(kind, 0, 0.5, 0.1, 3.0, 1e-3, solver)
     with compilations() as found:
         _uses(kind, 1, 1e-2, 0.0, 30.0, 1e-6)  # many chunks of steps, where the first run had one
         _uses(kind, 2, 1.0, 1.0, 0.5, 1e-2)
@@ -116,7 +120,7 @@ def test_the_loop_compiles_once() -> None:
 
     problem = ib.Problem(net, np.random.default_rng(0).standard_normal((6, 3)), np.ones(6))
     with compilations() as found:
-        trajectory = ib.simulate(ib.GradientFlow(problem), np.ones(3), t1=30.0, rtol=1e-8)
+        trajectory = ib.simulate(ib.GradientFlow(problem), np.ones(3), t1=30.0, rtol=1e-8, solver="kernel")
     assert trajectory.stats.steps > 128
     assert sum("jit(advance)" in message for message in found) == 1
 

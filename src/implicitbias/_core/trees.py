@@ -1,5 +1,8 @@
 """Conversion between pytrees of floating-point arrays and flat vectors."""
 
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import equinox as eqx
@@ -13,24 +16,27 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 
 
-class TreeShape(eqx.Module):
+@partial(jax.tree_util.register_dataclass, data_fields=["rest"], meta_fields=["treedef", "shapes", "names"])
+@dataclass(frozen=True, eq=False)
+class TreeShape:
     """The layout of the floating-point leaves of a pytree in one vector of `size` entries.
 
     Everything else in the tree (functions, numbers, flags) is stored in `rest` and put back by `unflatten`. For JAX the
-    layout is a pytree with static structure, so that two trees of the same shape share a compiled program.
+    layout is a pytree with static structure, so that two trees of the same shape share a compiled program. It is no
+    module of equinox, because each access to a method of a module makes a module, which adds up over a flow.
     """
 
     rest: Any
-    treedef: Any = eqx.field(static=True)
-    shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
+    treedef: Any
+    shapes: tuple[tuple[int, ...], ...]
+    names: tuple[str, ...]
 
-    @property
+    @cached_property
     def sizes(self) -> list[int]:
         """The number of entries of each leaf."""
-        return [int(np.prod(shape)) for shape in self.shapes]
+        return [math.prod(shape) for shape in self.shapes]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of entries of all leaves."""
         return sum(self.sizes)

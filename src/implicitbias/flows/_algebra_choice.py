@@ -1,6 +1,6 @@
 """The choice of the algebra by cost: multiplications are counted, and times are measured before and on the way.
 
-Small problems are always factorised, so that their steps do not depend on timings. For large ones, the cost of a step
+Small problems count operations, so that their steps do not depend on timings. For large ones, the cost of a step
 of each algebra is predicted from three measurements: the time of a gradient, the speed of a matrix product, and the
 largest rate of the linearised flow. Where an algebra is in use, its measured time replaces the prediction.
 """
@@ -18,16 +18,17 @@ from numpy import ndarray
 from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.precision import double_precision
 from implicitbias.flows._algebra_sizes import Sizes
+from implicitbias.flows._counted_choice import CountedChoice
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._guide import Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._rkc import stages
 from implicitbias.flows._ros34pw2 import GAMMA
-from implicitbias.flows._system import System, modes_at
+from implicitbias.flows._system import System, modes_at, radius_at
 from implicitbias.flows._tsit5 import STABLE
 
-# Below this number of multiplications in a step, the cheapest factorisation is used without any measurement.
+# Below this number of multiplications in a step, the choice is made without any measurement.
 SMALL = 3e6
 # A step evaluates about this many gradients besides its linear solves, and the explicit method this many in all.
 _GRADIENTS, _EXPLICIT = 14, 6
@@ -54,7 +55,6 @@ _LAGGED_ITERATIONS, _LAG = 10, 5
 # The numbers in place of measured ones where a run must be reproducible: multiplications a second in a product of large
 # matrices, and operations a second in a gradient.
 _RATE, _GRADIENT_RATE = 1e10, 1e9
-_POWERS = 12
 # The names that flows along kinks accept. They use one algebra, without the memory of earlier steps.
 SLIDING = ("auto", "kernel", "normal", "products")
 
@@ -199,7 +199,7 @@ class AlgebraChoice(Guide):
         return _iterations(system, u, jnp.asarray(report.cursor.h), jnp.asarray(self.limits.rtol))
 
     def _radius_at(self, u: Any, modes: Modes | None) -> float:
-        return float(_radius(self.system, jnp.asarray(u)) if modes is None else modes.radius)
+        return radius_at(self.system, u) if modes is None else float(modes.radius)
 
     def _way(self, name: str) -> Way:
         self.name = name
@@ -210,7 +210,7 @@ class AlgebraChoice(Guide):
 def guided(
     system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int, *, kinked: bool
 ) -> tuple[GaussNewtonSystem, Guide]:
-    """Return a system and its guide, which is settled if the caller names an algebra or the problem is small.
+    """Return a system and its guide, which is settled if the caller names an algebra.
 
     `kinked` says that the model has kinks, which the system crosses by its steps.
     """
@@ -220,6 +220,8 @@ def guided(
         name = sizes.direct()
         if name == "products" or sizes.multiplications(name) > SMALL:
             return system, AlgebraChoice(system, u, sizes, limits, kinked)
+        if not kinked and system.log_time is None:
+            return system, CountedChoice(system, u, sizes, name, limits)
     algebra = sizes.named(name)
     return system.using(algebra), Settled(name, algebra.method)
 
@@ -237,8 +239,9 @@ def factorized(system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes:
 
 def sizes_of(system: GaussNewtonSystem, u: Any, max_bytes: int) -> Sizes:
     """Return the sizes of a system with the inner variable u, which JAX may trace."""
-    p, one_decay = system.shape.size, np.ndim(system.weight_decay) == 0
-    return Sizes(system.predictor, system.outputs(u), system.rows(u), p, max_bytes, one_decay)
+    rows, one_decay = system.rows(u), np.ndim(system.weight_decay) == 0
+    outputs = rows // system.mean_loss.targets.shape[0]
+    return Sizes(system.predictor, outputs, rows, system.shape.size, max_bytes, one_decay)
 
 
 @cache
@@ -274,20 +277,6 @@ def _counted_seconds(system: GaussNewtonSystem, u: jax.Array) -> float:
 @eqx.filter_jit
 def _gradient(system: GaussNewtonSystem, u: jax.Array) -> jax.Array:
     return system.complete(system.moving(u))[1]
-
-
-@eqx.filter_jit
-def _radius(system: GaussNewtonSystem, u: jax.Array) -> jax.Array:
-    """Return the largest eigenvalue of the Gauss-Newton matrix J^T S J + lam, by power iterations."""
-    product = system.curvature_product(u)
-    start = jnp.cos(1.0 + jnp.arange(system.shape.size))
-
-    def one(_: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        v = product(state[0])
-        size = jnp.linalg.norm(v)
-        return v / jnp.maximum(size, 1e-300), size
-
-    return jax.lax.fori_loop(0, _POWERS, one, (start / jnp.linalg.norm(start), jnp.zeros(())))[1]
 
 
 @eqx.filter_jit

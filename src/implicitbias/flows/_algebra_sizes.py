@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
     def allowed(self) -> dict[str, Algebra]:
         """The algebras whose matrices fit into the byte budget, by name."""
         found: dict[str, Algebra] = {"products": _built(Products), "explicit": _built(Explicit)}
-        found["stabilised"] = Explicit(stabilised=True)
+        found["stabilised"] = _built(Explicit, True)
         if self.predictor.products_only:
             return found
         entries = 8 * self.rows * self.p <= self.max_bytes
@@ -72,7 +72,7 @@ class Sizes(NamedTuple):
         if square and (entries or given):
             found["lagged"] = _built(Lagged, given, _LAGGED)
         price = self.multiplications("nystrom") / (self._products + self.precondition("nystrom"))
-        found["nystrom"] = Nystrom(rank=self.rank, given=given and square, price=price)
+        found["nystrom"] = _built(Nystrom, self.rank, given and square, price)
         return found
 
     def named(self, name: str) -> Algebra:

@@ -75,7 +75,7 @@ class CurveOutput(Output):
         return self.system.states(self._inner(times))
 
     def dual(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m k"] | None:
-        return self.system.duals(self._inner(times))
+        return self.system.duals(self._inner(times)) if self.system.has_duals else None
 
     def _inner(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m n"]:
         # The end of a step belongs to this step and not to the next one, so that one chunk and the joined output of

@@ -57,7 +57,11 @@ class DualSystem(System):
         """Return w."""
         return self.primal_map.predictor(self.dual(u), self.weight_decay * u[-1])
 
-    def duals(self, rows: ndarray) -> ndarray | None:
+    @property
+    def has_duals(self) -> bool:
+        return True
+
+    def duals(self, rows: ndarray) -> ndarray:
         return mapped(_dual, self, rows)
 
     def state(self, u: jax.Array) -> jax.Array:

@@ -141,7 +141,7 @@ class RosenbrockEngine(Engine):
         self.first = constant_output(self.system, u)
         self.way = self.guide.first(self.system)
         self.cursor = first_cursor(
-            self.system, u, self.limits.end, self.way.first_memory(u), self.guide.modes
+            self.system, u, self.limits.end, self.way.first_memory(u), self.guide.modes, self.guide.step
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class RosenbrockEngine(Engine):
         if self.slow and not self.switched:
             self._switch()
         way = self.way
-        whole = self.t == 0.0 or not self.system.may_rest
+        whole = self.t == 0.0 or not (self.system.may_rest and way.implicit)
         part = min(self.guide.pace(), self.limits.max_steps if whole else _PART)
         cursor, chunk, seconds = self._timed(min(self.limits.max_steps - self.attempts, part))
         count = int(chunk.filled)
@@ -216,10 +216,13 @@ class RosenbrockEngine(Engine):
         size, moved = float(np.linalg.norm(self.before.state)), np.inf
         if before is not None:
             moved = float(np.linalg.norm(self.before.state - before.state))
-        self.slow = self.exact or self._is_slow(before, moved, size)
+        # Explicit steps are short where the flow is stiff, which the guide knows.
+        self.slow = self.exact or (self.way.implicit and self._is_slow(before, moved, size))
         still = moved < self.limits.rtol * size
         due = (self.slow and not self.switched) or self.t > _AGAIN * self.searched
-        if not (self.slow or still) or not due or self.t >= self.limits.end:
+        # A search takes as long as a part of explicit steps, whose number until the end is known if they are stiff.
+        few = not self.way.implicit and self.limits.end - self.t < _PART * float(self.cursor.h)
+        if not (self.slow or still) or not due or few or self.t >= self.limits.end:
             return None
         self.searched = self.t
         u = np.asarray(self.cursor.u)

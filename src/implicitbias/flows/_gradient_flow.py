@@ -90,7 +90,7 @@ class GradientFlow(Flow):
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
         objective = self.problem.double_objective
-        predictor = traced(objective.readout)
+        predictor = self.problem.remembered("traced", shape, lambda: traced(objective.readout))
         loss, in_logs = objective.mean_loss.loss, not limits.clock.plain
         linear = map_for_duals(predictor.linear, loss, any_rows=in_logs)
         decay = decays_at(self.weight_decay, shape)
@@ -104,7 +104,8 @@ class GradientFlow(Flow):
                 return RosenbrockEngine(system, system.start(), shape, limits)
             dual = dual_system(linear, objective.mean_loss, primal, weight_decay=decay)
             return dual_engine(*dual, shape, limits)
-        predictor = predictor.fitted(shape, start)
+        # A model has the same structure at all parameters. Finding it takes longer than many steps of a small model.
+        predictor = self.problem.remembered("fitted", shape, lambda: predictor.fitted(shape, start))
         base, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits)
         kinked = self.flags(shape, start).not_smooth
         plain, guide = guided(base, u, limits, max_bytes, kinked=kinked)

@@ -14,15 +14,24 @@ from implicitbias.flows._system import System
 
 
 class Way(NamedTuple):
-    """How steps are taken: a system, the method, and the name under which the steps are counted."""
+    """How steps are taken: a system, the method, and the name under which the steps are counted.
+
+    `memory` is what the method remembers before the first step of the integration, if that is known.
+    """
 
     name: str
     system: System
     method: Method
+    memory: Any = None
+
+    @property
+    def implicit(self) -> bool:
+        """Whether steps solve linear systems, so that a better matrix may make them longer."""
+        return self.method.cost[1] > 0
 
     def first_memory(self, u: ndarray) -> Any:
         """Return what the method remembers before its first step from u."""
-        return self.method.first_memory(self.system, u)
+        return self.method.first_memory(self.system, u) if self.memory is None else self.memory
 
 
 class Report(NamedTuple):
@@ -40,10 +49,12 @@ class Guide(ABC):
     Attributes:
         uses_times: whether the choice depends on the times that steps take.
         modes: the growth modes at the start, if the choice needed them.
+        step: the time of `first_step` at the start, if it was computed along with what the choice needed.
     """
 
     uses_times: bool = False
     modes: Modes | None = None
+    step: float | None = None
 
     @property
     def few_products(self) -> bool:

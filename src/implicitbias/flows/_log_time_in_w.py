@@ -48,7 +48,11 @@ class LogTimeInW(System):
     def state(self, u: jax.Array) -> jax.Array:
         return u[:-1]
 
-    def duals(self, rows: ndarray) -> ndarray | None:
+    @property
+    def has_duals(self) -> bool:
+        return True
+
+    def duals(self, rows: ndarray) -> ndarray:
         return mapped(_dual, self, rows)
 
     def _margins(self, u: jax.Array) -> jax.Array:

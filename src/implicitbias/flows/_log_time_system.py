@@ -67,7 +67,11 @@ class LogTimeSystem(System):
     def state(self, u: jax.Array) -> jax.Array:
         return self.primal_map.state(self.dual(u), jnp.zeros(()))
 
-    def duals(self, rows: ndarray) -> ndarray | None:
+    @property
+    def has_duals(self) -> bool:
+        return True
+
+    def duals(self, rows: ndarray) -> ndarray:
         return mapped(_dual, self, rows)
 
     def kernel(self, u: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._method import Method, Trial
-from implicitbias.flows._system import System
+from implicitbias.flows._system import FIRST_POWERS, System, largest_curvature
 
 # Sommeijer, Shampine & Verwer, J. Comput. Appl. Math. 88 (1998), 315-326 (key sommeijer1998rkc): the damping, and the
 # number of stages for a step, (2.5) to (2.7).
@@ -23,7 +23,6 @@ _DAMPING, _STAGES = 2.0 / 13.0, 1.54
 ORDER = 3
 # The largest curvature is found by this many power iterations after as many accepted steps, and taken this much larger.
 _POWERS, _AGE, _SAFETY = 4, 5, 1.2
-_FIRST_POWERS = 12
 
 
 class RkcMemory(NamedTuple):
@@ -50,20 +49,8 @@ def stages(h: Any, radius: Any) -> Any:
 @eqx.filter_jit
 def _first(system: System, u: Any, start: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     u = jnp.asarray(u)
-    vector, radius = _largest(system, u, start / jnp.linalg.norm(start), _FIRST_POWERS)
+    vector, radius = largest_curvature(system, u, start / jnp.linalg.norm(start), FIRST_POWERS)
     return system.complete(system.moving(u))[1], vector, radius
-
-
-def _largest(system: System, u: jax.Array, vector: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """Return an approximate eigenvector of the largest curvature at u, and this curvature."""
-    product = system.curvature_product(u)
-
-    def one(_: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        image = product(state[0])
-        size = jnp.linalg.norm(image)
-        return jnp.where(size > 0.0, image / jnp.where(size > 0.0, size, 1.0), state[0]), size
-
-    return jax.lax.fori_loop(0, count, one, (vector, jnp.zeros(())))
 
 
 class Rkc(Method):
@@ -84,7 +71,7 @@ class Rkc(Method):
         u, x, memory = cursor.u, system.moving(cursor.u), cursor.memory
 
         def searched() -> tuple[jax.Array, jax.Array]:
-            return _largest(system, u, memory.vector, _POWERS)
+            return largest_curvature(system, u, memory.vector, _POWERS)
 
         due = memory.age >= _AGE
         vector, radius = jax.lax.cond(due, searched, lambda: (memory.vector, memory.radius))

@@ -68,7 +68,8 @@ def simulate(
             n k x n k matrix, "normal" a p x p matrix; "products" uses conjugate gradients, "lagged" preconditions them
             with the factor of an earlier step, and "nystrom" with the largest eigenvalues of its kernel; "explicit"
             takes steps of Tsit5, and "stabilised" those of a Runge-Kutta-Chebyshev method of order 2. By default the
-            algebra is chosen by measured cost, and may change on the way; `Trajectory.stats.algebras` shows the choice.
+            algebra is chosen by cost, and may change on the way; `Trajectory.stats.algebras` shows the choice. The cost
+            is measured for large problems. For small ones operations are counted, so that a call repeats its numbers.
         checkpoint: the path of a file in which the run is kept, so that the same call goes on after an interrupt or the
             end of the process. The result equals that of a run without a break to the last bit (only
             `stats.seconds` differs), because the algebra is then chosen by counted operations and not by measured
@@ -81,7 +82,7 @@ def simulate(
         A `Trajectory`. If the integration stopped early, `status` says why, and the trajectory covers the integrated
         part. After a keyboard interrupt, the part that was kept is returned, unless nothing was kept. The first call
         for a model and its shapes compiles; later calls with other data, scales, weight decays, starts, t1 or rtol do
-        not.
+        not, unless another algebra is chosen for them for the first time.
 
     Raises:
         InputError: t1 is missing or not positive, times are not sorted, rtol is outside (0, 0.1], the start has a

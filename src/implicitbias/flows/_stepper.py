@@ -90,15 +90,17 @@ class _Carry(NamedTuple):
     attempts: jax.Array
 
 
-def first_cursor(system: System, u: ndarray, end: float, memory: Any, known: Modes | None = None) -> Cursor:
+def first_cursor(
+    system: System, u: ndarray, end: float, memory: Any, known: Modes | None = None, step: float | None = None
+) -> Cursor:
     """Return the position at the start; the first step is short, and the step size grows quickly if possible.
 
-    `known` are the growth modes at the start, if they were computed before.
+    `known` are the growth modes at the start, and `step` is the time of `first_step`, if they were computed before.
     """
     # NumPy arrays are fast to make and have strong types, like the values that the loop returns. With weak types the
     # loop would be compiled again.
-    step = np.float64(min(1e-4 * end, float(_first_step(system, u))))
-    numbers = (np.float64(0.0), step, np.int64(0), np.bool_(True), np.int64(0))
+    step = float(_first_step(system, u)) if step is None else step
+    numbers = (np.float64(0.0), np.float64(min(1e-4 * end, step)), np.int64(0), np.bool_(True), np.int64(0))
     t, h, rejected, finite, iterations = (np.asarray(number) for number in numbers)
     cursor = Cursor(t, u, h, rejected, finite, iterations, memory, np.asarray(np.float64(0.0)))
     if not system.unstable:
@@ -116,7 +118,12 @@ def first_cursor(system: System, u: ndarray, end: float, memory: Any, known: Mod
 def _first_step(system: System, u: Any) -> jax.Array:
     """Return the time in which the inner variable would move by a tenth of its size; infinite at 0."""
     moving = system.mass(len(u))
-    time = 0.1 * jnp.linalg.norm(moving * u) / jnp.linalg.norm(moving * system.field(u))
+    return first_step(moving * u, moving * system.field(u))
+
+
+def first_step(moving: jax.Array, slope: jax.Array) -> jax.Array:
+    """Return the time in which these entries would move by a tenth of their size; infinite at 0."""
+    time = 0.1 * jnp.linalg.norm(moving) / jnp.linalg.norm(slope)
     return jnp.where(jnp.isfinite(time) & (time > 0.0), time, jnp.inf)
 
 

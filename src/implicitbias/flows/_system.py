@@ -19,6 +19,8 @@ CountedSolve = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
 # The number of rows in one compiled call.
 _BLOCK = 256
+# The number of power iterations that find the largest curvature without an approximate eigenvector.
+FIRST_POWERS = 12
 
 
 class Prepared(NamedTuple):
@@ -91,9 +93,14 @@ class System(eqx.Module):
         """Return the state of each row of an array of inner variables, in NumPy."""
         return mapped(_state, self, rows)
 
-    def duals(self, rows: ndarray) -> ndarray | None:
-        """Return the dual variable of each row of an array of inner variables, or None if the flow has none."""
-        return None
+    @property
+    def has_duals(self) -> bool:
+        """Whether the flow has a dual variable; then it has `duals`."""
+        return False
+
+    def duals(self, rows: ndarray) -> ndarray:
+        """Return the dual variable of each row of an array of inner variables."""
+        raise TypeError(f"a {type(self).__name__} has no dual variable")
 
     def shown(self, size: int) -> int:
         """Return how many leading entries of an inner variable of this size determine its state and dual variable."""
@@ -186,6 +193,37 @@ def modes_at(system: System, row: ndarray) -> Modes:
 @eqx.filter_jit
 def _modes(system: System, row: Any) -> Modes:
     return system.modes(row)
+
+
+def largest_curvature(
+    system: System, u: jax.Array, vector: jax.Array, count: int
+) -> tuple[jax.Array, jax.Array]:
+    """Return an approximate eigenvector of the largest curvature at u, and this curvature, by power iterations."""
+    product = system.curvature_product(u)
+
+    def one(_: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        image = product(state[0])
+        size = jnp.linalg.norm(image)
+        return jnp.where(size > 0.0, image / jnp.where(size > 0.0, size, 1.0), state[0]), size
+
+    return jax.lax.fori_loop(0, count, one, (vector, jnp.zeros(())))
+
+
+def radius_at(system: System, row: Any) -> float:
+    """Return the largest curvature at an inner variable."""
+    with double_precision():
+        return float(_radius(system, row))
+
+
+@eqx.filter_jit
+def _radius(system: System, row: Any) -> jax.Array:
+    return radius_of(system, jnp.asarray(row))
+
+
+def radius_of(system: System, row: jax.Array) -> jax.Array:
+    """Return the largest curvature at an inner variable, in a traced function."""
+    start = jnp.cos(1.0 + jnp.arange(system.state_size(len(row))))
+    return largest_curvature(system, row, start / jnp.linalg.norm(start), FIRST_POWERS)[1]
 
 
 def _state(system: System, row: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """The base class of all problems: loss, gradient, predictions, and the objective that flows integrate."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -112,18 +113,28 @@ class TrainingProblem(Value, ABC):
         return float(value), frozen(predictions)
 
     def _forward_of(self, shape: Any) -> Any:
-        """Return the `Forward` of this layout; it is kept unless the layout holds arrays, which may differ."""
         from implicitbias.problems._objective import Forward
 
+        return self.remembered("forward", shape, lambda: Forward(self.double_objective, shape))
+
+    def remembered(self, name: str, shape: Any, compute: Callable[[], Any]) -> Any:
+        """Return what `compute` gives for a layout; it is kept unless the layout holds arrays, which may differ.
+
+        Args:
+            name: a name of what is computed.
+            shape: the `TreeShape` of the parameters.
+            compute: a function whose value depends on this problem and this layout only.
+        """
         if shape.has_arrays:
-            return Forward(self.double_objective, shape)
-        if shape.key not in self._forwards:
-            self._forwards[shape.key] = Forward(self.double_objective, shape)
-        return self._forwards[shape.key]
+            return compute()
+        key = name, shape.key
+        if key not in self._memory:
+            self._memory[key] = compute()
+        return self._memory[key]
 
     @cached_property
-    def _forwards(self) -> dict[Any, Any]:
-        """The `Forward` of each layout of the parameters that was used."""
+    def _memory(self) -> dict[Any, Any]:
+        """What `remembered` keeps."""
         return {}
 
     def _finite_gradient(self, shape: Any, flat: ndarray) -> ndarray:
