@@ -152,14 +152,6 @@ def test_a_slow_entry_grows_at_its_time() -> None:
     assert mine.notes == theirs.notes == ()
 
 
-# Oracle: float64. Below 1e-16 of the first mode the second one is rounding, and the result must say so.
-def test_a_lost_mode_is_said() -> None:
-    trajectory = jumps(NETS["linear"], 1e-30, np.empty(0))[1]
-    assert len(trajectory.notes) == 1
-    assert "grew e^68" in trajectory.notes[0]
-    assert "0.47 of the fastest rate" in trajectory.notes[0]
-
-
 def test_a_zero_start_is_not_called_tiny() -> None:
     def shifted(p: Any, X: Any) -> Any:
         return jnp.tanh(X @ p + 0.5)

@@ -13,7 +13,6 @@ import implicitbias as ib
 from implicitbias import predictors
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import tree_shape
-from implicitbias.predictors import _layer_jacobian
 from implicitbias.predictors._layer_kernel import layer_sizes
 
 RNG = np.random.default_rng(0)
@@ -117,30 +116,6 @@ def test_the_kernel_is_that_of_the_jacobian(name: str) -> None:
     expected = J @ J.T
     kernel = predictors.of(problem).tangent_kernel(params).reshape(expected.shape)
     np.testing.assert_allclose(kernel, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
-
-
-# Oracle: products with the Jacobian by `jax.jacrev` on the whole batch.
-@pytest.mark.parametrize("name", [name for name, (_, _, sizes) in CASES.items() if sizes])
-def test_products_by_layers_are_those_of_the_jacobian(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_layer_jacobian, "_saves", lambda found, p: True)
-    model, params, _ = CASES[name]
-    with double_precision():
-        outputs = jax.eval_shape(lambda inputs: model(params, inputs), X).shape
-    problem = ib.Problem(model, X, np.zeros(outputs))
-    J = plain_jacobian(problem, params)
-    v, r = NORMAL(J.shape[1]), NORMAL((6, J.shape[0] // 6))
-    with double_precision():
-        shape, flat = tree_shape(params)
-        predictor = predictors.of(problem).traced.fitted(shape, flat)
-
-        @jax.jit
-        def products(u: Any) -> Any:
-            found = predictor.jacobian(shape, u, dense=False)
-            return found.mv(jnp.asarray(v)), found.rmv(jnp.asarray(r))
-
-        ahead, back = products(jnp.asarray(flat))
-    np.testing.assert_allclose(np.ravel(ahead), J @ v, rtol=0, atol=1e-13 * np.abs(J @ v).max())
-    np.testing.assert_allclose(back, r.ravel() @ J, rtol=0, atol=1e-13 * np.abs(r.ravel() @ J).max())
 
 
 # Oracle: J J2^T by `jax.jacrev` at other inputs.

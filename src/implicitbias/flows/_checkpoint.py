@@ -21,6 +21,7 @@ from implicitbias._core.stored_values import restored, stored
 from implicitbias.flows._engine import Engine, Position, Spent
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._lagged_algebras import LaggedMemory, Spectrum
+from implicitbias.flows._lost_growth import LostGrowth
 from implicitbias.flows._recorder import CallbackError, Recorder
 from implicitbias.flows._rkc import RkcMemory
 from implicitbias.flows._saver import Saver
@@ -30,7 +31,20 @@ from implicitbias.flows._stop_search import Sample
 
 _KIND = FileKind("implicitbias.Checkpoint", 1, "checkpoint")
 # The named tuples of which snapshots consist.
-_NAMED = (Cursor, LaggedMemory, Look, Modes, Position, RkcMemory, Sample, Spectrum, Spent, Stand, Watch)
+_NAMED = (
+    Cursor,
+    LaggedMemory,
+    Look,
+    LostGrowth,
+    Modes,
+    Position,
+    RkcMemory,
+    Sample,
+    Spectrum,
+    Spent,
+    Stand,
+    Watch,
+)
 # The packages on whose versions the last bits of the numbers depend.
 _PACKAGES = ("implicitbias", "jax", "jaxlib", "numpy", "scipy")
 # A run spends at most about the share 1 / _RARELY of its time on writing, and writes at most every _SECONDS.

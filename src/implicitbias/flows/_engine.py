@@ -312,7 +312,13 @@ class RosenbrockEngine(Engine):
 
     def notes(self) -> tuple[str, ...]:
         notes = self.system.notes(np.asarray(self.start), np.asarray(self.cursor.u))
-        return (*notes, self.rest_note) if self.rest_note else notes
+        watch = self.cursor.watch
+        lost = (
+            ""
+            if watch is None
+            else watch.lost.note(self.limits.clock.text(float(watch.lost.when), 4), self.limits.rtol)
+        )
+        return (*notes, *filter(None, (lost, self.rest_note)))
 
     def _place(self, digits: int) -> str:
         return self.limits.clock.text(self.t, digits)

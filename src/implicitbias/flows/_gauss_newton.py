@@ -17,6 +17,7 @@ from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix,
 from implicitbias.flows._growth_modes import Modes, growth_modes
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._log_time import LogTime, log_time_from, not_separated
+from implicitbias.flows._lost_growth import Rounding
 from implicitbias.flows._rest import Curvature, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
@@ -188,19 +189,7 @@ class GaussNewtonSystem(System):
         return self.shape.size
 
     def notes(self, start: ndarray, end: ndarray) -> tuple[str, ...]:
-        wrong = () if self.log_time is None else not_separated(self.mean_loss, self.split(end)[1])
-        sizes = [float(np.linalg.norm(u[: self.shape.size])) for u in (start, end)]
-        if self.predictor.entrywise or sizes[0] == 0.0 or sizes[1] <= sizes[0] / _EPSILON:
-            return wrong
-        growth = np.log(sizes[1]) - np.log(sizes[0])
-        slowest = 1 + np.log(_EPSILON) / growth
-        return (
-            *wrong,
-            f"The parameters grew e^{growth:.3g} times from their start. A direction whose rate of growth is below "
-            f"{slowest:.2g} of the fastest rate became smaller than rounding errors of the parameters, which then "
-            "decide when it grows. Use a larger start, or ib.HadamardProduct() or ib.SquareDifference(), which are "
-            "exact from any start.",
-        )
+        return () if self.log_time is None else not_separated(self.mean_loss, self.split(end)[1])
 
     @property
     def may_rest(self) -> bool:
@@ -264,6 +253,15 @@ class GaussNewtonSystem(System):
             now,
             lambda vector: jax.jvp(lambda point: product(point, vector), (theta,), (now,))[1],
         )
+
+    def rounding(self, u: jax.Array) -> Rounding:
+        theta, f, tau = self.split(u)
+        decay, pull, pull_back = self.weight_decay * theta, self.pull(f, tau), jax.vjp(self.model, theta)[1]
+        # The gradient is a sum over rows, whose terms are larger than their sum near a saddle.
+        terms = jnp.linalg.norm(pull_back(jnp.abs(pull))[0]) + jnp.linalg.norm(decay)
+        one = _EPSILON / jnp.sqrt(1.0 * len(theta))  # the share of a vector in one direction
+        speed = jnp.linalg.norm(pull_back(pull)[0] + decay)
+        return Rounding(speed, one * terms, one * jnp.linalg.norm(theta))
 
     def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
         predicted = jax.jvp(self.model, (self.state(u),), (change,))[1]

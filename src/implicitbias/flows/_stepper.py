@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias.flows._growth_modes import Modes, no_modes
+from implicitbias.flows._lost_growth import LostGrowth, nothing_lost
 from implicitbias.flows._method import Method
 from implicitbias.flows._system import System
 
@@ -62,12 +63,14 @@ class Watch(NamedTuple):
         followed: whether modes are followed.
         age: the number of accepted steps since the last search.
         step: the step size at the last search.
+        lost: what the searches have seen of growth that began in rounding errors.
     """
 
     modes: Modes
     followed: Any
     age: Any
     step: Any
+    lost: LostGrowth
 
 
 class Chunk(NamedTuple):
@@ -110,7 +113,7 @@ def first_cursor(
     if known is not None:
         modes = modes._replace(top=known.top, radius=known.radius)
     age = np.int64(_OLD if known is None else 0)
-    watch = Watch(modes, np.bool_(False), age, np.float64(0.0))
+    watch = Watch(modes, np.bool_(False), age, np.float64(0.0), nothing_lost())
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
@@ -232,7 +235,8 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
         followed = matter(modes.rates)
         kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
         kept = kept._replace(top=modes.top, radius=modes.radius)
-        return Watch(kept, followed, jnp.zeros_like(watch.age), h)
+        lost = watch.lost.after(at.t, modes, system.rounding(at.u))
+        return Watch(kept, followed, jnp.zeros_like(watch.age), h, lost)
 
     # Modes that a step follows in closed form must be those of its start.
     most = (

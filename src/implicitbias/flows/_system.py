@@ -13,6 +13,7 @@ from numpy import ndarray
 from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
 from implicitbias.flows._growth_modes import Modes
+from implicitbias.flows._lost_growth import Rounding
 
 Solve = Callable[[jax.Array], jax.Array]
 CountedSolve = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
@@ -137,6 +138,10 @@ class System(eqx.Module):
 
     def modes(self, u: jax.Array) -> Modes:
         """Return the growth modes at u."""
+        raise TypeError(f"a {type(self).__name__} has no growth modes")
+
+    def rounding(self, u: jax.Array) -> Rounding:
+        """Return the norm of the derivative of the state at u, and the sizes of rounding errors."""
         raise TypeError(f"a {type(self).__name__} has no growth modes")
 
     def curvature_product(self, u: jax.Array) -> Solve:

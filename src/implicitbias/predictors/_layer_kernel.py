@@ -55,48 +55,7 @@ def layer_sizes(row: RowModel, params: Any, x: jax.Array) -> tuple[tuple[int, in
 
 def factors(row: RowModel, params: Any, X: jax.Array) -> Factors:
     """Return the factors of the Jacobian at the rows X, where `row` predicts one row."""
-    return derivatives(row, params, X).factors()
-
-
-class Derivatives(NamedTuple):
-    """The derivatives of the predictions of n rows in the responses of the layers and in all other leaves.
-
-    Attributes:
-        responses: for each dense layer the derivative (n, k, b) in its response.
-        parts: for each dense layer the factor A (n, a), and the gain (n, b) by which D is the derivative multiplied.
-        loose: the derivatives in the entries of all other leaves, (n, k, q).
-    """
-
-    responses: tuple[jax.Array, ...]
-    parts: tuple[tuple[jax.Array, jax.Array], ...]
-    loose: jax.Array
-
-    def factors(self) -> Factors:
-        """Return the factors of the Jacobian."""
-        pairs = zip(self.responses, self.parts, strict=True)
-        return Factors(tuple((A, slope * gain[:, None, :]) for slope, (A, gain) in pairs), self.loose)
-
-
-def derivatives(row: RowModel, params: Any, X: jax.Array) -> Derivatives:
-    """Return the derivatives at the rows X, where `row` predicts one row."""
-    return jax.vmap(lambda x: _RowProgram(row, params, x).derivatives())(X)
-
-
-def response_change(
-    row: RowModel, unflatten: Callable[[jax.Array], Any], u: jax.Array, X: jax.Array
-) -> Callable[[jax.Array], tuple[list[jax.Array], jax.Array]]:
-    """Return the linear map of a change (p,) of the parameters u to the changes of the responses and of other leaves.
-
-    The change of a response (n, b) is that at fixed activations, one product of matrices for each layer. The change of
-    the other leaves is a vector (q,).
-    """
-
-    def at(point: jax.Array) -> tuple[list[jax.Array], jax.Array]:
-        params = unflatten(point)
-        responses = jax.vmap(lambda x: _RowProgram(row, params, x).responses())(X)
-        return responses, _RowProgram(row, params, X[0]).loose_vector()[0]
-
-    return jax.linearize(at, u)[1]
+    return jax.vmap(lambda x: _RowProgram(row, params, x).factors())(X)
 
 
 def _products(left: jax.Array, right: jax.Array) -> jax.Array:
@@ -131,8 +90,8 @@ class _RowProgram:
         # The empty vector has another type.
         return loose.astype(self.leaves[0].dtype), restore
 
-    def derivatives(self) -> Derivatives:
-        """Return the derivatives (k, b) in the responses, the factors (a,) and gains (b,), and the rest (k, q)."""
+    def factors(self) -> Factors:
+        """Return the factors A (a,) and D (k, b) of the layers, and the derivatives (k, q) in the other leaves."""
         loose, restore = self.loose_vector()
         zeros = [jnp.zeros(layer.size, self.leaves[0].dtype) for layer in self.layers]
 
@@ -144,22 +103,15 @@ class _RowProgram:
             return run.outputs, run.parts
 
         (slopes, slopes_loose), parts = jax.jacrev(shifted, argnums=(0, 1), has_aux=True)(zeros, loose)
-        return Derivatives(tuple(slopes), tuple(parts), slopes_loose)
+        pairs = zip(slopes, parts, strict=True)
+        return Factors(tuple((A, slope * gain) for slope, (A, gain) in pairs), slopes_loose)
 
-    def responses(self) -> list[jax.Array]:
-        """Return the response (b,) of each layer, whose derivative is that at fixed activations and other leaves."""
-        leaves = list(self.leaves)
-        for index in self.loose:
-            leaves[index] = jax.lax.stop_gradient(leaves[index])
-        return self._run(leaves, None).responses
-
-    def _run(self, leaves: list[jax.Array], shifts: list[jax.Array] | None) -> "_Run":
-        """Run the program with shifts that are added to the responses, or with fixed activations if they are None."""
+    def _run(self, leaves: list[jax.Array], shifts: list[jax.Array]) -> "_Run":
+        """Run the program with shifts that are added to the responses of the layers."""
         values: dict[int, Any] = dict(zip(self.program.inputs, [*leaves, self.x], strict=True))
         enters = {layer.operation: index for index, layer in enumerate(self.layers)}
         ends = {layer.end: index for index, layer in enumerate(self.layers)}
         parts: list[Any] = [None] * len(self.layers)
-        responses: list[Any] = [None] * len(self.layers)
 
         def value(item: Any) -> Any:
             return item.value if isinstance(item, Constant) else values[item]
@@ -170,23 +122,18 @@ class _RowProgram:
                 layer = self.layers[enters[position]]
                 activation = operands[layer.entry.activation]
                 parts[enters[position]] = _factor(layer, activation, value, leaves[0].dtype)
-                if shifts is None:
-                    operands[layer.entry.activation] = jax.lax.stop_gradient(activation)
             results = operation.run(operands)
             if position in ends:
-                if shifts is not None:
-                    results[0] = results[0] + shifts[ends[position]].reshape(results[0].shape)
-                responses[ends[position]] = results[0].reshape(-1)
+                results[0] = results[0] + shifts[ends[position]].reshape(results[0].shape)
             values.update(zip(operation.results, results, strict=True))
-        return _Run(value(self.program.outputs[0]), parts, responses)
+        return _Run(value(self.program.outputs[0]), parts)
 
 
 class _Run(NamedTuple):
-    """The outputs (k,), and for each layer A and the gain (b,) and the response (b,)."""
+    """The outputs (k,), and for each layer A (a,) and the factor (b,) of the derivative in its response."""
 
     outputs: jax.Array
     parts: list[Any]
-    responses: list[Any]
 
 
 def _factor(

@@ -18,8 +18,9 @@ from implicitbias.predictors._jacobian import BYTES, Jacobian
 from implicitbias.predictors._traced import TracedPredictor, traced
 from implicitbias.problems import TrainingProblem
 
-# The size in bytes of the block of rows of the Jacobian that is held at a time.
-_BLOCK_BYTES = 256 * 2**20
+# The size in bytes of the block of rows of the Jacobian that is held at a time. Two blocks are in memory; a Jacobian of
+# this size is one block.
+_BLOCK_BYTES = 512 * 2**20
 
 
 class Predictor(Value):
@@ -164,6 +165,7 @@ def _by_blocks(left: Jacobian, right: Jacobian) -> ndarray:
     """
     rows, p = left.shape
     width = max(1, _BLOCK_BYTES // (8 * p))
+    width = rows if left is right and rows <= 2 * width else width
     kernel = np.empty((rows, right.shape[0]))
     for a in range(0, right.shape[0], width):
         columns = slice(a, min(a + width, right.shape[0]))

@@ -14,7 +14,6 @@ from implicitbias._core.maps import Map
 from implicitbias._core.readouts import Readout
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
-from implicitbias.predictors._layer_jacobian import with_layers
 from implicitbias.predictors._layer_kernel import Factors, factors, layer_sizes
 from implicitbias.predictors._traced_jacobian import (
     Kernels,
@@ -245,10 +244,17 @@ class ModelPredictor(TracedPredictor):
         def normal(roots: jax.Array) -> jax.Array:
             return _sum_of_blocks(lambda X, R: rows(X).normal(R), self.readout.X, roots, len(u))
 
-        plain = by_products(lambda point: self(shape.unflatten(point)), u, None)._replace(normal=normal)
-        if not self.has_kernel:
-            return plain
-        return with_layers(plain, self.readout.row, shape.unflatten, u, self.readout.X)
+        known = self.kernels(shape.unflatten(u)) if self.has_kernel else None
+        return by_products(lambda point: self(shape.unflatten(point)), u, known)._replace(normal=normal)
+
+    def kernels(self, params: Any) -> Kernels:
+        found = factors(self.readout.row, params, self.readout.X)
+
+        def rooted(roots: jax.Array) -> jax.Array:
+            turned = found.rooted(roots)
+            return turned.gram(turned)
+
+        return Kernels(lambda: found.gram(found), rooted)
 
     @property
     def rows_apart(self) -> bool:
@@ -284,7 +290,13 @@ class ModelPredictor(TracedPredictor):
         apart = bool(rows < _ROWS_AGREE)
         if not (apart and kernels < _KERNELS_AGREE):
             return ModelStructure(apart)
-        return ModelStructure(apart, _cached_sizes(_Traced(self.readout, shape)))
+        sizes = _cached_sizes(_Traced(self.readout, shape))
+        loose = shape.size - sum(a * b for a, b in sizes)
+        outputs = jax.eval_shape(lambda point: self(shape.unflatten(point)), theta).size
+        # The derivatives in all other leaves are held at once. Where they are most of the Jacobian, as in an attention
+        # network, blocks of it take less memory and time.
+        most = 2 * loose > shape.size and 8 * outputs * loose > _BLOCK_BYTES
+        return ModelStructure(apart, () if most else sizes)
 
     def with_structure(self, structure: ModelStructure) -> TracedPredictor:
         return ModelPredictor(self.readout, structure)
