@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
-from implicitbias.problems._torch_export import exported
+from implicitbias.problems._torch_export import exported, other_rows
 from implicitbias.problems._torch_inputs import checked_batch, refuse_module
 from implicitbias.problems._torch_model import TorchModel
 from implicitbias.problems._torch_translation import translated
@@ -20,8 +20,8 @@ _ROWS = 8
 def from_torch(module: Any, example: Any) -> tuple[TorchModel, dict[str, ndarray]]:
     r"""Return $(f, \theta)$: the function f(params, X) that a PyTorch module computes, and its parameters.
 
-    The module is exported by `torch.export`, and its operators are translated into those of JAX. The model does not need
-    PyTorch any more. All floating-point types become float64, also those of casts inside the module. At the end,
+    The module is exported by `torch.export`, and its operators are translated into those of JAX. The model does not
+    need PyTorch any more. All floating-point types become float64, also those of casts inside the module. At the end,
     outputs and gradients on up to 8 rows of the example are compared with those of PyTorch.
 
     Args:
@@ -38,9 +38,9 @@ def from_torch(module: Any, example: Any) -> tuple[TorchModel, dict[str, ndarray
         `module.load_state_dict({name: torch.tensor(array) for name, array in params.items()}, strict=False)`.
 
     Raises:
-        InputError: the module is not one, is not on the CPU, has dropout or batch norm in training mode, or weights that
-            are not finite. It uses an operator that is not known, which is named. It fails on the example, or fixes the
-            number of rows.
+        InputError: the module is not one, is not on the CPU, has dropout or batch norm in training mode, or weights
+            that are not finite. It uses an operator that is not known, which is named. It fails on the example, or
+            fixes the number of rows.
 
     Reference:
         ansel2024pytorch describe the compiler behind `torch.export`.
@@ -50,6 +50,7 @@ def from_torch(module: Any, example: Any) -> tuple[TorchModel, dict[str, ndarray
         >>> X, y = np.eye(3), np.ones((3, 1))
         >>> if importlib.util.find_spec("torch"):  # pip install "implicitbias[torch]"
         ...     import torch
+        ...
         ...     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
         ...     model, params = ib.from_torch(module, X)
         ...     problem = ib.Problem(model, X, y)
@@ -65,42 +66,65 @@ def from_torch(module: Any, example: Any) -> tuple[TorchModel, dict[str, ndarray
 def _refuse_differences(module: Any, batch: Any, model: TorchModel, params: dict[str, ndarray]) -> None:
     """Raise an `InputError` unless outputs and gradients agree with PyTorch to half of the digits of the module.
 
-    The number of rows differs from that of the export, so that a module that fixes it is found.
+    The number of rows differs from that of the export, so that a module that depends on it is found.
     """
     import torch
 
     rows = torch.cat([batch, batch[:1]])[-_ROWS:]
-    arrays = dict(module.named_parameters())
-    weights = [arrays[name] for name in params]
-    with torch.enable_grad():
-        expected = module(rows)
-        direction = torch.cos(torch.arange(expected.numel())).reshape(expected.shape).to(expected.dtype)
-        slopes = torch.autograd.grad(expected, weights, direction, allow_unused=True)
+    expected, direction, slopes = _of_pytorch(module, rows, tuple(params))
     with double_precision():
-        X = rows.double().numpy() if rows.is_floating_point() else rows.numpy()
-        out, pull = jax.vjp(jax.jit(lambda theta: model(theta, X)), params)
-        if out.shape != tuple(expected.shape):
-            raise InputError(
-                f"the converted module returns the shape {out.shape}, PyTorch {tuple(expected.shape)}"
-            )
-        pulled = pull(direction.double().numpy().astype(out.dtype))[0]
-    # The gradient of a parameter that PyTorch does not reach is zero.
-    named = [
-        (f"the derivative in {name!r}", pulled[name], 0 * weight if slope is None else slope)
-        for name, weight, slope in zip(params, weights, slopes, strict=True)
-    ]
-    hint = {
-        "the output": "report this module as an error of ib.from_torch, or write the model with jax.numpy",
-        "": "the likely cause is .detach() or torch.no_grad() in its forward, whose derivative is not the true one; "
-        "remove it",
-    }
-    size = max(float(slope.double().abs().max()) for _, _, slope in named if slope.numel())
-    for what, ours, theirs in [("the output", out, expected), *named]:
-        exact = theirs.detach().double().numpy()
-        scale = np.abs(exact).max(initial=0.0) if what == "the output" else size
-        error = np.abs(np.asarray(ours) - exact).max(initial=0.0)
-        if not error <= np.sqrt(torch.finfo(theirs.dtype).eps) * max(scale, 1e-30):
-            raise InputError(
-                f"{what} of the converted module differs from that of PyTorch by {error:.2g} on the example; "
-                f"{hint.get(what, hint[''])}"
-            )
+        inputs = (rows.double() if rows.is_floating_point() else rows).numpy()
+        out, pull = jax.vjp(jax.jit(lambda theta: model(theta, inputs)), params)
+        pulled = pull(direction)[0] if out.shape == expected.shape else {}
+    tolerance = _relative_tolerance(module)
+    if out.shape != expected.shape or _distance([out], [expected]) > tolerance:
+        hint = "this is an error of ib.from_torch: please report the module"
+        if model.rows.single:
+            hint = "the likely cause is that the prediction for a row depends on other rows, as with a batch norm"
+        raise InputError(
+            f"the converted module does not return what PyTorch returns for {len(rows)} rows of the example; {hint}, "
+            "and write the model as a function of (params, X) with jax.numpy"
+        )
+    if _distance([pulled[name] for name in params], slopes) > tolerance:
+        raise InputError(
+            "the gradient of the converted module is not that of PyTorch, although the outputs agree; the likely cause "
+            "is .detach() or torch.no_grad() in its forward, after which PyTorch does not return the derivative of "
+            "what it computes: remove it there"
+        )
+
+
+def _relative_tolerance(module: Any) -> float:
+    """Return the square root of the relative rounding error of the parameters."""
+    import torch
+
+    return max(torch.finfo(tensor.dtype).eps for tensor in module.parameters() if tensor.requires_grad) ** 0.5
+
+
+def _of_pytorch(module: Any, rows: Any, names: tuple[str, ...]) -> tuple[ndarray, ndarray, list[ndarray]]:
+    """Return the output of the module, a direction of the same shape, and its pull-back to the parameters."""
+    import torch
+
+    weights = dict(module.named_parameters())
+    try:
+        with torch.enable_grad():
+            output = module(rows)
+    except Exception as error:  # The user's module may raise any exception.
+        raise InputError(other_rows(len(rows), error)) from error
+    direction = torch.cos(torch.arange(output.numel())).reshape(output.shape).to(output.dtype)
+    slopes = torch.autograd.grad(
+        output, [weights[name] for name in names], direction, allow_unused=True, materialize_grads=True
+    )
+    expected, along, *others = (tensor.detach().double().numpy() for tensor in (output, direction, *slopes))
+    if not np.isfinite(expected).all():
+        raise InputError(
+            "the module returns NaN or infinity on the example, finite predictions are expected; the likely cause is "
+            "an overflow, or numbers in the example that are not finite: type module(example)"
+        )
+    return expected, along, others
+
+
+def _distance(ours: list[Any], theirs: list[ndarray]) -> float:
+    """Return the largest difference relative to the largest entry; infinity if there is NaN."""
+    error = np.max([np.abs(np.asarray(a) - b).max(initial=0.0) for a, b in zip(ours, theirs, strict=True)])
+    scale = max(np.abs(b).max(initial=0.0) for b in theirs)
+    return float("inf") if np.isnan(error) else float(error / max(scale, np.finfo(float).tiny))

@@ -3,35 +3,38 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any
 
 from implicitbias._core.errors import InputError
 
-# A second number of rows for a module whose export fixed the first one. It is prime, so that it is hardly that of
-# another axis or of a product of axes, in which case torch.export fixes it.
-_OTHER_ROWS = 101
-
 
 def exported(module: Any, batch: Any) -> Any:
-    """Return the `torch.export.ExportedProgram` of a module in core operators; its number of rows is a symbol.
+    """Return the `torch.export.ExportedProgram` of a module in core operators.
+
+    Its number of rows is a symbol. Some operations, such as len(x) and an einsum of several batches, make
+    torch.export fix this number. The program then takes a single row.
 
     Raises:
-        InputError: the module fails on the batch, or cannot be traced, or fixes the number of rows.
+        InputError: the module fails on the batch, or cannot be traced, or works for one number of rows only.
     """
-    import torch
-
     program = _traced(module, batch)
-    if not _is_fixed(program):
+    if not takes_fixed_rows(program):
         return program
-    repeats = [-(-_OTHER_ROWS // len(batch))] + [1] * (batch.ndim - 1)
     try:
-        program = _traced(module, torch.Tensor.repeat(batch, repeats)[:_OTHER_ROWS])
+        return _traced(module, batch[:1])
     except InputError as error:
-        raise InputError(_fixed(len(batch))) from error
-    if _is_fixed(program):
-        raise InputError(_fixed(len(batch)))
-    return program
+        raise InputError(other_rows(1, error.__cause__ or error)) from error
+
+
+def other_rows(rows: int, error: BaseException) -> str:
+    """Return in words that the module fails for another number of rows than that of the example."""
+    return (
+        f"the module works for the number of rows of the example, but not for {rows}, any number is expected: "
+        f"{_words(error)}; the likely cause is a view or a buffer with the number of rows: type x.flatten(1) or "
+        "x.view(x.shape[0], -1) there"
+    )
 
 
 def batch_node(program: Any) -> Any:
@@ -40,15 +43,10 @@ def batch_node(program: Any) -> Any:
     return next(node for node in program.graph.nodes if node.name == name)
 
 
-def _is_fixed(program: Any) -> bool:
-    return isinstance(batch_node(program).meta["val"].shape[0], int)
-
-
-def _fixed(rows: int) -> str:
-    return (
-        f"the forward of the module works for {rows} rows only, any number is expected; the likely cause is a view or a "
-        "buffer with the number of rows: type x.flatten(1) or x.view(len(x), -1) there"
-    )
+def takes_fixed_rows(program: Any) -> bool:
+    """Whether the number of rows is a number, not a symbol."""
+    rows = batch_node(program).meta["val"].shape[0]
+    return isinstance(rows, int) or rows.node.expr.is_number
 
 
 def _traced(module: Any, batch: Any) -> Any:
@@ -67,14 +65,14 @@ def _traced(module: Any, batch: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back the log and the warnings of torch.export, and switch off a kernel of attention without derivatives."""
+    """Keep back what torch.export logs, warns and prints, and switch off a kernel of attention without derivatives."""
     import torch
 
     level, fast = logging.root.manager.disable, torch.backends.mha.get_fastpath_enabled()
     logging.disable(logging.CRITICAL)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -104,5 +102,5 @@ def _failure(module: Any, batch: Any, error: Exception) -> str:
     )
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

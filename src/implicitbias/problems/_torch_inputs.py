@@ -40,7 +40,9 @@ def _refuse_tensor(torch: Any, name: str, tensor: Any) -> None:
     if tensor.device.type != "cpu":
         what = "has no values" if tensor.device.type == "meta" else f"is on the device {tensor.device}"
         hint = "load its weights first" if tensor.device.type == "meta" else "type module = module.cpu()"
-        raise InputError(f"the parameter {name!r} of the module {what}, a module on the CPU is expected; {hint}")
+        raise InputError(
+            f"the parameter {name!r} of the module {what}, a module on the CPU is expected; {hint}"
+        )
     if tensor.is_complex():
         raise InputError(
             f"the parameter {name!r} of the module is complex, real parameters are expected; store real and imaginary "
@@ -62,8 +64,8 @@ def _refuse_part(torch: Any, name: str, part: Any) -> None:
     random = isinstance(part, dropouts) and part.training and part.p > 0
     if random or (isinstance(part, norms) and part.training):
         raise InputError(
-            f"the part {name} of the module is a {type(part).__name__} in training mode, a module that computes the same "
-            "for each row at each call is expected; type module.eval()"
+            f"the part {name} of the module is a {type(part).__name__} in training mode, a module that computes the "
+            "same for each row at each call is expected; type module.eval()"
         )
     if isinstance(part, norms) and part.running_mean is None:
         raise InputError(
@@ -78,14 +80,15 @@ def checked_batch(example: Any, module: Any) -> Any:
 
     if isinstance(example, (tuple, list, dict)) or example is None:
         raise InputError(
-            f"example is a {type(example).__name__}, one batch is expected, an array or a tensor (n, ...); a module with "
-            "several inputs is put into another one whose forward takes one tensor and splits it"
+            f"example is a {type(example).__name__}, one batch is expected, an array or a tensor (n, ...); a module "
+            "with several inputs is put into another one whose forward takes one tensor and splits it"
         )
     try:
         batch = example.detach() if isinstance(example, torch.Tensor) else torch.tensor(np.asarray(example))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"example is a {type(example).__name__} that is not numeric, an array or a tensor (n, ...) is expected: {error}"
+            f"example is a {type(example).__name__} that is not numeric, an array or a tensor (n, ...) is expected: "
+            f"{error}"
         ) from error
     if batch.ndim == 0 or batch.numel() == 0 or batch.is_complex():
         raise InputError(

@@ -13,6 +13,12 @@ def _add_product(bias: Any, x: Any, weight: Any, beta: Any = 1, alpha: Any = 1) 
     return (bias if beta == 1 else beta * bias) + (product if alpha == 1 else alpha * product)
 
 
+def _three_way_product(x: Any, y: Any, z: Any, *axes: Sequence[int], unroll_dim: int = 1) -> Any:
+    """Return the sum over some axes of x y z, where each array gets axes of size 1 first; nn.Bilinear uses it."""
+    wide = [jnp.expand_dims(array, tuple(new)) for array, new in zip((x, y, z), axes, strict=False)]
+    return jnp.sum(wide[0] * wide[1] * wide[2], axis=tuple(axes[3]))
+
+
 def _each(numbers: Sequence[int], count: int) -> list[int]:
     """Return one number for each axis; PyTorch may give a single one for all."""
     return list(numbers) if len(numbers) == count else [numbers[0]] * count
@@ -79,9 +85,7 @@ def _batch_norm(
     return (_scaled((x - mean) * jax.lax.rsqrt(variance + eps), weight, bias),)
 
 
-def _instance_norm(
-    x: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float
-) -> tuple[Any]:
+def _instance_norm(x: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float) -> tuple[Any]:
     """Normalise each channel over the first axis and the axes of space; instance norm puts a row's channels here."""
     axes = (0, *range(2, x.ndim))
     mean, variance = jnp.mean(x, axis=axes), jnp.var(x, axis=axes)
@@ -171,6 +175,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
     "_adaptive_avg_pool2d.default": _adaptive_mean_pool,
     "_native_batch_norm_legit.no_stats": _instance_norm,
     "_native_batch_norm_legit_no_training.default": _batch_norm,
+    "_trilinear.default": _three_way_product,
     "addmm.default": _add_product,
     "avg_pool1d.default": _mean_pool,
     "avg_pool2d.default": _mean_pool,

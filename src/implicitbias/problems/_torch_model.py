@@ -35,6 +35,7 @@ class Rows(NamedTuple):
         name: the name of the inputs in the calls.
         shape: the shape of one row.
         kind: "float", or the name of an integer type or of "bool".
+        single: the calls take a single row, and JAX maps them over the rows.
         least: the smallest number of rows for which the module was exported.
         most: the largest number of rows; None if there is no limit.
     """
@@ -42,8 +43,9 @@ class Rows(NamedTuple):
     name: str
     shape: tuple[int, ...]
     kind: str
-    least: int
-    most: int | None
+    single: bool
+    least: int = 1
+    most: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +80,16 @@ class TorchModel:
                 f"params has no array {missing[0]!r}; the dict that ib.from_torch returned is expected, which has "
                 f"{', '.join(map(repr, self.parameters.values()))}"
             )
+        rows = _checked_rows(self.rows, jnp.asarray(X))
+        if self.rows.single:
+            return jax.vmap(lambda row: self._output(params, row[None])[0])(rows)
+        return self._output(params, rows)
+
+    def _output(self, params: Any, X: Any) -> Any:
+        """Return the output for inputs that have been checked."""
         values = {name: jnp.asarray(array) for name, array in self.constants.items()}
         values |= {name: jnp.asarray(params[key]) for name, key in self.parameters.items()}
-        values[self.rows.name] = _checked_rows(self.rows, jnp.asarray(X))
+        values[self.rows.name] = X
         for call in self.calls:
             values[call.name] = _evaluated(call, values)
         return values[self.output]

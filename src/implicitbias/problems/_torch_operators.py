@@ -53,15 +53,15 @@ def _power(x: Any, exponent: Any) -> Any:
 
 
 def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
-    """Return x between the bounds; the derivative is 1 at the bounds, as in PyTorch."""
-    x = x if low is None else jnp.where(x < low, low, x)
-    return x if high is None else jnp.where(x > high, high, x)
+    """Return x between two numbers; the derivative is 0 at the bounds, as in PyTorch."""
+    x = x if low is None else jnp.where(x <= low, low, x)
+    return x if high is None else jnp.where(x >= high, high, x)
 
 
-def _hard_tanh(x: Any, low: Any = -1.0, high: Any = 1.0) -> Any:
-    """Return x between the bounds; the derivative is 0 at the bounds, as in PyTorch."""
-    x = jnp.where(x <= low, low, x)
-    return jnp.where(x >= high, high, x)
+def _clamp_by_arrays(x: Any, low: Any = None, high: Any = None) -> Any:
+    """Return x between two arrays; the derivative is 1/2 at the bounds, as in PyTorch."""
+    x = x if low is None else jnp.maximum(x, low)
+    return x if high is None else jnp.minimum(x, high)
 
 
 def _leaky_relu(x: Any, slope: Any = 0.01) -> Any:
@@ -147,9 +147,13 @@ def _scalar(value: Any, dtype: str | None = None) -> Any:
 
 
 def _asserted(condition: Any, *_: Any) -> None:
-    """Refuse sizes for which the exported module does not hold; conditions on values are not known to JAX."""
+    """Refuse numbers of rows for which the exported module does not hold."""
     if condition is False:
         raise ValueError("the module was exported for other numbers of rows")
+
+
+def _ignored(*_: Any, **__: Any) -> None:
+    """Do nothing: PyTorch checks the type of a tensor, which JAX keeps in another precision."""
 
 
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -170,7 +174,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "expm1": jnp.expm1,
     "floor": jnp.floor,
     "gelu": _gelu,
-    "hardtanh": _hard_tanh,
+    "hardtanh": lambda x, low=-1.0, high=1.0: _clamp(x, low, high),
     "isinf": jnp.isinf,
     "isnan": jnp.isnan,
     "leaky_relu": _leaky_relu,
@@ -202,6 +206,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "scalar_tensor": _scalar,
     "_to_copy": _cast,
     "_assert_scalar": _asserted,
+    "_assert_tensor_metadata": _ignored,
     "sum": _reduction(jnp.sum),
     "mean": _reduction(jnp.mean),
     "prod": _reduction(jnp.prod),
@@ -237,7 +242,7 @@ _OVERLOADS: dict[str, Callable[..., Any]] = {
     "any.dims": _reduction(jnp.any),
     "arange.start_step": _range,
     "atan2.default": jnp.arctan2,
-    "clamp.Tensor": _clamp,
+    "clamp.Tensor": _clamp_by_arrays,
     "div.Tensor_mode": _divide,
     "logical_and.default": jnp.logical_and,
     "logical_or.default": jnp.logical_or,
@@ -260,7 +265,9 @@ _NUMBERS = ("add", "sub", "mul", "floordiv", "mod", "neg", "getitem", "eq", "ne"
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     **{f"aten.{name}.default": function for name, function in _ELEMENTWISE.items()},
-    **{f"aten.{name}.{kind}": function for name, function in _BINARY.items() for kind in ("Tensor", "Scalar")},
+    **{
+        f"aten.{name}.{kind}": function for name, function in _BINARY.items() for kind in ("Tensor", "Scalar")
+    },
     **{f"aten.{name}": function for name, function in (_OVERLOADS | SHAPES | LAYERS).items()},
     **{f"operator.{name}": getattr(operator, name) for name in _NUMBERS},
 }

@@ -39,7 +39,9 @@ def _select(x: Any, dim: int, index: int) -> Any:
     return x[_at(x, dim, index)]
 
 
-def _slice_scatter(x: Any, source: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+def _slice_scatter(
+    x: Any, source: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Any:
     return x.at[_at(x, dim, slice(start, end, step))].set(source)
 
 
@@ -87,7 +89,9 @@ def _embedding(
     weight: Any, index: Any, padding: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Any:
     """Return rows of `weight`; a row number outside gives NaN, which the library reports."""
-    rows = jnp.take(weight, jnp.where(index < 0, len(weight), index), axis=0, mode="fill", fill_value=math.nan)
+    rows = jnp.take(
+        weight, jnp.where(index < 0, len(weight), index), axis=0, mode="fill", fill_value=math.nan
+    )
     if padding < 0:
         return rows
     # PyTorch does not train the row of the padding token.

@@ -7,7 +7,7 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
-from implicitbias.problems._torch_export import batch_node
+from implicitbias.problems._torch_export import batch_node, takes_fixed_rows
 from implicitbias.problems._torch_model import Call, Ref, Rows, TorchModel
 from implicitbias.problems._torch_operators import OPERATORS
 
@@ -46,8 +46,14 @@ def _output(program: Any) -> str:
     names = program.graph_signature.user_outputs
     if len(names) != 1 or not isinstance(names[0], str):
         raise InputError(
-            f"the module returns {len(names)} values, one tensor (n,) or (n, k) is expected; put it into another module "
-            "whose forward returns one of them, as in `return self.module(x)[0]`"
+            f"the module returns {len(names)} values, one tensor (n,) or (n, k) is expected; put it into another "
+            "module whose forward returns one of them, as in `return self.module(x)[0]`"
+        )
+    kind = next(node for node in program.graph.nodes if node.name == names[0]).meta["val"].dtype
+    if not kind.is_floating_point:
+        raise InputError(
+            f"the module returns a tensor of {kind}, floating-point predictions are expected; return the logits in "
+            "place of classes"
         )
     return names[0]
 
@@ -59,7 +65,9 @@ def _stored(program: Any, module: Any) -> tuple[dict[str, str], dict[str, ndarra
     first = {id(tensor): name for name, tensor in module.named_parameters()}
     tensors = {**program.state_dict, **program.constants}
     stored = (
-        signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
+        signature.inputs_to_parameters
+        | signature.inputs_to_buffers
+        | signature.inputs_to_lifted_tensor_constants
     )
     parameters: dict[str, str] = {}
     constants: dict[str, ndarray] = {}
@@ -82,11 +90,14 @@ def _array(tensor: Any) -> ndarray:
 def _rows(program: Any) -> Rows:
     node = batch_node(program)
     rows, *shape = node.meta["val"].shape
+    kind = _type(node.meta["val"].dtype)
+    if takes_fixed_rows(program):
+        return Rows(node.name, tuple(shape), kind, single=True)
     limits = program.range_constraints[rows.node.expr]
-    # A lower limit of 2 is no condition of the module: torch.export takes every axis that may change to be larger than 1.
+    # A lower limit of 2 is no condition of the module: torch.export takes each axis that may change as larger than 1.
     least = int(limits.lower) if limits.lower > 2 else 1
     most = int(limits.upper) if limits.upper.is_Integer else None
-    return Rows(node.name, tuple(shape), _type(node.meta["val"].dtype), least, most)
+    return Rows(node.name, tuple(shape), kind, False, least, most)
 
 
 def _type(dtype: Any) -> str:
