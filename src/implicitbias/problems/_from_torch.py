@@ -11,10 +11,12 @@ from implicitbias._core.precision import double_precision
 from implicitbias.problems._torch_export import exported, other_rows
 from implicitbias.problems._torch_inputs import checked_batch, refuse_module
 from implicitbias.problems._torch_model import TorchModel
-from implicitbias.problems._torch_translation import translated
+from implicitbias.problems._torch_translation import lowest_precision, translated
 
 # Outputs and gradients are compared on so many rows.
 _ROWS = 8
+# Some derivatives of PyTorch have constants in float32, for instance that of the hard sigmoid.
+_SLOPES = 1e-6
 
 
 def from_torch(module: Any, example: Any) -> tuple[TorchModel, dict[str, ndarray]]:
@@ -58,13 +60,17 @@ def from_torch(module: Any, example: Any) -> tuple[TorchModel, dict[str, ndarray
     """
     refuse_module(module)
     batch = checked_batch(example, module)
-    model, params = translated(exported(module, batch), module)
-    _refuse_differences(module, batch, model, params)
+    program = exported(module, batch)
+    model, params = translated(program, module)
+    # PyTorch is exact to the lowest precision in the program; half of these digits have to agree.
+    _refuse_differences(module, batch, model, params, tolerance=lowest_precision(program) ** 0.5)
     return model, params
 
 
-def _refuse_differences(module: Any, batch: Any, model: TorchModel, params: dict[str, ndarray]) -> None:
-    """Raise an `InputError` unless outputs and gradients agree with PyTorch to half of the digits of the module.
+def _refuse_differences(
+    module: Any, batch: Any, model: TorchModel, params: dict[str, ndarray], tolerance: float
+) -> None:
+    """Raise an `InputError` unless outputs and gradients agree with PyTorch.
 
     The number of rows differs from that of the export, so that a module that depends on it is found.
     """
@@ -76,7 +82,6 @@ def _refuse_differences(module: Any, batch: Any, model: TorchModel, params: dict
         inputs = (rows.double() if rows.is_floating_point() else rows).numpy()
         out, pull = jax.vjp(jax.jit(lambda theta: model(theta, inputs)), params)
         pulled = pull(direction)[0] if out.shape == expected.shape else {}
-    tolerance = _relative_tolerance(module)
     if out.shape != expected.shape or _distance([out], [expected]) > tolerance:
         hint = "this is an error of ib.from_torch: please report the module"
         if model.rows.single:
@@ -85,19 +90,12 @@ def _refuse_differences(module: Any, batch: Any, model: TorchModel, params: dict
             f"the converted module does not return what PyTorch returns for {len(rows)} rows of the example; {hint}, "
             "and write the model as a function of (params, X) with jax.numpy"
         )
-    if _distance([pulled[name] for name in params], slopes) > tolerance:
+    if _distance([pulled[name] for name in params], slopes) > max(tolerance, _SLOPES):
         raise InputError(
             "the gradient of the converted module is not that of PyTorch, although the outputs agree; the likely cause "
             "is .detach() or torch.no_grad() in its forward, after which PyTorch does not return the derivative of "
             "what it computes: remove it there"
         )
-
-
-def _relative_tolerance(module: Any) -> float:
-    """Return the square root of the relative rounding error of the parameters."""
-    import torch
-
-    return max(torch.finfo(tensor.dtype).eps for tensor in module.parameters() if tensor.requires_grad) ** 0.5
 
 
 def _of_pytorch(module: Any, rows: Any, names: tuple[str, ...]) -> tuple[ndarray, ndarray, list[ndarray]]:

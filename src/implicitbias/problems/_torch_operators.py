@@ -134,6 +134,12 @@ def _full_like(x: Any, value: Any, dtype: str | None = None) -> Any:
     return jnp.full(jnp.shape(x), value, dtype=_kind(dtype) if dtype else x.dtype)
 
 
+def _empty(size: Sequence[Any], dtype: str | None = None) -> Any:
+    """Return NaN, so that an entry that the module never writes is noticed; integers are 0."""
+    kind = _kind(dtype)
+    return jnp.full(tuple(size), jnp.nan if jnp.issubdtype(kind, jnp.floating) else 0, dtype=kind)
+
+
 def _range(start: Any, end: Any, step: Any = 1, dtype: str | None = None) -> Any:
     return jnp.arange(start, end, step, dtype=_kind(dtype, 1.0 * step if _real(start, end) else step))
 
@@ -244,6 +250,7 @@ _OVERLOADS: dict[str, Callable[..., Any]] = {
     "atan2.default": jnp.arctan2,
     "clamp.Tensor": _clamp_by_arrays,
     "div.Tensor_mode": _divide,
+    "empty.memory_format": _empty,
     "logical_and.default": jnp.logical_and,
     "logical_or.default": jnp.logical_or,
     "logical_xor.default": jnp.logical_xor,

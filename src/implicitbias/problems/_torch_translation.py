@@ -13,7 +13,7 @@ from implicitbias.problems._torch_operators import OPERATORS
 
 # Options that say where and how PyTorch stores a tensor.
 _STORAGE = frozenset({"device", "layout", "memory_format", "non_blocking", "pin_memory"})
-_SOURCE = re.compile(r'File "([^"]+)", line (\d+), in \w+\n\s*(.+)')
+_SOURCE = re.compile(r'File "([^"]+)", line (\d+), in .+\n\s*(.+)')
 
 
 def translated(program: Any, module: Any) -> tuple[TorchModel, dict[str, ndarray]]:
@@ -23,14 +23,14 @@ def translated(program: Any, module: Any) -> tuple[TorchModel, dict[str, ndarray
         InputError: an operator is unknown or random, a buffer is changed, or the output is not one tensor.
     """
     output = _output(program)
-    nodes = [node for node in program.graph.nodes if node.op == "call_function"]
-    _refuse_operators(nodes)
     if program.graph_signature.buffers_to_mutate:
         name = next(iter(program.graph_signature.buffers_to_mutate.values()))
         raise InputError(
             f"the forward of the module changes its buffer {name!r}, a module that computes the same at each call is "
             "expected; type module.eval()"
         )
+    nodes = [node for node in program.graph.nodes if node.op == "call_function"]
+    _refuse_operators(nodes)
     parameters, constants, values = _stored(program, module)
     if not values:
         raise InputError(
@@ -40,6 +40,14 @@ def translated(program: Any, module: Any) -> tuple[TorchModel, dict[str, ndarray
     calls = tuple(_call(node) for node in nodes)
     model = TorchModel(type(module).__name__, _rows(program), parameters, constants, calls, output)
     return model, values
+
+
+def lowest_precision(program: Any) -> float:
+    """Return the largest relative rounding error among the floating-point types of a program."""
+    import torch
+
+    kinds = {getattr(node.meta.get("val"), "dtype", None) for node in program.graph.nodes}
+    return max(torch.finfo(kind).eps for kind in kinds if kind is not None and kind.is_floating_point)
 
 
 def _output(program: Any) -> str:

@@ -1,10 +1,51 @@
 """Each operator of the table agrees with PyTorch, also in its derivative and at kinks."""
 
+import functools
+
+import jax
+import numpy as np
 import pytest
 
+import implicitbias as ib
+from implicitbias.problems._torch_export import exported
+from implicitbias.problems._torch_inputs import checked_batch
+from implicitbias.problems._torch_operators import OPERATORS
+from implicitbias.problems._torch_translation import translated
 from tests.problems.torch._agreement import Function, assert_agrees, numbers, torch
 
-F = torch.nn.functional
+nn, F = torch.nn, torch.nn.functional
+
+
+class Sum(nn.Module):
+    """Several modules that are applied to the same inputs; their outputs stand beside each other."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x):
+        return torch.cat([part(x) for part in self.parts], 1)
+
+
+class Tokens(nn.Module):
+    """Embeddings with a padding token, positions in a buffer, and an output that shares the table of the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(4, 3, padding_idx=0)
+        self.out = nn.Linear(3, 4, bias=False)
+        self.out.weight = self.table.weight
+        self.register_buffer("positions", numbers(3, 3))
+
+    def forward(self, x):
+        return self.out((self.table(x) + self.positions).tanh().mean(1))
+
+
+def fitted(norm):
+    """Return a batch norm in evaluation mode with other statistics than those of its start."""
+    norm.running_mean += torch.linspace(0, 1, norm.num_features)
+    norm.running_var += torch.linspace(0, 1, norm.num_features)
+    return norm.eval()
 
 
 def each(functions):
@@ -15,21 +56,24 @@ def each(functions):
 SMOOTH = [
     torch.acos, torch.asin, torch.atan, torch.tanh, torch.sin, torch.cos, torch.tan, torch.sinh, torch.cosh,
     torch.asinh, torch.atanh, torch.exp, torch.expm1, torch.erf, torch.log, torch.log1p, torch.log2, torch.log10,
-    torch.sqrt, torch.rsqrt, torch.reciprocal, torch.sigmoid, torch.neg, torch.nn.GELU(), torch.nn.GELU("tanh"),
-    torch.nn.Softplus(2.0), torch.nn.ELU(0.7), torch.nn.SELU(), torch.nn.CELU(0.7), torch.nn.SiLU(), torch.nn.Mish(),
-    torch.nn.LogSigmoid(), torch.nn.Softsign(), torch.nn.Tanhshrink(), lambda z: torch.acosh(1 + z),
+    torch.sqrt, torch.rsqrt, torch.reciprocal, torch.sigmoid, torch.neg, nn.GELU(), nn.GELU("tanh"),
+    nn.Softplus(2.0), nn.ELU(0.7), nn.SELU(), nn.CELU(0.7), nn.SiLU(), nn.Mish(),
+    nn.LogSigmoid(), nn.Softsign(), nn.Tanhshrink(), lambda z: torch.acosh(1 + z),
     lambda z: z**3, lambda z: z**0.5, lambda z: z**-1.5, lambda z: 2.0**z, lambda z: z ** (1 + z),
-    lambda z: torch.atan2(z, 2 - z), lambda z: 3 / z, lambda z: z / 4, lambda z: 5 - z, lambda z: torch.add(z, z, alpha=3),
+    lambda z: torch.atan2(z, 2 - z), lambda z: 3 / z, lambda z: z / 4, lambda z: 5 - z,
+    lambda z: torch.add(z, z, alpha=3),
     lambda z: torch.sub(z, z * z, alpha=2), lambda z: torch.softmax(z, -1), lambda z: torch.log_softmax(z, 1),
     lambda z: torch.logsumexp(z, 1, keepdim=True), lambda z: torch.cumsum(z, 1), lambda z: z.prod(1, keepdim=True),
     lambda z: z.var(1, keepdim=True), lambda z: z.std(1, correction=0, keepdim=True), lambda z: z.mean() + 0 * z,
-    lambda z: z.sum() * z, lambda z: z.prod() * z, lambda z: z.norm(dim=1, keepdim=True), lambda z: F.normalize(z, dim=1),
+    lambda z: z.sum() * z, lambda z: z.prod() * z, lambda z: z.norm(dim=1, keepdim=True),
+    lambda z: F.normalize(z, dim=1),
 ]  # fmt: skip
 # Their inputs are whole multiples of a quarter, many of which lie exactly on a kink or on a jump.
 KINKED = [
-    torch.abs, torch.relu, torch.sign, torch.floor, torch.ceil, torch.round, torch.trunc, torch.nn.ReLU6(),
-    torch.nn.Hardtanh(-0.5, 0.25), torch.nn.LeakyReLU(0.2), torch.nn.ELU(), torch.nn.Hardshrink(), torch.nn.Softshrink(),
-    torch.nn.Hardswish(), torch.nn.Threshold(0.25, 2.0), lambda z: z.clamp(-0.5, 0.25),
+    torch.abs, torch.relu, torch.sign, torch.floor, torch.ceil, torch.round, torch.trunc, nn.ReLU6(),
+    nn.Hardtanh(-0.5, 0.25), nn.LeakyReLU(0.2), nn.ELU(), nn.Hardshrink(),
+    nn.Softshrink(),
+    nn.Hardswish(), nn.Threshold(0.25, 2.0), lambda z: z.clamp(-0.5, 0.25),
     lambda z: z.clamp(min=0.25), lambda z: z.clamp(max=z.flip(1)), lambda z: torch.maximum(z, -z),
     lambda z: torch.minimum(z, 0.5 * z), lambda z: z.amax(1, keepdim=True), lambda z: z.amin(1, keepdim=True),
     lambda z: z.max(1, keepdim=True).values, lambda z: z.min(1).values[:, None], lambda z: z.max() * z,
@@ -89,7 +133,7 @@ def reshaped(x, w):
             torch.roll(z, 2, 1),
             first.squeeze() + 2 * second.squeeze(1) * third[:, 0],
             square.view(n, -1),
-            z.double().float().to(torch.float64) + torch.arange(6) + torch.arange(0, 3, 0.5) + n,
+            z.double() + torch.arange(6) + torch.arange(0, 3, 0.5) + n,
             z + torch.full((6,), 2) + torch.linspace(0, 1, 6, dtype=torch.float64) + torch.ones_like(z),
             z.new_zeros(n, 1) + z.detach().shape[0] // 2 + n % 3 - (2 * n - 1),
         ],
@@ -106,7 +150,6 @@ def products(x, w):
             rows[:, :3] @ w,
             torch.addmm(w[0], rows[:, :3], w, beta=0.5, alpha=2.0),
             torch.bmm(x, x.transpose(1, 2) * w[0, 0]).flatten(1),
-            torch.einsum("nij,jk,nik->n", x, w, x)[:, None],
             torch.einsum("nij,jk->nik", x, w).flatten(1),
             F.bilinear(rows[:, :3], rows[:, 3:], w[None]),
         ],
@@ -125,7 +168,7 @@ def bits(x, w):
 CASES = {
     "smooth": (Function(each(SMOOTH), numbers(len(SMOOTH), 3, low=0.2, high=0.9)), numbers(4, 3, low=0.2, high=0.9)),
     "kinked": (
-        Function(each(KINKED), torch.arange(-2.0, 2.0, 4 / (3 * len(KINKED))).mul(4).round().div(4)[: 3 * len(KINKED)].view(-1, 3)),
+        Function(each(KINKED), numbers(len(KINKED), 3, low=-2, high=2).mul(4).round().div(4)),
         torch.tensor([[1.0, 1.0, 1.0], [-1.0, 1.0, 0.0], [0.5, -1.0, 1.0], [1.0, 0.5, -1.0]]),
     ),
     "indexed": (Function(indexed, numbers(6)), numbers(4, 6)),
@@ -135,8 +178,98 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+LAYERS = {
+    "convolutions": (
+        Sum(
+            nn.Sequential(nn.Conv2d(2, 4, 3, stride=2, padding=1, groups=2), nn.Flatten()),
+            nn.Sequential(nn.Conv2d(2, 1, 2, dilation=(2, 1), padding="same", bias=False), nn.Flatten()),
+            nn.Sequential(
+                nn.Flatten(2), nn.Conv1d(2, 3, 3, padding=2, padding_mode="circular"), nn.Flatten()
+            ),
+            nn.Sequential(nn.Unflatten(2, (2, 3)), nn.Conv3d(2, 2, (1, 2, 2)), nn.Flatten()),
+            nn.Sequential(
+                nn.ConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2),
+                nn.Flatten(),
+            ),
+            nn.Sequential(nn.Flatten(2), nn.ConvTranspose1d(2, 1, 3), nn.Flatten()),
+        ),
+        numbers(3, 2, 6, 5),
+    ),
+    "pooling": (
+        Sum(
+            *(
+                nn.Sequential(nn.Conv2d(2, 2, 1), pool, nn.Flatten())
+                for pool in (
+                    nn.MaxPool2d(2),
+                    nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True),
+                    nn.AvgPool2d((3, 2), stride=(2, 1), padding=1),
+                    nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
+                    nn.AvgPool2d(2, ceil_mode=True, divisor_override=3),
+                    nn.AvgPool2d(4, stride=3, padding=2, ceil_mode=True),
+                    nn.AdaptiveAvgPool2d(1),
+                    nn.AdaptiveAvgPool2d((4, 2)),
+                )
+            ),
+            *(
+                nn.Sequential(nn.Flatten(2), nn.Conv1d(2, 2, 1), pool, nn.Flatten())
+                for pool in (nn.MaxPool1d(4, 3), nn.AvgPool1d(4, 3, padding=1), nn.AdaptiveAvgPool1d(7))
+            ),
+        ),
+        numbers(3, 2, 6, 5),
+    ),
+    "normalisation": (
+        Sum(
+            nn.Sequential(nn.Conv2d(2, 4, 1), fitted(nn.BatchNorm2d(4)), nn.Flatten()),
+            nn.Sequential(nn.Conv2d(2, 4, 1), fitted(nn.BatchNorm2d(4, affine=False)), nn.Flatten()),
+            nn.Sequential(nn.Conv2d(2, 4, 1), nn.GroupNorm(2, 4, eps=1e-3), nn.Flatten()),
+            nn.Sequential(nn.Conv2d(2, 4, 1), nn.InstanceNorm2d(4, affine=True), nn.Flatten()),
+            nn.Sequential(nn.LayerNorm((6, 5)), nn.Flatten()),
+            nn.Sequential(nn.LayerNorm(5, elementwise_affine=False), nn.Conv2d(2, 1, 1), nn.Flatten()),
+            nn.Sequential(nn.RMSNorm(5, eps=1e-3), nn.Flatten()),
+        ),
+        numbers(3, 2, 6, 5),
+    ),
+    "embedding": (Tokens(), torch.tensor([[0, 1, 3], [2, 2, 0]])),
+}
+
+
+@functools.cache
+def converted(name):
+    module, X = (CASES | LAYERS)[name]
+    return assert_agrees(module, X, X.repeat(2, *[1] * (X.ndim - 1))[1:])
+
+
+@pytest.mark.parametrize("name", CASES | LAYERS)
 def test_operators_agree_with_pytorch(name):
-    module, X = CASES[name]
-    model, _ = assert_agrees(module, X, X.repeat(2, *[1] * (X.ndim - 1))[1:])
-    assert model.rows.single == (name == "products")
+    model, _ = converted(name)
+    assert not model.rows.single
+
+
+def test_every_operator_of_the_table_is_compared():
+    used = set()
+    for module, X in (CASES | LAYERS).values():
+        program = exported(module.double(), checked_batch(X, module))
+        used |= {call.operator for call in translated(program, module)[0].calls}
+    assert set(OPERATORS) - used == set()
+
+
+def test_rows_are_mapped_where_pytorch_fixes_their_number():
+    module = Function(
+        lambda x, w: torch.einsum("nij,jk,nik->n", x, w, x) + x.view(len(x), -1).sum(1), numbers(3, 3)
+    )
+    model, _ = assert_agrees(module, numbers(4, 2, 3), numbers(5, 2, 3))
+    assert model.rows.single
+
+
+def test_casts_to_another_precision_are_made_in_float64():
+    module = Function(lambda x, w: (x * w).float().half().to(torch.float64), numbers(3))
+    model, params = ib.from_torch(module, numbers(4, 3))
+    X = numbers(5, 3, seed=2).numpy()
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(model(params, X), X * params["w"], rtol=1e-15)
+
+
+def test_hard_sigmoid_has_the_exact_derivative():
+    # PyTorch rounds 1/6 to float32 in the derivative.
+    module = nn.Sequential(nn.Linear(3, 4), nn.Hardsigmoid())
+    assert_agrees(module, numbers(4, 3), tolerance=1e-7)
