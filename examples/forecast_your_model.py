@@ -3,8 +3,9 @@
 Usage: python examples/forecast_your_model.py [--out DIR]
 or:    implicitbias forecast examples/forecast_your_model.py:equinox_case [--out DIR]
 
-Put your own module, data, weight decay and learning rate into `equinox_case`, `flax_case` or `torch_case`. The data here are random,
-and the label is the sign of the first input. A network with a large start memorises them first and generalises later.
+Put your own module, data, weight decay and learning rate into `equinox_case`, `flax_case` or `torch_case`. The data
+here are random, and the label is the sign of the first input. A network with a large start memorises them first and
+generalises later.
 """
 
 import argparse

@@ -93,15 +93,14 @@ def _instance_norm(x: Any, weight: Any, bias: Any, training: bool, momentum: flo
 
 
 class _Windows:
-    """The windows of a pooling over the last axes: sizes, strides, and padding of two sides."""
+    """The windows of a pooling over the last two axes: sizes, strides, and padding of two sides."""
 
     def __init__(
         self, x: Any, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], ceil: bool
     ) -> None:
-        axes = 1 if len(kernel) == 1 and x.ndim == 3 else 2
+        axes, outer = 2, x.ndim - 2
         kernel = _each(kernel, axes)
         stride = _each(stride, axes) if stride else kernel
-        outer = x.ndim - axes
         self.inner = [(p, p) for p in _each(padding, axes)]
         sides = [
             (p, p + self._beyond(n + 2 * p, k, s, n + p) * ceil)
@@ -109,7 +108,6 @@ class _Windows:
         ]
         self.sides = [(0, 0)] * outer + sides
         self.beyond = [(0, high - low) for low, high in sides]
-        self.axes = axes
         self.kernel, self.stride = (1,) * outer + tuple(kernel), (1,) * outer + tuple(stride)
 
     @staticmethod
@@ -151,9 +149,9 @@ def _mean_pool(
     if divisor_override is not None:
         return total / divisor_override
     # The number of entries of each window; padding counts unless told not to, and what lies beyond it never counts.
-    counted = np.ones(x.shape[x.ndim - windows.axes :])
+    counted = np.ones(x.shape[-2:])
     counted = np.pad(counted, windows.inner, constant_values=float(count_include_pad))
-    counted = np.pad(counted, windows.beyond)[(None,) * (x.ndim - windows.axes)]
+    counted = np.pad(counted, windows.beyond)[(None,) * (x.ndim - 2)]
     return total / windows.reduce(counted.astype(x.dtype), 0.0, jax.lax.add, [(0, 0)] * x.ndim)
 
 
@@ -177,7 +175,6 @@ LAYERS: dict[str, Callable[..., Any]] = {
     "_native_batch_norm_legit_no_training.default": _batch_norm,
     "_trilinear.default": _three_way_product,
     "addmm.default": _add_product,
-    "avg_pool1d.default": _mean_pool,
     "avg_pool2d.default": _mean_pool,
     "bmm.default": jnp.matmul,
     "convolution.default": _convolution,

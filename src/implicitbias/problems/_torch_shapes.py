@@ -45,10 +45,6 @@ def _slice_scatter(
     return x.at[_at(x, dim, slice(start, end, step))].set(source)
 
 
-def _select_scatter(x: Any, source: Any, dim: int, index: int) -> Any:
-    return x.at[_at(x, dim, index)].set(source)
-
-
 def _copy(x: Any, source: Any, non_blocking: bool = False) -> Any:
     return jnp.broadcast_to(source, x.shape).astype(x.dtype)
 
@@ -116,7 +112,6 @@ SHAPES: dict[str, Callable[..., Any]] = {
     "permute.default": _permute,
     "repeat.default": lambda x, repeats: jnp.tile(x, tuple(repeats)),
     "select.int": _select,
-    "select_scatter.default": _select_scatter,
     "slice.Tensor": _slice,
     "slice_scatter.default": _slice_scatter,
     "split_with_sizes.default": _split,

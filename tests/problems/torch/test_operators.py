@@ -86,6 +86,7 @@ KINKED = [
     lambda z: torch.where((z > z.flip(1)) | (z >= z.flip(1)), z, z * z * (z < z.flip(1)) + (z != z.flip(1))),
     lambda z: z.masked_fill(torch.isnan(z / z), 3.0), lambda z: z.masked_fill(torch.isinf(1 / z), 3.0),
     lambda z: z * z.argmax(1, keepdim=True) + z.argmin(1, keepdim=True), lambda z: z * (z > 1).any(),
+    lambda z: z * (z > 1).any((0, 1)),
     lambda z: z * (z > 1).any(1, keepdim=True), lambda z: z * torch.logical_not(z > 0), lambda z: z * (z == z.flip(1)),
 ]  # fmt: skip
 
@@ -130,12 +131,12 @@ def reshaped(x, w):
             F.pad(z, (1, 2), value=0.5),
             F.pad(z, (-1, -2)),
             F.pad(z[None], (0, 1), mode="replicate")[0],
-            torch.roll(z, 2, 1),
+            torch.roll(z, 2, 1) * x.detach(),
             first.squeeze() + 2 * second.squeeze(1) * third[:, 0],
             square.view(n, -1),
             z.double() + torch.arange(6) + torch.arange(0, 3, 0.5) + n,
             z + torch.full((6,), 2) + torch.linspace(0, 1, 6, dtype=torch.float64) + torch.ones_like(z),
-            z.new_zeros(n, 1) + z.detach().shape[0] // 2 + n % 3 - (2 * n - 1),
+            z.new_zeros(n, 1) + z.detach().shape[0] // 2 + n % 3 - (2 * n - 1) + (n + 1),
         ],
         1,
     )
@@ -151,6 +152,7 @@ def products(x, w):
             torch.addmm(w[0], rows[:, :3], w, beta=0.5, alpha=2.0),
             torch.bmm(x, x.transpose(1, 2) * w[0, 0]).flatten(1),
             torch.einsum("nij,jk->nik", x, w).flatten(1),
+            F.scaled_dot_product_attention(x[:, None], x[:, None] @ w, x[:, None]).flatten(1),
             F.bilinear(rows[:, :3], rows[:, 3:], w[None]),
         ],
         1,

@@ -51,7 +51,7 @@ REFUSED = {
     "unknown operator": (
         function(lambda x, w: torch.fft.rfft(x * w).abs() + torch.sort(x)[0][:, :2]),
         X,
-        r"operator aten._fft_r2c.default \(_agreement.py, line \d+: return self.function\(.*, which ib.from_torch does not know; "
+        r"aten._fft_r2c.default \(_agreement.py, line \d+: return self.function\(.*which ib.from_torch does not know; "
         "it also uses aten.sort.default",
     ),
     "branch on values": (function(lambda x, w: x * w if x.sum() > 0 else x), X, r"type torch.where\(...\) there"),
@@ -64,7 +64,7 @@ REFUSED = {
         X,
         "prediction for a row depends on other rows",
     ),
-    "two outputs": (nn.GRU(3, 2), numbers(4, 5, 3).float(), r"returns 2 values.* return self.module\(x\)\[0\]"),
+    "two outputs": (nn.GRU(3, 2), numbers(4, 5, 3).float(), r"returns 2 values.*return self.module\(x\)\[0\]"),
     "classes": (function(lambda x, w: (x * w).argmax(1)), X, "tensor of torch.int64.* return the logits"),
     "frozen": (nn.Linear(3, 2).requires_grad_(False), X, r"type module.requires_grad_\(True\)"),
     "overflow": (function(lambda x, w: (1e30 * x * w) ** 2), X, "returns NaN or infinity on the example"),
