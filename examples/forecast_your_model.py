@@ -1,10 +1,11 @@
-"""When will your own network generalise? Forecasts for an equinox module, and for flax where it is installed.
+"""When will your own network generalise? Forecasts for a module of equinox, and of flax and PyTorch where installed.
 
 Usage: python examples/forecast_your_model.py [--out DIR]
 or:    implicitbias forecast examples/forecast_your_model.py:equinox_case [--out DIR]
 
-Put your own module, data, weight decay and learning rate into `equinox_case` or `flax_case`. The data here are random,
-and the label is the sign of the first input. A network with a large start memorises them first and generalises later.
+Put your own module, data, weight decay and learning rate into `equinox_case`, `flax_case` or `torch_case`. The data
+here are random, and the label is the sign of the first input. A network with a large start memorises them first and
+generalises later.
 """
 
 import argparse
@@ -51,9 +52,26 @@ def flax_case() -> dict[str, Any]:
     return {"problem": problem, "params": params, "weight_decay": 1e-3, "test": test, "learning_rate": 0.05}
 
 
+def torch_case() -> dict[str, Any]:
+    """Return the arguments of a forecast for a PyTorch module: `ib.from_torch` returns the model and the parameters."""
+    import torch
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(INPUTS, WIDTH), torch.nn.Tanh(), torch.nn.Linear(WIDTH, 1), torch.nn.Flatten(0)
+    )
+    train, test = data()
+    model, params = ib.from_torch(net, train[0])
+    params = {name: SCALE * array for name, array in params.items()}
+    problem = ib.Problem(model, *train)
+    # For torch.nn.MSELoss, which is 2 L, take twice its learning rate and half its weight decay.
+    return {"problem": problem, "params": params, "weight_decay": 1e-3, "test": test, "learning_rate": 0.05}
+
+
 def main(out: Path) -> dict[str, ib.Forecast]:
     """Forecast each case, print it, and save its picture."""
-    cases = {"equinox": equinox_case} | ({"flax": flax_case} if find_spec("flax") else {})
+    others = {"flax": flax_case, "torch": torch_case}
+    cases = {"equinox": equinox_case} | {name: case for name, case in others.items() if find_spec(name)}
     out.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, case in cases.items():
@@ -61,8 +79,8 @@ def main(out: Path) -> dict[str, ib.Forecast]:
         file = out / f"forecast_{name}.png"
         ib.plot(found[name]).savefig(file, dpi=150)
         print(f"{name}: {found[name]}\nfigure: {file}\n")
-    if "flax" not in cases:
-        print("flax is not installed; pip install flax to forecast its modules")
+    for name in others.keys() - cases.keys():
+        print(f"{name} is not installed; type pip install {name} to forecast its modules")
     return found
 
 

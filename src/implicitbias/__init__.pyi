@@ -58,6 +58,7 @@ from .problems import Classification as Classification
 from .problems import LeastSquares as LeastSquares
 from .problems import Loss as Loss
 from .problems import Problem as Problem
+from .problems import from_torch as from_torch
 from .trajectories import Trajectory as Trajectory
 
 __version__: str

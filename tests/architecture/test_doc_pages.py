@@ -27,6 +27,8 @@ def python_blocks(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=label)
 def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
+    if "import torch" in python_blocks(page):
+        pytest.importorskip("torch", reason='PyTorch is not installed; type pip install -e ".[torch]"')
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", python_blocks(page)],
         cwd=tmp_path,

@@ -57,6 +57,7 @@ PUBLIC_NAMES = [
     "certify",
     "diagnostics",
     "forecast_grokking",
+    "from_torch",
     "gauges",
     "grokking",
     "interpolation_limit",

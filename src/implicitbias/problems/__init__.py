@@ -17,6 +17,7 @@ from implicitbias.problems._stored_maps import stored_map_arrays as stored_map_a
 from implicitbias.problems._training import TrainingProblem as TrainingProblem
 
 if TYPE_CHECKING:
+    from implicitbias.problems._from_torch import from_torch as from_torch
     from implicitbias.problems._loss import Loss as Loss
     from implicitbias.problems._loss import MarginLoss as MarginLoss
     from implicitbias.problems._model_checks import ModelFlags as ModelFlags
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from implicitbias.problems._objective import Objective as Objective
 
 _LATE = {
+    "_from_torch": ("from_torch",),
     "_loss": ("Loss", "MarginLoss"),
     "_model_checks": ("ModelFlags", "model_flags"),
     "_objective": ("MeanLoss", "Objective"),
