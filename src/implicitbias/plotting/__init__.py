@@ -4,6 +4,7 @@ global state.
 To add a figure for a result type, write `_name.py` and add the type to `_plot.py`.
 """
 
+from implicitbias.plotting._curves import curves_figure as curves_figure
 from implicitbias.plotting._forecast_html import forecast_numbers as forecast_numbers
 from implicitbias.plotting._forecast_html import forecast_page as forecast_page
 from implicitbias.plotting._forecasts import forecast_figure as forecast_figure

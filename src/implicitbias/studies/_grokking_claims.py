@@ -15,6 +15,10 @@ These variables have a meaning of their own in the datasets of these studies. Ru
   [0, T], and their bounds.
 - `junction_apart`, `junction_bound` (decay,): the distance from Phi(theta_0) at the junction, and its bound.
 - `kkt_violation`, `kkt_stationarity`, `kkt_tolerance`: the certificate of the KKT point at the end of the drift.
+  `kkt_flat`: the number of its curvatures that are not positive, 0 for a strict local minimum.
+- `drift_end_apart`, `drift_end_error`: the distance of the end of the drift from the KKT point, relative to the norm
+  there, and its error bar. `end_apart`, `end_error` (decay,): the same for the ends of the runs. `phi_apart`,
+  `phi_error`: the same for Phi(theta_0).
 - `scale`, `scale_generalised`, `scale_error` (scale,): scales of the initialisation, the slow times at which the test
   error reaches `test_level`, and their error bars.
 - `threshold`: ||grad F(theta_0)|| / ||Phi(theta_0)||, far below which lam must be. `violating_decay`: one above it, and
@@ -145,6 +149,23 @@ def kkt_claims(point: str, data: Any) -> list[Claim]:
         at_most(point, "the limit fits the data (relative violation)", PAPER, (number(data, "kkt_violation"), bound)),
         at_most(point, "the limit is a KKT point of the least norm: theta = J^T q (relative tangent residual)", PAPER,
                 (number(data, "kkt_stationarity"), bound)),
+    ]  # fmt: skip
+
+
+def limit_claims(point: str, data: Any) -> list[Claim]:
+    """Return the claims about the limits of long times and small weight decays, in the slow time and in the time t."""
+    found = slope_in(data["weight_decay"].values, data["end_apart"].values, data["end_error"].values)
+    error = number(data, "phi_error") + number(data, "drift_end_error")
+    return [
+        equal_claim(point, "the drift ends at this KKT point", number(data, "drift_end_apart"),
+                    number(data, "drift_end_error")),
+        at_most(point, "it is a strict local minimum of the norm (number of curvatures that are not positive)", PAPER,
+                (number(data, "kkt_flat"), 0)),
+        close(point, "the limits of long slow times and of lam -> 0 commute at a strict local minimum: the ends of the "
+              "runs tend to it at first order in lam (slope 1, within its error bar)", PAPER,
+              (1.0, found.value, found.bar), sharp_slope("the distance of the ends", found), all_finished(data)),
+        apart_claim(point, "in the time t the limits do not commute: Phi(theta_0) is not this KKT point",
+                    number(data, "phi_apart"), error),
     ]  # fmt: skip
 
 
