@@ -30,8 +30,9 @@ _END = 1e14
 # The largest accepted residual and gradient after the last step of Gauss-Newton, relative to their terms, the largest
 # accepted distance that these steps may move the parameters, and the largest number of steps.
 _RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
-# Steps stop when the residual is below this share of the accepted one, or when one of them does not reduce it so much.
-_ENDED = 0.1
+# Steps stop when the residual is below this share of the accepted one, or when one of them leaves more than the other
+# share of it. At kinks of the model the first step is not much better than that.
+_ENDED, _REDUCED = 0.1, 0.5
 # The largest accepted negative curvature relative to the largest one, as a rounding error.
 _NEGATIVE = 1e-6
 # The ratio of the two tolerances of the flow from which its error is estimated.
@@ -173,10 +174,10 @@ def _time_scale(problem: Any, params: Any) -> float:
 def _polished(point: CriticalPoint) -> CriticalPoint:
     """Return the point after Gauss-Newton steps, as long as they make the residual or the gradient smaller."""
     # A flow that ended because its residual is small is near an interpolation, where no Hessian is needed.
-    while _ENDED * _RESIDUAL < point.measures.misfit and point.measures.misfit**2 <= 2.0 * _SQUARED:
+    while point.measures.misfit > _ENDED * _RESIDUAL and point.measures.misfit**2 <= 2.0 * _SQUARED:
         theta = point.stepped_to_targets()
         following = point.at(theta) if np.all(np.isfinite(theta)) else point
-        if not following.measures.misfit < _ENDED * point.measures.misfit:
+        if not following.measures.misfit < _REDUCED * point.measures.misfit:
             break
         point = following
     for _ in range(_STEPS):

@@ -37,15 +37,15 @@ def completion_dataset(setting: Completion, progress: Progress) -> Any:
     drift = drift_of(case, _DRIFT_END)
     progress(0.1, "drift computed")
     sweep = sweep_of(case, drift, lambda share, text: progress(0.1 + 0.4 * share, text))
-    variables = sweep.variables | curves_of(case, setting.shown, drift) | violation_of(case, drift, _VIOLATING)
+    variables = (
+        sweep.variables | curves_of(case, setting.shown, drift) | violation_of(case, drift, _VIOLATING)
+    )
     progress(0.6, "limit of least norm")
     limit = norm_minimizer(case.problem, drift.fine.final)
     variables |= _limit_variables(setting, limit) | _end_variables(setting, drift, sweep, limit)
     variables |= _singular_variables(setting) | _small_variables(setting)
     end = _SCALE_END + float(np.log(max(setting.scales)))
-    variables |= scales_of(
-        case, setting.scales, end, lambda share, text: progress(0.7 + 0.3 * share, text)
-    )
+    variables |= scales_of(case, setting.scales, end, lambda share, text: progress(0.7 + 0.3 * share, text))
     return dataset(variables, {}, {"rtol": case.rtol})
 
 
@@ -92,9 +92,7 @@ def _end_variables(setting: Completion, drift: Drift, sweep: Sweep, limit: Limit
     def apart(first: ndarray, second: ndarray) -> Any:
         return np.linalg.norm(first - second, axis=(-2, -1)) / size
 
-    gaps = [
-        _duality_gap(setting, end, decay) for end, decay in zip(ends, setting.decays, strict=True)
-    ]
+    gaps = [_duality_gap(setting, end, decay) for end, decay in zip(ends, setting.decays, strict=True)]
     return _scalars(
         drift_end_apart=apart(late, W),
         # The drift converges exponentially, so that less is left than what it covered in the second half of the time.

@@ -103,7 +103,9 @@ def sweep_of(case: Case, drift: Drift, progress: Progress) -> Sweep:
     path = np.full((len(times), flat(case.start).size), np.nan)
     path[: len(known)] = drift.fine.dense.state(known)
     size = float(np.linalg.norm(flat(drift.limit.point)))
-    rows: dict[str, list[Any]] = {name: [] for name in ("apart", "apart_error", "time_error", "phases", "status", "ends")}
+    rows: dict[str, list[Any]] = {
+        name: [] for name in ("apart", "apart_error", "time_error", "phases", "status", "ends")
+    }
     for i, decay in enumerate(case.decays):
         progress(i / len(case.decays), f"flow with weight decay {decay:g}")
         runs = [case.run(decay, case.late / decay, rtol) for rtol in (case.rtol, COARSER * case.rtol)]
@@ -144,9 +146,7 @@ def curves_of(case: Case, decays: tuple[float, ...], drift: Drift) -> dict[str, 
     curves = np.array([_curve(case, run, case.first_time()) for run in runs])
     slow = _curve(case, drift.fine, _FIRST)
     names = ("time", "train", "test", "norm")
-    found: dict[str, Any] = {
-        f"run_{name}": (("run", "sample"), curves[:, k]) for k, name in enumerate(names)
-    }
+    found: dict[str, Any] = {f"run_{name}": (("run", "sample"), curves[:, k]) for k, name in enumerate(names)}
     found |= {f"drift_{name}": (("sample",), slow[k]) for k, name in enumerate(names)}
     found |= {f"baseline_{name}": (("sample",), curves[-1, k]) for k, name in enumerate(names)}
     return found | {
@@ -210,9 +210,7 @@ def drift_time(case: Case, drift: Trajectory) -> float:
     return first_below(drift, lambda states: case.errors(states)[:, 1], case.levels[1], 1e-6)
 
 
-def first_below(
-    run: Trajectory, quantity: Callable[[ndarray], ndarray], level: float, begin: float
-) -> float:
+def first_below(run: Trajectory, quantity: Callable[[ndarray], ndarray], level: float, begin: float) -> float:
     """Return the first time from `begin` on at which a quantity of the state is at most `level`; nan if it never is.
 
     It is sought on log-spaced times, and then in ever smaller intervals of the dense output.
@@ -259,4 +257,6 @@ def unflattened(like: Any, theta: Float64[ndarray, " size"]) -> Any:
     """Return a vector as a pytree like another one."""
     leaves, tree = jax.tree.flatten(like)
     parts = np.split(theta, np.cumsum([leaf.size for leaf in leaves])[:-1])
-    return jax.tree.unflatten(tree, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+    return jax.tree.unflatten(
+        tree, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    )

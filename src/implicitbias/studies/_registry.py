@@ -49,6 +49,18 @@ _CARDS = (
         "diagonal networks with weight decay interpolate first, and then follow the slow flow to the least l1 norm",
         "implicitbias.studies.grokking_diagonal",
     ),
+    Card(
+        "grokking-completion",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "in matrix completion, weight decay leads from the first interpolation to the least nuclear norm in the time 1/lam",
+        "implicitbias.studies.grokking_completion",
+    ),
+    Card(
+        "grokking-relu",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "a ReLU network with weight decay fits its data first, and becomes the simplest such function in the time 1/lam",
+        "implicitbias.studies.grokking_relu",
+    ),
 )
 
 
