@@ -112,7 +112,8 @@ def _duality_gap(setting: Completion, W: Float64[ndarray, "m m"], decay: float) 
     r"""Return the relative duality gap of W for the problem $\min L(W) + \lambda \lVert W \rVert_*$ (theory 0.8).
 
     The dual is $\max \langle y, v \rangle - \frac n2 \lVert y \rVert^2$ over y with $\lVert A^* y \rVert \le \lambda$
-    in the spectral norm, for the observed values v = A(W*). The residual of W, scaled into that ball, is the dual point.
+    in the spectral norm, for the observed values v = A(W*). The residual of W, scaled into that ball, is the dual
+    point.
     """
     rows, cols = setting.entries()
     seen = setting.teacher()[rows, cols]

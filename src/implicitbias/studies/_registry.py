@@ -52,13 +52,13 @@ _CARDS = (
     Card(
         "grokking-completion",
         "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
-        "in matrix completion, weight decay leads from the first interpolation to the least nuclear norm in the time 1/lam",
+        "factored matrices with weight decay first fit the observed entries, and then find the least nuclear norm",
         "implicitbias.studies.grokking_completion",
     ),
     Card(
         "grokking-relu",
         "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
-        "a ReLU network with weight decay fits its data first, and becomes the simplest such function in the time 1/lam",
+        "ReLU networks with weight decay first fit their data, and then find the function of least parameter norm",
         "implicitbias.studies.grokking_relu",
     ),
 )

@@ -61,9 +61,9 @@ def end_claims(point: str, data: Any) -> list[Claim]:
     decay, apart, errors = (data[name].values for name in ("weight_decay", "end_apart", "end_error"))
     found, rising = slope_in(decay, apart, errors), int(np.sum(~(np.diff(apart) < 0.0)))
     return [
-        at_most(point, "the functions at the ends of the runs come nearer to that of the KKT point as lam falls (number "
-                f"of steps of the sweep at which they do not; slope {found.value:.2f}; the distance from the drift on "
-                f"[e, T] has the slope {drift_slope(data):.2f}, which is reported and not claimed because ReLU is not "
+        at_most(point, "the functions at the ends of the runs come nearer to that of the KKT point as lam falls "
+                f"(number of steps of the sweep at which they do not; slope {found.value:.2f}; the distance from the "
+                f"drift on [e, T] has the slope {drift_slope(data):.2f}, which is reported and not claimed because ReLU is not "
                 "C^3)", PAPER, (rising, 0), all_finished(data)),
         apart_claim(point, "the limits do not commute in the time t: the function of Phi(theta_0) is not that of the "
                     "KKT point", number(data, "phi_apart"), number(data, "phi_error")),
