@@ -166,3 +166,16 @@ def test_a_large_model_that_cannot_fit_is_not_certified() -> None:
     assert "there are 2000 parameters, more than 1500" in limit.certificate.sentence
     roots = np.roots([2.0, 0.0, -5.0, -1.0])  # of the derivative in z, halved
     np.testing.assert_allclose(np.sum(limit.point) / np.sqrt(2_000), np.max(roots.real), rtol=1e-6)
+
+
+# Oracle: the flow of U V^T conserves U^T U - V^T V. With more than 1500 parameters, no exact Hessian is computed.
+def test_a_large_model_ends_at_an_interpolation() -> None:
+    rng = np.random.default_rng(8)
+    rows, cols = np.nonzero(rng.random((6, 6)) < 0.5)
+    start = rng.standard_normal((2, 6, 130))
+    problem = ib.LeastSquares.entries(rows, cols, rng.standard_normal(len(rows)), (6, 6))
+    limit = ib.interpolation_limit(problem.reparametrize(ib.MatrixProduct()), tuple(start))
+    assert limit.certificate.holds
+    assert limit.certificate.residuals["residual"] <= 1e-12
+    balance = [U.T @ U - V.T @ V for U, V in (start, limit.point)]
+    np.testing.assert_allclose(balance[1], balance[0], atol=1e-4)

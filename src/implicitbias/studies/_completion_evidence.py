@@ -25,8 +25,8 @@ from implicitbias.studies._grokking_flows import (
 
 # The slow times at which the drift ends, and at which drifts from other scales end beside ln(scale).
 _DRIFT_END, _SCALE_END = 30.0, 8.0
-# The weight decay whose singular values are drawn, the number of these values, and the number of times.
-_SINGULAR_DECAY, _SINGULAR, _SAMPLES = 1e-3, 10, 160
+# The weight decay whose singular values are drawn, the number of these values (that of colours), and of times.
+_SINGULAR_DECAY, _SINGULAR, _SAMPLES = 1e-3, 8, 160
 # The weight decay that violates 3.7, in units of the threshold.
 _VIOLATING = 3.0
 

@@ -8,6 +8,8 @@ from implicitbias.plotting import curves_figure, rate_figure
 
 # Curves against the slow time begin here.
 _BEGIN = 1e-3
+# Test errors from several starts are drawn within this factor of the level of generalisation.
+_HIGH = 1e3
 
 
 def flow_figures(point: str, data: Any, distances: dict[str, str]) -> dict[str, Any]:
@@ -31,11 +33,12 @@ def flow_figures(point: str, data: Any, distances: dict[str, str]) -> dict[str, 
         collapsed[names[i]] = slow[slow >= _BEGIN], test[i][slow >= _BEGIN]
     drift = data["drift_time"].values
     collapsed["drift, $\\lambda \\to 0$"] = drift[drift >= _BEGIN], data["drift_test"].values[drift >= _BEGIN]
+    level, late = float(data["test_level"]), data["scale_test"].values
+    late = np.where((late <= _HIGH * level) & (late >= level / _HIGH), late, np.nan)
     scales = {
-        f"scale {scale:g}": (data["scale_time"].values - np.log(scale), data["scale_test"].values[i])
+        f"scale {scale:g}": (data["scale_time"].values, late[i])
         for i, scale in enumerate(data["scale"].values)
     }
-    level = float(data["test_level"])
     tables = {label: data[name].values for label, name in distances.items()}
     lines = {label: np.max(v, axis=1) if v.ndim > 1 else v for label, v in tables.items()}
     decay_label, slow_label = "weight decay  $\\lambda$", "slow time  $\\lambda t$"
@@ -44,9 +47,7 @@ def flow_figures(point: str, data: Any, distances: dict[str, str]) -> dict[str, 
         f"{point}-collapse": curves_figure(
             {"test error": collapsed}, slow_label, level=level, last_dashed=True
         ),
-        f"{point}-scales": curves_figure(
-            {"test error": scales}, slow_label + " minus ln(scale)", level=level, logarithmic=False
-        ),
+        f"{point}-scales": curves_figure({"test error": scales}, slow_label, level=level, logarithmic=False),
         f"{point}-rates": rate_figure(
             data["weight_decay"].values, lines, decay_label, "relative distance", 1.0
         ),

@@ -63,8 +63,8 @@ def end_claims(point: str, data: Any) -> list[Claim]:
     return [
         at_most(point, "the functions at the ends of the runs come nearer to that of the KKT point as lam falls "
                 f"(number of steps of the sweep at which they do not; slope {found.value:.2f}; the distance from the "
-                f"drift on [e, T] has the slope {drift_slope(data):.2f}, which is reported and not claimed because ReLU is not "
-                "C^3)", PAPER, (rising, 0), all_finished(data)),
+                f"drift on [e, T] has the slope {drift_slope(data):.2f}, which is reported and not claimed because "
+                "ReLU is not C^3)", PAPER, (rising, 0), all_finished(data)),
         apart_claim(point, "the limits do not commute in the time t: the function of Phi(theta_0) is not that of the "
                     "KKT point", number(data, "phi_apart"), number(data, "phi_error")),
     ]  # fmt: skip
