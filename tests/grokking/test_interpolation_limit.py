@@ -178,3 +178,16 @@ def test_a_limit_at_which_the_jacobian_vanishes_is_not_certified_and_the_reason_
     assert limit.certificate.residuals["residual"] > 0.1
     assert "slowly, since the Jacobian vanishes at the limit" in limit.certificate.sentence
     assert "does not fit the data" not in limit.certificate.sentence
+
+
+# Oracle: the flow of U V^T conserves U^T U - V^T V. With more than 1500 parameters, no exact Hessian is computed.
+def test_a_large_model_ends_at_an_interpolation() -> None:
+    rng = np.random.default_rng(8)
+    rows, cols = np.nonzero(rng.random((6, 6)) < 0.5)
+    start = rng.standard_normal((2, 6, 130))
+    problem = ib.LeastSquares.entries(rows, cols, rng.standard_normal(len(rows)), (6, 6))
+    limit = ib.interpolation_limit(problem.reparametrize(ib.MatrixProduct()), tuple(start))
+    assert limit.certificate.holds
+    assert limit.certificate.residuals["residual"] <= 1e-12
+    balance = [U.T @ U - V.T @ V for U, V in (start, limit.point)]
+    np.testing.assert_allclose(balance[1], balance[0], atol=1e-4)

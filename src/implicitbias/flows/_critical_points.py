@@ -139,11 +139,15 @@ class CriticalPoint:
         curvature below 1e-6 of the largest one, because they may be tangent to a manifold.
         """
         if not self.by_hessian or self.interpolates:
-            size = self.measures.predictions.size
-            return stepped(self._with_predictions(size, self.measures.target), self.theta)
+            return self.stepped_to_targets()
         values = np.linalg.eigvalsh(np.asarray(_hessian(self._stationary(0), self.theta)))
         rank = int(np.sum(np.abs(values) > FLAT * np.max(np.abs(values))))
         return stepped(self._stationary(rank), self.theta)
+
+    def stepped_to_targets(self) -> ndarray:
+        """Return the parameters after a Gauss-Newton step to the targets."""
+        size = self.measures.predictions.size
+        return stepped(self._with_predictions(size, self.measures.target), self.theta)
 
     @property
     def _parts(self) -> tuple[TracedPredictor, MeanLoss, TreeShape]:

@@ -32,6 +32,9 @@ _END = 1e14
 _RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
 # A residual that fell to this share of the first one tends to 0.
 _FELL = 1e-6
+# Steps stop when the residual is below this share of the accepted one, or when one of them leaves more than the other
+# share of it. At kinks of the model the first step is not much better than that.
+_ENDED, _REDUCED = 0.1, 0.5
 # The largest accepted negative curvature relative to the largest one, as a rounding error.
 _NEGATIVE = 1e-6
 # The ratio of the two tolerances of the flow from which its error is estimated.
@@ -172,9 +175,16 @@ def _time_scale(problem: Any, params: Any) -> float:
 
 def _polished(point: CriticalPoint) -> CriticalPoint:
     """Return the point after Gauss-Newton steps, as long as they make the residual or the gradient smaller."""
+    # A flow that ended because its residual is small is near an interpolation, where no Hessian is needed.
+    while point.measures.misfit > _ENDED * _RESIDUAL and point.measures.misfit**2 <= 2.0 * _SQUARED:
+        theta = point.stepped_to_targets()
+        following = point.at(theta) if np.all(np.isfinite(theta)) else point
+        if not following.measures.misfit < _REDUCED * point.measures.misfit:
+            break
+        point = following
     for _ in range(_STEPS):
         too_large = point.by_hessian and len(point.theta) > MOST_FOR_HESSIAN
-        if too_large or _left(point) <= 0.1 * _bound(point):
+        if too_large or _left(point) <= _ENDED * _bound(point):
             break
         theta = point.stepped()
         following = point.at(theta) if np.all(np.isfinite(theta)) else point

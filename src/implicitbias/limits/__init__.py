@@ -9,6 +9,7 @@ The modules that import JAX are loaded on first use.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from implicitbias.limits._conic_programs import least_gauge as least_gauge
 from implicitbias.limits._criterion import Criterion as Criterion
 from implicitbias.limits._criterion import certify as certify
 from implicitbias.limits._limit import Limit as Limit

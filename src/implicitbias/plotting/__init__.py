@@ -4,10 +4,12 @@ global state.
 To add a figure for a result type, write `_name.py` and add the type to `_plot.py`.
 """
 
+from implicitbias.plotting._curves import curves_figure as curves_figure
 from implicitbias.plotting._forecast_html import forecast_numbers as forecast_numbers
 from implicitbias.plotting._forecast_html import forecast_page as forecast_page
 from implicitbias.plotting._forecasts import forecast_figure as forecast_figure
 from implicitbias.plotting._formula_names import formula_name as formula_name
+from implicitbias.plotting._functions import functions_figure as functions_figure
 from implicitbias.plotting._limits import limit_figure as limit_figure
 from implicitbias.plotting._margin_html import margin_page as margin_page
 from implicitbias.plotting._margin_report import MarginReport as MarginReport

@@ -5,7 +5,7 @@ To add a study, write `name_of_study.py` with a subclass of `Study` and `STUDY =
 
 Examples:
     >>> import implicitbias as ib
-    >>> [card.name for card in ib.studies.list()]
+    >>> [card.name for card in ib.studies.list()][:3]
     ['saddle-to-saddle', 'deep-diagonal', 'separable']
 """
 

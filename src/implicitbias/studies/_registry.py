@@ -37,6 +37,30 @@ _CARDS = (
         "on separable data, mirror flow converges to the classifier of largest margin in the horizon of its potential",
         "implicitbias.studies.separable",
     ),
+    Card(
+        "grokking-linear",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "linear regression with weight decay interpolates first, and generalises at a fixed lam t, in closed form",
+        "implicitbias.studies.grokking_linear",
+    ),
+    Card(
+        "grokking-diagonal",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "diagonal networks with weight decay interpolate first, and then follow the slow flow to the least l1 norm",
+        "implicitbias.studies.grokking_diagonal",
+    ),
+    Card(
+        "grokking-completion",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "factored matrices with weight decay first fit the observed entries, and then find the least nuclear norm",
+        "implicitbias.studies.grokking_completion",
+    ),
+    Card(
+        "grokking-relu",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "ReLU networks with weight decay first fit their data, and then find the function of least parameter norm",
+        "implicitbias.studies.grokking_relu",
+    ),
 )
 
 
