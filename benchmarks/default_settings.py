@@ -30,8 +30,9 @@ from benchmarks.relu import WORKS, problem_and_start
 from benchmarks.starts_and_rest import models, small_nets
 
 TOLERANCES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
-# A peer that takes DEAR times as long as ours, and LEAST_SECONDS, is not measured at this setting.
-DEAR, LEAST_SECONDS = 10.0, 0.2
+# A peer that takes DEAR times as long as ours, and LEAST_SECONDS, is not measured at this setting. No further setting of
+# it is tried after SETTINGS times as long.
+DEAR, LEAST_SECONDS, SETTINGS = 4.0, 0.2, 4
 # The largest number of parameters for LSODA, which factorises the exact Jacobian.
 LARGE = 1000
 # The tolerance of the reference for networks of ReLUs and large ones, whose steps are short or expensive.
@@ -175,12 +176,17 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return answer, time.process_time() - begin
 
 
-def loosest(method: str, solve: Callable[[float], Any], settings: Any, error: Any, most: float) -> Run | None:
-    """Return the loosest setting with an error of at most `most`; None if there is none."""
-    first = None
+def loosest(
+    method: str, solve: Callable[[float], Any], settings: Any, error: Any, most: float, allowed: float
+) -> Run | None:
+    """Return the loosest setting with an error of at most `most`; None if none is found in the allowed seconds."""
+    first, spent = None, 0.0
     for setting in settings:
         answer, seconds = timed(lambda s=setting: solve(s))  # type: ignore[misc]
+        spent += 0.0 if first is None else seconds
         first = seconds if first is None else first
+        if spent > SETTINGS * allowed:
+            return None
         if error(answer) <= most:
             later = statistics.median(timed(lambda s=setting: solve(s))[1] for _ in range(REPEATS))  # type: ignore[misc]
             return Run(method, f"{setting:.2g}", error(answer), first, later)
@@ -212,7 +218,7 @@ def compared(case: Case) -> dict[str, Any]:
         if size <= LARGE:
             peers.append(("LSODA", problem.lsoda(allowed), TOLERANCES))
         found = [
-            loosest(name, solve, settings, lambda u: problem.error(u, reference), most)
+            loosest(name, solve, settings, lambda u: problem.error(u, reference), most, allowed)
             for name, solve, settings in peers
         ]
     runs = [run for run in found if run is not None]
