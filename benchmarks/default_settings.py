@@ -30,8 +30,8 @@ from benchmarks.relu import WORKS, problem_and_start
 from benchmarks.starts_and_rest import models, small_nets
 
 TOLERANCES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6)
-# A peer that takes DEAR times as long as ours, and LEAST_SECONDS, is not measured at this setting. No further setting of
-# it is tried after SETTINGS times as long.
+# A peer that takes DEAR times as long as ours, and LEAST_SECONDS, is not measured at this setting. After SETTINGS times
+# as long in all, no further setting of it is tried.
 DEAR, LEAST_SECONDS, SETTINGS = 4.0, 0.2, 4
 # The largest number of parameters for LSODA, which factorises the exact Jacobian.
 LARGE = 1000
