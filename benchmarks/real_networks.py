@@ -35,6 +35,14 @@ def convolution(params: Any, X: Any) -> Any:
     return jnp.tanh(windows @ params[0]).reshape(len(X), -1) @ params[1]
 
 
+def attention(params: Any, X: Any) -> Any:
+    E, Q, K, V, W1, W2, o = params
+    H = X @ E
+    scores = jnp.einsum("nid,njd->nij", H @ Q, H @ K) / np.sqrt(Q.shape[1])
+    H = H + jnp.einsum("nij,njd->nid", jax.nn.softmax(scores, axis=-1), H @ V)
+    return (H + jnp.tanh(H @ W1) @ W2).mean(axis=1) @ o
+
+
 def quadratic(params: Any, X: Any) -> Any:
     return ((X @ params["W"].T) ** 2) @ params["V"].T / 4600
 
@@ -238,18 +246,21 @@ def wide_softplus(width: int) -> Row:
     )
 
 
-def kernel_of(name: str, model: Any, start: Any, rows: int, outputs: int) -> Row:
-    """Compare the tangent kernel with the product of the whole Jacobian, by `jax.jacrev` on each row."""
-    X, size = np.random.default_rng(1).standard_normal((rows, 300)), rows * outputs
-    problem = ib.Problem(model, X, np.zeros((rows, outputs)))
+def kernel_of(name: str, model: Any, start: Any, X: np.ndarray, outputs: int, whole: bool = False) -> Row:
+    """Compare the tangent kernel with J J^T, where J is made row by row, or on the batch if `whole`."""
+    size = len(X) * outputs
+    problem = ib.Problem(model, X, np.zeros((len(X), outputs)))
     predictor, p = ib.predictors.of(problem), problem.checked_params(start)[0].size
     with jax.enable_x64(True):
         given = jax.tree.map(jnp.asarray, start)
 
         @jax.jit
         def naive(params: Any) -> Any:
-            # The rows are independent: the Jacobian of the whole batch would cost n times as much.
-            J = jax.vmap(lambda x: jax.jacrev(lambda q: model(q, x[None]).reshape(-1))(params))(X)
+            if whole:
+                J = jax.jacobian(lambda q: model(q, X).reshape(-1))(params)
+            else:
+                # The rows are independent: the Jacobian of the whole batch costs up to n times as much.
+                J = jax.vmap(lambda x: jax.jacrev(lambda q: model(q, x[None]).reshape(-1))(params))(X)
             leaves = [leaf.reshape(size, -1) for leaf in jax.tree.leaves(J)]
             return sum(leaf @ leaf.T for leaf in leaves)
 
@@ -259,15 +270,28 @@ def kernel_of(name: str, model: Any, start: Any, rows: int, outputs: int) -> Row
         exact = np.asarray(naive(given))
     kernel = predictor.tangent_kernel(start).reshape(exact.shape)
     error = float(np.abs(kernel - exact).max() / np.abs(exact).max())
-    return Row(f"kernel, {name}, n k = {size}, p = {p}", "J J^T by jacrev", *seconds, error, 0.0)
+    peer = "J J^T by jacobian of the batch" if whole else "J J^T by jacrev"
+    return Row(f"kernel, {name}, n k = {size}, p = {p}", peer, *seconds, error, 0.0)
+
+
+def attention_start(rng: np.random.Generator, size: int) -> tuple[np.ndarray, ...]:
+    """Return parameters of one block with tokens of 16 numbers and activations of this size."""
+    shapes = ((16, size), *[(size, size)] * 3, (size, 4 * size), (4 * size, size), (size, 1))
+    return tuple(rng.standard_normal(shape) / np.sqrt(shape[0]) for shape in shapes)
 
 
 def kernels() -> list[Row]:
     rng = np.random.default_rng(0)
     filters = (rng.standard_normal((10, 16)), rng.standard_normal((290 * 16, 64)) / 40)
+    X = np.random.default_rng(1).standard_normal((1000, 300))
+    tokens = np.random.default_rng(1).standard_normal((500, 8, 16))
+    small, large = attention_start(rng, 64), attention_start(rng, 160)
     return [
-        kernel_of("dense layers", mlp, start_of(rng, (300, 430, 400, 1)), 1000, 1),
-        kernel_of("a convolution", convolution, filters, 16, 64),
+        kernel_of("dense layers", mlp, start_of(rng, (300, 430, 400, 1)), X, 1),
+        kernel_of("a convolution", convolution, filters, X[:16], 64),
+        kernel_of("attention", attention, small, tokens[:256], 1, whole=True),
+        kernel_of("attention", attention, small, tokens[:256], 1),
+        kernel_of("attention", attention, large, tokens, 1),
     ]
 
 

@@ -13,6 +13,7 @@ import implicitbias as ib
 from implicitbias import predictors
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import tree_shape
+from implicitbias.predictors import _traced
 from implicitbias.predictors._layer_kernel import layer_sizes
 
 RNG = np.random.default_rng(0)
@@ -116,6 +117,23 @@ def test_the_kernel_is_that_of_the_jacobian(name: str) -> None:
     expected = J @ J.T
     kernel = predictors.of(problem).tangent_kernel(params).reshape(expected.shape)
     np.testing.assert_allclose(kernel, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
+# Oracle: the same kernel. An attention network once held nearly all of its Jacobian at once, for its last layer's sake.
+def test_layers_that_are_a_small_part_of_a_large_jacobian_are_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, params, sizes = CASES["attention"]
+    problem = ib.Problem(model, X, np.zeros((6, 2)))
+    with double_precision():
+        shape, flat = tree_shape(params)
+        structure = predictors.of(problem).traced.structure
+        assert structure(shape, flat).layers == sizes != ()
+        by_layers = predictors.of(problem).tangent_kernel(params)
+        monkeypatch.setattr(_traced, "_BLOCK_BYTES", 0)
+        assert structure(shape, flat).layers == ()
+    by_blocks = predictors.of(problem).tangent_kernel(params)
+    np.testing.assert_allclose(by_blocks, by_layers, rtol=0, atol=1e-13 * np.abs(by_layers).max())
 
 
 # Oracle: J J2^T by `jax.jacrev` at other inputs.

@@ -166,7 +166,7 @@ def test_a_kernel_from_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     from implicitbias.predictors import _predictor
 
     problem, params, function, _, _ = CASES["a network"]
-    monkeypatch.setattr(_predictor, "_BLOCK_BYTES", 8 * 20 * 3)
+    monkeypatch.setattr(_predictor, "_BLOCK_BYTES", 8 * 20)
     J = dense(function, params)
     kernel = predictors.of(problem).tangent_kernel(params)
     np.testing.assert_allclose(kernel.reshape(len(J), len(J)), J @ J.T, rtol=1e-12, atol=1e-13)
