@@ -69,7 +69,8 @@ class TestTheClaimsCanFail:
         assert any("ln(scale)" in text for text in wrong)
 
 
-# Oracle: with one row, given twice, one unit along (x, 1) is the best: |theta|^2 is twice |a| ||(w, b)|| = |y| / ||(x, 1)||.
+# Oracle: with one row, given twice, one unit along (x, 1) is the best, with |a| ||(w, b)|| = |y| / ||(x, 1)||, and
+# |theta|^2 is twice that.
 @pytest.mark.parametrize(("x", "y"), [(0.0, 1.0), (0.7, -2.0), (-1.3, 0.4)])
 def test_the_least_norm_of_one_input(x: float, y: float) -> None:
     found = least_norm(np.array([x, x]), np.array([y, y]))
