@@ -6,7 +6,7 @@ To add a study, write `name_of_study.py` with a subclass of `Study` and `STUDY =
 Examples:
     >>> import implicitbias as ib
     >>> [card.name for card in ib.studies.list()]
-    ['saddle-to-saddle', 'deep-diagonal', 'separable']
+    ['saddle-to-saddle', 'deep-diagonal', 'separable', 'grokking-linear', 'grokking-diagonal', 'grokking-modular']
 """
 
 from implicitbias._core.claim import Assumption as Assumption

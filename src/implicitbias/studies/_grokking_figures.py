@@ -16,7 +16,8 @@ def grokking_figures(point: str, data: Any) -> dict[str, Any]:
     late = float(slow[-1])
     kept = [(decays[i] * times[i] <= late) & (decays[i] * times[i] >= 1e-3) for i in range(len(decays) - 1)]
     collapsed = {names[i]: (decays[i] * times[i][seen], test[i][seen]) for i, seen in enumerate(kept)}
-    collapsed["drift, $\\lambda \\to 0$"] = (slow[1:], data["drift_test"].values[1:])
+    limit = "drift, $\\lambda \\to 0$"
+    collapsed[limit] = (slow[1:], data["drift_test"].values[1:])
     panels = {
         "training error": {name: (times[i], train[i]) for i, name in enumerate(names)},
         "test error": {name: (times[i], test[i]) for i, name in enumerate(names)},
@@ -30,9 +31,9 @@ def grokking_figures(point: str, data: Any) -> dict[str, Any]:
     distances["distance of the end"] = data["end_apart"].values
     level = float(data["test_level"])
     return {
-        f"{point}-curves": curves_figure(panels, "time  $t$", last_dashed=True),
+        f"{point}-curves": curves_figure(panels, "time  $t$", dashed=(names[-1],)),
         f"{point}-collapse": curves_figure(
-            {"test error": collapsed}, "slow time  $\\lambda t$", level=level, last_dashed=True
+            {"test error": collapsed}, "slow time  $\\lambda t$", level=level, dashed=(limit,)
         ),
         f"{point}-scales": curves_figure(
             {"test error of the drift": scales}, "slow time minus ln(scale)", level=level, logarithmic=False

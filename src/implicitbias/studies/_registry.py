@@ -49,6 +49,12 @@ _CARDS = (
         "diagonal networks with weight decay interpolate first, and then follow the slow flow to the least l1 norm",
         "implicitbias.studies.grokking_diagonal",
     ),
+    Card(
+        "grokking-modular",
+        "Kumar et al. 2024, arXiv 2310.06110",
+        "a quadratic network learns addition mod p late without weight decay, by the flow as by gradient descent",
+        "implicitbias.studies.grokking_modular",
+    ),
 )
 
 
