@@ -23,8 +23,9 @@ def grokking_figures(point: str, data: Any) -> dict[str, Any]:
         "test error": {name: (times[i], test[i]) for i, name in enumerate(names)},
         "norm of the parameters": {name: (times[i], norm[i]) for i, name in enumerate(names)},
     }
+    early = slow <= 2.0 * np.max(data["scale_generalised"].values)
     scales = {
-        f"scale {scale:g}": (slow - np.log(scale), data["scale_test"].values[i])
+        f"scale {scale:g}": (slow[early], data["scale_test"].values[i][early])
         for i, scale in enumerate(data["scale"].values)
     }
     distances = {"largest distance on [e, T]": np.max(data["apart"].values, axis=1)}
@@ -36,7 +37,7 @@ def grokking_figures(point: str, data: Any) -> dict[str, Any]:
             {"test error": collapsed}, "slow time  $\\lambda t$", level=level, dashed=(limit,)
         ),
         f"{point}-scales": curves_figure(
-            {"test error of the drift": scales}, "slow time minus ln(scale)", level=level, logarithmic=False
+            {"test error of the drift": scales}, "slow time  $\\tau$", level=level, logarithmic=False
         ),
         f"{point}-rates": rate_figure(
             data["weight_decay"].values, distances, "weight decay  $\\lambda$", "relative distance", 1.0
