@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import implicitbias as ib
 from implicitbias.studies import Claim
 from implicitbias.studies._completion_claims import end_claims, nuclear_claims, start_claims
 from implicitbias.studies._completion_evidence import _duality_gap
@@ -84,8 +83,8 @@ class TestTheClaimsCanFail:
         assert any("ln(scale)" in text for text in wrong)
 
 
-# Oracle: if all entries are seen, the minimum shrinks the singular values by lam n, and its gap is 0. The gap of another
-# point is at least the relative excess of its objective.
+# Oracle: if all entries are seen, the minimum shrinks the singular values by lam n, and its gap is 0. The gap of
+# another point is at least the relative excess of its objective.
 def test_the_duality_gap() -> None:
     decay, teacher = 1e-2, SEEN.teacher()
     U, s, V = np.linalg.svd(teacher)
@@ -125,4 +124,3 @@ def test_every_claim_of_the_size_of_the_paper_holds() -> None:
 def test_the_slow_test_misses_no_setting() -> None:
     assert STUDY.points() == tuple(SETTINGS) == (POINT, "20x20")
     assert "were added here" in STUDY.notes()
-    assert isinstance(SETTINGS[POINT].problem(), type(ib.LeastSquares.entries([0], [0], [1.0], (1, 1))))

@@ -69,7 +69,7 @@ def test_the_constant_of_the_fast_phase_bounds_negative_eigenvalues() -> None:
     assert isinstance(model, Product)
     rng = np.random.default_rng(5)
     first, second = rng.standard_normal((2, 2, 1, 100))
-    bound = model.growth(first, second)
+    bound = model.growth(first, second)[0]
 
     def slope(theta: Any) -> Any:
         u, v = theta.reshape(2, 100)

@@ -69,10 +69,11 @@ class TestTheClaimsCanFail:
         assert any("ln(scale)" in text for text in wrong)
 
 
-# Oracle: with one row, one unit along (x, 1) is the best: |a| ||(w, b)|| = |y| / ||(x, 1)||, and |theta|^2 is twice that.
+# Oracle: with one row, given twice, one unit along (x, 1) is the best, with |a| ||(w, b)|| = |y| / ||(x, 1)||, and
+# |theta|^2 is twice that.
 @pytest.mark.parametrize(("x", "y"), [(0.0, 1.0), (0.7, -2.0), (-1.3, 0.4)])
-def test_the_least_norm_of_one_row(x: float, y: float) -> None:
-    found = least_norm(np.array([x]), np.array([y]))
+def test_the_least_norm_of_one_input(x: float, y: float) -> None:
+    found = least_norm(np.array([x, x]), np.array([y, y]))
     exact = 2.0 * abs(y) / np.hypot(x, 1.0)
     assert found.lower <= exact * (1.0 + 1e-9)
     assert found.upper >= exact * (1.0 - 1e-9)
@@ -96,20 +97,20 @@ def test_functions() -> None:
     np.testing.assert_array_equal(values, [-2.0, 0.5, 4.0])
 
 
-# Oracle: w(t) = e^(-t) for the problem (w - 0)^2 / 2, with its Hessian 1.
+# Oracle: w(t) = e^(-t / 2) for the problem ||w||^2 / 4, with the Hessian 1/2.
 def test_the_first_time_below_a_level() -> None:
-    problem = ib.LeastSquares([[1.0]], [0.0])
+    problem = ib.LeastSquares(np.eye(2), [0.0, 0.0])
 
     def errors(states: np.ndarray) -> np.ndarray:
-        return np.repeat(states**2, 2, axis=1)
+        return states**2
 
-    case = Case(problem, np.ones(1), errors, (0.25, 0.01), (1e-2,), (0.1, 1.0), 10.0, 1e-9)
-    run = case.run(0.0, 10.0)
+    case = Case(problem, np.ones(2), errors, (0.25, 0.01), (1e-2,), (0.1, 1.0), 10.0, 1e-9)
+    run = case.run(0.0, 20.0)
     for level in (0.5, 1e-3):
         found = first_below(run, lambda states: states[:, 0], level, 1e-3)
-        assert found == pytest.approx(np.log(1.0 / level), rel=1e-6)
+        assert found == pytest.approx(2.0 * np.log(1.0 / level), rel=1e-6)
     assert np.isnan(first_below(run, lambda states: states[:, 0], 1e-9, 1e-3))
-    assert least_eigenvalue(case, np.ones(1)) == pytest.approx(1.0)
+    assert least_eigenvalue(case, np.ones(2)) == pytest.approx(0.5)
 
 
 def test_parameters_as_a_vector() -> None:

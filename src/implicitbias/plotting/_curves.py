@@ -17,32 +17,29 @@ def curves_figure(
     x_label: str,
     level: float = np.nan,
     logarithmic: bool = True,
-    last_dashed: bool = False,
+    dashed: tuple[str, ...] = (),
 ) -> Figure:
     """Return a figure with one panel below another, each with one line for each run.
 
-    The y axis is logarithmic where values range over more than a decade.
+    The y axis is logarithmic where values are positive and range over more than a decade.
 
     Args:
         panels: {label of the y axis: {run: (x, values)}}.
         x_label: the label of the common x axis.
         level: a value of y that is marked by a line; nan for none.
         logarithmic: whether the x axis is logarithmic.
-        last_dashed: whether the last run is drawn as a dashed line, for a limit of the runs or a baseline.
+        dashed: the runs that are drawn as dashed lines, such as limits of the others and baselines.
     """
     figure, axes = new_figure(len(panels), height=2.8 if len(panels) > 1 else 4.0, width=7.5)
     for axis, (y_label, runs) in zip(axes[:, 0], panels.items(), strict=True):
         top = max(float(np.nanmax(values)) for _, values in runs.values())
-        for i, (colour, (name, (x, values))) in enumerate(zip(COLOURS, runs.items(), strict=False)):
-            dashed = last_dashed and i == len(runs) - 1
-            axis.plot(
-                x, values, "--" if dashed else "-", color="#333333" if dashed else colour,
-                linewidth=1.6, label=name,
-            )  # fmt: skip
+        for colour, (name, (x, values)) in zip(COLOURS, runs.items(), strict=False):
+            style = {"linestyle": "--", "color": "#333333"} if name in dashed else {"color": colour}
+            axis.plot(x, values, linewidth=1.6, label=name, **style)
         least = min(float(np.nanmin(values)) for _, values in runs.values())
-        if least < top / _DECADES:
+        if 0.0 < least < top / _DECADES:
             axis.set_yscale("log")
-        if least < _DRAWN * top:
+        if 0.0 < least < _DRAWN * top:
             axis.set_ylim(_DRAWN * top, 3.0 * top)
         if np.isfinite(level):
             axis.axhline(level, color=QUIET, linestyle=":", linewidth=1.2)

@@ -122,7 +122,7 @@ def _duality_gap(setting: Completion, W: Float64[ndarray, "m m"], decay: float) 
     primal = float(residual @ residual) / (2 * n) + decay * float(np.linalg.norm(W, "nuc"))
     Y = np.zeros_like(W)
     Y[rows, cols] = residual / n
-    y = residual / n * min(1.0, decay / float(np.linalg.norm(Y, 2)))
+    y = residual / n * decay / max(decay, float(np.linalg.norm(Y, 2)))
     dual = float(y @ seen) - n / 2 * float(y @ y)
     return (primal - dual) / primal
 

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias.parametrizations import MatrixProduct
-from implicitbias.problems import LeastSquares
+from implicitbias.problems import LeastSquares, MatrixCompletion
 from implicitbias.studies._grokking_flows import Case
 
 # The training error at which the data are fitted and the test error at which the model generalises, as shares of the
@@ -58,7 +58,7 @@ class Completion(NamedTuple):
         chosen = np.sort(rng.permutation(self.size**2)[: self.observed])
         return chosen // self.size, chosen % self.size
 
-    def problem(self) -> LeastSquares:
+    def problem(self) -> MatrixCompletion:
         """Return the problem in W."""
         rows, cols = self.entries()
         return LeastSquares.entries(rows, cols, self.teacher()[rows, cols], (self.size, self.size))

@@ -116,16 +116,16 @@ def phase_claims(point: str, data: Any) -> list[Claim]:
         data[name].values for name in ("weight_decay", "memorized", "generalised", "time_error")
     )
     wrong = len(decay) - int(np.sum(first < second))
-    start = _limit(decay, first, errors)
-    slow = _limit(decay, decay * second, errors)
+    start = limit_in_decay(decay, first, errors)
+    slow = limit_in_decay(decay, decay * second, errors)
     known, drift = number(data, "baseline_memorized"), number(data, "drift_generalised")
     return [
         at_most(point, "memorization comes before generalisation (number of runs in another order)", PAPER, (wrong, 0),
                 all_finished(data)),
         close(point, "the memorization time tends to that without weight decay, within the error bar of its limit",
-              PAPER, (known, start.value, start.bar), _sharp("the memorization time", start), all_finished(data)),
+              PAPER, (known, start.value, start.bar), sharp_limit("the memorization time", start), all_finished(data)),
         close(point, "the times of generalisation collapse on lam t: this tends to the slow time of the drift, within "
-              "the error bar of its limit", PAPER, (drift, slow.value, slow.bar), _sharp("lam t", slow),
+              "the error bar of its limit", PAPER, (drift, slow.value, slow.bar), sharp_limit("lam t", slow),
               all_finished(data)),
     ]  # fmt: skip
 
@@ -219,7 +219,7 @@ def equal_claim(point: str, statement: str, distance: float, error: float) -> Cl
     return at_most(point, text, PAPER, (distance, error), sharp)
 
 
-def _limit(decay: ndarray, values: ndarray, errors: ndarray) -> Extrapolated:
+def limit_in_decay(decay: ndarray, values: ndarray, errors: ndarray) -> Extrapolated:
     """Return the limit of values that are linear in the weight decay, with its error bar."""
     found = limit_at_zero(decay[::-1], values[::-1])
     share = decay[-1] / (decay[-2] - decay[-1])
@@ -227,7 +227,7 @@ def _limit(decay: ndarray, values: ndarray, errors: ndarray) -> Extrapolated:
     return Extrapolated(found.value, found.bar + float((1.0 + share) * last + share * before))
 
 
-def _sharp(what: str, found: Extrapolated) -> Assumption:
+def sharp_limit(what: str, found: Extrapolated) -> Assumption:
     relative = found.bar / np.abs(found.value)
     return Assumption.checked(
         f"the error bar of the limit of {what} is small (relative)", relative, at_most=_SHARP

@@ -96,12 +96,12 @@ def phi_error(runs: Runs) -> float:
 
 
 def first_below(
-    trajectory: Trajectory, error: Callable[[Any], Float64[ndarray, " m"]], level: float
+    trajectory: Trajectory, error: Callable[[Any], Float64[ndarray, " m"]], level: float, samples: int = 1000
 ) -> float:
     """Return the first time at which the error of the states is at most a level, or nan, from the dense output."""
     end = float(trajectory.times[-1])
     positive = trajectory.times[trajectory.times > 0.0]
-    grid = np.append(0.0, np.geomspace(min(float(positive[0]), end / 2), end, 4 * _SAMPLES))
+    grid = np.append(0.0, np.geomspace(min(float(positive[0]), end / 2), end, samples))
     below = np.flatnonzero(error(trajectory.state(grid)) <= level)
     if not len(below):
         return np.nan
@@ -156,8 +156,7 @@ def _fast_variables(model: Model, runs: Runs, phi: ndarray, size: float) -> dict
     times, base = np.linspace(0.0, model.sweep.fast, 1 + _FAST), runs.baseline.fine
     still = base.state(times)
     states = [pair.fine.state(times) for pair in runs.decayed]
-    growth = max(model.growth(still, moved) for moved in states)
-    rate = model.junction(growth)
+    growth, rate = np.max([model.growth(still, moved) for moved in states], axis=0)
     apart, bound, met, allowed = [], [], [], []
     for decay, pair, moved in zip(model.sweep.decays, runs.decayed, states, strict=True):
         largest = float(np.max(np.linalg.norm(flat(moved), axis=1)))

@@ -16,26 +16,28 @@ def grokking_figures(point: str, data: Any) -> dict[str, Any]:
     late = float(slow[-1])
     kept = [(decays[i] * times[i] <= late) & (decays[i] * times[i] >= 1e-3) for i in range(len(decays) - 1)]
     collapsed = {names[i]: (decays[i] * times[i][seen], test[i][seen]) for i, seen in enumerate(kept)}
-    collapsed["drift, $\\lambda \\to 0$"] = (slow[1:], data["drift_test"].values[1:])
+    limit = "drift, $\\lambda \\to 0$"
+    collapsed[limit] = (slow[1:], data["drift_test"].values[1:])
     panels = {
         "training error": {name: (times[i], train[i]) for i, name in enumerate(names)},
         "test error": {name: (times[i], test[i]) for i, name in enumerate(names)},
         "norm of the parameters": {name: (times[i], norm[i]) for i, name in enumerate(names)},
     }
+    early = slow <= 2.0 * np.max(data["scale_generalised"].values)
     scales = {
-        f"scale {scale:g}": (slow - np.log(scale), data["scale_test"].values[i])
+        f"scale {scale:g}": (slow[early], data["scale_test"].values[i][early])
         for i, scale in enumerate(data["scale"].values)
     }
     distances = {"largest distance on [e, T]": np.max(data["apart"].values, axis=1)}
     distances["distance of the end"] = data["end_apart"].values
     level = float(data["test_level"])
     return {
-        f"{point}-curves": curves_figure(panels, "time  $t$", last_dashed=True),
+        f"{point}-curves": curves_figure(panels, "time  $t$", dashed=(names[-1],)),
         f"{point}-collapse": curves_figure(
-            {"test error": collapsed}, "slow time  $\\lambda t$", level=level, last_dashed=True
+            {"test error": collapsed}, "slow time  $\\lambda t$", level=level, dashed=(limit,)
         ),
         f"{point}-scales": curves_figure(
-            {"test error of the drift": scales}, "slow time minus ln(scale)", level=level, logarithmic=False
+            {"test error of the drift": scales}, "slow time  $\\tau$", level=level, logarithmic=False
         ),
         f"{point}-rates": rate_figure(
             data["weight_decay"].values, distances, "weight decay  $\\lambda$", "relative distance", 1.0

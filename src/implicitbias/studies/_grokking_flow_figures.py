@@ -32,7 +32,8 @@ def flow_figures(point: str, data: Any, distances: dict[str, str]) -> dict[str, 
         slow = decay * times[i]
         collapsed[names[i]] = slow[slow >= _BEGIN], test[i][slow >= _BEGIN]
     drift = data["drift_time"].values
-    collapsed["drift, $\\lambda \\to 0$"] = drift[drift >= _BEGIN], data["drift_test"].values[drift >= _BEGIN]
+    limit = "drift, $\\lambda \\to 0$"
+    collapsed[limit] = drift[drift >= _BEGIN], data["drift_test"].values[drift >= _BEGIN]
     level, late = float(data["test_level"]), data["scale_test"].values
     late = np.where((late <= _HIGH * level) & (late >= level / _HIGH), late, np.nan)
     scales = {
@@ -43,9 +44,9 @@ def flow_figures(point: str, data: Any, distances: dict[str, str]) -> dict[str, 
     lines = {label: np.max(v, axis=1) if v.ndim > 1 else v for label, v in tables.items()}
     decay_label, slow_label = "weight decay  $\\lambda$", "slow time  $\\lambda t$"
     return {
-        f"{point}-curves": curves_figure(panels, "time  $t$", last_dashed=True),
+        f"{point}-curves": curves_figure(panels, "time  $t$", dashed=(names[-1],)),
         f"{point}-collapse": curves_figure(
-            {"test error": collapsed}, slow_label, level=level, last_dashed=True
+            {"test error": collapsed}, slow_label, level=level, dashed=(limit,)
         ),
         f"{point}-scales": curves_figure({"test error": scales}, slow_label, level=level, logarithmic=False),
         f"{point}-rates": rate_figure(

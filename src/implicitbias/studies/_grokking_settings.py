@@ -74,6 +74,11 @@ class Model(ABC):
         """Return the gradient of the training loss in w."""
         return np.asarray((w @ self.X.T - self.y) @ self.X / len(self.X))
 
+    def speed(self, states: Any) -> Float64[ndarray, " m"]:
+        """Return the norm of the gradient of the loss in the parameters."""
+        slopes = self.gradient(self.in_w(states))
+        return np.asarray(np.sqrt(np.sum(slopes**2 * self.metric(states), axis=1)))
+
     def scaled(self, scale: float) -> Any:
         """Return the start times a number."""
         return (
@@ -95,16 +100,11 @@ class Model(ABC):
         """Return the diagonal of G' G'^T for the map G of parameters to w, so that J J^T = X diag(metric) X^T."""
 
     @abstractmethod
-    def speed(self, states: Any) -> Float64[ndarray, " m"]:
-        """Return the norm of the gradient of the loss in the parameters."""
+    def growth(self, first: Any, second: Any) -> tuple[float, float]:
+        """Return a c >= 0 such that no eigenvalue of the Hessian is below -c between each pair of states.
 
-    @abstractmethod
-    def growth(self, first: Any, second: Any) -> float:
-        """Return a c >= 0 such that no eigenvalue of the Hessian is below -c between each pair of states."""
-
-    @abstractmethod
-    def junction(self, growth: float) -> float:
-        """Return the c of the junction, at least `growth` and above 0."""
+        The second number is the c of the junction, which is at least the first one, and above 0.
+        """
 
 
 class Linear(Model):
@@ -119,15 +119,9 @@ class Linear(Model):
     def metric(self, states: Any) -> Float64[ndarray, "m d"]:
         return np.ones_like(states)
 
-    def speed(self, states: Any) -> Float64[ndarray, " m"]:
-        return np.asarray(np.linalg.norm(self.gradient(states), axis=1))
-
-    def growth(self, first: Any, second: Any) -> float:
-        return 0.0
-
-    def junction(self, growth: float) -> float:
-        # The Lipschitz constant of the gradient: with c = 0, the time -ln(lam) / (2c) would be infinite.
-        return float(np.linalg.norm(self.X, 2) ** 2 / len(self.X))
+    def growth(self, first: Any, second: Any) -> tuple[float, float]:
+        # The junction has the Lipschitz constant of the gradient: with c = 0, -ln(lam) / (2c) would be infinite.
+        return 0.0, float(np.linalg.norm(self.X, 2) ** 2 / len(self.X))
 
 
 class Product(Model):
@@ -143,21 +137,15 @@ class Product(Model):
     def metric(self, states: Any) -> Float64[ndarray, "m d"]:
         return np.asarray(states[0] ** 2 + states[1] ** 2)
 
-    def speed(self, states: Any) -> Float64[ndarray, " m"]:
-        slopes = self.gradient(self.in_w(states))
-        return np.asarray(np.sqrt(np.sum(slopes**2 * self.metric(states), axis=1)))
-
-    def growth(self, first: Any, second: Any) -> float:
+    def growth(self, first: Any, second: Any) -> tuple[float, float]:
         # The Hessian is J^T J / n plus the blocks ((0, g), (g, 0)) with the gradient g in w, which is a quadratic
         # polynomial along the line between two states. It differs from its chord by a quarter of its second-order
         # coefficient at most.
         ends = [np.abs(self.gradient(self.in_w(states))) for states in (first, second)]
         bend = (second[0] - first[0]) * (second[1] - first[1])
         bent = np.abs(bend @ self.X.T @ self.X / len(self.X)) / 4
-        return float(np.max(np.maximum(*ends) + bent))
-
-    def junction(self, growth: float) -> float:
-        return growth
+        largest = float(np.max(np.maximum(*ends) + bent))
+        return largest, largest
 
 
 def linear_model() -> Model:

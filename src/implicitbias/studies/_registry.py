@@ -61,6 +61,12 @@ _CARDS = (
         "ReLU networks with weight decay first fit their data, and then find the function of least parameter norm",
         "implicitbias.studies.grokking_relu",
     ),
+    Card(
+        "grokking-modular",
+        "Kumar et al. 2024, arXiv 2310.06110",
+        "a quadratic network learns addition mod p late without weight decay, by the flow as by gradient descent",
+        "implicitbias.studies.grokking_modular",
+    ),
 )
 
 
