@@ -11,7 +11,9 @@ from numpy import ndarray
 
 from implicitbias._core import labelled
 from implicitbias._core.archive import FileKind, damage_told, read_archive, write_archive
+from implicitbias._core.claim import Assumption
 from implicitbias._core.values import Fingerprinted
+from implicitbias.grokking._assumptions import assumptions_of
 from implicitbias.grokking._trust import Reason, Trust
 
 # The least fall of the test error, in units of `Forecast.unit`, and the least ratio of the two times.
@@ -98,6 +100,11 @@ class Forecast(Fingerprinted):
     def grokking_step(self) -> float:
         """The grokking time in steps of gradient descent; nan if no learning rate was given."""
         return self.grokking_time / self.learning_rate
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """The assumptions of the theory, each checked with a number of the model, or not checkable with a reason."""
+        return assumptions_of(self.trust.reasons)
 
     @cached_property
     def curve(self) -> Any:
