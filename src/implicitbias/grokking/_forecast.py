@@ -14,10 +14,8 @@ from implicitbias._core.archive import FileKind, damage_told, read_archive, writ
 from implicitbias._core.claim import Assumption
 from implicitbias._core.values import Fingerprinted
 from implicitbias.grokking._assumptions import assumptions_of
-from implicitbias.grokking._trust import Reason, Trust
+from implicitbias.grokking._trust import DELAY, FALL, Reason, Trust
 
-# The least fall of the test error, in units of `Forecast.unit`, and the least ratio of the two times.
-_FALL, _DELAY = 0.1, 10.0
 _KIND = FileKind("implicitbias.Forecast", 1, "forecast")
 _NUMBERS = (
     "memorization_time",
@@ -88,8 +86,8 @@ class Forecast(Fingerprinted):
     @property
     def groks(self) -> bool:
         """Whether the test error falls by at least 10 points, at least 10 memorization times after the start."""
-        late = self.grokking_time >= _DELAY * self.memorization_time
-        return bool(self.fall >= _FALL and late)
+        late = self.grokking_time >= DELAY * self.memorization_time
+        return bool(self.fall >= FALL and late)
 
     @property
     def memorization_step(self) -> float:

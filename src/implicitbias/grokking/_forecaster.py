@@ -14,7 +14,8 @@ from implicitbias.grokking._first_stretch import Stretch, first_stretch
 from implicitbias.grokking._forecast import Forecast
 from implicitbias.grokking._held_out import COLUMNS, Gauge, gauge_of
 from implicitbias.grokking._times import interval_of, times_of
-from implicitbias.grokking._trust_of import Evidence, trust_of
+from implicitbias.grokking._trust import Trust
+from implicitbias.grokking._trust_of import Evidence, of_the_verdict, trust_of
 
 # The flow is followed to this slow time lam t, and then _FARTHER times as far, until it is at rest or at _FARTHEST.
 _FIRST, _FARTHER, _FARTHEST = 10.0, 2.0, 400.0
@@ -107,13 +108,15 @@ def forecast_grokking(
         problem, gauge, followed.course, stretch, optimizer, followed.settled, followed.stopped
     )
     trust = trust_of(evidence, flow, start, learning_rate, (found.memorized, found.grokked))
+    interval = interval_of(found, other, resolution, learning_rate or 0.0)
+    trust = Trust((*trust.reasons, *of_the_verdict(found, other, interval, resolution)))
     report(1.0, "done")
     columns = {"t": frozen(found.curve.times)}
     columns |= {name: frozen(found.curve.of(name).copy()) for name in COLUMNS}
     return Forecast(
         memorization_time=found.memorized,
         grokking_time=found.grokked,
-        grokking_interval=interval_of(found, other, resolution, learning_rate or 0.0),
+        grokking_interval=interval,
         test_error_at_memorization=found.error_then,
         final_test_error=found.final,
         unit=found.unit,
