@@ -1,9 +1,9 @@
 """Forecasts of grokking on runs of a stated distribution, each hashed before gradient descent starts.
 
-Usage: python -m benchmarks.calibrate_forecast {tuning,unseen,summary} [--out FILE] [--keep FOLDER] [--count COUNT]
+Usage: python -m benchmarks.calibrate_forecast {tuning,unseen,negatives,summary} [--out FILE] [--keep FOLDER] [--count COUNT]
 
 `tuning` runs the seeds on which the rule of the interval was chosen. `unseen` draws other seeds until 20 runs of real
-gradient descent grok, and then runs 30 negatives. `summary` prints what the record says. The record has one line of
+gradient descent grok, and `negatives` runs 30 in which one thing is wrong. `summary` prints what the record says. The record has one line of
 JSON for each run, which is written twice: with the hash of the forecast before descent starts, and with the outcome
 after it. An interrupted calibration is continued by the same command.
 """
@@ -23,20 +23,19 @@ GROKKING, EACH_KIND = 20, (5, 4, 4, 4, 4, 4, 5)
 
 
 def unseen(record: Record, count: int) -> None:
-    """Draw runs until `count` of them grok, and then run the negatives."""
+    """Draw runs until `count` of them grok."""
     grokking = 0
     for seed in UNSEEN:
         grokking += record.run(f"unseen {seed}", drawn(seed))["outcome"]["groks"]
         if grokking >= count:
             break
-    for kind, seed in negatives():
-        record.run(f"negative {seed}", negative(seed, kind))
 
 
 def negatives() -> Iterator[tuple[str, int]]:
-    """Yield the kinds and seeds of the negatives."""
-    kinds = [kind for kind, many in zip(KINDS, EACH_KIND, strict=True) for _ in range(many)]
-    yield from zip(kinds, NEGATIVES, strict=False)
+    """Yield the kinds and seeds of the negatives, first one of each kind, so that a part of them has all kinds."""
+    kinds = [(turn, kind) for kind, many in zip(KINDS, EACH_KIND, strict=True) for turn in range(many)]
+    numbered = [(turn, kind, seed) for (turn, kind), seed in zip(kinds, NEGATIVES, strict=False)]
+    yield from ((kind, seed) for _, kind, seed in sorted(numbered, key=lambda entry: entry[0]))
 
 
 class Accuracy(NamedTuple):
@@ -123,7 +122,7 @@ def summary(record: Record) -> None:
 def main() -> None:
     """Extend a record, or print what it says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("task", choices=["tuning", "unseen", "summary"])
+    parser.add_argument("task", choices=["tuning", "unseen", "negatives", "summary"])
     parser.add_argument("--out", type=Path, default=Path("docs/records/forecast_calibration.jsonl"))
     parser.add_argument("--keep", type=Path, help="a folder for the saved forecasts and runs")
     parser.add_argument(
@@ -136,6 +135,9 @@ def main() -> None:
             record.run(f"tuning {seed}", drawn(seed))
     elif given.task == "unseen":
         unseen(record, given.count)
+    elif given.task == "negatives":
+        for kind, seed in negatives():
+            record.run(f"negative {seed}", negative(seed, kind))
     summary(record)
 
 

@@ -40,9 +40,11 @@ class Forecast(Fingerprinted):
             errors).
         grokking_time: the first time after it at which the test error has covered half the way from its value at
             memorization to its final value.
-        grokking_interval: an interval of the grokking time. Its half-width on a logarithmic scale is twice the
-            difference of two forecasts, but at least 2 %: the second one leaves gradient descent after half as many
-            steps and has a ten times larger tolerance.
+        grokking_interval: an interval of the grokking time, whose rule was chosen to cover at least 80 % of measured
+            times. It reaches to the times at which the test error is half a test row above and below the half-way
+            level (for squared errors: to the grokking time). Both ends are then moved outwards, in the logarithm of
+            time, by the largest of 0.01, one step of gradient descent, and twice the difference of two forecasts, of
+            which the second one leaves gradient descent after half as many steps and has a ten times larger tolerance.
         test_error_at_memorization: the test error at the memorization time; nan if there is none.
         final_test_error: the test error at rest.
         unit: the unit of a fall of the test error: 1 for fractions, and the first test error for squared errors.
@@ -51,6 +53,8 @@ class Forecast(Fingerprinted):
         error_kind: "misclassified fraction" or "mean squared error" (mean over rows, sum over outputs).
         method: which parts are gradient descent and which are the flow, as a sentence.
         trust: `level` ("high", "medium" or "low"), and `reasons`, each a number that was measured on the model.
+        assumptions: the assumptions of the theory of the slow phase, each "checked: holds", "checked: fails" or "not
+            checkable". They are derived from the numbers in `trust`.
         columns: the curves by name: "t", "train_loss", "test_loss", "train_error", "test_error" and "norm" (m,).
 
     Reference:
