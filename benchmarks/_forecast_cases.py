@@ -167,6 +167,7 @@ def completion(rng: Generator) -> Data:
 
 
 # Three families of networks with hidden units are twice as likely as the others.
+NETWORKS = (signs, teacher, parity)
 FAMILIES = (signs, signs, teacher, teacher, parity, parity, modular, diagonal, linear, completion)
 
 
@@ -214,16 +215,16 @@ def _usual(rng: Generator) -> tuple[float, float, float]:
     return _log_uniform(rng, 3.0, 6.0), _log_uniform(rng, 3e-4, 5e-3), _log_uniform(rng, 0.2, 1.0)
 
 
-def drawn(seed: int) -> Case:
+def drawn(seed: int, families: tuple[Callable[[Generator], Data], ...] = FAMILIES) -> Case:
     """Return a run of the distribution.
 
-    The family is drawn from `FAMILIES`, and the activation and the width (16 or 32) uniformly; a third of the runs on
+    The family is drawn from `families`, and the activation and the width (16 or 32) uniformly; a third of the runs on
     signs have the logistic loss. The scale of the start is log-uniform in [3, 6], the weight decay in [3e-4, 5e-3], and
     the learning rate in [0.2, 1] / sharpness at the start. Runs that need more than 400 000 steps to lam t = 10 are
     drawn again from the same family.
     """
     rng = np.random.default_rng([seed, 0])
-    family = FAMILIES[rng.integers(len(FAMILIES))]
+    family = families[rng.integers(len(families))]
     while True:
         data = family(rng)
         scale, lam, share = _usual(rng)

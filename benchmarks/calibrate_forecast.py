@@ -1,11 +1,11 @@
 """Forecasts of grokking on runs of a stated distribution, each hashed before gradient descent starts.
 
-Usage: python -m benchmarks.calibrate_forecast {tuning,unseen,negatives,summary} [--out FILE] [--keep FOLDER] [--count COUNT]
+Usage: python -m benchmarks.calibrate_forecast TASK [--out FILE] [--keep FOLDER] [--count COUNT]
 
-`tuning` runs the seeds on which the rule of the interval was chosen. `unseen` draws other seeds until 20 runs of real
-gradient descent grok, and `negatives` runs 30 in which one thing is wrong. `summary` prints what the record says. The record has one line of
-JSON for each run, which is written twice: with the hash of the forecast before descent starts, and with the outcome
-after it. An interrupted calibration is continued by the same command.
+The task `tuning` runs the seeds on which the rule of the interval was chosen. `unseen` draws other seeds until 20
+runs of real gradient descent grok, and `negatives` runs 30 in which one thing is wrong. `summary` prints what the
+record says. The record has one line of JSON for each run, which is written twice: with the hash of the forecast
+before descent starts, and with the outcome after it. An interrupted calibration is continued by the same command.
 """
 
 import argparse
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks._forecast_cases import KINDS, drawn, negative
+from benchmarks._forecast_cases import KINDS, NETWORKS, drawn, negative
 from benchmarks._forecast_record import Record
 
-TUNING, UNSEEN, NEGATIVES = range(1060, 1100), range(0, 100), range(500, 600)
+TUNING, UNSEEN, NETWORK_SEEDS, NEGATIVES = range(1060, 1100), range(0, 100), range(200, 300), range(500, 600)
 GROKKING, EACH_KIND = 20, (5, 4, 4, 4, 4, 4, 5)
 
 
@@ -27,6 +27,15 @@ def unseen(record: Record, count: int) -> None:
     grokking = 0
     for seed in UNSEEN:
         grokking += record.run(f"unseen {seed}", drawn(seed))["outcome"]["groks"]
+        if grokking >= count:
+            break
+
+
+def networks(record: Record, count: int) -> None:
+    """Draw runs of networks with hidden units until `count` of them grok, whatever the other families do."""
+    grokking = 0
+    for seed in NETWORK_SEEDS:
+        grokking += record.run(f"network {seed}", drawn(seed, NETWORKS))["outcome"]["groks"]
         if grokking >= count:
             break
 
@@ -106,7 +115,7 @@ def summary(record: Record) -> None:
     """Print what a record says."""
     parts = {
         start: [line for line in record.lines if line["name"].startswith(start) and "outcome" in line]
-        for start in ("tuning", "unseen", "negative")
+        for start in ("tuning", "unseen", "network", "negative")
     }
     for start, lines in parts.items():
         if not lines:
@@ -122,7 +131,7 @@ def summary(record: Record) -> None:
 def main() -> None:
     """Extend a record, or print what it says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("task", choices=["tuning", "unseen", "negatives", "summary"])
+    parser.add_argument("task", choices=["tuning", "unseen", "networks", "negatives", "summary"])
     parser.add_argument("--out", type=Path, default=Path("docs/records/forecast_calibration.jsonl"))
     parser.add_argument("--keep", type=Path, help="a folder for the saved forecasts and runs")
     parser.add_argument(
@@ -135,6 +144,8 @@ def main() -> None:
             record.run(f"tuning {seed}", drawn(seed))
     elif given.task == "unseen":
         unseen(record, given.count)
+    elif given.task == "networks":
+        networks(record, given.count)
     elif given.task == "negatives":
         for kind, seed in negatives():
             record.run(f"negative {seed}", negative(seed, kind))
