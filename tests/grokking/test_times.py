@@ -45,10 +45,10 @@ def test_the_width_without_test_rows(other: float, step: float, width: float) ->
 def test_intervals_that_are_open() -> None:
     assert interval_of(times(), times(np.nan), 0.0, 0.0) == (0.0, np.inf)
     assert np.isnan(interval_of(times(np.nan), times(), 0.0, 0.0)).all()
-    # Half of one of 2 rows is 0.25. The error comes down to 0.4 and not to 0.6 - 0.25.
-    low, high = interval_of(times(final=0.4), times(), 0.5, 0.0)
-    assert low < GROKKED
-    assert high == np.inf
+    # The error changes by 0.1, which is 3.9 of 39 rows, or 4.1 of 41.
+    assert interval_of(times(then=0.1), times(), 1 / 39, 0.0) == (MEMORIZED, np.inf)
+    assert interval_of(times(then=0.1), times(), 1 / 41, 0.0)[1] < np.inf
+    assert interval_of(times(then=0.004), times(), 0.0, 0.0) == (MEMORIZED, np.inf)
 
 
 @pytest.mark.parametrize(

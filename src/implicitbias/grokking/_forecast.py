@@ -45,6 +45,7 @@ class Forecast(Fingerprinted):
             level (for squared errors: to the grokking time). Both ends are then moved outwards, in the logarithm of
             time, by the largest of 0.01, one step of gradient descent, and twice the difference of two forecasts, of
             which the second one leaves gradient descent after half as many steps and has a ten times larger tolerance.
+            If the test error changes by less than 4 test rows or 0.5 % of its unit, the interval has no upper end.
         test_error_at_memorization: the test error at the memorization time; nan if there is none.
         final_test_error: the test error at rest.
         unit: the unit of a fall of the test error: 1 for fractions, and the first test error for squared errors.

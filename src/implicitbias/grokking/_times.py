@@ -15,6 +15,8 @@ _MEMORIZED = 0.01
 # grokking time is uncertain by _ROWS test rows, and the logarithm of the time by _LEAST, by _WIDER times the difference
 # of two forecasts, and by one step of gradient descent.
 _ROWS, _LEAST, _WIDER = 0.5, 0.01, 2.0
+# If the test error changes by fewer test rows, or by a smaller share of its unit, half the way is not resolved.
+_FEWEST, _SMALLEST = 4.0, 0.005
 
 
 class Times(NamedTuple):
@@ -66,12 +68,15 @@ def interval_of(found: Times, other: Times, resolution: float, step: float) -> t
         step: the time of one step of gradient descent; 0 for the flow.
 
     Returns:
-        The ends; the upper end is inf if the error might not come down to the level, and both are nan without a time.
+        The ends; both are nan without a time. If the test error changes too little, the interval is that of all times
+        from memorization on, to inf.
     """
     if np.isnan(found.grokked):
         return np.nan, np.nan
     if np.isnan(other.grokked) or min(found.grokked, other.grokked) <= 0.0:
         return 0.0, np.inf
+    if abs(found.error_then - found.final) < max(_FEWEST * resolution, _SMALLEST * found.unit):
+        return found.memorized, np.inf
     doubt = _ROWS * resolution
     sign = np.sign(found.error_then - found.final)
     reached = [_first(found, sign, found.half_way + side * sign * doubt) for side in (1.0, -1.0)]
@@ -83,13 +88,10 @@ def interval_of(found: Times, other: Times, resolution: float, step: float) -> t
 
 
 def _first(found: Times, sign: float, level: float) -> float:
-    """Return the first time from memorization on at which the test error has come to a level; inf if it never does."""
+    """Return the first time from memorization on at which the test error has come to a level between both errors."""
     curve = found.curve
     excess = sign * (curve.of("test_error") - level)
-    after = np.flatnonzero((excess <= 0.0) & (curve.times >= found.memorized))
-    if len(after) == 0:
-        return np.inf
-    i = int(after[0])
+    i = int(np.argmax((excess <= 0.0) & (curve.times >= found.memorized)))
     if i == 0 or curve.times[i - 1] < found.memorized or excess[i - 1] <= 0.0:
         return float(curve.times[i])
     share = excess[i - 1] / (excess[i - 1] - excess[i])
