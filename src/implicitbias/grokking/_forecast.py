@@ -11,11 +11,11 @@ from numpy import ndarray
 
 from implicitbias._core import labelled
 from implicitbias._core.archive import FileKind, damage_told, read_archive, write_archive
+from implicitbias._core.claim import Assumption
 from implicitbias._core.values import Fingerprinted
-from implicitbias.grokking._trust import Reason, Trust
+from implicitbias.grokking._assumptions import assumptions_of
+from implicitbias.grokking._trust import DELAY, FALL, Reason, Trust
 
-# The least fall of the test error, in units of `Forecast.unit`, and the least ratio of the two times.
-_FALL, _DELAY = 0.1, 10.0
 _KIND = FileKind("implicitbias.Forecast", 1, "forecast")
 _NUMBERS = (
     "memorization_time",
@@ -40,9 +40,12 @@ class Forecast(Fingerprinted):
             errors).
         grokking_time: the first time after it at which the test error has covered half the way from its value at
             memorization to its final value.
-        grokking_interval: an interval of the grokking time. Its half-width on a logarithmic scale is twice the
-            difference of two forecasts, but at least 2 %: the second one leaves gradient descent after half as many
-            steps and has a ten times larger tolerance.
+        grokking_interval: an interval of the grokking time, whose rule was chosen to cover at least 80 % of measured
+            times. It reaches to the times at which the test error is half a test row above and below the half-way
+            level (for squared errors: to the grokking time). Both ends are then moved outwards, in the logarithm of
+            time, by the largest of 0.01, one step of gradient descent, and twice the difference of two forecasts, of
+            which the second one leaves gradient descent after half as many steps and has a ten times larger tolerance.
+            If the test error changes by less than 4 test rows or 0.5 % of its unit, the interval has no upper end.
         test_error_at_memorization: the test error at the memorization time; nan if there is none.
         final_test_error: the test error at rest.
         unit: the unit of a fall of the test error: 1 for fractions, and the first test error for squared errors.
@@ -51,6 +54,8 @@ class Forecast(Fingerprinted):
         error_kind: "misclassified fraction" or "mean squared error" (mean over rows, sum over outputs).
         method: which parts are gradient descent and which are the flow, as a sentence.
         trust: `level` ("high", "medium" or "low"), and `reasons`, each a number that was measured on the model.
+        assumptions: the assumptions of the theory of the slow phase, each "checked: holds", "checked: fails" or "not
+            checkable". They are derived from the numbers in `trust`.
         columns: the curves by name: "t", "train_loss", "test_loss", "train_error", "test_error" and "norm" (m,).
 
     Reference:
@@ -86,8 +91,8 @@ class Forecast(Fingerprinted):
     @property
     def groks(self) -> bool:
         """Whether the test error falls by at least 10 points, at least 10 memorization times after the start."""
-        late = self.grokking_time >= _DELAY * self.memorization_time
-        return bool(self.fall >= _FALL and late)
+        late = self.grokking_time >= DELAY * self.memorization_time
+        return bool(self.fall >= FALL and late)
 
     @property
     def memorization_step(self) -> float:
@@ -98,6 +103,11 @@ class Forecast(Fingerprinted):
     def grokking_step(self) -> float:
         """The grokking time in steps of gradient descent; nan if no learning rate was given."""
         return self.grokking_time / self.learning_rate
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """The assumptions of the theory, each checked with a number of the model, or not checkable with a reason."""
+        return assumptions_of(self.trust.reasons)
 
     @cached_property
     def curve(self) -> Any:

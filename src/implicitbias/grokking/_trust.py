@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+# A model groks if its test error falls by FALL units after memorization, and the grokking time is at least DELAY times
+# the memorization time.
+FALL, DELAY = 0.1, 10.0
+
 
 class Reason(NamedTuple):
     """One measured number, and what it means for the trust in a forecast.

@@ -17,7 +17,8 @@ from implicitbias.flows import GradientFlow
 from implicitbias.grokking._course import Course
 from implicitbias.grokking._first_stretch import ERRORS, LOSSES, Stretch
 from implicitbias.grokking._held_out import Gauge
-from implicitbias.grokking._trust import Reason, Trust
+from implicitbias.grokking._times import Times
+from implicitbias.grokking._trust import DELAY, FALL, Reason, Trust
 from implicitbias.problems import Objective
 
 # The largest number of predictions n k whose tangent kernel is computed.
@@ -28,6 +29,8 @@ _ZERO = 1e-12
 _EDGE = 2.0
 # The bounds of the other numbers, beyond which there is doubt.
 _SEPARATION, _LOGITS, _DISTANCE = 0.1, 50.0, 0.1
+# The verdict is close if the fall of the test error differs from that of a model that groks by at most this much.
+_CLOSE = 0.01
 
 
 class Evidence(NamedTuple):
@@ -98,6 +101,35 @@ def trust_of(
             Reason("single precision", float(flags.single_precision), 0.0, False, precision),
             Reason("not at rest", float(not evidence.settled), 0.0, True, rest),
         )
+    )
+
+
+def of_the_verdict(
+    found: Times, other: Times, interval: tuple[float, float], resolution: float
+) -> tuple[Reason, ...]:
+    """Return the reasons about the final error and about a verdict that is close.
+
+    Args:
+        found: the times of the forecast.
+        other: the times of the second forecast, which is less accurate.
+        interval: the interval of the grokking time.
+        resolution: the share of one test row in the error; 0 for squared errors.
+    """
+    apart = abs(found.final - other.final) / found.unit
+    ends = (
+        f"The final test errors of two forecasts, of which one is less accurate, differ by {100 * apart:.2g} points; "
+        "where they do, small changes decide to which minimum training goes."
+    )
+    fall = abs((found.error_then - found.final) / found.unit - FALL)
+    delays = np.array(interval) / found.memorized if found.memorized > 0.0 else np.full(2, np.inf)
+    close = fall <= max(_CLOSE, 1.5 * resolution) or bool(delays[0] < DELAY <= delays[1])
+    verdict = (
+        "The verdict is close: the fall of the test error is near 10 points, or the grokking time is near 10 "
+        "memorization times."
+    )
+    return (
+        Reason("two forecasts, final error", apart, max(LOSSES, 1.5 * resolution), True, ends),
+        Reason("close verdict", float(close), 0.0, False, verdict),
     )
 
 
