@@ -60,17 +60,25 @@ def test_slow_time_takes_few_steps() -> None:
     assert trajectory.stats.steps < 2000
 
 
-# Oracle: the closed form; error ~ rtol, and third order: error ~ steps^-3.
-def test_the_error_follows_rtol_at_third_order() -> None:
+# Oracle: the closed form; error ~ rtol, and error ~ steps^-order. The default takes explicit steps here.
+# The errors of the explicit method may fall faster than its order 5, because the equation is linear.
+@pytest.mark.parametrize(
+    ("solver", "exponents", "least", "most"), [("normal", (-3, -7), 2.4, 3.6), (None, (-7, -11), 4.4, np.inf)]
+)
+def test_the_error_follows_rtol_at_the_order_of_the_method(
+    solver: str | None, exponents: tuple[float, float], least: float, most: float
+) -> None:
     expected = closed_form(X, Y, START, 0.3, np.array([1.5]))[0]
-    tolerances, errors, steps = np.logspace(-3, -7, 5), [], []
+    tolerances, errors, steps = np.logspace(*exponents, 5), [], []
     for rtol in tolerances:
-        trajectory = ib.simulate(ib.GradientFlow(ib.LeastSquares(X, Y), 0.3), START, t1=1.5, rtol=float(rtol))
+        trajectory = ib.simulate(
+            ib.GradientFlow(ib.LeastSquares(X, Y), 0.3), START, t1=1.5, rtol=float(rtol), solver=solver
+        )
         errors.append(np.max(np.abs(trajectory.final - expected)) / np.max(np.abs(expected)))
         steps.append(trajectory.stats.steps)
     assert np.all(np.array(errors) <= 10 * tolerances)
     assert np.polyfit(np.log(tolerances), np.log(errors), 1)[0] > 0.75
-    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] == pytest.approx(-3.0, abs=0.6)
+    assert least < -np.polyfit(np.log(steps), np.log(errors), 1)[0] < most
 
 
 def final(X: Any, y: Any, start: Any, lam: float = 0.3, t1: float = 3.0) -> ndarray:

@@ -24,10 +24,14 @@ def _tanh(params: Any, X: Any) -> Any:
     return X * params[-1]
 
 
-def _run(model: Any, depth: int, scale: float, end: float) -> ib.Trajectory:
+def _run(model: Any, depth: int, scale: float, end: float, solver: str | None = None) -> ib.Trajectory:
     problem = ib.Problem(model, np.ones(1), np.ones(1))
     return ib.simulate(
-        ib.GradientFlow(problem), tuple(np.array(scale) for _ in range(depth)), t1=end, max_steps=2000
+        ib.GradientFlow(problem),
+        tuple(np.array(scale) for _ in range(depth)),
+        t1=end,
+        max_steps=2000,
+        solver=solver,
     )
 
 
@@ -55,7 +59,8 @@ def test_a_product_grows_at_its_time_in_few_steps(depth: int) -> None:
             )
         if exact > 1e14:  # one unit of time is then a rounding error of t
             continue
-        trajectory = _run(_product, depth, scale, 2 * exact)
+        # Only factorised steps follow growth in closed form; explicit ones are cheaper from starts that are not tiny.
+        trajectory = _run(_product, depth, scale, 2 * exact, solver="kernel")
         assert trajectory.status.ok
         found = _crossing(trajectory, 0.0, 2 * exact, float(level))
         assert found == pytest.approx(exact, rel=10 * 1e-4)
