@@ -267,9 +267,8 @@ class ModelPredictor(TracedPredictor):
         return self.known.layers
 
     def kernel(self, params: Any, other: TracedPredictor) -> jax.Array:
-        here = self.factors(params)
+        here = factors(self.readout.row, params, self.readout.X)
         there = here if other is self else other.factors(params)
-        assert here is not None
         assert there is not None  # `other` is the same model at other inputs
         return here.gram(there)
 
@@ -288,9 +287,8 @@ class ModelPredictor(TracedPredictor):
         loose = shape.size - sum(a * b for a, b in sizes)
         outputs = jax.eval_shape(lambda point: self(shape.unflatten(point)), theta).size
         # The derivatives in other leaves are held at once. Where they are most of J, blocks of J are better.
-        return ModelStructure(
-            apart, () if 2 * loose > shape.size and 8 * outputs * loose > _BLOCK_BYTES else sizes
-        )
+        large = 8 * outputs * loose > _BLOCK_BYTES
+        return ModelStructure(apart, () if large and 2 * loose > shape.size else sizes)
 
     def with_structure(self, structure: ModelStructure) -> TracedPredictor:
         return ModelPredictor(self.readout, structure)
