@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from implicitbias.predictors._flat_program import Constant, FlatProgram
 from implicitbias.predictors._layers import Entry, Layer, layers_of
+from implicitbias.predictors._traced_jacobian import Kernels
 
 # A function (params, x) -> (k,) that predicts one row.
 RowModel = Callable[[Any, jax.Array], jax.Array]
@@ -41,6 +42,15 @@ class Factors(NamedTuple):
         for (A, D), (A2, D2) in zip(self.layers, other.layers, strict=True):
             kernel = kernel + (A @ A2.T)[:, None, :, None] * _products(D, D2)
         return kernel
+
+    def kernels(self) -> Kernels:
+        """Return the functions that compute the tangent kernel of the Jacobian with these factors."""
+
+        def rooted(roots: jax.Array) -> jax.Array:
+            turned = self.rooted(roots)
+            return turned.gram(turned)
+
+        return Kernels(lambda: self.gram(self), rooted)
 
 
 def layer_sizes(row: RowModel, params: Any, x: jax.Array) -> tuple[tuple[int, int], ...]:

@@ -29,7 +29,7 @@ _ROWS_AGREE = 1e-6
 # The largest accepted relative difference between products with the kernel of layers and with the Jacobian, and the
 # number of rows on which they are compared.
 _KERNELS_AGREE, _SAMPLE = 1e-10, 8
-# The size in bytes of the block of rows of the Jacobian that is held at a time.
+# The size in bytes of a block of rows of J.
 _BLOCK_BYTES = 64 * 2**20
 
 
@@ -248,13 +248,7 @@ class ModelPredictor(TracedPredictor):
         return by_products(lambda point: self(shape.unflatten(point)), u, known)._replace(normal=normal)
 
     def kernels(self, params: Any) -> Kernels:
-        found = factors(self.readout.row, params, self.readout.X)
-
-        def rooted(roots: jax.Array) -> jax.Array:
-            turned = found.rooted(roots)
-            return turned.gram(turned)
-
-        return Kernels(lambda: found.gram(found), rooted)
+        return factors(self.readout.row, params, self.readout.X).kernels()
 
     @property
     def rows_apart(self) -> bool:
@@ -273,9 +267,8 @@ class ModelPredictor(TracedPredictor):
         return self.known.layers
 
     def kernel(self, params: Any, other: TracedPredictor) -> jax.Array:
-        here = self.factors(params)
+        here = factors(self.readout.row, params, self.readout.X)
         there = here if other is self else other.factors(params)
-        assert here is not None
         assert there is not None  # `other` is the same model at other inputs
         return here.gram(there)
 
@@ -293,10 +286,9 @@ class ModelPredictor(TracedPredictor):
         sizes = _cached_sizes(_Traced(self.readout, shape))
         loose = shape.size - sum(a * b for a, b in sizes)
         outputs = jax.eval_shape(lambda point: self(shape.unflatten(point)), theta).size
-        # The derivatives in all other leaves are held at once. Where they are most of the Jacobian, as in an attention
-        # network, blocks of it take less memory and time.
-        most = 2 * loose > shape.size and 8 * outputs * loose > _BLOCK_BYTES
-        return ModelStructure(apart, () if most else sizes)
+        # The derivatives in other leaves are held at once. Where they are most of J, blocks of J are better.
+        large = 8 * outputs * loose > _BLOCK_BYTES
+        return ModelStructure(apart, () if large and 2 * loose > shape.size else sizes)
 
     def with_structure(self, structure: ModelStructure) -> TracedPredictor:
         return ModelPredictor(self.readout, structure)
