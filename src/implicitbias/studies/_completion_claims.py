@@ -76,7 +76,7 @@ def end_claims(point: str, data: Any) -> list[Claim]:
     decay, apart, errors = (data[name].values for name in ("weight_decay", "end_apart", "end_error"))
     found = slope_in(decay, apart, errors)
     W, ends = data["limit_matrix"].values, data["end_matrix"].values
-    extrapolated, size = limit_at_zero(decay[::-1], ends[::-1]), np.linalg.norm(W)
+    extrapolated, size = limit_at_zero(decay[::-1], ends[::-1]), float(np.linalg.norm(W))
     bar = (extrapolated.bar + 2.0 * float(np.max(errors[-2:])) * size) / size
     drift_error = number(data, "drift_end_error")
     return [

@@ -4,6 +4,7 @@ The names of the variables are those of `_grokking_claims`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -197,17 +198,17 @@ def _curve(case: Case, run: Trajectory, begin: float) -> Float64[ndarray, "4 m"]
 def phase_times(case: Case, run: Trajectory) -> Float64[ndarray, " 2"]:
     """Return the first times at which the training error and the test error are at most their levels."""
     begin = case.first_time()
-    return np.array(
-        [
-            first_below(run, lambda states, k=k: case.errors(states)[:, k], case.levels[k], begin)
-            for k in (0, 1)
-        ]
-    )
+    return np.array([first_below(run, partial(_column, case, k), case.levels[k], begin) for k in (0, 1)])
 
 
 def drift_time(case: Case, drift: Trajectory) -> float:
     """Return the first slow time at which the test error along the drift is at most its level."""
-    return first_below(drift, lambda states: case.errors(states)[:, 1], case.levels[1], 1e-6)
+    return first_below(drift, partial(_column, case, 1), case.levels[1], 1e-6)
+
+
+def _column(case: Case, k: int, states: Float64[ndarray, "m size"]) -> Float64[ndarray, " m"]:
+    """Return the training errors (k = 0) or the test errors (k = 1) of states."""
+    return case.errors(states)[:, k]
 
 
 def first_below(run: Trajectory, quantity: Callable[[ndarray], ndarray], level: float, begin: float) -> float:

@@ -51,7 +51,7 @@ def relu_dataset(setting: ReluNetwork, progress: Progress) -> Any:
     variables |= _limit_variables(setting, case, sweep, phi, drift.limit.error)
     variables |= _function_variables(setting, case, phi)
     variables |= _scale_variables(setting, case, lambda share, text: progress(0.75 + 0.25 * share, text))
-    return dataset(variables, {}, {"rtol": case.rtol, "drift_status": drift.fine.status.name})
+    return dataset({}, {}, {"rtol": case.rtol, "drift_status": drift.fine.status.name}).assign(variables)
 
 
 def _limit_variables(
@@ -65,18 +65,18 @@ def _limit_variables(
     ends, coarse = (functions(sweep.ends[:, k], GRID) for k in (0, 1))
     x = setting.data()[0]
     least = least_norm(x, setting.teacher(x))
-    return _scalars(
-        kkt_violation=known.residuals["violation"],
-        kkt_stationarity=known.residuals["stationarity"],
-        kkt_tolerance=known.tolerance,
-        limit_square=limit.value,
-        least_square=least.upper,
-        least_bound=least.lower,
-        phi_apart=np.linalg.norm(phi - found) / size,
+    return {
+        "kkt_violation": known.residuals["violation"],
+        "kkt_stationarity": known.residuals["stationarity"],
+        "kkt_tolerance": known.tolerance,
+        "limit_square": limit.value,
+        "least_square": least.upper,
+        "least_bound": least.lower,
+        "phi_apart": np.linalg.norm(phi - found) / size,
         # The network is homogeneous of degree 2 in its parameters.
-        phi_error=2.0 * phi_error * np.linalg.norm(phi) / size,
-        limit_test=case.errors(flat(limit.point)[None])[0, 1],
-    ) | {
+        "phi_error": 2.0 * phi_error * np.linalg.norm(phi) / size,
+        "limit_test": case.errors(flat(limit.point)[None])[0, 1],
+    } | {
         "end_apart": (("decay",), np.linalg.norm(ends - found, axis=1) / size),
         "end_error": (("decay",), np.linalg.norm(ends - coarse, axis=1) / size),
         "end_square": (("decay",), np.sum(sweep.ends[:, 0] ** 2, axis=1)),
@@ -133,7 +133,3 @@ def _scale_variables(setting: ReluNetwork, case: Case, progress: Progress) -> di
 def _test_when_fitted(case: Case, run: Trajectory, time: float) -> float:
     """Return the test error at the time at which the data are fitted."""
     return float(case.errors(states_of(run, np.array([time])))[0, 1])
-
-
-def _scalars(**numbers: Any) -> dict[str, Any]:
-    return {name: ((), np.array(float(number))) for name, number in numbers.items()}
