@@ -7,6 +7,17 @@ import numpy as np
 from implicitbias.plotting import curves_figure, rate_figure
 
 
+def saddle_figures(point: str, data: Any) -> dict[str, Any]:
+    """Return the figure of the distances from the saddle along the runs."""
+    tau = data["sample_tau"].values
+    lines = {
+        f"$\\lambda$ = {decay:g}": (tau, apart)
+        for decay, apart in zip(data["weight_decay"].values, data["sample_apart"].values, strict=True)
+    }
+    panels = {"distance from the saddle": lines}
+    return {f"{point}-escape": curves_figure(panels, "slow time  $\\lambda t$", logarithmic=False)}
+
+
 def grokking_figures(point: str, data: Any) -> dict[str, Any]:
     """Return figures of the errors against t and lam t, of the distances from the drift, and of scales of the start."""
     decays = data["run_decay"].values

@@ -18,10 +18,11 @@ from implicitbias.studies._grokking_claims import (
     scale_claims,
     violation_claim,
 )
+from implicitbias.studies._grokking_saddle_claims import saddle_claims
 from implicitbias.studies._stored_claims import number
 from implicitbias.studies._study import Study
 
-_POINT = "fourier"
+_POINT, _SADDLE = "fourier", "saddle"
 # The drift is compared with the dual formula up to this condition number of J J^T, to this relative distance.
 _CONDITION, _DISTANCE = 1e6, 1e-8
 # The largest relative gap of the linear program and of its feasibility.
@@ -34,13 +35,18 @@ class GrokkingDiagonal(Study):
     """The study that compares training of diagonal networks with weight decay with its limits and dual formula."""
 
     def points(self) -> tuple[str, ...]:
-        """Return the only setting."""
-        return (_POINT,)
+        """Return the setting of the paper, and a network whose drift ends at a saddle of the norm."""
+        return (_POINT, _SADDLE)
 
     def compute(self, point: str, progress: Progress) -> Any:
         """Simulate training with several weight decays and starts, and return measurements."""
         # These imports are here, so that stored results can be judged without JAX.
         from implicitbias._core.labelled import dataset
+
+        if point == _SADDLE:
+            from implicitbias.studies._grokking_saddle import saddle_variables
+
+            return dataset({}, {}, {}).assign(saddle_variables(progress))
         from implicitbias.studies._grokking_evidence import grokking_variables, simulated
         from implicitbias.studies._grokking_oracles import diagonal_variables
         from implicitbias.studies._grokking_settings import diagonal_model
@@ -52,6 +58,8 @@ class GrokkingDiagonal(Study):
 
     def claims(self, point: str, dataset: Any) -> list[Claim]:
         """Return the claims that all studies of grokking share, and those about the dual formula and the ends."""
+        if point == _SADDLE:
+            return saddle_claims(point, dataset)
         return [
             *dual_claims(point, dataset),
             *phase_claims(point, dataset),
@@ -69,7 +77,10 @@ class GrokkingDiagonal(Study):
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
         """Return the shared figures, and the distance of the drift from its dual formula."""
         from implicitbias.plotting import curves_figure
-        from implicitbias.studies._grokking_figures import grokking_figures
+        from implicitbias.studies._grokking_figures import grokking_figures, saddle_figures
+
+        if point == _SADDLE:
+            return saddle_figures(point, dataset)
 
         condition = dataset["dual_condition"].values
         apart = {"drift": (condition, dataset["dual_apart"].values)}
@@ -92,7 +103,10 @@ class GrokkingDiagonal(Study):
             "entry of the gradient in w. Every flow is integrated at rtol = 1e-8, and once more at 1e-7 to measure its "
             "error; the drift that is compared with the dual formula has rtol = 1e-10. The slow times of starts of "
             "other scales are those of the drift, in which only a = |u^2 - v^2| / 2 counts, so that the slope in "
-            "ln(scale) is exactly 1. Every number below was computed in this run."
+            "ln(scale) is exactly 1. The second setting has two units and one target, f = theta_1^4 + theta_2^4 + "
+            "theta_2^3 / 2. It was chosen so that training without weight decay ends where the norm is largest on the "
+            "curve f = 1; its start was found by following the flow backwards. Every number "
+            "below was computed in this run."
         )
 
 
