@@ -101,7 +101,7 @@ def upstream_private_names(file: Path) -> Iterator[str]:
 
 
 def is_upstream(module: str) -> bool:
-    return module.partition(".")[0] not in ("implicitbias", "tests")
+    return module.partition(".")[0] not in ("implicitbias", "tests", "benchmarks")
 
 
 def is_private(name: str) -> bool:
