@@ -1,6 +1,8 @@
 """Test that a sweep over processes gives the results of a loop, in order, and tells what is wrong."""
 
 import os
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -54,3 +56,27 @@ def test_a_missing_function_and_a_single_point_are_refused() -> None:
 
 def test_no_points_give_no_results() -> None:
     assert ib.studies.sweep(abs, [], jobs=2) == []
+
+
+class Stamped:
+    """A value that gets another stamp each time it is loaded."""
+
+    stamp = "not loaded"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return stamped, ()
+
+
+def stamped() -> Stamped:
+    value = Stamped()
+    value.stamp = uuid4().hex
+    return value
+
+
+# If each batch had its own copy of the function, the models in it would be traced again for each batch.
+def test_a_process_loads_the_function_once() -> None:
+    value = Stamped()
+    seen = set(ib.studies.sweep(lambda _: (os.getpid(), value.stamp), range(40), 2))
+    assert len(seen) == len({process for process, _ in seen}) <= 2
+    assert "not loaded" not in {stamp for _, stamp in seen}
+    assert ib.studies.sweep(lambda _: value.stamp, [0]) == ["not loaded"]

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache, partial
 from numbers import Integral
 from typing import Any
 
@@ -10,6 +11,22 @@ from implicitbias._core.progress import Progress, silent
 
 # The number of batches of points for each process.
 _BATCHES = 4
+
+
+@lru_cache(maxsize=2)
+def _loaded(content: bytes) -> Any:
+    import cloudpickle
+
+    return cloudpickle.loads(content)
+
+
+def _called(content: bytes, point: Any) -> Any:
+    """Return the function with this content at a point.
+
+    A process loads the function once. If each batch of points had its own copy, models that belong to the function
+    would be traced again for each batch, which takes longer than many runs.
+    """
+    return _loaded(content)(point)
 
 
 def sweep(function: Any, points: Any, jobs: Any = 1, progress: Progress | None = None) -> list[Any]:
@@ -52,6 +69,7 @@ def sweep(function: Any, points: Any, jobs: Any = 1, progress: Progress | None =
         )
     if not isinstance(points, Iterable):
         raise InputError(f"points is {points!r}, a list of points is expected: sweep(run, [1e-2, 1e-4])")
+    import cloudpickle
     import joblib
 
     settings, report = list(points), progress or silent
@@ -63,7 +81,10 @@ def sweep(function: Any, points: Any, jobs: Any = 1, progress: Progress | None =
         batch = max(1, len(settings) // (_BATCHES * joblib.effective_n_jobs(int(jobs))))
         runs = joblib.Parallel(n_jobs=int(jobs), batch_size=batch, return_as="generator")
         results = []
-        for result in runs(joblib.delayed(function)(point) for point in settings):
+        # In this process the function is called as it is.
+        here = joblib.effective_n_jobs(int(jobs)) == 1
+        task = joblib.delayed(function if here else partial(_called, cloudpickle.dumps(function)))
+        for result in runs(task(point) for point in settings):
             results.append(result)
             report(len(results) / len(settings), f"{len(results)} of {len(settings)} runs")
     return results
