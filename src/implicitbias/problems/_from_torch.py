@@ -113,7 +113,7 @@ def _of_pytorch(module: Any, rows: Any, names: tuple[str, ...]) -> tuple[ndarray
     weights = dict(module.named_parameters())
     try:
         with torch.enable_grad():
-            output = module(rows)
+            output = module(rows.clone())  # The module may change its input.
     except Exception as error:  # The user's module may raise any exception.
         raise InputError(other_rows(len(rows), error)) from error
     direction = torch.cos(torch.arange(output.numel())).reshape(output.shape).to(output.dtype)

@@ -104,7 +104,7 @@ def _refuse_failure(module: Any, batch: Any) -> None:
 
     try:
         with _quiet(), torch.no_grad():
-            module(batch)
+            module(batch.clone())  # The module may change its input.
     except Exception as error:  # The user's module may raise any exception.
         hint = (
             "a forward that takes one batch is expected: put the module into another one whose forward splits it"

@@ -283,6 +283,15 @@ def test_rows_are_mapped_where_pytorch_fixes_their_number():
     assert model.rows.single
 
 
+def test_a_module_that_changes_its_input_leaves_the_example_alone():
+    module = Function(lambda x, w: x.add_(1.0) * w, numbers(3).float())
+    example = numbers(4, 3).float()
+    before = example.clone()
+    model, params = ib.from_torch(module, example)
+    assert torch.equal(example, before)
+    np.testing.assert_allclose(model(params, np.zeros((2, 3))), [params["w"]] * 2, rtol=1e-6)
+
+
 def test_casts_to_another_precision_are_made_in_float64():
     module = Function(lambda x, w: (x * w).float().half().to(torch.float64), numbers(3))
     model, params = ib.from_torch(module, numbers(4, 3))
