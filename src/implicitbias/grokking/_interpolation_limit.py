@@ -79,8 +79,8 @@ def interpolation_limit(
         or the `gradient` relative to its terms, the share of dependent rows of the Jacobian (`dependent`), the distance
         that the last steps `moved` the parameters relative to their norm, and `negative_curvature` where the loss is
         not 0. It proves a property of the point only. `error` is the estimated relative error of the flow, the
-        difference of two runs with the tolerances rtol and 10 rtol (rtol / 10 if rtol > 0.01); it is inf if the flow
-        stopped before its end. After a keyboard interrupt, the point reached is returned.
+        difference of two runs with the tolerances rtol and 10 rtol (rtol / 10 if rtol > 0.01) plus the square of
+        `moved`; it is inf if the flow stopped before its end. After a keyboard interrupt, the point reached is returned.
 
     Raises:
         InputError: the loss has its minimiser at infinity (logistic, exponential, cross-entropy loss), or params are
@@ -111,7 +111,9 @@ def interpolation_limit(
         if end.trajectory.status.ok:  # After an interrupt, for instance, a second run is not wanted.
             other = _LOOSER * rtol if rtol <= 0.1 / _LOOSER else rtol / _LOOSER
             second = _followed(flow, begin, other, max_steps, _half(progress, 1)).point.theta
-            error = float(np.linalg.norm(theta - second)) / max(float(np.linalg.norm(theta)), 1e-300)
+            size = max(float(np.linalg.norm(theta)), 1e-300)
+            # The last steps, which both runs take, leave the manifold of the flow by the square of their length.
+            error = float(np.linalg.norm(theta - second)) / size + (end.moved / size) ** 2
         certificate = _certificate(begin, end, error)
     params = shape.numpy_tree(theta)
     status = Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED

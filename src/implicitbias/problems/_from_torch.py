@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
-from implicitbias.problems._torch_export import exported, other_rows
+from implicitbias.problems._torch_export import exported, other_rows, words
 from implicitbias.problems._torch_inputs import checked_batch, refuse_module
 from implicitbias.problems._torch_model import TorchModel
 from implicitbias.problems._torch_translation import lowest_precision, translated
@@ -90,7 +90,15 @@ def _refuse_differences(
             f"the converted module does not return what PyTorch returns for {len(rows)} rows of the example; {hint}, "
             "and write the model as a function of (params, X) with jax.numpy"
         )
-    if _distance([pulled[name] for name in params], slopes) > max(tolerance, _SLOPES):
+    found = [np.asarray(pulled[name]) for name in params]
+    if not all(np.isfinite(array).all() for array in (*found, *slopes)):
+        who = "PyTorch" if all(np.isfinite(array).all() for array in found) else "the converted module"
+        raise InputError(
+            f"the gradient of {who} is NaN or infinite on the example, although the outputs are finite; the likely "
+            "cause is the derivative of a root at 0, or an overflow in a branch of torch.where that is not taken: "
+            "change the argument there, as in torch.sqrt(x + 1e-12)"
+        )
+    if _distance(found, slopes) > max(tolerance, _SLOPES):
         raise InputError(
             "the gradient of the converted module is not that of PyTorch, although the outputs agree; the likely cause "
             "is .detach() or torch.no_grad() in its forward, after which PyTorch does not return the derivative of "
@@ -105,13 +113,19 @@ def _of_pytorch(module: Any, rows: Any, names: tuple[str, ...]) -> tuple[ndarray
     weights = dict(module.named_parameters())
     try:
         with torch.enable_grad():
-            output = module(rows)
+            output = module(rows.clone())  # The module may change its input.
     except Exception as error:  # The user's module may raise any exception.
         raise InputError(other_rows(len(rows), error)) from error
     direction = torch.cos(torch.arange(output.numel())).reshape(output.shape).to(output.dtype)
-    slopes = torch.autograd.grad(
-        output, [weights[name] for name in names], direction, allow_unused=True, materialize_grads=True
-    )
+    try:
+        slopes = torch.autograd.grad(
+            output, [weights[name] for name in names], direction, allow_unused=True, materialize_grads=True
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"PyTorch has no gradient of the module: {words(error)}; the likely cause is an assignment in place, as in "
+            "h[:, 0] = ... or h.relu_(): type h = h.clone() before it, or use operators that have a derivative"
+        ) from error
     expected, along, *others = (tensor.detach().double().numpy() for tensor in (output, direction, *slopes))
     if not np.isfinite(expected).all():
         raise InputError(

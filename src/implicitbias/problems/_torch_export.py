@@ -19,6 +19,7 @@ def exported(module: Any, batch: Any) -> Any:
     Raises:
         InputError: the module fails on the batch, or cannot be traced, or works for one number of rows only.
     """
+    _refuse_failure(module, batch)
     program = _traced(module, batch)
     if not takes_fixed_rows(program):
         return program
@@ -32,7 +33,7 @@ def other_rows(rows: int, error: BaseException) -> str:
     """Return in words that the module fails for another number of rows than that of the example."""
     return (
         f"the module works for the number of rows of the example, but not for {rows}, any number is expected: "
-        f"{_words(error)}; the likely cause is a view or a buffer with the number of rows: type x.flatten(1) or "
+        f"{words(error)}; the likely cause is a view or a buffer with the number of rows: type x.flatten(1) or "
         "x.view(x.shape[0], -1) there"
     )
 
@@ -56,11 +57,28 @@ def _traced(module: Any, batch: Any) -> Any:
     try:
         with _quiet(), torch.enable_grad():
             program = torch.export.export(module, (batch,), dynamic_shapes=(rows,), strict=False)
-            program = program.run_decompositions()
+            program = program.run_decompositions(_rules())
     except Exception as error:  # The user's module may raise any exception.
-        raise InputError(_failure(module, batch, error)) from error
+        raise InputError(
+            f"torch.export cannot trace the module on the example {_what(batch)}: {words(error)}; the likely cause is "
+            "a forward that depends on values of tensors, as in `if x.sum() > 0`, .item() or .numpy(): type "
+            "torch.where(...) there"
+        ) from error
     program.graph.eliminate_dead_code()
     return program
+
+
+def _rules() -> Any:
+    """Return the rules by which torch.export splits operators, without two that would lose derivatives.
+
+    A softplus would have NaN far from 0, and a norm would have it at 0, where PyTorch does not.
+    """
+    import torch
+
+    rules = torch.export.default_decompositions()
+    for operator in (torch.ops.aten.softplus.default, torch.ops.aten.linalg_vector_norm.default):
+        rules.pop(operator, None)
+    return rules
 
 
 @contextmanager
@@ -80,27 +98,27 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _failure(module: Any, batch: Any, error: Exception) -> str:
-    """Return why the export failed: the module fails on the batch itself, or only if its values are not known."""
+def _refuse_failure(module: Any, batch: Any) -> None:
+    """Raise an `InputError` if the module fails on the batch itself, before torch.export fails in other words."""
     import torch
 
-    what = f"{tuple(batch.shape)} and type {batch.dtype}"
     try:
-        with torch.no_grad():
-            module(batch)
-    except Exception as plain:  # The user's module may raise any exception.
+        with _quiet(), torch.no_grad():
+            module(batch.clone())  # The module may change its input.
+    except Exception as error:  # The user's module may raise any exception.
         hint = (
             "a forward that takes one batch is expected: put the module into another one whose forward splits it"
-            if isinstance(plain, TypeError)
-            else "check that the example is a batch as the module takes it, with the rows along its first axis"
+            if isinstance(error, TypeError)
+            else "check that the example is a batch as the module takes it, with the rows along its first axis, and "
+            "with integers for tokens only: for numbers type X.astype(float)"
         )
-        return f"the module fails on the example of shape {what}: {_words(plain)}; {hint}"
-    return (
-        f"torch.export cannot trace the module on the example of shape {what}: {_words(error)}; the likely cause is a "
-        "forward that depends on values of tensors, as in `if x.sum() > 0`, .item() or .numpy(): type torch.where(...) "
-        "there"
-    )
+        raise InputError(f"the module fails on the example {_what(batch)}: {words(error)}; {hint}") from error
 
 
-def _words(error: BaseException) -> str:
+def _what(batch: Any) -> str:
+    return f"of shape {tuple(batch.shape)} and type {batch.dtype}"
+
+
+def words(error: BaseException) -> str:
+    """Return the name of an error and the first line of what it says."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -25,10 +25,23 @@ def refuse_module(module: Any) -> None:
             f"module is a {kind}, a torch.nn.Module is expected{hint}; ib.Problem takes functions model(params, X) "
             "written with jax.numpy, and modules of equinox and flax, as they are"
         )
+    _refuse_compiled(torch, module)
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         _refuse_tensor(torch, name, tensor)
     for name, part in module.named_modules():
         _refuse_part(torch, f"{name!r}" if name else "itself", part)
+
+
+def _refuse_compiled(torch: Any, module: Any) -> None:
+    compiled = hasattr(module, "_orig_mod")
+    if compiled or isinstance(module, torch.jit.ScriptModule):
+        hint = (
+            "type module = module._orig_mod"
+            if compiled
+            else "load the weights into the class that it was made from"
+        )
+        by = "torch.compile" if compiled else "torch.jit"
+        raise InputError(f"the module was compiled by {by}, a module before compilation is expected; {hint}")
 
 
 def _refuse_tensor(torch: Any, name: str, tensor: Any) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
-from implicitbias.problems._torch_operators import OPERATORS
+from implicitbias.problems._torch_operators import CHECK, OPERATORS
 
 
 class Ref(NamedTuple):
@@ -90,9 +90,14 @@ class TorchModel:
         values = {name: jnp.asarray(array) for name, array in self.constants.items()}
         values |= {name: jnp.asarray(params[key]) for name, key in self.parameters.items()}
         values[self.rows.name] = X
+        checks = []
         for call in self.calls:
             values[call.name] = _evaluated(call, values)
-        return values[self.output]
+            checks += [values[call.name]] if call.operator == CHECK else []
+        # A traced function cannot raise. Where the module would, for instance for a token that does not exist, it
+        # returns NaN, which the library reports.
+        output = values[self.output]
+        return jnp.where(jnp.all(jnp.stack(checks)), output, jnp.nan) if checks else output
 
     def __repr__(self) -> str:
         return f"TorchModel({self.name}, {len(self.parameters)} arrays, {len(self.calls)} operators)"
@@ -136,4 +141,5 @@ def _checked_rows(rows: Rows, X: Any) -> Any:
         raise InputError(
             f"X holds floating-point numbers, {rows.kind} is expected as in the example; type X = X.astype(int)"
         )
-    return X
+    # The result may depend on the type: `~x` of numbers is not that of truth values.
+    return X.astype(jax.dtypes.canonicalize_dtype(rows.kind))

@@ -26,6 +26,11 @@ def _cast(x: Any, dtype: str | None = None) -> Any:
     return x if dtype is None else jnp.asarray(x).astype(_kind(dtype))
 
 
+def _abs(x: Any) -> Any:
+    # The derivative of jnp.abs at 0 is 1.
+    return jnp.where(x == 0, jnp.zeros_like(x), jnp.abs(x))
+
+
 def _add(x: Any, y: Any, alpha: Any = 1) -> Any:
     return jnp.add(x, y if alpha == 1 else alpha * y)
 
@@ -74,6 +79,12 @@ def _elu(x: Any, alpha: Any = 1.0, scale: Any = 1.0, input_scale: Any = 1.0) -> 
     return scale * jnp.where(x > 0, x, low)
 
 
+def _softplus(x: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any:
+    # As for _elu, the exponential must not overflow in the branch that is not selected.
+    large = beta * x > threshold
+    return jnp.where(large, x, jnp.log1p(jnp.exp(jnp.where(large, 0.0, beta * x))) / beta)
+
+
 def _gelu(x: Any, approximate: str = "none") -> Any:
     return jax.nn.gelu(x, approximate=approximate == "tanh")
 
@@ -88,6 +99,16 @@ def _reduction(reduce: Callable[..., Any]) -> Callable[..., Any]:
         return reduce(_cast(x, dtype), axis=_axes(dim), keepdims=keepdim)
 
     return over
+
+
+def _norm(x: Any, order: Any = 2, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Any:
+    x, axes = _cast(x, dtype), _axes(dim)
+    if order != 2:
+        return jnp.linalg.vector_norm(x, axis=axes, keepdims=keepdim, ord=order)
+    # The derivative at 0 is 0; that of the square root would be NaN.
+    square = jnp.sum(x * x, axis=axes, keepdims=keepdim)
+    zero = square == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
 
 
 def _variance(x: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
@@ -151,8 +172,11 @@ def _ignored(*_: Any, **__: Any) -> None:
     """Do nothing: PyTorch checks the type of a tensor, which JAX keeps in another precision."""
 
 
+CHECK = "aten._assert_async.msg"
+"""The operator that raises unless its argument is true; here it returns this argument."""
+
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
-    "abs": jnp.abs,
+    "abs": _abs,
     "acos": jnp.arccos,
     "acosh": jnp.arccosh,
     "asin": jnp.arcsin,
@@ -187,6 +211,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "sign": jnp.sign,
     "sin": jnp.sin,
     "sinh": jnp.sinh,
+    "softplus": _softplus,
     "sqrt": jnp.sqrt,
     "tan": jnp.tan,
     "tanh": jnp.tanh,
@@ -198,6 +223,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "full": _full,
     "full_like": _full_like,
     "scalar_tensor": _scalar,
+    "linalg_vector_norm": _norm,
     "_to_copy": _cast,
     "_assert_tensor_metadata": _ignored,
     "mean": _reduction(jnp.mean),
@@ -228,6 +254,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "remainder": jnp.remainder,
 }
 _OVERLOADS: dict[str, Callable[..., Any]] = {
+    CHECK.removeprefix("aten."): lambda holds, *_: holds,
     "any.dim": _reduction(jnp.any),
     "any.dims": _reduction(jnp.any),
     "arange.start_step": _range,

@@ -66,7 +66,9 @@ def _pad(x: Any, pad: Sequence[int], value: Any = 0) -> Any:
 
 
 def _index(x: Any, indices: Sequence[Any]) -> Any:
-    return x[tuple(slice(None) if index is None else index for index in indices)]
+    """Return entries of x; an index outside gives NaN, where JAX would take the last entry."""
+    place = x.at[tuple(slice(None) if index is None else index for index in indices)]
+    return place.get(mode="fill", fill_value=math.nan if jnp.issubdtype(x.dtype, jnp.floating) else None)
 
 
 def _index_put(x: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
@@ -78,16 +80,23 @@ def _gather(x: Any, dim: int, index: Any, sparse_grad: bool = False) -> Any:
     # The index may be shorter than x along the other axes, where PyTorch then ignores the rest of x.
     dim = dim % x.ndim
     kept = tuple(slice(None) if axis == dim else slice(size) for axis, size in enumerate(index.shape))
-    return jnp.take_along_axis(x[kept], index, axis=dim)
+    return jnp.take_along_axis(x[kept], _not_negative(index, x.shape[dim]), axis=dim)
+
+
+def _index_select(x: Any, dim: int, index: Any) -> Any:
+    return jnp.take(x, _not_negative(index, x.shape[dim]), axis=dim)
+
+
+def _not_negative(index: Any, size: int) -> Any:
+    """Return an index in which negative numbers, which PyTorch refuses here, are outside; they give NaN."""
+    return jnp.where(index < 0, size, index)
 
 
 def _embedding(
     weight: Any, index: Any, padding: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Any:
     """Return rows of `weight`; a row number outside gives NaN, which the library reports."""
-    rows = jnp.take(
-        weight, jnp.where(index < 0, len(weight), index), axis=0, mode="fill", fill_value=math.nan
-    )
+    rows = jnp.take(weight, _not_negative(index, len(weight)), axis=0, mode="fill", fill_value=math.nan)
     if padding < 0:
         return rows
     # PyTorch does not train the row of the padding token.
@@ -108,7 +117,7 @@ SHAPES: dict[str, Callable[..., Any]] = {
     "gather.default": _gather,
     "index.Tensor": _index,
     "index_put.default": _index_put,
-    "index_select.default": lambda x, dim, index: jnp.take(x, index, axis=dim),
+    "index_select.default": _index_select,
     "permute.default": _permute,
     "repeat.default": lambda x, repeats: jnp.tile(x, tuple(repeats)),
     "select.int": _select,

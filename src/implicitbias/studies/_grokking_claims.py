@@ -13,7 +13,8 @@ These variables have a meaning of their own in the datasets of these studies. Ru
   drift. `baseline_train`, `baseline_test` (sample,): the errors of the run without weight decay.
 - `fast_time` (fast,), `fast_apart` and `fast_bound` (decay, fast): distances from the run without weight decay on
   [0, T], and their bounds.
-- `junction_apart`, `junction_bound` (decay,): the distance from Phi(theta_0) at the junction, and its bound.
+- `junction_rate`: the c of the junction. `junction_apart`, `junction_bound` (decay,): the distance from Phi(theta_0)
+  at the junction, and its bound.
 - `kkt_violation`, `kkt_stationarity`, `kkt_tolerance`: the certificate of the KKT point at the end of the drift.
   `kkt_flat`: the number of its curvatures that are not positive, 0 for a strict local minimum.
 - `drift_end_apart`, `drift_end_error`: the distance of the end of the drift from the KKT point, relative to the norm
@@ -183,10 +184,13 @@ def junction_claims(point: str, data: Any) -> list[Claim]:
     """Return the claims that runs are near Phi(theta_0) at the junction, and nearer for a smaller weight decay."""
     apart, bound = data["junction_apart"].values, data["junction_bound"].values
     above, rising = int(np.sum(~(apart <= bound))), int(np.sum(~(np.diff(apart) < 0.0)))
+    met = -np.log(data["weight_decay"].values) / (2.0 * number(data, "junction_rate"))
+    known = Assumption.checked("the junctions are in the fast phase, in which c was measured (latest one, as a share "
+                               "of it)", np.max(met) / data["fast_time"].values[-1], at_most=1.0)  # fmt: skip
     return [
         at_most(point, "at the junction, t = -ln(lam) / (2c), the distance from Phi(theta_0) is at most sqrt(lam) t "
                 "sup |theta| plus that of the run without weight decay (number of runs above the bound)", PAPER,
-                (above, 0), _measured(apart), all_finished(data)),
+                (above, 0), _measured(apart), known, all_finished(data)),
         at_most(point, "the distance from Phi(theta_0) at the junction falls with lam (number of steps of the sweep at "
                 "which it does not)", PAPER, (rising, 0), all_finished(data)),
     ]  # fmt: skip

@@ -181,7 +181,7 @@ def diagonal_model() -> Model:
     sweep = Sweep(
         decays=(4e-4, 1e-4, 2.5e-5, 6e-6, 1.5e-6),
         window=(0.5, 2.0),
-        fast=3.0,
+        fast=4.5,
         end=20.0,
         rest=400.0,
         scales=(1.0, 2.0, 4.0, 8.0),

@@ -11,6 +11,7 @@ from implicitbias.limits import norm_minimizer
 from implicitbias.studies._grokking_flows import (
     COARSER,
     Case,
+    Drift,
     Sweep,
     curves_of,
     drift_of,
@@ -47,20 +48,17 @@ def relu_dataset(setting: ReluNetwork, progress: Progress) -> Any:
     )
     (phi,) = functions(flat(drift.limit.point)[None], GRID)
     progress(0.7, "limit of least norm")
-    assert drift.limit.error is not None
-    variables |= _limit_variables(setting, case, sweep, phi, drift.limit.error)
+    variables |= _limit_variables(setting, case, sweep, drift)
     variables |= _function_variables(setting, case, phi)
     variables |= _scale_variables(setting, case, lambda share, text: progress(0.75 + 0.25 * share, text))
     return dataset({}, {}, {"rtol": case.rtol, "drift_status": drift.fine.status.name}).assign(variables)
 
 
-def _limit_variables(
-    setting: ReluNetwork, case: Case, sweep: Sweep, phi: ndarray, phi_error: float
-) -> dict[str, Any]:
+def _limit_variables(setting: ReluNetwork, case: Case, sweep: Sweep, drift: Drift) -> dict[str, Any]:
     """Return the KKT point at the end of the run with the smallest weight decay, and distances from its function."""
     limit = norm_minimizer(case.problem, unflattened(case.start, sweep.ends[-1, 0]))
     known = limit.certificate
-    (found,) = functions(flat(limit.point)[None], GRID)
+    found, phi = (functions(flat(one.point)[None], GRID)[0] for one in (limit, drift.limit))
     size = float(np.linalg.norm(found))
     ends, coarse = (functions(sweep.ends[:, k], GRID) for k in (0, 1))
     x = setting.data()[0]
@@ -73,8 +71,7 @@ def _limit_variables(
         "least_square": least.upper,
         "least_bound": least.lower,
         "phi_apart": np.linalg.norm(phi - found) / size,
-        # The network is homogeneous of degree 2 in its parameters.
-        "phi_error": 2.0 * phi_error * np.linalg.norm(phi) / size,
+        "phi_error": _function_error(drift, GRID) / size,
         "limit_test": case.errors(flat(limit.point)[None])[0, 1],
     } | {
         "end_apart": (("decay",), np.linalg.norm(ends - found, axis=1) / size),
@@ -82,6 +79,16 @@ def _limit_variables(
         "end_square": (("decay",), np.sum(sweep.ends[:, 0] ** 2, axis=1)),
         "limit_function": (("input",), found),
     }
+
+
+def _function_error(drift: Drift, x: ndarray) -> float:
+    r"""Return a bound of the error of the function of Phi(theta_0) at the inputs x, in the Euclidean norm.
+
+    The gradient of $f(x)$ in the parameters has at most the norm $\sqrt{1 + x^2}\, \lVert\theta\rVert$.
+    """
+    assert drift.limit.error is not None
+    square = float(np.sum(flat(drift.limit.point) ** 2))
+    return drift.limit.error * square * float(np.linalg.norm(np.sqrt(1.0 + x**2)))
 
 
 def _function_variables(setting: ReluNetwork, case: Case, phi: ndarray) -> dict[str, Any]:

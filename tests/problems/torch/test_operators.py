@@ -91,6 +91,20 @@ KINKED = [
 ]  # fmt: skip
 
 
+def far(x, w):
+    """Compute where PyTorch has derivatives that the plain formulas lack: far from 0, and at 0."""
+    z, zero = 1e3 * x * w[0], x * w[1]
+    norms = [zero.norm(p, 1, keepdim=True) for p in (1, 2)]
+    return torch.cat(
+        [F.softplus(z), F.softplus(z, 2.0, 5.0), F.normalize(zero, dim=1), *norms, z + zero.norm()], 1
+    )
+
+
+def one_hot(x, w):
+    """Look up rows of w by one-hot vectors."""
+    return F.one_hot(x, 4).to(w.dtype).flatten(1) @ w
+
+
 def indexed(x, w):
     """Select, write and join entries in the ways of indexing."""
     z = x * w  # (n, 6)
@@ -173,6 +187,12 @@ CASES = {
         Function(each(KINKED), numbers(len(KINKED), 3, low=-2, high=2).mul(4).round().div(4)),
         torch.tensor([[1.0, 1.0, 1.0], [-1.0, 1.0, 0.0], [0.5, -1.0, 1.0], [1.0, 0.5, -1.0]]),
     ),
+    "kinked at 0": (
+        Function(each(KINKED), torch.zeros(len(KINKED), 3)),
+        torch.tensor([[1.0, 2.0, 3.0], [-1.0, 1.0, 0.5], [0.5, -1.0, 1.0]]),
+    ),
+    "far": (Function(far, torch.stack([numbers(3), torch.zeros(3)])), numbers(4, 3)),
+    "one-hot": (Function(one_hot, numbers(12, 2)), torch.tensor([[0, 1, 3], [2, 2, 0]])),
     "indexed": (Function(indexed, numbers(6)), numbers(4, 6)),
     "reshaped": (Function(reshaped, numbers(6)), numbers(4, 6)),
     "products": (Function(products, numbers(3, 3)), numbers(4, 2, 3)),
@@ -261,6 +281,15 @@ def test_rows_are_mapped_where_pytorch_fixes_their_number():
     )
     model, _ = assert_agrees(module, numbers(4, 2, 3), numbers(5, 2, 3))
     assert model.rows.single
+
+
+def test_a_module_that_changes_its_input_leaves_the_example_alone():
+    module = Function(lambda x, w: x.add_(1.0) * w, numbers(3).float())
+    example = numbers(4, 3).float()
+    before = example.clone()
+    model, params = ib.from_torch(module, example)
+    assert torch.equal(example, before)
+    np.testing.assert_allclose(model(params, np.zeros((2, 3))), [params["w"]] * 2, rtol=1e-6)
 
 
 def test_casts_to_another_precision_are_made_in_float64():

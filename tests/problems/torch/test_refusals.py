@@ -18,6 +18,12 @@ def function(f):
     return Function(f, torch.ones(3))
 
 
+def changed_in_place(x, w):
+    h = (x * w).exp()
+    h[:, 0] = 1.0
+    return h
+
+
 def without_values():
     return nn.Linear(3, 2, device="meta")
 
@@ -67,6 +73,10 @@ REFUSED = {
     "two outputs": (nn.GRU(3, 2), numbers(4, 5, 3).float(), r"returns 2 values.*return self.module\(x\)\[0\]"),
     "classes": (function(lambda x, w: (x * w).argmax(1)), X, "tensor of torch.int64.* return the logits"),
     "frozen": (nn.Linear(3, 2).requires_grad_(False), X, r"type module.requires_grad_\(True\)"),
+    "compiled": (torch.compile(nn.Linear(3, 2)), X, r"compiled by torch.compile.* module._orig_mod"),
+    "in place": (function(changed_in_place), X, r"no gradient of the module: RuntimeError.* type h = h.clone\(\)"),
+    "whole numbers": (LAYER, np.eye(3, dtype=int), r"fails on the example .*int64.*type X.astype\(float\)"),
+    "no derivative": (function(lambda x, w: (x * w - x).abs().sqrt()), X, r"gradient of .* is NaN .* root at 0"),
     "overflow": (function(lambda x, w: (1e30 * x * w) ** 2), X, "returns NaN or infinity on the example"),
     "two inputs": (nn.Bilinear(3, 3, 2), X, "fails on the example.* missing 1 required.* another one whose forward"),
     "wrong shape": (LAYER, X[:, :2], r"fails on the example of shape \(6, 2\).* check that the example is a batch"),
@@ -109,6 +119,32 @@ def test_later_inputs_are_checked():
     problem = ib.Problem(model, np.array([[0, 1], [2, 4]]), np.zeros((2, 4)))
     with pytest.raises(ib.InputError, match="NaN"):  # There is no token 4.
         problem.predict(params)
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda t, w: w[t],
+        lambda t, w: w.index_select(0, t.flatten()).view(t.shape),
+        lambda t, w: w.expand(len(t), 3).gather(1, t),
+        lambda t, w: torch.nn.functional.one_hot(t, 3).to(w.dtype) @ w,
+        lambda t, w: torch.nn.functional.embedding(t, w[:, None]).flatten(1),
+    ],
+)
+@pytest.mark.parametrize("token", [3, -4])
+def test_a_token_that_does_not_exist_gives_nan(look_up, token):
+    model, params = ib.from_torch(function(look_up), torch.tensor([[0, 1], [2, 0]]))
+    assert np.all(np.isfinite(model(params, np.array([[2, 1]]))))
+    assert np.any(np.isnan(model(params, np.array([[2, token]]))))
+
+
+def test_later_inputs_have_the_type_of_the_example():
+    bits = np.array([[True, False, True], [False, False, True]])
+    model, params = ib.from_torch(function(lambda x, w: (~x).float() * w), bits)
+    np.testing.assert_array_equal(model(params, bits.astype(int)), ~bits)
+    shades = np.array([[3, 200, 7], [90, 130, 255]], dtype=np.uint8)
+    model, params = ib.from_torch(function(lambda x, w: (x - 128).float() * w), shades)
+    np.testing.assert_array_equal(model(params, shades.astype(int)), shades - np.uint8(128))
 
 
 def test_a_forward_that_treats_few_rows_in_another_way_says_so():
