@@ -37,6 +37,18 @@ def test_diagonal_networks_end_at_the_interpolant_of_their_potential() -> None:
     assert limit.certificate.residuals["dependent"] == 0.0
 
 
+# The flows of both tolerances take the same last steps, whose error their difference does not show.
+@pytest.mark.parametrize("rtol", [1e-4, 1e-8])
+def test_the_error_contains_that_of_the_last_steps(rtol: float) -> None:
+    problem = ib.LeastSquares(X, Y_SMALL).reparametrize(ib.HadamardProduct())
+    limit = ib.interpolation_limit(problem, (U, V), rtol=rtol)
+    w, k = diagonal_limit(X, Y_SMALL, U, V), U**2 - V**2
+    exact = np.sqrt(np.array([k, -k]) / 2 + np.hypot(k / 2, w))
+    apart = float(np.linalg.norm(np.abs(limit.point) - exact) / np.linalg.norm(exact))
+    assert limit.error is not None
+    assert apart / 5 <= limit.error <= 5 * apart
+
+
 @pytest.fixture(scope="module")
 def net() -> tuple[ib.Problem, ib.Limit, ib.Limit]:
     problem = ib.Problem(softplus_net, INPUTS, Y)

@@ -80,7 +80,8 @@ def interpolation_limit(
         that the last steps `moved` the parameters relative to their norm, and `negative_curvature` where the loss is
         not 0. It proves a property of the point only. `error` is the estimated relative error of the flow, the
         difference of two runs with the tolerances rtol and 10 rtol (rtol / 10 if rtol > 0.01) plus the square of
-        `moved`; it is inf if the flow stopped before its end. After a keyboard interrupt, the point reached is returned.
+        `moved`; it is inf if the flow stopped before its end. After a keyboard interrupt, the point reached is
+        returned.
 
     Raises:
         InputError: the loss has its minimiser at infinity (logistic, exponential, cross-entropy loss), or params are
