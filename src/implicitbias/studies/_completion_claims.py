@@ -77,7 +77,7 @@ def end_claims(point: str, data: Any) -> list[Claim]:
     found = slope_in(decay, apart, errors)
     W, ends = data["limit_matrix"].values, data["end_matrix"].values
     extrapolated, size = limit_at_zero(decay[::-1], ends[::-1]), np.linalg.norm(W)
-    bar = float((extrapolated.bar + 2.0 * float(np.max(errors[-2:])) * size) / size)
+    bar = (extrapolated.bar + 2.0 * float(np.max(errors[-2:])) * size) / size
     drift_error = number(data, "drift_end_error")
     return [
         at_most(point, "each run ends at the minimum of L + lam times the nuclear norm (largest relative duality gap, "

@@ -17,7 +17,6 @@ from implicitbias.studies._grokking_flows import (
     curves_of,
     drift_of,
     flat,
-    scalars,
     scales_of,
     states_of,
     sweep_of,
@@ -64,19 +63,17 @@ def _limit_variables(setting: Completion, limit: Limit) -> dict[str, Any]:
     polar = float(np.linalg.norm(problem.linear_map.rmatvec(program.nu), 2))
     error = abs(least - float(program.nu @ problem.targets)) + max(polar - 1.0, 0.0) * least
     error += float(np.linalg.norm(program.nu) * np.linalg.norm(fitted))
-    return scalars(
-        {
-            "kkt_violation": limit.certificate.residuals["violation"],
-            "kkt_stationarity": limit.certificate.residuals["stationarity"],
-            "kkt_tolerance": limit.certificate.tolerance,
-            "limit_square": limit.value,
-            "nuclear_gap": nuclear.gap,
-            "nuclear_tolerance": nuclear.tolerance,
-            "teacher_gap": known.gap,
-            "least_nuclear": least,
-            "least_error": error,
-            "limit_test": case.errors(flat(limit.point)[None])[0, 1],
-        }
+    return _scalars(
+        kkt_violation=limit.certificate.residuals["violation"],
+        kkt_stationarity=limit.certificate.residuals["stationarity"],
+        kkt_tolerance=limit.certificate.tolerance,
+        limit_square=limit.value,
+        nuclear_gap=nuclear.gap,
+        nuclear_tolerance=nuclear.tolerance,
+        teacher_gap=known.gap,
+        least_nuclear=least,
+        least_error=error,
+        limit_test=case.errors(flat(limit.point)[None])[0, 1],
     ) | {
         "limit_matrix": (("row", "column"), W),
         "teacher_rank": ((), np.array(setting.rank)),
@@ -96,18 +93,13 @@ def _end_variables(setting: Completion, drift: Drift, sweep: Sweep, limit: Limit
         return np.linalg.norm(first - second, axis=(-2, -1)) / size
 
     gaps = [_duality_gap(setting, end, decay) for end, decay in zip(ends, setting.decays, strict=True)]
-    return scalars(
-        {
-            "drift_end_apart": apart(late, W),
-            # The drift converges exponentially: less is left than what it covered in the second half of the time.
-            "drift_end_error": apart(late, half),
-            "phi_apart": apart(phi, W),
-            # U V^T has at most twice the relative error of the factors, which are those of phi.
-            "phi_error": 2.0
-            * drift.limit.error
-            * float(np.linalg.norm(flat(drift.limit.point)) ** 2 / 2)
-            / size,
-        }
+    return _scalars(
+        drift_end_apart=apart(late, W),
+        # The drift converges exponentially, so that less is left than what it covered in the second half of the time.
+        drift_end_error=apart(late, half),
+        phi_apart=apart(phi, W),
+        # U V^T has at most twice the relative error of the factors, which are those of phi.
+        phi_error=2.0 * drift.limit.error * float(np.linalg.norm(flat(drift.limit.point)) ** 2 / 2) / size,
     ) | {
         "end_apart": (("decay",), apart(ends, W)),
         "end_error": (("decay",), apart(ends, coarse)),
@@ -152,6 +144,8 @@ def _small_variables(setting: Completion) -> dict[str, Any]:
     """Return the test error of Phi(theta_0) for a start of small scale."""
     case = setting.case().scaled(setting.small)
     limit = drift_of(case, 1.0).limit
-    return scalars(
-        {"small_scale": setting.small, "small_phi_test": case.errors(flat(limit.point)[None])[0, 1]}
-    )
+    return _scalars(small_scale=setting.small, small_phi_test=case.errors(flat(limit.point)[None])[0, 1])
+
+
+def _scalars(**numbers: Any) -> dict[str, Any]:
+    return {name: ((), np.array(float(number))) for name, number in numbers.items()}

@@ -4,7 +4,6 @@ The names of the variables are those of `_grokking_claims`.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -198,11 +197,12 @@ def _curve(case: Case, run: Trajectory, begin: float) -> Float64[ndarray, "4 m"]
 def phase_times(case: Case, run: Trajectory) -> Float64[ndarray, " 2"]:
     """Return the first times at which the training error and the test error are at most their levels."""
     begin = case.first_time()
-
-    def error(states: ndarray, k: int) -> ndarray:
-        return case.errors(states)[:, k]
-
-    return np.array([first_below(run, partial(error, k=k), case.levels[k], begin) for k in (0, 1)])
+    return np.array(
+        [
+            first_below(run, lambda states, k=k: case.errors(states)[:, k], case.levels[k], begin)
+            for k in (0, 1)
+        ]
+    )
 
 
 def drift_time(case: Case, drift: Trajectory) -> float:
@@ -246,11 +246,6 @@ def least_eigenvalue(case: Case, theta: Float64[ndarray, " size"]) -> float:
         return np.nan
     J = of(case.problem).jacobian(unflattened(case.start, theta)).dense()
     return float(np.linalg.eigvalsh(J @ J.T)[0]) / len(J)
-
-
-def scalars(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return numbers as variables of a dataset."""
-    return {name: ((), np.array(float(number))) for name, number in numbers.items()}
 
 
 def flat(params: Any) -> Float64[ndarray, " size"]:

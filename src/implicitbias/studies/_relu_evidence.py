@@ -17,7 +17,6 @@ from implicitbias.studies._grokking_flows import (
     drift_of,
     flat,
     phase_times,
-    scalars,
     states_of,
     sweep_of,
     unflattened,
@@ -64,18 +63,16 @@ def _limit_variables(setting: ReluNetwork, case: Case, sweep: Sweep, drift: Drif
     ends, coarse = (functions(sweep.ends[:, k], GRID) for k in (0, 1))
     x = setting.data()[0]
     least = least_norm(x, setting.teacher(x))
-    return scalars(
-        {
-            "kkt_violation": known.residuals["violation"],
-            "kkt_stationarity": known.residuals["stationarity"],
-            "kkt_tolerance": known.tolerance,
-            "limit_square": limit.value,
-            "least_square": least.upper,
-            "least_bound": least.lower,
-            "phi_apart": np.linalg.norm(phi - found) / size,
-            "phi_error": _function_error(drift, GRID) / size,
-            "limit_test": case.errors(flat(limit.point)[None])[0, 1],
-        }
+    return _scalars(
+        kkt_violation=known.residuals["violation"],
+        kkt_stationarity=known.residuals["stationarity"],
+        kkt_tolerance=known.tolerance,
+        limit_square=limit.value,
+        least_square=least.upper,
+        least_bound=least.lower,
+        phi_apart=np.linalg.norm(phi - found) / size,
+        phi_error=_function_error(drift, GRID) / size,
+        limit_test=case.errors(flat(limit.point)[None])[0, 1],
     ) | {
         "end_apart": (("decay",), np.linalg.norm(ends - found, axis=1) / size),
         "end_error": (("decay",), np.linalg.norm(ends - coarse, axis=1) / size),
@@ -143,3 +140,7 @@ def _scale_variables(setting: ReluNetwork, case: Case, progress: Progress) -> di
 def _test_when_fitted(case: Case, run: Trajectory, time: float) -> float:
     """Return the test error at the time at which the data are fitted."""
     return float(case.errors(states_of(run, np.array([time])))[0, 1])
+
+
+def _scalars(**numbers: Any) -> dict[str, Any]:
+    return {name: ((), np.array(float(number))) for name, number in numbers.items()}
