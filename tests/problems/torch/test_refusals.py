@@ -64,6 +64,12 @@ REFUSED = {
     "numpy": (function(lambda x, w: torch.from_numpy(np.sin(x.numpy())) * w), X, r"as in .*\.numpy\(\)"),
     "item": (function(lambda x, w: x * w * x.max().item()), X, r"reads a value out .* leave .item\(\) away"),
     "detach": (function(lambda x, w: x * w * (x * w).detach()), X, r"gradient .* not that of PyTorch.* .detach\(\)"),
+    "small detach": (
+        function(lambda x, w: 1e3 * x * w + 1e-2 * (x * w).detach() * w), X, r"gradient .* not that of PyTorch"
+    ),
+    "detach in bfloat16": (
+        function(lambda x, w: (x * w) * (1 + 0.05 * w.detach())).bfloat16(), X, r"gradient .* not that of PyTorch"
+    ),
     "fixed rows": (function(lambda x, w: (x * w).reshape(6, 3)), X, r"but not for 1.* type x.flatten\(1\)"),
     "rows that depend on others": (
         function(lambda x, w: torch.einsum("ni,nj,ij->n", x - x.mean(0), x * w, torch.ones(3, 3))),
