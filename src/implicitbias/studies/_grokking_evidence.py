@@ -88,7 +88,7 @@ def grokking_variables(model: Model, runs: Runs, progress: Progress) -> dict[str
 def phi_error(runs: Runs) -> float:
     """Return the relative error bar of Phi(theta_0): its distance from the end of the run without weight decay.
 
-    The estimate of `ib.interpolation_limit` itself does not cover its last steps, which its two runs share.
+    This measures the error without the estimate of `ib.interpolation_limit`.
     """
     point, ends = _one(runs.limit.point), [_one(one.final) for one in runs.baseline]
     apart = _apart(point, ends[0])[0] + _apart(*ends)[0]
