@@ -15,7 +15,7 @@ from implicitbias._core.archive import FileKind, read_archive
 from tests.flows._runs import content, run
 
 KILLS = 20
-NAME, RTOL = "Gauss-Newton", 5e-9
+NAME, RTOL = "Gauss-Newton", 1e-10
 KIND = FileKind("kind", 1, "thing")
 
 # Each part is saved and takes a while, and a line of the output says when it has ended.

@@ -33,7 +33,8 @@ def settings() -> list[Any]:
     return [*first, *rest]
 
 
-every_setting = pytest.mark.parametrize(("name", "point"), settings())
+# The scope puts the tests of one point next to each other, so that few test processes compute its data.
+every_setting = pytest.mark.parametrize(("name", "point"), settings(), scope="module")
 
 
 def judged(name: str, point: str, data: Any) -> list[dict[str, Any]]:
