@@ -36,3 +36,12 @@ class ClaimsHold:
     def test_every_assumption_holds(self, claims: list[Claim]) -> None:
         states = {assumption.state for claim in claims for assumption in claim.assumptions}
         assert states == {"checked: holds"}
+
+
+class NamedClaims(ClaimsHold):
+    """The same for a study of grokking; the class gives words of the claims that must be there."""
+
+    words: tuple[str, ...]
+
+    def test_the_claims_are_those_of_the_paper(self, claims: list[Claim]) -> None:
+        assert [words for words in self.words if not any(words in claim.statement for claim in claims)] == []

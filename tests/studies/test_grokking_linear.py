@@ -5,35 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from implicitbias.studies import Claim
 from implicitbias.studies._grokking_settings import linear_model
 from implicitbias.studies.grokking_linear import STUDY, closed_form_claims
-from tests.studies.running import ClaimsHold, computed, failing
+from tests.studies.running import NamedClaims, failing
 
 NAME, POINT = "grokking-linear", "regression"
 
 
-@pytest.fixture(scope="module")
-def data() -> Any:
-    return computed(NAME, POINT)
-
-
-@pytest.fixture(scope="module")
-def claims(data: Any) -> list[Claim]:
-    return STUDY.claims(POINT, data)
-
-
-class TestRegression(ClaimsHold):
+class TestRegression(NamedClaims):
     point = POINT
-
-    # Oracle: the list: what must be among the claims.
-    @pytest.mark.parametrize(
-        "words",
-        ["first order in lam", "lam t e^(ct)", "at the junction", "collapse", "KKT point", "do not commute",
-         "closed form", "ridge regression", "never generalises", "ln(scale)", "never fitted"],
+    words = (
+        "first order in lam", "lam t e^(ct)", "at the junction", "collapse", "KKT point", "do not commute",
+         "closed form", "ridge regression", "never generalises", "ln(scale)", "never fitted",
     )  # fmt: skip
-    def test_the_claims_are_those_of_the_paper(self, words: str, claims: list[Claim]) -> None:
-        assert any(words in claim.statement for claim in claims)
 
     # Oracle: the pseudo-inverse: w(tau) is its solution plus e^(-tau) times the rest of the start.
     def test_the_slow_time_of_generalisation(self, data: Any) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import implicitbias as ib
-from implicitbias.studies import Claim
 from implicitbias.studies._modular_evidence import SETTINGS, Modular, Sums, _first_positive
 from implicitbias.studies.grokking_modular import (
     STUDY,
@@ -15,33 +14,18 @@ from implicitbias.studies.grokking_modular import (
     order_claims,
     scale_claim,
 )
-from tests.studies.running import ClaimsHold, computed, failing
+from tests.studies.running import NamedClaims, failing
 
 NAME, POINT = "grokking-modular", "mod-13"
 TINY = Modular(size=5, hidden=7, end=1e3, rates=(100.0,), shares=(0.1,), scales=(1.0,))
 
 
-@pytest.fixture(scope="module")
-def data() -> Any:
-    return computed(NAME, POINT)
-
-
-@pytest.fixture(scope="module")
-def claims(data: Any) -> list[Claim]:
-    return STUDY.claims(POINT, data)
-
-
-class TestThirteen(ClaimsHold):
+class TestThirteen(NamedClaims):
     point = POINT
-
-    # Oracle: the list: what must be among the claims.
-    @pytest.mark.parametrize(
-        "words",
-        ["memorization comes before", "high test accuracy", "first order in the learning rate", "within 5 %",
-         "processor time", "like 1 / lam", "larger starts", "never fitted"],
+    words = (
+        "memorization comes before", "high test accuracy", "first order in the learning rate", "within 5 %",
+         "processor time", "like 1 / lam", "larger starts", "never fitted",
     )  # fmt: skip
-    def test_the_claims(self, words: str, claims: list[Claim]) -> None:
-        assert any(words in claim.statement for claim in claims)
 
     def test_its_figures(self, data: Any) -> None:
         figures = STUDY.figures(POINT, data)
