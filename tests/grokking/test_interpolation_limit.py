@@ -203,3 +203,19 @@ def test_a_large_model_ends_at_an_interpolation() -> None:
     assert limit.certificate.residuals["residual"] <= 1e-12
     balance = [U.T @ U - V.T @ V for U, V in (start, limit.point)]
     np.testing.assert_allclose(balance[1], balance[0], atol=1e-4)
+
+
+# Two nearly dependent equations in a and b, whose only solution is (0, 1). The flow leaves b a share of 4e-3 away, and
+# the first Gauss-Newton step makes the residual larger by the square of that.
+def test_steps_go_on_where_the_first_one_makes_the_residual_larger() -> None:
+    def bent(params: Any, X: Any) -> Any:
+        total = params[0] + params[1] ** 2
+        return X[:, 0] * total + X[:, 1] * (total + 3e-3 * params[1])
+
+    limit = ib.interpolation_limit(ib.Problem(bent, np.eye(2), np.array([1.0, 1.003])), np.full(2, 0.5))
+    np.testing.assert_allclose(limit.point, [0.0, 1.0], atol=1e-9)
+    assert limit.certificate.residuals["residual"] <= 1e-12
+    # The steps moved the parameters too far for a certificate, and the estimated error contains this.
+    assert limit.certificate.residuals["moved"] > 1e-3
+    assert limit.error is not None
+    assert limit.error > 1e-6

@@ -32,9 +32,12 @@ _END = 1e14
 _RESIDUAL, _GRADIENT, _MOVED, _STEPS = 1e-12, 1e-10, 1e-3, 10
 # A residual that fell to this share of the first one tends to 0.
 _FELL = 1e-6
-# Steps stop when the residual is below this share of the accepted one, or when one of them leaves more than the other
-# share of it. At kinks of the model the first step is not much better than that.
-_ENDED, _REDUCED = 0.1, 0.5
+# Steps stop when the residual is below this share of the accepted one, or when so many of them one after another leave
+# more than the other share of the least one. Where the kernel is nearly singular, the first step is long and makes the
+# residual larger, and the next ones converge; at kinks of the model none does.
+_ENDED, _REDUCED, _VAIN = 0.1, 0.5, 2
+# A residual is not small against its terms from this share of them on.
+_LARGE = 1e-2
 # The largest accepted negative curvature relative to the largest one, as a rounding error.
 _NEGATIVE = 1e-6
 # The ratio of the two tolerances of the flow from which its error is estimated.
@@ -178,13 +181,8 @@ def _time_scale(problem: Any, params: Any) -> float:
 
 def _polished(point: CriticalPoint) -> CriticalPoint:
     """Return the point after Gauss-Newton steps, as long as they make the residual or the gradient smaller."""
-    # A flow that ended because its residual is small is near an interpolation, where no Hessian is needed.
-    while point.measures.misfit > _ENDED * _RESIDUAL and point.measures.misfit**2 <= 2.0 * _SQUARED:
-        theta = point.stepped_to_targets()
-        following = point.at(theta) if np.all(np.isfinite(theta)) else point
-        if not following.measures.misfit < _REDUCED * point.measures.misfit:
-            break
-        point = following
+    if _nearly_fits(point):
+        point = _fitted(point)
     for _ in range(_STEPS):
         too_large = point.by_hessian and len(point.theta) > MOST_FOR_HESSIAN
         if too_large or _left(point) <= _ENDED * _bound(point):
@@ -195,6 +193,26 @@ def _polished(point: CriticalPoint) -> CriticalPoint:
             break
         point = following
     return point
+
+
+def _nearly_fits(point: CriticalPoint) -> bool:
+    """Return whether the flow ended because its residual is small; no Hessian is needed near an interpolation."""
+    return bool(point.measures.misfit**2 <= 2.0 * _SQUARED)
+
+
+def _fitted(point: CriticalPoint) -> CriticalPoint:
+    """Return the point after Gauss-Newton steps to the targets, or itself if they do not make the residual smaller."""
+    best, here, vain = point, point, 0
+    while best.measures.misfit > _ENDED * _RESIDUAL and vain < _VAIN:
+        theta = here.stepped_to_targets()
+        if not np.all(np.isfinite(theta)):
+            break
+        here = point.at(theta)
+        if here.measures.misfit < _REDUCED * best.measures.misfit:
+            best, vain = here, 0
+        else:
+            vain += 1
+    return best
 
 
 def _left(point: CriticalPoint) -> float:
@@ -217,8 +235,9 @@ def _certificate(begin: CriticalPoint, end: _End, error: float) -> Certificate:
     )
     ended = end.trajectory.status.ok
     # At a limit where the Jacobian vanishes, the residual falls like a power of t, and never far below its terms.
-    slowly = ended and not point.interpolates and _residual_norm(point) <= _FELL * _residual_norm(begin)
-    if point.interpolates or slowly or not ended:
+    fell = _residual_norm(point) <= _FELL * _residual_norm(begin)
+    slowly = ended and fell and bool(point.measures.misfit > _LARGE)
+    if point.interpolates or _nearly_fits(point) or slowly or not ended:
         statement = "the predictions at the point minimise the loss of every row (they fit the targets)"
         residuals["residual"] = float(point.measures.misfit)
     else:
