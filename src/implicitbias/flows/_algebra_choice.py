@@ -21,7 +21,7 @@ from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._counted_choice import CountedChoice
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._growth_modes import Modes
-from implicitbias.flows._guide import Guide, Report, Settled, Way
+from implicitbias.flows._guide import Changing, Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._rkc import stages
 from implicitbias.flows._ros34pw2 import GAMMA
@@ -59,7 +59,7 @@ _RATE, _GRADIENT_RATE = 1e10, 1e9
 SLIDING = ("auto", "kernel", "normal", "products")
 
 
-class AlgebraChoice(Guide):
+class AlgebraChoice(Changing):
     """The guide of a `GaussNewtonSystem` that chooses among the allowed algebras.
 
     It compares measured times, or counted operations if the limits ask for a reproducible run.
@@ -108,14 +108,6 @@ class AlgebraChoice(Guide):
 
     def pace(self) -> int:
         return max(_LEAST, int(_LOOK / max(self.measured.get(self.name, 0.0), 1e-6)))
-
-    def snapshot(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.saved}
-
-    def restore(self, snapshot: dict[str, Any], way: Way) -> Way:
-        for name in self.saved:
-            setattr(self, name, snapshot[name])
-        return self._way(self.name)
 
     def next(self, way: Way, report: Report) -> Way:
         if report.attempts == 0:

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
-from implicitbias.flows._guide import Guide, Report, Way
+from implicitbias.flows._guide import Changing, Report, Way
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._stepper import first_step
 from implicitbias.flows._system import System, radius_at, radius_of
@@ -43,7 +43,7 @@ _TINY = 1e-8
 _STIFF, _CHEAPER, _PATIENCE = 0.3, 1.5, 5e4
 
 
-class CountedChoice(Guide):
+class CountedChoice(Changing):
     """The guide of a small `GaussNewtonSystem` that chooses between Tsit5 and one factorisation."""
 
     saved = ("name", "regret", "patience")
@@ -88,14 +88,6 @@ class CountedChoice(Guide):
             return way
         self.regret, self.patience = 0.0, 2 * self.patience
         return self._way("explicit")
-
-    def snapshot(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.saved}
-
-    def restore(self, snapshot: dict[str, Any], way: Way) -> Way:
-        for name in self.saved:
-            setattr(self, name, snapshot[name])
-        return self._way(self.name)
 
     def _explicit_to_end(self, left: float, radius: float) -> float:
         """Return the expected cost of explicit steps; it is infinite if they use up the steps that are allowed."""

@@ -82,6 +82,30 @@ class Guide(ABC):
         return way
 
 
+class Changing(Guide):
+    """A guide that names the way in which steps are taken, and changes it on the way.
+
+    Attributes:
+        name: the name of the way in use.
+        saved: the names of the attributes on which the next choices depend.
+    """
+
+    name: str
+    saved: tuple[str, ...] = ("name",)
+
+    @abstractmethod
+    def _way(self, name: str) -> Way:
+        """Return the way with this name, and remember that it is in use."""
+
+    def snapshot(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.saved}
+
+    def restore(self, snapshot: dict[str, Any], way: Way) -> Way:
+        for name in self.saved:
+            setattr(self, name, snapshot[name])
+        return self._way(self.name)
+
+
 class Settled(Guide):
     """The guide that never changes the way, which is given by a method and a name."""
 

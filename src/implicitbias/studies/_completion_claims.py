@@ -12,6 +12,7 @@ from implicitbias.studies._grokking_claims import (
     baseline_claims,
     drift_claims,
     equal_claim,
+    growth_claim,
     kkt_claims,
     phase_claims,
     sharp_slope,
@@ -97,14 +98,9 @@ def end_claims(point: str, data: Any) -> list[Claim]:
 
 def start_claims(point: str, data: Any) -> list[Claim]:
     """Return the claims about the scale of the start."""
-    scale, times = data["scale"].values, data["scale_generalised"].values
-    # The small parameter is 1 / scale, and e^tau has the relative error of tau.
-    growth = slope_in(1.0 / scale, np.exp(times), np.exp(times) * data["scale_error"].values)
     level, before = number(data, "test_level"), data["scale_phi_test"].values
     return [
-        close(point, "from large starts the slow time of generalisation grows like ln(scale) (slope 1, within its "
-              "error bar)", _SCALES, (1.0, -growth.value, growth.bar),
-              sharp_slope("the slow time in ln(scale)", growth)),
+        growth_claim(point, data, _SCALES),
         at_least(point, "from large starts Phi(theta_0) does not generalise (least test error, in units of its level)",
                  _SCALES, (np.min(before) / level, 1.0)),
         at_most(point, f"from a start of scale {number(data, 'small_scale'):g} there is no delay: Phi(theta_0) "

@@ -210,6 +210,17 @@ def scale_claims(point: str, data: Any) -> list[Claim]:
     ]  # fmt: skip
 
 
+def growth_claim(point: str, data: Any, reference: str) -> Claim:
+    """Return the claim that the slow time of generalisation grows like ln(scale) in the limit of large starts."""
+    scale, times = data["scale"].values, data["scale_generalised"].values
+    # The small parameter is 1 / scale, and e^tau has the relative error of tau.
+    growth = slope_in(1.0 / scale, np.exp(times), np.exp(times) * data["scale_error"].values)
+    return close(
+        point, "from large starts the slow time of generalisation grows like ln(scale) (slope 1, within its error bar)",
+        reference, (1.0, -growth.value, growth.bar), sharp_slope("the slow time in ln(scale)", growth),
+    )  # fmt: skip
+
+
 def apart_claim(point: str, statement: str, distance: float, error: float) -> Claim:
     """Return the claim that two limits differ: their distance is at least ten of its error bars."""
     text = f"{statement} (distance in units of its error bar)"

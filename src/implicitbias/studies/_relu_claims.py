@@ -9,9 +9,9 @@ from implicitbias.studies._grokking_claims import (
     PAPER,
     apart_claim,
     baseline_claims,
+    growth_claim,
     kkt_claims,
     phase_claims,
-    sharp_slope,
     slope_in,
     violation_claim,
 )
@@ -72,14 +72,9 @@ def end_claims(point: str, data: Any) -> list[Claim]:
 
 def start_claims(point: str, data: Any) -> list[Claim]:
     """Return the claims about the scale of the start."""
-    scale, times = data["scale"].values, data["scale_generalised"].values
-    # The small parameter is 1 / scale, and e^tau has the relative error of tau.
-    growth = slope_in(1.0 / scale, np.exp(times), np.exp(times) * data["scale_error"].values)
     level, fitted = number(data, "test_level"), data["scale_fitted_test"].values
     return [
-        close(point, "from large starts the slow time of generalisation grows like ln(scale) (slope 1, within its "
-              "error bar)", _SCALES, (1.0, -growth.value, growth.bar),
-              sharp_slope("the slow time in ln(scale)", growth)),
+        growth_claim(point, data, _SCALES),
         at_least(point, "from large starts the function does not generalise when the data are fitted (least test "
                  "error, in units of its level)", _SCALES, (np.min(fitted) / level, 1.0)),
         at_most(point, f"from a start of scale {number(data, 'small_scale'):g} there is no delay: the function "
