@@ -84,3 +84,13 @@ def _few_compiled_programs() -> Iterator[None]:
     areas = Path("/proc/self/maps")
     if "jax" in sys.modules and areas.exists() and len(areas.read_bytes().splitlines()) > _MOST_AREAS:
         sys.modules["jax"].clear_caches()
+
+
+SHARED_FOLDER = "IMPLICITBIAS_TESTS_SHARED_FOLDER"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Name a folder that all test processes of this run share, for what takes long to compute."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ[SHARED_FOLDER] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)

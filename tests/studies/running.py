@@ -1,11 +1,16 @@
 """What tests of studies share."""
 
+import fcntl
+import os
+import pickle
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import implicitbias as ib
 from implicitbias.studies import Claim
+from tests.conftest import SHARED_FOLDER
 
 
 def silent(fraction: float, text: str) -> None:
@@ -14,8 +19,16 @@ def silent(fraction: float, text: str) -> None:
 
 @cache
 def computed(name: str, point: str) -> Any:
-    """The dataset of one point of a study, computed once in a process; copy it before changing it."""
-    return ib.studies.load(name).compute(point, silent)
+    """The dataset of one point of a study; copy it before changing it.
+
+    It is computed once in a run of the tests: the process that needs it first leaves the object to the others.
+    """
+    kept = Path(os.environ[SHARED_FOLDER]) / f"{name}-{point}.pickle"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(ib.studies.load(name).compute(point, silent)))
+        return pickle.loads(kept.read_bytes())
 
 
 def failing(claims: Sequence[Claim]) -> list[str]:
