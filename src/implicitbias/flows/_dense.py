@@ -89,7 +89,7 @@ class CurveOutput(Output):
             inner[i] += powers[i] @ self.curves[row]
             if self.followed[row]:
                 modes = self._modes(int(row))
-                inner[i, : modes.vectors.shape[1]] += modes.path(x[i] * self.sizes[row])
+                inner[i, : modes.vectors.shape[1]] += modes.moved(x[i] * self.sizes[row], np)[0]
         return inner
 
     def _modes(self, row: int) -> Modes:

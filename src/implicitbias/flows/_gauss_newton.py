@@ -235,7 +235,7 @@ class GaussNewtonSystem(System):
     def state_size(self, size: int) -> int:
         return self.shape.size
 
-    def modes(self, u: jax.Array) -> Modes:
+    def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
         theta, f, tau = self.split(u)
         gap = f - self.model(theta)
 
@@ -252,6 +252,7 @@ class GaussNewtonSystem(System):
             lambda vector: product(theta, vector),
             now,
             lambda vector: jax.jvp(lambda point: product(point, vector), (theta,), (now,))[1],
+            least,
         )
 
     def rounding(self, u: jax.Array) -> Rounding:

@@ -26,13 +26,18 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-# The number of Lanczos steps, which are fully reorthogonalised. Four are too few for the modes of a small network.
+# The number of Lanczos steps, which are fully reorthogonalised, and of modes. Four are too few for the modes of a small
+# network. Where a mode may matter, _MOST steps are made: near a later saddle, the rates of growth may be thousands of
+# times smaller than those of decay, and the mode that decides a later jump grows more slowly than others.
 COUNT = 12
+_MOST = 2 * COUNT
 # The error of a mode is at most rtol * _SHARE of its size. The error of the whole state is bounded already, so this has
 # no effect on modes that are larger than 1 / _SHARE of the state.
 _SHARE = 3.0
 # A mode is used if its residual is below this share of its rate.
 _CONVERGED = 0.1
+# A speed that decays at this multiple of the rates that matter may hide such a mode.
+_FAST = 30.0
 # Modes whose rates differ by a smaller share than this one count as one mode, because they keep their proportions.
 _SAME_RATE = 0.25
 
@@ -62,17 +67,22 @@ class Modes(NamedTuple):
         rates: (k,) the growth rates mu_j > 0 in ascending order, and 0 in rows without a mode.
         vectors: (k, p) orthonormal vectors q_j as rows, and 0 in rows without a mode.
         speeds: (k,) the derivatives <q_j, theta'> of the components in time.
-        bends: (k,) the numbers a_j in [0, 1) with mu_j' = a_j mu_j^2.
+        bend: a number a in [0, 1). If a > 0, the mode with the largest speed has nearly the whole of it, its rate
+            changes with mu' = a mu^2, and steps follow the whole speed along this mode instead of single modes.
+        course: (p,) theta' if a > 0, and 0 otherwise.
         top: an estimate from above of the largest growth rate, also of modes that are not among the k.
+        loose: the largest growth rate that was seen, if it did not converge, and 0 otherwise.
         radius: an estimate of the largest rate of growth or decay.
     """
 
-    rates: jax.Array
-    vectors: jax.Array
-    speeds: jax.Array
-    bends: jax.Array
-    top: jax.Array
-    radius: jax.Array
+    rates: Any
+    vectors: Any
+    speeds: Any
+    bend: Any
+    course: Any
+    top: Any
+    loose: Any
+    radius: Any
 
     def paths(self, carried: Carried, u: jax.Array, times: jax.Array) -> Paths:
         """Return the paths of the modes from u at the times (4,) of the stages.
@@ -84,8 +94,7 @@ class Modes(NamedTuple):
         """
 
         def moving() -> Paths:
-            changes = jax.vmap(self.grown)(times) @ self.vectors
-            speeds = (self.speeds * jax.vmap(self._factor)(times)) @ self.vectors
+            changes, speeds = jax.vmap(self.moved)(times)
             rest = jnp.zeros((len(times), len(u) - speeds.shape[1]))
             return Paths(
                 jax.vmap(lambda change: carried(u, change))(changes), jnp.concatenate([speeds, rest], 1)
@@ -94,32 +103,35 @@ class Modes(NamedTuple):
         still = jnp.zeros((len(times), len(u)))
         return jax.lax.cond(jnp.any(self.speeds != 0.0), moving, lambda: Paths(still, still))
 
-    def grown(self, time: jax.Array) -> jax.Array:
-        """Return the components (k,) that the modes gain in this time."""
-        power, divisor = (1.0 - self.bends) * self._exponent(time), (1.0 - self.bends) * self._divisor()
-        return self.speeds * jnp.where(self.rates > 0, jnp.expm1(power) / divisor, time)
+    def moved(self, time: Any, numerics: Any = jnp) -> tuple[Any, Any]:
+        """Return the change (p,) of the state along the modes in this time, and their speed (p,) after it.
+
+        Args:
+            time: the time.
+            numerics: `numpy` if the time and the modes are arrays of NumPy.
+        """
+        bent, a, rate = self.bend > 0.0, self.bend, self._main_rate(numerics)
+        left = numerics.maximum(1.0 - a * rate * time, np.finfo(float).tiny)
+        exponent = -numerics.log(left) / numerics.where(bent, a, 1.0)
+        stretch = numerics.expm1((1.0 - a) * exponent) / ((1.0 - a) * numerics.where(rate > 0, rate, 1.0))
+        growth, divisor = self.rates * time, numerics.where(self.rates > 0, self.rates, 1.0)
+        straight = numerics.where(bent, 0.0, self.speeds)
+        components = straight * numerics.where(self.rates > 0, numerics.expm1(growth) / divisor, time)
+        change = components @ self.vectors + stretch * self.course
+        speed = (straight * numerics.exp(growth)) @ self.vectors + numerics.exp(exponent) * self.course
+        return change, speed
 
     def longest(self) -> jax.Array:
-        """Return the longest step that ends before a mode would be infinite."""
-        end = _NEAR_END / jnp.where(self.bends > 0.0, self.bends * self._divisor(), 1.0)
-        return jnp.min(jnp.where(self.bends > 0.0, end, jnp.inf))
-
-    def path(self, time: float) -> ndarray:
-        """Return the change (p,) of the state along the modes in this time, in NumPy."""
-        rates, bends = np.asarray(self.rates), np.asarray(self.bends)
-        bent = bends > 0.0
-        power = np.where(bent, -np.log1p(-bends * rates * time) / np.where(bent, bends, 1.0), rates * time)
-        divisor = (1.0 - bends) * np.where(rates > 0, rates, 1.0)
-        grown = np.where(rates > 0, np.expm1((1.0 - bends) * power) / divisor, time)
-        change: ndarray = (np.asarray(self.speeds) * grown) @ np.asarray(self.vectors)
-        return change
+        """Return the longest step that ends before a bent mode would be infinite."""
+        bent = self.bend > 0.0
+        return jnp.where(bent, _NEAR_END / jnp.where(bent, self.bend * self._main_rate(), 1.0), jnp.inf)
 
     def sizes(self, change: jax.Array) -> jax.Array:
         """Return the sizes |d_j| (k,) after this change of the state (p,), each with the modes of nearly its rate."""
         found = self.rates > 0
-        single = jnp.where(
-            found, jnp.abs(self.speeds / (self._divisor() * (1.0 - self.bends)) + self.vectors @ change), 0.0
-        )
+        main = jnp.arange(COUNT) == self._main()
+        rates = jnp.where(found, self.rates, 1.0) * jnp.where(main, 1.0 - self.bend, 1.0)
+        single = jnp.where(found, jnp.abs(self.speeds / rates + self.vectors @ change), 0.0)
         apart = jnp.abs(self.rates[:, None] - self.rates) / jnp.maximum(
             self.rates[:, None], self.rates + 1e-300
         )
@@ -127,38 +139,31 @@ class Modes(NamedTuple):
 
     def error(self, start: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         """Return the largest difference between two ends of a step from `start`, relative to the size of a mode."""
-        start, end, embedded = (self._part(u) for u in (start, end, embedded))
+        start, end, embedded = (u[: self.vectors.shape[1]] for u in (start, end, embedded))
         noise = _ROUNDING * jnp.maximum(jnp.max(jnp.abs(start)), jnp.max(jnp.abs(end)))
         apart = jnp.maximum(0.0, jnp.abs(self.vectors @ (end - embedded)) - noise)
         size = jnp.maximum(self.sizes(jnp.zeros_like(start)), self.sizes(end - start))
         return jnp.max(jnp.where(apart > 0.0, apart / (_SHARE * size + 1e-300), 0.0), initial=0.0)
 
-    def _factor(self, time: jax.Array) -> jax.Array:
-        """Return the factors (k,) by which the speeds grow in this time."""
-        return jnp.exp(self._exponent(time))
+    def _main(self, numerics: Any = jnp) -> Any:
+        return numerics.argmax(numerics.abs(self.speeds))
 
-    def _exponent(self, time: jax.Array) -> jax.Array:
-        bent = self.bends > 0.0
-        left = jnp.maximum(1.0 - self.bends * self.rates * time, jnp.finfo(jnp.float64).tiny)
-        return jnp.where(bent, -jnp.log(left) / jnp.where(bent, self.bends, 1.0), self.rates * time)
-
-    def _part(self, u: jax.Array) -> jax.Array:
-        return u[: self.vectors.shape[1]]
-
-    def _divisor(self) -> jax.Array:
-        return jnp.where(self.rates > 0, self.rates, 1.0)
+    def _main_rate(self, numerics: Any = jnp) -> Any:
+        """Return the rate of the mode with the largest speed."""
+        return self.rates[self._main(numerics)]
 
 
 def no_modes(size: int) -> Modes:
     """Return the modes of a state of this size that has none, in NumPy."""
-    none: Any = np.zeros(()), np.zeros(COUNT), np.zeros((COUNT, size))
-    return Modes(none[1], none[2], none[1], none[1], none[0], none[0])
+    zero, none = np.zeros(()), np.zeros(COUNT)
+    return Modes(none, np.zeros((COUNT, size)), none, zero, np.zeros(size), zero, zero, zero)
 
 
 def growth_modes(
     product: Callable[[jax.Array], jax.Array],
     speed: jax.Array,
     change: Callable[[jax.Array], jax.Array] | None = None,
+    least: Any = 0.0,
 ) -> Modes:
     """Return the growth modes in the Krylov space of theta', `speed` (p,).
 
@@ -166,27 +171,23 @@ def growth_modes(
         product: the product with the symmetric Jacobian of theta' at this state.
         speed: theta'.
         change: the derivative of `product` in time; without it, no mode is bent.
+        least: a rate below which modes do not matter.
     """
-    tridiagonal, basis, last = _lanczos(product, speed)
-    usable = jnp.all(jnp.isfinite(tridiagonal)) & jnp.all(jnp.isfinite(basis))
-    rates, turns = jnp.linalg.eigh(jnp.where(usable, tridiagonal, 0.0))
-    vectors = turns.T @ jnp.where(usable, basis, 0.0)
-    # Where the Krylov space has fewer dimensions than COUNT, the other rows of the basis are 0. The residual of a mode
-    # is the norm that the last Lanczos step has left over, times the last component of the mode in the basis.
-    residuals = last * jnp.abs(turns[-1])
-    converged = residuals < _CONVERGED * rates
-    found = converged & (jnp.sum(vectors**2, axis=1) > 0.5)
-    vectors = jnp.where(found[:, None], vectors, 0.0)
-    # The largest Ritz value is the first to converge; its residual bounds the distance to an eigenvalue.
-    top = jnp.where(usable, jnp.maximum(rates[-1] + residuals[-1], 0.0), jnp.inf)
-    radius = jnp.where(usable, jnp.max(jnp.abs(rates) + residuals), jnp.inf)
-    rates, speeds = jnp.where(found, rates, 0.0), vectors @ speed
-    modes = Modes(rates, vectors, speeds, jnp.zeros(COUNT), top, radius)
+    found = _ritz(product, speed, least)
+    converged = found.residuals < _CONVERGED * found.rates
+    # Where the Krylov space has fewer dimensions than there are Lanczos steps, the other rows of the basis are 0.
+    kept = converged & (jnp.sum(found.vectors**2, axis=1) > 0.5)
+    vectors = jnp.where(kept[:, None], found.vectors, 0.0)
+    rates, zero = jnp.where(kept, found.rates, 0.0), jnp.zeros(())
+    loose = jnp.where(converged[-1], 0.0, jnp.maximum(found.rates[-1], 0.0))
+    modes = Modes(
+        rates, vectors, vectors @ speed, zero, jnp.zeros_like(speed), found.top, loose, found.radius
+    )
     return modes if change is None else _bent(modes, speed, change)
 
 
 def _bent(modes: Modes, speed: jax.Array, change: Callable[[jax.Array], jax.Array]) -> Modes:
-    """Return the mode along theta' alone if it has nearly the whole speed and is bent, else the given modes.
+    """Return the modes with the bend of the mode that has nearly the whole speed, if there is one and it is bent.
 
     In a homogeneous flow that has found its direction, all parts of the speed grow in proportion, also those in modes
     of other rates. A path along the whole speed is therefore exact, and paths along single modes are not.
@@ -195,26 +196,31 @@ def _bent(modes: Modes, speed: jax.Array, change: Callable[[jax.Array], jax.Arra
     rate, vector, size = modes.rates[first], modes.vectors[first], jnp.linalg.norm(speed)
     bend = vector @ change(vector) / jnp.where(rate > 0.0, rate**2, 1.0)
     alone = (rate > 0.0) & (bend > _LEAST_BENT) & (jnp.abs(modes.speeds[first]) > _ALONE * size)
-    single = Modes(
-        jnp.zeros(COUNT).at[0].set(rate),
-        jnp.zeros_like(modes.vectors).at[0].set(speed / jnp.where(size > 0.0, size, 1.0)),
-        jnp.zeros(COUNT).at[0].set(size),
-        jnp.zeros(COUNT).at[0].set(jnp.minimum(bend, _MOST_BENT)),
-        modes.top,
-        modes.radius,
+    return modes._replace(
+        bend=jnp.where(alone, jnp.minimum(bend, _MOST_BENT), 0.0), course=jnp.where(alone, speed, 0.0)
     )
-    return jax.tree.map(lambda a, b: jnp.where(alone, a, b), single, modes)
 
 
-def _lanczos(
-    product: Callable[[jax.Array], jax.Array], first: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return the projected matrix (COUNT, COUNT) of a Krylov space, its orthonormal basis (COUNT, p), and what is left.
+class _Ritz(NamedTuple):
+    """The COUNT largest eigenvalues of a matrix in a Krylov space, in ascending order, with vectors and residuals.
 
-    What is left is the norm of the part of the last image that is not in the space.
+    `top` and `radius` are those of `Modes`. The others describe the space: its basis (_MOST + 1, p), the projected
+    matrix, and the number of Lanczos steps.
     """
+
+    rates: jax.Array
+    vectors: jax.Array
+    residuals: jax.Array
+    top: jax.Array
+    radius: jax.Array
+    basis: jax.Array
+    matrix: jax.Array
+    steps: jax.Array
+
+
+def _ritz(product: Callable[[jax.Array], jax.Array], first: jax.Array, least: Any) -> _Ritz:
+    """Return eigenvalues after COUNT Lanczos steps, or after _MOST if there may be a mode that matters."""
     size = jnp.linalg.norm(first)
-    basis = jnp.zeros((COUNT + 1, len(first))).at[0].set(first / jnp.where(size > 0.0, size, 1.0))
 
     def extend(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         basis, matrix, _ = carry
@@ -227,10 +233,41 @@ def _lanczos(
         norm = jnp.linalg.norm(rest)
         kept = norm > _EPSILON * whole
         follower = jnp.where(kept, rest / jnp.where(norm > 0.0, norm, 1.0), 0.0)
-        return basis.at[i + 1].set(follower), matrix.at[i].set((along + again)[:COUNT]), norm
+        return basis.at[i + 1].set(follower), matrix.at[i].set((along + again)[:_MOST]), norm
 
-    nothing = jnp.zeros(())
-    basis, matrix, last = jax.lax.fori_loop(0, COUNT, extend, (basis, jnp.zeros((COUNT, COUNT)), nothing))
-    # Row i of the matrix holds the products with all basis vectors that were known at step i.
-    lower = jnp.tril(matrix)
-    return lower + jnp.tril(lower, -1).T, basis[:COUNT], last
+    def unresolved(found: _Ritz) -> jax.Array:
+        # Where all that was seen decays fast, a slow mode may be hidden behind it.
+        hidden = found.rates[-1] < -_FAST * least
+        return (found.steps < _MOST) & ((found.steps == 0) | (found.top > least) | hidden)
+
+    def more(found: _Ritz) -> _Ritz:
+        steps = found.steps + COUNT
+        basis, matrix, last = jax.lax.fori_loop(
+            found.steps, steps, extend, (found.basis, found.matrix, found.radius)
+        )
+        # Row i of the matrix holds the products with all basis vectors that were known at step i.
+        lower = jnp.tril(matrix)
+        whole = lower + jnp.tril(lower, -1).T
+        usable = jnp.all(jnp.isfinite(whole)) & jnp.all(jnp.isfinite(basis))
+        rates, turns = jnp.linalg.eigh(jnp.where(usable, whole, 0.0))
+        # The residual of an eigenvalue is the norm of the part of the last image that is not in the space, times the
+        # last component of the eigenvector.
+        residuals = last * jnp.abs(turns[steps - 1])
+        largest = turns[:, -COUNT:].T
+        # The largest eigenvalue is the first to converge; its residual bounds the distance to one of the whole matrix.
+        return _Ritz(
+            rates[-COUNT:],
+            largest @ jnp.where(usable, basis[:_MOST], 0.0),
+            residuals[-COUNT:],
+            jnp.where(usable, jnp.maximum(rates[-1] + residuals[-1], 0.0), jnp.inf),
+            jnp.where(usable, jnp.max(jnp.abs(rates) + residuals), jnp.inf),
+            basis,
+            matrix,
+            steps,
+        )
+
+    zero, none = jnp.zeros(()), jnp.zeros(COUNT)
+    basis = jnp.zeros((_MOST + 1, len(first))).at[0].set(first / jnp.where(size > 0.0, size, 1.0))
+    nothing = jnp.zeros((COUNT, len(first)))
+    empty = _Ritz(none, nothing, none, zero, zero, basis, jnp.zeros((_MOST, _MOST)), jnp.zeros((), jnp.int64))
+    return jax.lax.while_loop(unresolved, more, empty)

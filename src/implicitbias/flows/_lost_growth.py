@@ -120,7 +120,7 @@ def _error_of_time(
             changed.
     """
     first = jnp.argmax(jnp.where(modes.rates > 0.0, jnp.abs(modes.speeds), -1.0))
-    rate, bend, found = modes.rates[first], modes.bends[first], modes.rates[first] > 0.0
+    rate, bend, found = modes.rates[first], modes.bend, modes.rates[first] > 0.0
     bent = bend > 0.0
     # Where no mode is found, the rounding errors of the whole speed are all that is known.
     speed = jnp.where(found, jnp.abs(modes.speeds[first]), rounding.speed)

@@ -57,15 +57,12 @@ class Method(eqx.Module):
         """Whether the next step size continues the trend of the last two steps, for methods of few and long steps."""
         return False
 
-    def mode_error(self, growth: jax.Array) -> jax.Array:
-        """Return about the relative error of growth modes in a step of size h that does not follow them.
+    def accurate_growth(self, rtol: Any) -> Any:
+        """Return h mu for a growth mode of rate mu whose relative error is rtol in a step of size h that ignores it.
 
         By default it is that of a method of order 2 with small coefficients.
-
-        Args:
-            growth: h times the growth rate of each mode.
         """
-        return growth**3 / _VISIBLE
+        return (_VISIBLE * rtol) ** (1 / 3)
 
     def modes_now(self, modes: Modes, cursor: Any) -> Modes:
         """Return the modes at the cursor if the given ones were found some steps before."""

@@ -27,6 +27,8 @@ _GROW_WITH_MODES = 3.0
 # matters, it searches after _OLD steps, or when the step is _EARLIER times as long.
 _AGE, _LONGER = 8, 2.0
 _OLD, _EARLIER = 24, 1.5
+# A search may miss modes whose rates are a smaller share than this one of the largest rate of growth or decay.
+_UNSEEN = 2e-3
 
 
 class Cursor(NamedTuple):
@@ -111,7 +113,7 @@ def first_cursor(
     # The age makes the first step search for modes.
     modes = no_modes(system.state_size(len(u)))
     if known is not None:
-        modes = modes._replace(top=known.top, radius=known.radius)
+        modes = modes._replace(top=known.top, loose=known.loose, radius=known.radius)
     age = np.int64(_OLD if known is None else 0)
     watch = Watch(modes, np.bool_(False), age, np.float64(0.0), nothing_lost())
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
@@ -165,7 +167,10 @@ def advance(
         left = t1 - at.t
         free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
         watch = _watched(system, method, at, jnp.minimum(free, left), rtol)
-        free = free if watch is None else jnp.minimum(free, watch.modes.longest())
+        if watch is not None:
+            # A mode that was seen but not found is not followed, so that the step has to be accurate without it.
+            loose = jnp.maximum(watch.modes.loose, jnp.finfo(jnp.float64).tiny)
+            free = jnp.minimum(jnp.minimum(free, watch.modes.longest()), method.accurate_growth(rtol) / loose)
         last = free >= left
         h = jnp.where(last, left, free)
         trial = method.attempt(system, at, h, rtol, None if watch is None else watch.modes)
@@ -227,14 +232,14 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
     watch: Watch = at.watch
     ahead = _LONGER if method.follows_modes else _EARLIER
 
-    def matter(rates: jax.Array) -> jax.Array:
-        return jnp.any(method.mode_error(ahead * h * rates) > rtol)
+    # The growth rate from which on a mode matters in the steps that come before the next search.
+    least = method.accurate_growth(rtol) / (ahead * h)
 
     def searched() -> Watch:
-        modes = system.modes(at.u)
-        followed = matter(modes.rates)
+        modes = system.modes(at.u, least)
+        followed = jnp.any(modes.rates > least)
         kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
-        kept = kept._replace(top=modes.top, radius=modes.radius)
+        kept = kept._replace(top=modes.top, loose=modes.loose, radius=modes.radius)
         lost = watch.lost.after(at.t, modes, system.rounding(at.u))
         return Watch(kept, followed, jnp.zeros_like(watch.age), h, lost)
 
@@ -242,7 +247,8 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
     most = (
         jnp.where(watch.followed, 1, _AGE) if method.follows_modes else jnp.where(watch.followed, _AGE, _OLD)
     )
-    longer = (h > ahead * watch.step) & matter(watch.modes.top)
+    possible = jnp.maximum(watch.modes.top, _UNSEEN * watch.modes.radius)
+    longer = (h > ahead * watch.step) & (possible > least)
     due = (watch.age >= most) | longer
     found: Watch = jax.lax.cond(due, searched, lambda: watch)
     return found._replace(modes=method.modes_now(found.modes, at))

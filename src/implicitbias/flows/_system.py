@@ -136,8 +136,8 @@ class System(eqx.Module):
         """Return how many first entries of an inner variable of this size have growth modes."""
         return size
 
-    def modes(self, u: jax.Array) -> Modes:
-        """Return the growth modes at u."""
+    def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
+        """Return the growth modes at u; modes whose rates are all below `least` may be missing."""
         raise TypeError(f"a {type(self).__name__} has no growth modes")
 
     def rounding(self, u: jax.Array) -> Rounding:

@@ -76,8 +76,8 @@ class Tsit5(Method):
     def cost(self) -> tuple[int, int]:
         return 6, 0
 
-    def mode_error(self, growth: jax.Array) -> jax.Array:
-        return _MODE_ERROR * growth ** (ORDER + 1)
+    def accurate_growth(self, rtol: Any) -> Any:
+        return (rtol / _MODE_ERROR) ** (1 / (ORDER + 1))
 
     def modes_now(self, modes: Modes, cursor: Any) -> Modes:
         return modes._replace(speeds=modes.vectors @ cursor.memory[: modes.vectors.shape[1]])
