@@ -11,8 +11,9 @@ from numpy import ndarray
 from implicitbias.grokking._held_out import COLUMNS, Gauge
 from implicitbias.trajectories import Trajectory
 
-# The number of points of a curve for each factor of 10 in time.
-_PER_DECADE = 30
+# The number of points of the flow's part of a curve for each factor of 10 in time. Between two of 30 points, a curve of
+# test errors was up to 0.8 points off the straight line.
+_PER_DECADE = 100
 # A crossing is located to this share of its time.
 _LOCATED = 2e-4
 
@@ -68,12 +69,18 @@ class Course:
         return float(times[1]) if len(times) > 1 else self.end
 
     def grid(self) -> Float64[ndarray, " m"]:
-        """Return 0 and log-spaced times from the first kept one to the end."""
-        first = max(self.first_time(), 1e-12 * self.end)
+        """Return 0, every kept step of gradient descent, and log-spaced times of the flow to the end.
+
+        The test error of gradient descent can go up and down from step to step, so that points between its steps, or
+        only some of its steps, would show another curve.
+        """
+        sampled = [piece for piece in self.pieces if piece.trajectory.sampled]
+        steps = [piece.begin + piece.trajectory.times[1:] for piece in sampled]
+        first = sampled[-1].end if sampled else max(self.first_time(), 1e-12 * self.end)
         count = 2 + round(_PER_DECADE * np.log10(self.end / first)) if self.end > first else 2
-        grid = np.geomspace(first, self.end, count)
-        grid[-1] = self.end
-        return np.concatenate([[0.0], grid])
+        flow = np.geomspace(first, self.end, count)
+        flow[-1] = self.end
+        return np.concatenate([[0.0], *steps, flow[1:] if sampled else flow])
 
 
 class Curve(NamedTuple):

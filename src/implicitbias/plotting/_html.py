@@ -7,7 +7,7 @@ from importlib.resources import files
 from implicitbias._core.certificate import Certificate
 
 # Columns of text, which are aligned at the left.
-_TEXTS = {"feature", "enters", "leaves", "class", "predicted"}
+_TEXTS = {"feature", "enters", "leaves", "class", "predicted", "measured", "verdict"}
 
 
 def page(title: str, command: str, body: str, scripts: str = "") -> str:
