@@ -11,8 +11,11 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 import implicitbias as ib
+from implicitbias._core.progress import silent
 from implicitbias.grokking._assumptions import assumptions_of
+from implicitbias.grokking._forecaster import _followed, _Plan
 from implicitbias.grokking._held_out import ErrorKind, gauge_of, kind_of
+from implicitbias.grokking._times import times_of
 from implicitbias.grokking._trust import Reason, Trust
 
 LAM = 1e-3
@@ -71,6 +74,25 @@ def test_linear_regression_agrees_with_its_closed_form(linear: Linear) -> None:
     np.testing.assert_allclose(curve.test_loss.values, np.divide(expected, 2), rtol=1e-3, atol=1e-6)
     expected = [linear.train_error(t) for t in curve.t.values]
     np.testing.assert_allclose(curve.train_error.values, expected, rtol=1e-2, atol=1e-5)
+
+
+def test_a_flow_of_which_chosen_times_are_kept(linear: Linear) -> None:
+    # Models with kinks keep their flow in this way. The flow of a linear model has a closed form.
+    flow = ib.GradientFlow(linear.problem, LAM)
+    shape, start = flow.checked_start(linear.start)
+    gauge = gauge_of(linear.problem, shape, start, linear.test)
+    course = _followed(_Plan(flow, gauge, linear.start, [], 1e-6, True), silent).course
+    assert all(piece.trajectory.sampled for piece in course.pieces)
+    found = times_of(course)
+    memorized = brentq(lambda t: linear.train_error(t) - 0.01 * linear.train_error(0.0), 0.0, 100.0)
+    half = (linear.test_error(memorized) + linear.test_error(1e6)) / 2
+    assert found.memorized == pytest.approx(memorized, rel=2e-3)
+    assert found.grokked == pytest.approx(
+        brentq(lambda t: linear.test_error(t) - half, memorized, 1e5), rel=2e-3
+    )
+    expected = [linear.test_error(t) for t in found.curve.times]
+    np.testing.assert_allclose(found.curve.of("test_error"), expected, rtol=1e-3, atol=1e-6)
+    assert np.all(np.diff(found.curve.times) > 0.0)
 
 
 def test_no_grokking_without_an_early_fit(linear: Linear) -> None:

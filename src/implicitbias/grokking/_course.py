@@ -63,24 +63,29 @@ class Course:
         """Return the columns `COLUMNS` at ascending times."""
         return self.gauge.measured(self.states(times))
 
-    def first_time(self) -> float:
-        """Return the first positive time that was kept."""
-        times = self.pieces[0].trajectory.times
-        return float(times[1]) if len(times) > 1 else self.end
-
     def grid(self) -> Float64[ndarray, " m"]:
-        """Return 0, every kept step of gradient descent, and log-spaced times of the flow to the end.
+        """Return 0 and ascending times: every kept time where only some are kept, and log-spaced times elsewhere.
 
         The test error of gradient descent can go up and down from step to step, so that points between its steps, or
         only some of its steps, would show another curve.
         """
-        sampled = [piece for piece in self.pieces if piece.trajectory.sampled]
-        steps = [piece.begin + piece.trajectory.times[1:] for piece in sampled]
-        first = sampled[-1].end if sampled else max(self.first_time(), 1e-12 * self.end)
-        count = 2 + round(_PER_DECADE * np.log10(self.end / first)) if self.end > first else 2
-        flow = np.geomspace(first, self.end, count)
-        flow[-1] = self.end
-        return np.concatenate([[0.0], *steps, flow[1:] if sampled else flow])
+        return np.concatenate([[0.0], *(self._times_of(piece) for piece in self.pieces)])
+
+    def _times_of(self, piece: Piece) -> Float64[ndarray, " m"]:
+        """Return the times of the grid in one piece, without its beginning."""
+        kept = piece.begin + piece.trajectory.times[1:]
+        if piece.trajectory.sampled or len(kept) == 0:
+            return kept
+        if piece.begin > 0.0:
+            return log_spaced(piece.begin, piece.end)[1:]
+        return log_spaced(max(float(kept[0]), 1e-12 * self.end), piece.end)
+
+
+def log_spaced(first: float, last: float) -> Float64[ndarray, " m"]:
+    """Return times from the first to the last one, 100 for each factor of 10."""
+    times = np.geomspace(first, last, 2 + round(_PER_DECADE * np.log10(last / first)))
+    times[-1] = last
+    return times
 
 
 class Curve(NamedTuple):

@@ -9,16 +9,19 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
 from implicitbias.flows import GradientFlow, simulate
-from implicitbias.grokking._course import Course, Piece
+from implicitbias.grokking._course import Course, Piece, log_spaced
 from implicitbias.grokking._first_stretch import Stretch, first_stretch
 from implicitbias.grokking._forecast import Forecast
 from implicitbias.grokking._held_out import COLUMNS, Gauge, gauge_of
 from implicitbias.grokking._times import interval_of, times_of
 from implicitbias.grokking._trust import Trust
 from implicitbias.grokking._trust_of import Evidence, of_the_verdict, trust_of
+from implicitbias.trajectories import Trajectory
 
 # The flow is followed to this slow time lam t, and then _FARTHER times as far, until it is at rest or at _FARTHEST.
 _FIRST, _FARTHER, _FARTHEST = 10.0, 2.0, 400.0
+# If only chosen times of a flow from t = 0 are kept, the first one is this share of the last one.
+_EARLIEST = 1e-9
 # The flow is at rest if over the last part from t / _FARTHER to t the test error changed by at most this share of a
 # unit, or by one test row, and the test loss and the norm by this share of themselves, or by its square times the
 # first ones.
@@ -102,7 +105,9 @@ def forecast_grokking(
         stretch = first_stretch(
             problem, params, gauge, float(learning_rate), float(weight_decay), rtol, report
         )
-    first = _Plan(flow, gauge, params, [] if stretch is None else stretch.pieces, rtol)
+    # A model with kinks can take so many steps that the dense output of all of them does not fit into memory.
+    sampled = flow.flags(shape, start).not_smooth
+    first = _Plan(flow, gauge, params, [] if stretch is None else stretch.pieces, rtol, sampled)
     second = first._replace(pieces=first.pieces[:-1], rtol=min(_LOOSER * rtol, 0.1))
     followed = _followed(first, lambda part, text: report(0.6 * part, text))
     found = times_of(followed.course)
@@ -150,13 +155,31 @@ def _refuse_numbers(weight_decay: Any, learning_rate: Any) -> None:
 
 
 class _Plan(NamedTuple):
-    """A forecast before the flow is integrated: the pieces of gradient descent, and the tolerance."""
+    """A forecast before the flow is integrated.
+
+    Attributes:
+        flow: the flow.
+        gauge: the training and the test rows.
+        params: the parameters at the start.
+        pieces: the pieces of gradient descent.
+        rtol: the tolerance of the flow.
+        sampled: whether the flow is kept at chosen times only, and not at all times.
+    """
 
     flow: GradientFlow
     gauge: Gauge
     params: Any
     pieces: list[Piece]
     rtol: float
+    sampled: bool
+
+    def flowed(self, state: Any, begin: float, end: float, progress: Progress) -> Trajectory:
+        """Return the flow from a state at the time `begin` to the time `end`."""
+        if not self.sampled:
+            return simulate(self.flow, state, end - begin, rtol=self.rtol, progress=progress)
+        kept = log_spaced(max(begin, _EARLIEST * end), end) - begin
+        times = kept if begin > 0.0 else np.concatenate([[0.0], kept])
+        return simulate(self.flow, state, times=times, rtol=self.rtol, progress=progress)
 
 
 class _Followed(NamedTuple):
@@ -180,8 +203,7 @@ def _followed(plan: _Plan, progress: Progress) -> _Followed:
         def told(part: float, text: str, slow: float = slow) -> None:
             progress(part * min(1.0, slow / (_FIRST * _FARTHER)), f"the flow to lam t = {slow:g}, {text}")
 
-        ahead = slow / plan.flow.weight_decay - reached
-        trajectory = simulate(plan.flow, state, ahead, rtol=plan.rtol, progress=told)
+        trajectory = plan.flowed(state, reached, slow / plan.flow.weight_decay, told)
         course.pieces.append(Piece(reached, trajectory))
         steps += trajectory.stats.steps
         if not trajectory.status.ok:

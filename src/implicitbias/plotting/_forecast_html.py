@@ -85,7 +85,7 @@ def _assumptions(forecast: Forecast) -> str:
             f'<tr><th scope="row">{escape(one.text)}</th><td class="text">{escape(one.evidence)}</td>'
             f'<td class="text">{verdict_html}</td></tr>'
         )
-    table = table_html(["assumption", "measured", "verdict"], rows)
+    table = table_html(["assumption", "measured", "verdict"], rows, "words")
     return f'<section><h2>Assumptions of the theory</h2><p class="hint">{_ASSUMED}</p>{table}</section>\n'
 
 
