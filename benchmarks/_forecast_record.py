@@ -170,7 +170,7 @@ def apart(forecast: ib.Forecast, run: Descent) -> dict[str, float | None]:
 
 
 def forecast_of(case: Case) -> ib.Forecast:
-    """Return the forecast."""
+    """Return the forecast, at the tolerance of the case if it has one."""
     return ib.forecast_grokking(
         case.problem,
         case.start,
@@ -178,6 +178,7 @@ def forecast_of(case: Case) -> ib.Forecast:
         test=case.test,
         learning_rate=case.learning_rate,
         optimizer=case.optimizer,
+        rtol=case.words.get("rtol", 1e-4),
     )
 
 
