@@ -9,7 +9,7 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
 from implicitbias.flows import GradientFlow, simulate
-from implicitbias.grokking._course import Course, Piece, log_spaced
+from implicitbias.grokking._course import Course, Piece, kept_times
 from implicitbias.grokking._first_stretch import Stretch, first_stretch
 from implicitbias.grokking._forecast import Forecast
 from implicitbias.grokking._held_out import COLUMNS, Gauge, gauge_of
@@ -20,8 +20,6 @@ from implicitbias.trajectories import Trajectory
 
 # The flow is followed to this slow time lam t, and then _FARTHER times as far, until it is at rest or at _FARTHEST.
 _FIRST, _FARTHER, _FARTHEST = 10.0, 2.0, 400.0
-# If only chosen times of a flow from t = 0 are kept, the first one is this share of the last one.
-_EARLIEST = 1e-9
 # The flow is at rest if over the last part from t / _FARTHER to t the test error changed by at most this share of a
 # unit, or by one test row, and the test loss and the norm by this share of themselves, or by its square times the
 # first ones.
@@ -177,8 +175,7 @@ class _Plan(NamedTuple):
         """Return the flow from a state at the time `begin` to the time `end`."""
         if not self.sampled:
             return simulate(self.flow, state, end - begin, rtol=self.rtol, progress=progress)
-        kept = log_spaced(max(begin, _EARLIEST * end), end) - begin
-        times = kept if begin > 0.0 else np.concatenate([[0.0], kept])
+        times = kept_times(begin, end) - begin
         return simulate(self.flow, state, times=times, rtol=self.rtol, progress=progress)
 
 
@@ -217,19 +214,15 @@ def _followed(plan: _Plan, progress: Progress) -> _Followed:
 
 def _at_rest(course: Course) -> bool:
     """Return whether the curves have stopped changing at the end of a course."""
-    before, last = course.measured(np.array([course.end / _FARTHER, course.end]))
+    first, before, last = course.measured(np.array([0.0, course.end / _FARTHER, course.end]))
     change = np.abs(last - before)
     error, loss, norm = (COLUMNS.index(name) for name in ("test_error", "test_loss", "norm"))
     if course.gauge.kind.counts:
         errors = bool(change[error] <= max(_REST_ERROR, 1.5 / course.gauge.test_rows))
     else:
-        errors = bool(change[error] <= _REST_ERROR * _first_error(course))
-    scale = np.maximum(np.abs(last), _REST * course.measured(np.zeros(1))[0])
+        errors = bool(change[error] <= _REST_ERROR * max(first[error], 1e-300))
+    scale = np.maximum(np.abs(last), _REST * first)
     return errors and bool(np.all(change[[loss, norm]] <= _REST * scale[[loss, norm]]))
-
-
-def _first_error(course: Course) -> float:
-    return max(float(course.measured(np.zeros(1))[0, COLUMNS.index("test_error")]), 1e-300)
 
 
 def _method(stretch: Stretch | None, followed: _Followed, weight_decay: float) -> str:
