@@ -156,15 +156,21 @@ def outcome(case: Case, run: Descent) -> dict[str, Any]:
 
 
 def apart(forecast: ib.Forecast, run: Descent) -> dict[str, float | None]:
-    """Return the differences of the two curves of the test error over the logarithm of time, in points of the unit."""
+    """Return the differences of the two curves of the test error over the logarithm of time, in points of the unit.
+
+    "worst" is at the step "worst_step", and "end" is the difference at the last step of the run.
+    """
     steps = run.steps[1:][run.steps[1:] <= forecast.curve.step.values[-1]]
     known = np.interp(steps, forecast.curve.step.values, forecast.columns["test_error"])
     points = 100 * np.abs(known - run.test[1 : 1 + len(steps)]) / forecast.unit
-    return {"median": _number(np.median(points)), "worst": _number(np.max(points))}
+    found = {"median": np.median(points), "worst": np.max(points), "end": points[-1]}
+    return {name: _number(value) for name, value in found.items()} | {
+        "worst_step": int(steps[np.argmax(points)])
+    }
 
 
 def forecast_of(case: Case) -> ib.Forecast:
-    """Return the forecast."""
+    """Return the forecast, at the tolerance of the case if it has one."""
     return ib.forecast_grokking(
         case.problem,
         case.start,
@@ -172,6 +178,7 @@ def forecast_of(case: Case) -> ib.Forecast:
         test=case.test,
         learning_rate=case.learning_rate,
         optimizer=case.optimizer,
+        rtol=case.words.get("rtol", 1e-4),
     )
 
 

@@ -55,6 +55,9 @@ def test_printed_and_written(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path
     assert record["groks"] is True
     assert record["grokking_step"] == pytest.approx(found.grokking_step)
     assert record["trust"]["level"] == found.trust.level
+    assert [(one["text"], one["state"]) for one in record["assumptions"]] == [
+        (one.text, one.state) for one in found.assumptions
+    ]
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     loaded = ib.Forecast.load(tmp_path / "out" / "forecast.npz")
     assert str(loaded) == str(found)
@@ -63,11 +66,15 @@ def test_printed_and_written(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path
     status, out, _ = run("forecast_me.py:good", "--out", "out")  # it replaces its own results
     assert status == 0
     assert f"grokking_time\t{found.grokking_time!r}" in out
+    for one in found.assumptions:
+        assert f"# {one.text}\t{one.evidence}\t{one.state}" in out
     monkeypatch.setattr(_forecast_run, "on_terminal", lambda: True)
     as_terminal(monkeypatch)
     status, out, _ = run("forecast_me:good")
     assert status == 0
     assert "The model groks. Trust: high." in out
+    assert "Assumptions of the theory" in out
+    assert "not checkable" in out
     assert "--out forecast_me-forecast" in out
 
 

@@ -71,3 +71,16 @@ def test_the_page_has_the_numbers_and_the_doubts() -> None:
     text = re.sub(r"<[^>]*>", " ", page)
     for part in ("It has kinks.", "not measured", "grokking step", "8000", "trust: medium"):
         assert part in text
+
+
+def test_the_page_has_a_table_of_the_assumptions() -> None:
+    page = forecast_page(forecast(), "my model")
+    table = page[page.index("Assumptions of the theory") :]
+    rows = [
+        [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+        for row in re.findall(r"<tr>.*?</tr>", table)[1:]
+    ]
+    assert rows == [[one.text, one.evidence, one.state] for one in forecast().assumptions]
+    # The forecast of this file has kinks, so that one assumption fails and is marked.
+    assert table.count("badge bad") == 1
+    assert [row[2] for row in rows].count("checked: fails") == 1

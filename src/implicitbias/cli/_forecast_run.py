@@ -88,6 +88,7 @@ def forecast_record(forecast: Any) -> dict[str, Any]:
                 for reason in forecast.trust.reasons
             ],
         },
+        "assumptions": [one.to_dict() for one in forecast.assumptions],
     }
 
 
@@ -96,7 +97,7 @@ def _number(value: float) -> float | None:
 
 
 def print_forecast(forecast: Any, named: str, last: str) -> None:
-    """Print the numbers, the reasons of the trust, the method, and a last line."""
+    """Print the numbers, the reasons of the trust, the assumptions, the method, and a last line."""
     from implicitbias.plotting import forecast_numbers, short
 
     verdict = f"The model {'groks' if forecast.groks else 'does not grok'}. Trust: {forecast.trust.level}."
@@ -107,6 +108,8 @@ def print_forecast(forecast: Any, named: str, last: str) -> None:
             record((name, float(getattr(forecast, name))))
         for reason in reasons:
             record((reason.name, float(reason.value), "holds" if reason.holds else "doubt"), begin="# ")
+        for one in forecast.assumptions:
+            record((one.text, one.evidence, one.state), begin="# ")
         for line in (verdict, *forecast.trust.doubts, forecast.method, last):
             say(line)
         return
@@ -126,7 +129,21 @@ def print_forecast(forecast: Any, named: str, last: str) -> None:
         mark = Text("") if reason.holds else Text("doubt", "bold red" if reason.serious else "yellow")
         measured.add_row(reason.name, value, carried(short(reason.bound)), mark)
     console().print(measured)
+    console().print(_assumptions(forecast))
     console().print(Text(verdict, "bold"))
     for line in (*forecast.trust.doubts, forecast.method):
         console().print(Text(carried(line)))
     console().print(carried(last), markup=False, soft_wrap=True)
+
+
+def _assumptions(forecast: Any) -> Any:
+    """Return the table of the assumptions for a terminal."""
+    from rich.text import Text
+
+    shown = table("Assumptions of the theory")
+    for head in ("assumption", "measured", "verdict"):
+        shown.add_column(head)
+    for one in forecast.assumptions:
+        mark = Text(one.state, "yellow" if one.state == "checked: fails" else "")
+        shown.add_row(Text(carried(one.text)), Text(carried(one.evidence)), mark)
+    return shown

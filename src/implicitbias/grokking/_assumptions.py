@@ -16,9 +16,9 @@ _MEASURED = {
         "the weight decay is below the smallest non-zero eigenvalue of J J^T / n along the way"
     ),
     "missing rank": "the Jacobian J of the training predictions has full rank along the way",
-    "kinks": "the loss has three continuous derivatives",
+    "kinks": "the loss has three continuous derivatives (0 for smooth models, 1 for models with kinks)",
     "learning rate times sharpness": "the sharpness is below 2 / learning rate along the way",
-    "other optimizer": "training is gradient descent",
+    "other optimizer": "training is gradient descent (0 if it is, 1 for another optimizer)",
 }
 # The reason that only losses of margins have. Without weight decay, their minimiser is at infinity.
 _OF_MARGINS = "size of the predictions"
@@ -36,7 +36,7 @@ def assumptions_of(reasons: Iterable[Reason]) -> tuple[Assumption, ...]:
     return (
         *found,
         Assumption.checked(
-            "the loss has a finite minimiser without weight decay",
+            "the loss has a finite minimiser without weight decay (1 for squared losses, 0 for losses of margins)",
             float(_OF_MARGINS not in known),
             at_least=1.0,
         ),

@@ -11,8 +11,14 @@ from numpy import ndarray
 from implicitbias.grokking._held_out import COLUMNS, Gauge
 from implicitbias.trajectories import Trajectory
 
-# The number of points of a curve for each factor of 10 in time.
-_PER_DECADE = 30
+# The number of log-spaced points of the flow's part of a curve for each factor of 10 in time. Where the test error
+# changes by more than _STEEP of its unit, and by more than one test row, from one point to the next, the interval is
+# halved, at most _HALVINGS times: between two of 30 points a curve was up to 0.8 points off the straight line.
+_PER_DECADE, _STEEP, _HALVINGS = 30, 0.005, 2
+# The number of points for each factor of 10 in time where only chosen times of a flow are kept.
+_KEPT_PER_DECADE = 100
+# If chosen times of a flow from t = 0 are kept, the first one is this share of the last one.
+_EARLIEST = 1e-9
 # A crossing is located to this share of its time.
 _LOCATED = 2e-4
 
@@ -62,18 +68,46 @@ class Course:
         """Return the columns `COLUMNS` at ascending times."""
         return self.gauge.measured(self.states(times))
 
-    def first_time(self) -> float:
-        """Return the first positive time that was kept."""
-        times = self.pieces[0].trajectory.times
-        return float(times[1]) if len(times) > 1 else self.end
-
     def grid(self) -> Float64[ndarray, " m"]:
-        """Return 0 and log-spaced times from the first kept one to the end."""
-        first = max(self.first_time(), 1e-12 * self.end)
-        count = 2 + round(_PER_DECADE * np.log10(self.end / first)) if self.end > first else 2
-        grid = np.geomspace(first, self.end, count)
-        grid[-1] = self.end
-        return np.concatenate([[0.0], grid])
+        """Return 0 and ascending times: every kept time where only some are kept, and log-spaced times elsewhere.
+
+        The test error of gradient descent can go up and down from step to step, so that points between its steps, or
+        only some of its steps, would show another curve.
+        """
+        return np.concatenate([[0.0], *(self._times_of(piece) for piece in self.pieces)])
+
+    def _times_of(self, piece: Piece) -> Float64[ndarray, " m"]:
+        """Return the times of the grid in one piece, without its beginning."""
+        kept = piece.begin + piece.trajectory.times[1:]
+        if piece.trajectory.sampled or len(kept) == 0:
+            return kept
+        if piece.begin > 0.0:
+            return log_spaced(piece.begin, piece.end)[1:]
+        return log_spaced(max(float(kept[0]), 1e-12 * self.end), piece.end)
+
+    def halves(self, curve: "Curve") -> Float64[ndarray, " m"]:
+        """Return the middles of the intervals, in log time, over which the test error changes too much."""
+        stepped = max((piece.end for piece in self.pieces if piece.trajectory.sampled), default=0.0)
+        errors = curve.of("test_error")
+        counts = self.gauge.kind.counts
+        bound = max(_STEEP, 1.5 / self.gauge.test_rows) if counts else _STEEP * errors[0]
+        left, right = curve.times[:-1], curve.times[1:]
+        steep = (np.abs(np.diff(errors)) > bound) & (left >= stepped) & (left > 0.0)
+        middles: ndarray = np.sqrt(left[steep] * right[steep])
+        return middles
+
+
+def log_spaced(first: float, last: float, per_decade: int = _PER_DECADE) -> Float64[ndarray, " m"]:
+    """Return times from the first to the last one, so many for each factor of 10."""
+    times = np.geomspace(first, last, 2 + round(per_decade * np.log10(last / first)))
+    times[-1] = last
+    return times
+
+
+def kept_times(begin: float, end: float) -> Float64[ndarray, " m"]:
+    """Return the times of the course at which a flow from `begin` to `end` is kept, if not all times are."""
+    times = log_spaced(max(begin, _EARLIEST * end), end, _KEPT_PER_DECADE)
+    return times if begin > 0.0 else np.concatenate([[0.0], times])
 
 
 class Curve(NamedTuple):
@@ -92,9 +126,15 @@ class Curve(NamedTuple):
 
 
 def curve_of(course: Course) -> Curve:
-    """Return the curve on the grid of a course."""
+    """Return the curve on the grid of a course, with more points where the test error is steep."""
     grid = course.grid()
-    return Curve(grid, course.measured(grid))
+    curve = Curve(grid, course.measured(grid))
+    for _ in range(_HALVINGS):
+        inside = course.halves(curve)
+        if len(inside) == 0:
+            break
+        curve = merged(curve, Curve(inside, course.measured(inside)))
+    return curve
 
 
 def located(
@@ -102,7 +142,7 @@ def located(
 ) -> tuple[float, Curve]:
     """Return the first time from `after` on at which a condition on the columns holds, and the refined curve.
 
-    The interval of the grid in which it first holds is divided into 8 parts again and again.
+    The interval of the grid in which it first holds is divided into 32 parts again and again.
 
     Args:
         course: the course.
@@ -123,7 +163,7 @@ def located(
         if high - low <= _LOCATED * high:
             return high, curve
         # Where the interval begins at 0, it is divided in time, and otherwise in the logarithm of time.
-        inside = np.geomspace(low, high, 9)[1:-1] if low > 0.0 else np.linspace(low, high, 9)[1:-1]
+        inside = np.geomspace(low, high, 33)[1:-1] if low > 0.0 else np.linspace(low, high, 33)[1:-1]
         curve = merged(curve, Curve(inside, course.measured(inside)))
     return high, curve
 

@@ -9,13 +9,14 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
 from implicitbias.flows import GradientFlow, simulate
-from implicitbias.grokking._course import Course, Piece
+from implicitbias.grokking._course import Course, Piece, kept_times
 from implicitbias.grokking._first_stretch import Stretch, first_stretch
 from implicitbias.grokking._forecast import Forecast
 from implicitbias.grokking._held_out import COLUMNS, Gauge, gauge_of
 from implicitbias.grokking._times import interval_of, times_of
 from implicitbias.grokking._trust import Trust
 from implicitbias.grokking._trust_of import Evidence, of_the_verdict, trust_of
+from implicitbias.trajectories import Trajectory
 
 # The flow is followed to this slow time lam t, and then _FARTHER times as far, until it is at rest or at _FARTHEST.
 _FIRST, _FARTHER, _FARTHEST = 10.0, 2.0, 400.0
@@ -102,7 +103,9 @@ def forecast_grokking(
         stretch = first_stretch(
             problem, params, gauge, float(learning_rate), float(weight_decay), rtol, report
         )
-    first = _Plan(flow, gauge, params, [] if stretch is None else stretch.pieces, rtol)
+    # A model with kinks can take so many steps that the dense output of all of them does not fit into memory.
+    sampled = flow.flags(shape, start).not_smooth
+    first = _Plan(flow, gauge, params, [] if stretch is None else stretch.pieces, rtol, sampled)
     second = first._replace(pieces=first.pieces[:-1], rtol=min(_LOOSER * rtol, 0.1))
     followed = _followed(first, lambda part, text: report(0.6 * part, text))
     found = times_of(followed.course)
@@ -150,13 +153,30 @@ def _refuse_numbers(weight_decay: Any, learning_rate: Any) -> None:
 
 
 class _Plan(NamedTuple):
-    """A forecast before the flow is integrated: the pieces of gradient descent, and the tolerance."""
+    """A forecast before the flow is integrated.
+
+    Attributes:
+        flow: the flow.
+        gauge: the training and the test rows.
+        params: the parameters at the start.
+        pieces: the pieces of gradient descent.
+        rtol: the tolerance of the flow.
+        sampled: whether the flow is kept at chosen times only, and not at all times.
+    """
 
     flow: GradientFlow
     gauge: Gauge
     params: Any
     pieces: list[Piece]
     rtol: float
+    sampled: bool
+
+    def flowed(self, state: Any, begin: float, end: float, progress: Progress) -> Trajectory:
+        """Return the flow from a state at the time `begin` to the time `end`."""
+        if not self.sampled:
+            return simulate(self.flow, state, end - begin, rtol=self.rtol, progress=progress)
+        times = kept_times(begin, end) - begin
+        return simulate(self.flow, state, times=times, rtol=self.rtol, progress=progress)
 
 
 class _Followed(NamedTuple):
@@ -180,8 +200,7 @@ def _followed(plan: _Plan, progress: Progress) -> _Followed:
         def told(part: float, text: str, slow: float = slow) -> None:
             progress(part * min(1.0, slow / (_FIRST * _FARTHER)), f"the flow to lam t = {slow:g}, {text}")
 
-        ahead = slow / plan.flow.weight_decay - reached
-        trajectory = simulate(plan.flow, state, ahead, rtol=plan.rtol, progress=told)
+        trajectory = plan.flowed(state, reached, slow / plan.flow.weight_decay, told)
         course.pieces.append(Piece(reached, trajectory))
         steps += trajectory.stats.steps
         if not trajectory.status.ok:
@@ -195,19 +214,15 @@ def _followed(plan: _Plan, progress: Progress) -> _Followed:
 
 def _at_rest(course: Course) -> bool:
     """Return whether the curves have stopped changing at the end of a course."""
-    before, last = course.measured(np.array([course.end / _FARTHER, course.end]))
+    first, before, last = course.measured(np.array([0.0, course.end / _FARTHER, course.end]))
     change = np.abs(last - before)
     error, loss, norm = (COLUMNS.index(name) for name in ("test_error", "test_loss", "norm"))
     if course.gauge.kind.counts:
         errors = bool(change[error] <= max(_REST_ERROR, 1.5 / course.gauge.test_rows))
     else:
-        errors = bool(change[error] <= _REST_ERROR * _first_error(course))
-    scale = np.maximum(np.abs(last), _REST * course.measured(np.zeros(1))[0])
+        errors = bool(change[error] <= _REST_ERROR * max(first[error], 1e-300))
+    scale = np.maximum(np.abs(last), _REST * first)
     return errors and bool(np.all(change[[loss, norm]] <= _REST * scale[[loss, norm]]))
-
-
-def _first_error(course: Course) -> float:
-    return max(float(course.measured(np.zeros(1))[0, COLUMNS.index("test_error")]), 1e-300)
 
 
 def _method(stretch: Stretch | None, followed: _Followed, weight_decay: float) -> str:

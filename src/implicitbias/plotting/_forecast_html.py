@@ -15,6 +15,10 @@ _TEXT = (
     "Lines are the forecast. Dotted lines are the memorization time and the grokking time, the band is the interval of "
     "the grokking time, and the grey line is 1 / weight decay."
 )
+_ASSUMED = (
+    "The theory of the slow phase assumes the following. The forecast follows the flow at the given weight decay, also "
+    "where an assumption fails."
+)
 
 
 def forecast_page(forecast: Forecast, title: str) -> str:
@@ -30,7 +34,7 @@ def forecast_page(forecast: Forecast, title: str) -> str:
         f"<header><h1>{heading}</h1><p>{mark}</p></header>\n"
         f"{tiles(forecast_numbers(forecast))}{verdict([said, forecast.method], forecast.trust.doubts)}"
         f'<section><img class="picture" alt="Errors and losses against time" src="data:image/png;base64,{picture}">'
-        f'<p class="hint">{_TEXT}</p></section>\n{_reasons(forecast)}'
+        f'<p class="hint">{_TEXT}</p></section>\n{_reasons(forecast)}{_assumptions(forecast)}'
     )
     return page(heading, "forecast", body)
 
@@ -69,6 +73,20 @@ def _reasons(forecast: Forecast) -> str:
     ]
     table = table_html(["measured on the model", "value", "largest without doubt", "gives doubt"], rows)
     return f"<section><h2>Trust</h2>{table}</section>\n"
+
+
+def _assumptions(forecast: Forecast) -> str:
+    """Return the table of the assumptions; those that fail are marked."""
+    rows = []
+    for one in forecast.assumptions:
+        state = escape(one.state)
+        verdict_html = f'<span class="badge bad">{state}</span>' if one.state == "checked: fails" else state
+        rows.append(
+            f'<tr><th scope="row">{escape(one.text)}</th><td class="text">{escape(one.evidence)}</td>'
+            f'<td class="text">{verdict_html}</td></tr>'
+        )
+    table = table_html(["assumption", "measured", "verdict"], rows, "words")
+    return f'<section><h2>Assumptions of the theory</h2><p class="hint">{_ASSUMED}</p>{table}</section>\n'
 
 
 def _measured(value: float) -> str:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from implicitbias._core.certificate import Certificate
 
 # Columns of text, which are aligned at the left.
-_TEXTS = {"feature", "enters", "leaves", "class", "predicted"}
+_TEXTS = {"feature", "enters", "leaves", "class", "predicted", "measured", "verdict"}
 
 
 def page(title: str, command: str, body: str, scripts: str = "") -> str:
@@ -58,13 +58,19 @@ def cells(texts: list[str]) -> str:
     return "".join(f"<td>{escape(text)}</td>" for text in texts)
 
 
-def table_html(heads: list[str], rows: list[str]) -> str:
-    """Return a table that scrolls; the rows are HTML."""
+def table_html(heads: list[str], rows: list[str], kind: str = "") -> str:
+    """Return a table that scrolls; the rows are HTML.
+
+    Args:
+        heads: the titles of the columns.
+        rows: the rows.
+        kind: "words" for a table of sentences, whose cells stand below one another on a narrow page.
+    """
     titles = "".join(
         f'<th scope="col"{" class=text" if head in _TEXTS else ""}>{escape(head)}</th>' for head in heads
     )
     return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{titles}</tr></thead>'
+        f'<div class="scroll{" " + kind if kind else ""}" tabindex="0"><table><thead><tr>{titles}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
