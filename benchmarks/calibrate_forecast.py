@@ -3,10 +3,11 @@
 Usage: python -m benchmarks.calibrate_forecast TASK [--out FILE] [--keep FOLDER] [--count COUNT]
 
 The task `tuning` runs the seeds on which the rule of the interval was chosen. `unseen` draws other seeds until 20
-runs of real gradient descent grok, `networks` draws networks with hidden units alone, `later-networks` draws others
-after a change of the rule of the interval, and `negatives` runs 30 in which one thing is wrong. `summary` prints what the record says. The record has one line of JSON for each run, which
-is written twice: with the hash of the forecast before descent starts, and with the outcome after it. An interrupted
-calibration is continued by the same command.
+runs of real gradient descent grok, and `networks` draws networks with hidden units alone. `later-networks` draws more
+of them, after a change of the rule of the interval, and `negatives` runs 30 in which one thing is wrong. `summary`
+prints what the record says. The record has one line of JSON for each run, which is written twice: with the hash of the
+forecast before descent starts, and with the outcome after it. An interrupted calibration is continued by the same
+command.
 """
 
 import argparse

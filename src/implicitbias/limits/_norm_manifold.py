@@ -27,6 +27,8 @@ _MOST_TRIALS = 30
 # A Gauss-Newton step must leave at most this share of the violation. The largest relative violation that is left, where
 # rounding stops these steps, and their largest number.
 _REDUCED, _LEFT, _MOST_CORRECTIONS = 0.5, 1e-12, 30
+# The relative residuals between which the conjugate gradients of a step stop; it is the slope, for fast convergence.
+_ROUGH, _FINE = 0.1, 1e-5
 # The least share of the predicted decrease, and the shares at which the radius is changed.
 _DECREASE, _POOR, _GOOD = 1e-3, 0.25, 0.75
 
@@ -123,8 +125,9 @@ def _step(
     # Rounding errors of the constraints change the Lagrangian by the multipliers times as much.
     rounding = 10.0 * EPSILON * (size**2 + float(np.linalg.norm(q)) * at.size)
     value = _lagrangian(at.flat, q, at.c)
+    accuracy = min(_ROUGH, max(_FINE, slope / size))
     for _ in range(_MOST_TRIALS):
-        z, reached = truncated_newton(frame.tangent, hessian, gradient, radius, min(0.1, slope / size))
+        z, reached = truncated_newton(frame.tangent, hessian, gradient, radius, accuracy)
         predicted = -float(gradient @ z + z @ hessian(z) / 2)
         moved, length = returned(frame, at.flat + z), float(np.linalg.norm(z))
         if moved is not None:

@@ -22,6 +22,8 @@ from implicitbias.limits._tolerances import TOLERANCE
 
 # A singular value decomposition of J in each step costs little up to so many multiplications in J J^T.
 _MOST_FACTORISED = 2e9
+# A descent has converged if its residual is at most the first number, or this many times its rounding errors.
+_SMALL, _ROUNDING = 1e-2 * TOLERANCE, 10.0
 # The largest relative distance by which the start is moved to satisfy f = y.
 _NEAR = 0.5
 
@@ -110,8 +112,8 @@ def _ended(at: Linearized, steps: int) -> Descended:
         ended = method(at, -(-(steps - used) // left))
         used += ended.steps
         best = ended if best is None or ended.residual < best.residual else best
-        # Below its rounding errors the residual cannot fall.
-        if ended.residual <= max(TOLERANCE, rounding_of(ended.at, ended.q)) or used >= steps:
+        # The residual cannot fall below its rounding errors. A descent that stops above them is at dependent rows.
+        if ended.residual <= max(_SMALL, _ROUNDING * rounding_of(ended.at, ended.q)) or used >= steps:
             break
         at = ended.at if ended.at.violation() <= TOLERANCE else at
     assert best is not None

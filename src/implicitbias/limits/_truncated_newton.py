@@ -37,7 +37,7 @@ def truncated_newton(
         image = hessian(direction)
         bend = float(direction @ image)
         ahead = square / bend if bend > 0.0 else np.inf
-        if not np.linalg.norm(z + ahead * direction) < radius:
+        if ahead == np.inf or not np.linalg.norm(z + ahead * direction) < radius:
             return z + _to_radius(z, direction, radius) * direction, True
         z = z + ahead * direction
         r = r + ahead * tangent(image)
