@@ -186,6 +186,11 @@ def test_dead_units_vanish() -> None:
     assert max(np.abs(limit.point[0][:, 1]).max(), abs(limit.point[1][1])) <= 1e-12
 
 
+def _with_positive_outputs(limit: ib.Limit) -> tuple[ndarray, ...]:
+    signs = np.sign(limit.point[2])
+    return tuple(signs * leaf for leaf in limit.point)
+
+
 # Oracle: the descent with dense arrays. Products alone are used where the Jacobian does not fit into memory.
 def test_products_give_the_same_point(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, start = interpolating_network(0)
@@ -194,7 +199,8 @@ def test_products_give_the_same_point(monkeypatch: pytest.MonkeyPatch) -> None:
     by_products = ib.norm_minimizer(problem, start)
     assert by_products.certificate.holds
     np.testing.assert_allclose(by_products.value, dense.value, rtol=1e-10)
-    for a, b in zip(dense.point, by_products.point, strict=True):
+    # The two descents may end at points that differ by the signs of units, because tanh is odd.
+    for a, b in zip(_with_positive_outputs(dense), _with_positive_outputs(by_products), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-8)
     certificate = ib.certify(problem, dense.point, ib.MinParameterNorm())
     assert certificate.holds, certificate

@@ -48,6 +48,9 @@ def invented(**changed: Any) -> Any:
         "violating_decay": ((), np.float64(10.0)),
         "violating_train": ((), np.float64(0.8)),
         "simulation_status": (("run",), np.array(["REACHED_TIME"] * 5)),
+    } | {
+        f"{name}_status": ((f"{name}_run",), np.array(["REACHED_TIME"] * 2))
+        for name in ("drift", "baseline", "scale", "violating")
     }
     for name, values in changed.items():
         variables[name] = (variables[name][0], np.asarray(values))
@@ -110,6 +113,11 @@ def test_each_claim_fails_beside_the_theory(words: str, changed: dict[str, Any])
         ("first order in lam", {"eigenvalue": [0.05, 1.0]}),
         ("first order in lam", {"apart_error": 0.5 * DECAY}),
         ("first order in lam", {"simulation_status": ["MAX_STEPS"] * 5}),
+        ("first order in lam", {"drift_status": ["REACHED_TIME", "MAX_STEPS"]}),
+        ("never generalises", {"baseline_status": ["NOT_FINITE", "REACHED_TIME"]}),
+        ("are fitted", {"baseline_status": ["MAX_STEPS"] * 2}),
+        ("ln(scale)", {"scale_status": ["REACHED_TIME", "MAX_STEPS"]}),
+        ("never fitted", {"violating_status": ["MAX_STEPS"] * 2}),
         ("collapse", {"time_error": np.full(5, 0.2)}),
         ("sup |theta| (", {"fast_apart": np.zeros((5, 2))}),
         ("sup |theta| plus", {"junction_rate": 0.1}),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from implicitbias.studies._completion_claims import end_claims, nuclear_claims, start_claims
-from implicitbias.studies._completion_evidence import _duality_gap
+from implicitbias.studies._completion_evidence import _duality_gap, _gap_bound
 from implicitbias.studies._completion_settings import SETTINGS, Completion
 from implicitbias.studies._grokking_claims import drift_claims
 from implicitbias.studies.grokking_completion import STUDY
@@ -78,6 +78,13 @@ def test_the_duality_gap() -> None:
         return float(np.sum((W - teacher) ** 2) / 50 + decay * np.linalg.norm(W, "nuc"))
 
     assert _duality_gap(SEEN, best, decay) == pytest.approx(0.0, abs=1e-14)
+    # The bound holds for points in random directions from the minimum, and it is not too large by far.
+    rng, ratios = np.random.default_rng(0), []
+    for size in (1e-2, 1e-4, 1e-6):
+        E = rng.standard_normal((5, 5))
+        E *= size / np.linalg.norm(E)
+        ratios.append(_duality_gap(SEEN, best + E, decay) / _gap_bound(SEEN, best + E, decay, size))
+    assert 1e-3 < min(ratios) <= max(ratios) <= 1.0
     for W in (teacher, 0.9 * best, best + 0.01 * np.eye(5)):
         assert _duality_gap(SEEN, W, decay) >= (1.0 - objective(best) / objective(W)) * (1.0 - 1e-12) > 0.0
 

@@ -41,11 +41,13 @@ class Forecast(Fingerprinted):
         grokking_time: the first time after it at which the test error has covered half the way from its value at
             memorization to its final value.
         grokking_interval: an interval of the grokking time, whose rule was chosen to cover at least 80 % of measured
-            times. It reaches to the times at which the test error is half a test row above and below the half-way
-            level (for squared errors: to the grokking time). Both ends are then moved outwards, in the logarithm of
-            time, by the largest of 0.01, one step of gradient descent, and twice the difference of two forecasts, of
-            which the second one leaves gradient descent after half as many steps and has a ten times larger tolerance.
-            If the test error changes by less than 4 test rows or 0.5 % of its unit, the interval has no upper end.
+            times. It reaches to the times at which the test error is above and below the half-way level by its
+            uncertainty: half a test row, and half of the uncertainty of the two errors whose mean it is. The first one
+            may be that of one step before or after memorization, and the final one is at rest up to 1.5 test rows or
+            0.3 % of the unit. Both ends are then moved outwards, in the logarithm of time, by the largest of 0.01, one
+            step of gradient descent, and twice the difference of two forecasts, of which the second one leaves gradient
+            descent after half as many steps and has a ten times larger tolerance. If the test error changes by less
+            than 4 test rows, 0.5 % of its unit or twice this uncertainty, the interval has no upper end.
         test_error_at_memorization: the test error at the memorization time; nan if there is none.
         final_test_error: the test error at rest.
         unit: the unit of a fall of the test error: 1 for fractions, and the first test error for squared errors.

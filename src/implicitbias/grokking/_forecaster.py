@@ -13,17 +13,16 @@ from implicitbias.grokking._course import Course, Piece, kept_times
 from implicitbias.grokking._first_stretch import Stretch, first_stretch
 from implicitbias.grokking._forecast import Forecast
 from implicitbias.grokking._held_out import COLUMNS, Gauge, gauge_of
-from implicitbias.grokking._times import interval_of, times_of
+from implicitbias.grokking._times import interval_of, rest_tolerance, times_of
 from implicitbias.grokking._trust import Trust
 from implicitbias.grokking._trust_of import Evidence, of_the_verdict, trust_of
 from implicitbias.trajectories import Trajectory
 
 # The flow is followed to this slow time lam t, and then _FARTHER times as far, until it is at rest or at _FARTHEST.
 _FIRST, _FARTHER, _FARTHEST = 10.0, 2.0, 400.0
-# The flow is at rest if over the last part from t / _FARTHER to t the test error changed by at most this share of a
-# unit, or by one test row, and the test loss and the norm by this share of themselves, or by its square times the
-# first ones.
-_REST_ERROR, _REST = 3e-3, 3e-3
+# The flow is at rest if over the last part from t / _FARTHER to t the test error changed by at most `rest_tolerance`,
+# and the test loss and the norm by this share of themselves, or by its square times the first ones.
+_REST = 3e-3
 # The second forecast, from which the interval of the grokking time follows, has a tolerance this many times larger.
 _LOOSER = 10.0
 
@@ -217,10 +216,9 @@ def _at_rest(course: Course) -> bool:
     first, before, last = course.measured(np.array([0.0, course.end / _FARTHER, course.end]))
     change = np.abs(last - before)
     error, loss, norm = (COLUMNS.index(name) for name in ("test_error", "test_loss", "norm"))
-    if course.gauge.kind.counts:
-        errors = bool(change[error] <= max(_REST_ERROR, 1.5 / course.gauge.test_rows))
-    else:
-        errors = bool(change[error] <= _REST_ERROR * max(first[error], 1e-300))
+    counts = course.gauge.kind.counts
+    unit, resolution = (1.0, 1.0 / course.gauge.test_rows) if counts else (float(first[error]), 0.0)
+    errors = bool(change[error] <= rest_tolerance(unit, resolution))
     scale = np.maximum(np.abs(last), _REST * first)
     return errors and bool(np.all(change[[loss, norm]] <= _REST * scale[[loss, norm]]))
 

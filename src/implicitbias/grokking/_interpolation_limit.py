@@ -25,6 +25,8 @@ from implicitbias.trajectories import Trajectory
 # The flow is followed until the squared residual is below this share of its terms, or until the gradient, which is 0 at
 # minima with another loss than 0 too, is below its share.
 _SQUARED, _SLOPE = 1e-12, 1e-7
+# The measures at a state cost as much as several steps, and are computed only where the time has grown by this factor.
+_LATER = 1.5
 # The end time in units of the time in which the loss falls at its first speed.
 _END = 1e14
 # The largest accepted residual and gradient after the last step of Gauss-Newton, relative to their terms, the largest
@@ -137,12 +139,15 @@ def _followed(
 ) -> _End:
     """Return the end of the flow with this tolerance."""
     problem, shape = flow.problem, begin.shape
+    due = 0.0
 
-    def below(_: float, params: Any) -> float:
+    def ended(t: float, params: Any) -> bool:
+        nonlocal due
+        if t < due:
+            return False
+        due = _LATER * t
         measures = begin.at(_flat(shape, params)).measures
-        parts = (measures.misfit**2 / _SQUARED, (measures.slope / _SLOPE) ** 2)
-        # This is positive where one of the two is below its bound, and nearly linear in time.
-        return -float(np.log(max(min(float(part) for part in parts), 1e-300)))
+        return bool(measures.misfit**2 <= _SQUARED or measures.slope <= _SLOPE)
 
     end = _END * _time_scale(problem, shape.numpy_tree(begin.theta))
     trajectory = simulate(
@@ -150,7 +155,7 @@ def _followed(
         shape.numpy_tree(begin.theta),
         times=[end],
         rtol=rtol,
-        until=below,
+        until=ended,
         max_steps=max_steps,
         progress=progress,
     )

@@ -15,6 +15,8 @@ _MEMORIZED = 0.01
 # grokking time is uncertain by _ROWS test rows, and the logarithm of the time by _LEAST, by _WIDER times the difference
 # of two forecasts, and by one step of gradient descent.
 _ROWS, _LEAST, _WIDER = 0.5, 0.01, 2.0
+# A run is at rest if the test error changed of late by at most this share of a unit, or by so many test rows.
+_REST_ERROR, _REST_ROWS = 3e-3, 1.5
 # If the test error changes by fewer test rows, or by a smaller share of its unit, half the way is not resolved.
 _FEWEST, _SMALLEST = 4.0, 0.005
 
@@ -58,8 +60,16 @@ def times_of(course: Course) -> Times:
     return Times(memorized, grokked, then, final, unit, curve)
 
 
+def rest_tolerance(unit: float, resolution: float) -> float:
+    """Return by how much the test error may still change where a course counts as at rest."""
+    return max(_REST_ERROR * unit, _REST_ROWS * resolution)
+
+
 def interval_of(found: Times, other: Times, resolution: float, step: float) -> tuple[float, float]:
     """Return the interval of the grokking time.
+
+    Half the way is the mean of two errors, and both are uncertain: training memorises at a whole step, beside which the
+    test error may change fast, and its final error is that of a run at rest to tolerance.
 
     Args:
         found: the times of the forecast.
@@ -75,9 +85,11 @@ def interval_of(found: Times, other: Times, resolution: float, step: float) -> t
         return np.nan, np.nan
     if np.isnan(other.grokked) or min(found.grokked, other.grokked) <= 0.0:
         return 0.0, np.inf
-    if abs(found.error_then - found.final) < max(_FEWEST * resolution, _SMALLEST * found.unit):
+    ends = _change_at_memorization(found, other, step) + rest_tolerance(found.unit, resolution)
+    doubt = _ROWS * resolution + ends / 2.0
+    least = max(_FEWEST * resolution, _SMALLEST * found.unit, 2.0 * doubt)
+    if abs(found.error_then - found.final) < least:
         return found.memorized, np.inf
-    doubt = _ROWS * resolution
     sign = np.sign(found.error_then - found.final)
     reached = [_first(found, sign, found.half_way + side * sign * doubt) for side in (1.0, -1.0)]
     apart = abs(float(np.log(other.grokked / found.grokked)))
@@ -85,6 +97,14 @@ def interval_of(found: Times, other: Times, resolution: float, step: float) -> t
     return float(min(reached[0], found.grokked) * np.exp(-width)), float(
         max(reached[1], found.grokked) * np.exp(width)
     )
+
+
+def _change_at_memorization(found: Times, other: Times, step: float) -> float:
+    """Return the change of the test error within one step of memorization, or between two forecasts if it is larger."""
+    near = np.abs(found.curve.times - found.memorized) <= step
+    changes = np.abs(found.curve.of("test_error")[near] - found.error_then)
+    between = abs(other.error_then - found.error_then)
+    return float(np.max(changes, initial=0.0 if np.isnan(between) else between))
 
 
 def _first(found: Times, sign: float, level: float) -> float:

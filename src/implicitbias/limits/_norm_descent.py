@@ -16,14 +16,15 @@ from numpy import ndarray
 from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias.limits._norm_constraints import Constraints, Linearized, violated
 from implicitbias.limits._tolerances import TOLERANCE
+from implicitbias.limits._truncated_newton import truncated_newton
 from implicitbias.limits._working_set import WorkingSet, working_set
 
 # The relative residual at which the descent stops, and the number of steps without a smaller one after which it stops.
 _TARGET, _PATIENCE = 1e-13, 12
 # The largest and least stabilisation relative to the kernel, and its ratio to the residual.
 _MOST_STABLE, _LEAST_STABLE, _STABLE = 1e-6, 1e-14, 1e-2
-# The most conjugate-gradient steps of one Newton step, the most shorter steps that are tried, and the corrections.
-_MOST_PRODUCTS, _MOST_TRIALS, _CORRECTIONS, _MOST_ADDITIONS = 300, 10, 3, 10
+# The most shorter steps that are tried, the corrections, and the most additions of rows to the active ones.
+_MOST_TRIALS, _CORRECTIONS, _MOST_ADDITIONS = 10, 3, 10
 # The least decrease relative to the predicted one, and the share of the squared norm that counts as rounding.
 _DECREASE, _ROUNDING = 1e-4, 1e-13
 # The most Gauss-Newton steps of a restoration, and the relative violation at which it stops.
@@ -76,7 +77,7 @@ def descend(at: Linearized, max_steps: int) -> Descended:
         delta = at.scale * min(max(_STABLE * residual**2, _LEAST_STABLE), _MOST_STABLE)
         work = working_set(at, at.matvec(at.flat) - at.c, q, delta)
         q = work.q
-        residual = _residual(at, q)
+        residual = residual_of(at, q)
         since = since + 1 if residual > 0.5 * best.residual else 0
         if residual < best.residual:
             best = Descended(at, q, residual, steps)
@@ -92,11 +93,11 @@ def descend(at: Linearized, max_steps: int) -> Descended:
         best.residual > TOLERANCE
     ):  # A point that is not a KKT point is at least one that satisfies the constraints.
         nearer = restored(best.at.constraints, best.at.flat)
-        best = Descended(nearer, q, _residual(nearer, q), steps)
+        best = Descended(nearer, q, residual_of(nearer, q), steps)
     return best._replace(steps=steps)
 
 
-def _residual(at: Linearized, q: Float64[ndarray, " m"]) -> float:
+def residual_of(at: Linearized, q: Float64[ndarray, " m"]) -> float:
     """Return the largest of the relative gradient of the Lagrangian, violation and complementary products."""
     size = float(np.linalg.norm(at.flat)) or 1.0
     stationarity = float(np.linalg.norm(at.flat - at.rmatvec(q))) / size
@@ -130,42 +131,6 @@ def _step(work: WorkingSet, residual: float, radius: float) -> tuple[Float64[nda
     return None, radius
 
 
-def _tangent_step(
-    work: WorkingSet,
-    hessian: Callable[[ndarray], ndarray],
-    gradient: Float64[ndarray, " p"],
-    radius: float,
-    accuracy: float,
-) -> tuple[Float64[ndarray, " p"], bool]:
-    """Return the minimiser of the quadratic model in the tangent space, and whether the radius limits it.
-
-    These are projected conjugate gradients (Steihaug), which stop at the radius or at negative curvature.
-    """
-    r = work.tangent(gradient)
-    z, direction, square = np.zeros_like(r), -r, float(r @ r)
-    target = accuracy * np.sqrt(square)
-    for _ in range(_MOST_PRODUCTS):
-        if np.sqrt(square) <= target or square == 0.0:
-            break
-        image = hessian(direction)
-        bend = float(direction @ image)
-        ahead = square / bend if bend > 0.0 else np.inf
-        if not np.linalg.norm(z + ahead * direction) < radius:
-            return z + _to_radius(z, direction, radius) * direction, True
-        z = z + ahead * direction
-        r = r + ahead * work.tangent(image)
-        former, square = square, float(r @ r)
-        direction = -r + square / former * direction
-    return z, False
-
-
-def _to_radius(z: ndarray, direction: ndarray, radius: float) -> float:
-    """Return the positive factor for which z + factor * direction has this length."""
-    a, b = float(direction @ direction), float(z @ direction)
-    c = float(z @ z) - radius**2
-    return (-b + np.sqrt(max(b * b - a * c, 0.0))) / a if a > 0.0 else 0.0
-
-
 def _feasible_step(
     work: WorkingSet,
     hessian: Callable[[ndarray], ndarray],
@@ -182,7 +147,7 @@ def _feasible_step(
     share = 1.0
     for _ in range(_MOST_ADDITIONS):
         bent = gradient + hessian(normal)
-        z, reached = _tangent_step(work, hessian, bent, radius, accuracy)
+        z, reached = truncated_newton(work.tangent, hessian, bent, radius, accuracy)
         if at.constraints.equality:
             break
         slope, room = at.matvec(z), np.maximum(at.c + at.matvec(normal), 0.0)

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
+from scipy.linalg import svdvals
 
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.precision import double_precision
 from implicitbias.limits._norm_constraints import Constraints, Linearized, constraints_of
-from implicitbias.limits._norm_multipliers import multipliers_of
+from implicitbias.limits._norm_multipliers import multipliers_of, rounding_of
 from implicitbias.limits._tangent_curvature import TangentCurvature, tangent_curvature
 from implicitbias.limits._tolerances import RANK, TOLERANCE
 from implicitbias.predictors import gated, pre_activations
@@ -17,6 +18,8 @@ from implicitbias.problems import model_flags
 
 # The largest relative deviation of J theta from (degree) f for which the model counts as homogeneous.
 _HOMOGENEOUS = 1e-8
+# The share of the tolerance from which rounding errors of the stationarity are told.
+_NOTABLE = 0.1
 # Pre-activations below this share of the largest one count as 0, where the derivative of their unit jumps.
 _AT_KINK = 1e-7
 
@@ -66,7 +69,7 @@ def judged(
                 curvature.sentence if curvature is not None else "The second-order check did not converge."
             )
     else:
-        notes += _reasons(problem, at)
+        notes += _reasons(problem, at, q)
     what = "f = y" if at.constraints.equality else "margins of at least 1"
     statement = f"the parameters are a KKT point of the least norm under {what}"
     return Judged(Certificate(statement, None, residuals, TOLERANCE, note=" ".join(notes)), q, curvature)
@@ -83,15 +86,28 @@ def _residuals(at: Linearized, q: Float64[ndarray, " m"]) -> dict[str, float]:
     return residuals
 
 
-def _reasons(problem: Any, at: Linearized) -> list[str]:
+def _reasons(problem: Any, at: Linearized, q: Float64[ndarray, " m"]) -> list[str]:
     """Return sentences on what may keep a point from being a KKT point, apart from its place."""
     sentences = []
-    values = np.linalg.eigvalsh(at.kernel)
-    rank = int(np.sum(values > RANK * np.max(values, initial=0.0)))
-    if rank < len(values):
+    if at.J is None:
+        sizes = np.sqrt(np.maximum(np.linalg.eigvalsh(at.kernel), 0.0))
+        rank = int(np.sum(sizes > np.sqrt(RANK) * np.max(sizes, initial=0.0)))
+    else:
+        sizes = svdvals(at.J, check_finite=False)
+        rank = int(np.sum(sizes > RANK * np.max(sizes, initial=0.0)))
+    rounding = rounding_of(at, q)
+    if rank < len(at.c):
         sentences.append(
-            f"The Jacobian has rank {rank}, and there are {len(values)} constraints: some rows depend on each other, "
+            f"The Jacobian has rank {rank}, and there are {len(at.c)} constraints: some rows depend on each other, "
             "for instance because units are dead."
+        )
+    elif rounding > _NOTABLE * TOLERANCE:
+        sentences.append(
+            "The rows of the Jacobian nearly depend on each other: its least singular value is "
+            f"{np.min(sizes) / np.max(sizes):.1g} of the largest one, and the largest multiplier is "
+            f"{np.max(np.abs(q)):.1g}. Rounding errors of the Jacobian alone may change the stationarity by "
+            f"{rounding:.0e}. The likely cause are inputs that are close to each other, or more rows than the model "
+            "can tell apart: pass fewer rows."
         )
     flags = model_flags(problem, at.constraints.tree, at.flat)
     if flags.not_smooth:

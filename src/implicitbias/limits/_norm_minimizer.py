@@ -14,10 +14,16 @@ from implicitbias._core.errors import InfeasibleError, InputError
 from implicitbias._core.status import Status
 from implicitbias.limits._limit import Limit
 from implicitbias.limits._norm_constraints import Constraints, Linearized, constraints_of
-from implicitbias.limits._norm_descent import descend, restored
+from implicitbias.limits._norm_descent import Descended, descend, restored
 from implicitbias.limits._norm_judgement import judged, normalised
+from implicitbias.limits._norm_manifold import descend_on_manifold
+from implicitbias.limits._norm_multipliers import rounding_of
 from implicitbias.limits._tolerances import TOLERANCE
 
+# A singular value decomposition of J in each step costs little up to so many multiplications in J J^T.
+_MOST_FACTORISED = 2e9
+# A descent has converged if its residual is at most the first number, or this many times its rounding errors.
+_SMALL, _ROUNDING = 1e-2 * TOLERANCE, 10.0
 # The largest relative distance by which the start is moved to satisfy f = y.
 _NEAR = 0.5
 
@@ -64,11 +70,11 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit
         (True, 4.0, [0.0, 2.0, 0.0])
     """
     steps = _steps(max_steps)
-    constraints, start = constraints_of(problem, params)
-    flat, note = normalised(constraints, start)
+    constraints, flat = constraints_of(problem, params)
+    flat, note = normalised(constraints, flat)
     few = constraints.number**2 * len(flat) < FEW_PRODUCTS
     with one_blas_thread(few):
-        ended = descend(_feasible(constraints, flat), steps)
+        ended = _ended(_feasible(constraints, flat), steps)
         verdict = judged(problem, ended.at, ended.q, note)
         if not verdict.certificate.holds:
             other = judged(problem, ended.at, note=note)
@@ -88,6 +94,30 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit
         multipliers=frozen(constraints.by_rows(verdict.q)),
         curvature=verdict.curvature,
     )
+
+
+def _ended(at: Linearized, steps: int) -> Descended:
+    """Return the best end of the descents that apply, each of which goes on where the one before stopped.
+
+    The descent on the manifold converges where rows nearly depend on each other. The stabilised one also converges
+    where rows become dependent at the end, as at sparse limits, and it factorises the kernel, which costs less.
+    """
+    methods = [descend]
+    if at.constraints.equality and at.J is not None:
+        cheap = len(at.c) * at.J.size <= _MOST_FACTORISED
+        methods = [descend_on_manifold, descend] if cheap else [descend, descend_on_manifold]
+    best, used = None, 0
+    for left, method in zip(range(len(methods), 0, -1), methods, strict=True):
+        # Each of them has the same share of the steps that are left, so that the last one is not left without any.
+        ended = method(at, -(-(steps - used) // left))
+        used += ended.steps
+        best = ended if best is None or ended.residual < best.residual else best
+        # The residual cannot fall below its rounding errors. A descent that stops above them is at dependent rows.
+        if ended.residual <= max(_SMALL, _ROUNDING * rounding_of(ended.at, ended.q)) or used >= steps:
+            break
+        at = ended.at if ended.at.violation() <= TOLERANCE else at
+    assert best is not None
+    return best._replace(steps=used)
 
 
 def _margin(constraints: Constraints, flat: Float64[ndarray, " p"]) -> float:

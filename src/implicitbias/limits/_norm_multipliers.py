@@ -39,6 +39,18 @@ def multipliers_of(at: Linearized) -> Float64[ndarray, " m"]:
     return q * (size / unit)
 
 
+def rounding_of(at: Linearized, q: Float64[ndarray, " m"]) -> float:
+    r"""Return the change of the relative stationarity that rounding errors of J alone cause; 0 if J is not at hand.
+
+    It is $\epsilon \lVert |J|^\top |q| \rVert / \lVert \theta \rVert$, which is large where rows nearly depend on
+    each other, because the multipliers are large there.
+    """
+    size = float(np.linalg.norm(at.flat))
+    if at.J is None or size == 0.0:
+        return 0.0
+    return EPSILON * float(np.linalg.norm(np.abs(q) @ np.abs(at.J))) / size
+
+
 def _non_negative(columns: Float64[ndarray, "r m"], target: Float64[ndarray, " r"]) -> Float64[ndarray, " m"]:
     """Return the non-negative least-squares solution; its positive entries are solved again to full accuracy."""
     q = np.asarray(nnls(columns, target, maxiter=30 * columns.shape[1])[0])

@@ -55,8 +55,9 @@ class TangentCurvature(NamedTuple):
     def sentence(self) -> str:
         """What the curvatures say about the point, in words."""
         rank = (
-            f" The Jacobian of the {self.active} active constraints has rank {self.rank}, so the multipliers are not "
-            "unique."
+            f" The Jacobian of the {self.active} active constraints has rank {self.rank} up to {_RANK:.0e} of its "
+            "largest singular value: the linear independence constraint qualification fails, so that the multipliers "
+            "are not unique."
             if self.rank < self.active
             else ""
         )

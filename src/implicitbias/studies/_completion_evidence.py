@@ -9,6 +9,7 @@ from numpy import ndarray
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
 from implicitbias.gauges import Nuclear
+from implicitbias.grokking import interpolation_limit
 from implicitbias.limits import Limit, MinNorm, certify, least_gauge, norm_minimizer
 from implicitbias.studies._completion_settings import Completion
 from implicitbias.studies._grokking_flows import (
@@ -19,6 +20,7 @@ from implicitbias.studies._grokking_flows import (
     flat,
     scales_of,
     states_of,
+    statuses,
     sweep_of,
     violation_of,
 )
@@ -93,6 +95,8 @@ def _end_variables(setting: Completion, drift: Drift, sweep: Sweep, limit: Limit
         return np.linalg.norm(first - second, axis=(-2, -1)) / size
 
     gaps = [_duality_gap(setting, end, decay) for end, decay in zip(ends, setting.decays, strict=True)]
+    errors = apart(ends, coarse)
+    bounds = [_gap_bound(setting, *one) for one in zip(ends, setting.decays, size * errors, strict=True)]
     return {
         "drift_end_apart": apart(late, W),
         # The drift converges exponentially, so that less is left than what it covered in the second half of the time.
@@ -102,8 +106,9 @@ def _end_variables(setting: Completion, drift: Drift, sweep: Sweep, limit: Limit
         "phi_error": 2.0 * drift.limit.error * float(np.linalg.norm(flat(drift.limit.point)) ** 2 / 2) / size,
     } | {
         "end_apart": (("decay",), apart(ends, W)),
-        "end_error": (("decay",), apart(ends, coarse)),
+        "end_error": (("decay",), errors),
         "end_gap": (("decay",), np.array(gaps)),
+        "end_gap_bound": (("decay",), np.array(bounds)),
         "end_matrix": (("decay", "row", "column"), ends),
     }
 
@@ -127,6 +132,26 @@ def _duality_gap(setting: Completion, W: Float64[ndarray, "m m"], decay: float) 
     return (primal - dual) / primal
 
 
+def _gap_bound(setting: Completion, W: Float64[ndarray, "m m"], decay: float, error: float) -> float:
+    r"""Return the largest relative duality gap of W at a distance of at most `error` from the minimum.
+
+    With E = W - W*, the residual changes by A E and the matrix of the dual by at most ||E|| / n. The gap is
+
+    $$ \lambda \lVert W \rVert_* - \langle A^* r, W \rangle / n
+       \le 2 \lambda \lVert E \rVert_* + \lVert E \rVert \lVert A W \rVert / n $$
+
+    before the dual point is scaled into its ball, which adds at most $\langle r, v \rangle / n$ times the relative
+    excess $\lVert E \rVert / (n \lambda)$. Sums of n terms add n rounding errors.
+    """
+    rows, cols = setting.entries()
+    seen = setting.teacher()[rows, cols]
+    residual, n = seen - W[rows, cols], len(seen)
+    primal = float(residual @ residual) / (2 * n) + decay * float(np.linalg.norm(W, "nuc"))
+    slope = 2.0 * decay * np.sqrt(len(W)) + float(np.linalg.norm(W[rows, cols])) / n
+    slope += abs(float(residual @ seen)) / (n**2 * decay)
+    return slope * error / primal + n * float(np.finfo(np.float64).eps)
+
+
 def _singular_variables(setting: Completion) -> dict[str, Any]:
     """Return the largest singular values of W along the run that is drawn."""
     case = setting.case()
@@ -143,8 +168,9 @@ def _singular_variables(setting: Completion) -> dict[str, Any]:
 def _small_variables(setting: Completion) -> dict[str, Any]:
     """Return the test error of Phi(theta_0) for a start of small scale."""
     case = setting.case().scaled(setting.small)
-    limit = drift_of(case, 1.0).limit
+    limit = interpolation_limit(case.problem, case.start, rtol=min(case.rtol, 1e-6))
     return {
         "small_scale": setting.small,
         "small_phi_test": float(case.errors(flat(limit.point)[None])[0, 1]),
+        "small_status": statuses("small", limit),
     }

@@ -24,7 +24,9 @@ These variables have a meaning of their own in the datasets of these studies. Ru
   error reaches `test_level`, and their error bars.
 - `threshold`: ||grad F(theta_0)|| / ||Phi(theta_0)||, far below which lam must be. `violating_decay`: one above it, and
   `violating_train`: the least training error of its run.
-- `simulation_status`: names of the statuses of all simulations.
+- `simulation_status`: names of the statuses of the runs with the weight decays of the sweep. `drift_status`,
+  `baseline_status`, `scale_status` and `violating_status`: those of the drift, of the run without weight decay, of the
+  runs from starts of several scales, and of the run with `violating_decay`.
 """
 
 from typing import Any, NamedTuple
@@ -94,7 +96,7 @@ def drift_claims(point: str, data: Any) -> list[Claim]:
     )
     statement = "the largest distance from the drift on [e, T] is of first order in lam (slope 1, within its error bar)"
     return [
-        close(point, statement, PAPER, (1.0, found.value, found.bar), separated(data), all_finished(data),
+        close(point, statement, PAPER, (1.0, found.value, found.bar), separated(data), all_finished(data, "drift"),
               sharp_slope("the distance from the drift", found)),
     ]  # fmt: skip
 
@@ -105,9 +107,9 @@ def baseline_claims(point: str, data: Any) -> list[Claim]:
     least = np.min(test) if np.all(np.isfinite(test)) else np.nan
     return [
         at_most(point, "without weight decay the training data are fitted (last training error, in units of its level)",
-                PAPER, (train[-1] / number(data, "train_level"), 1.0)),
+                PAPER, (train[-1] / number(data, "train_level"), 1.0), all_finished(data, "baseline")),
         at_least(point, "without weight decay the model never generalises (least test error, in units of its level)",
-                 PAPER, (least / number(data, "test_level"), 1.0)),
+                 PAPER, (least / number(data, "test_level"), 1.0), all_finished(data, "baseline")),
     ]  # fmt: skip
 
 
@@ -124,7 +126,8 @@ def phase_claims(point: str, data: Any) -> list[Claim]:
         at_most(point, "memorization comes before generalisation (number of runs in another order)", PAPER, (wrong, 0),
                 all_finished(data)),
         close(point, "the memorization time tends to that without weight decay, within the error bar of its limit",
-              PAPER, (known, start.value, start.bar), sharp_limit("the memorization time", start), all_finished(data)),
+              PAPER, (known, start.value, start.bar), sharp_limit("the memorization time", start),
+              all_finished(data, "baseline")),
         close(point, "the times of generalisation collapse on lam t: this tends to the slow time of the drift, within "
               "the error bar of its limit", PAPER, (drift, slow.value, slow.bar), sharp_limit("lam t", slow),
               all_finished(data)),
@@ -137,6 +140,7 @@ def violation_claim(point: str, data: Any) -> Claim:
     return at_least(
         point, "with lam above |grad F(theta_0)| / |Phi(theta_0)| the training data are never fitted (least training "
         "error, in units of its level)", PAPER, (number(data, "violating_train") / number(data, "train_level"), 1.0),
+        all_finished(data, "violating"),
         Assumption.checked("the weight decay is above the threshold (ratio)", share, at_least=1.0),
         Assumption.checked("the weight decays of the sweep are below the threshold (largest ratio)",
                            np.max(data["weight_decay"].values) / number(data, "threshold"), at_most=_SEPARATED),
@@ -159,7 +163,7 @@ def limit_claims(point: str, data: Any) -> list[Claim]:
     error = number(data, "phi_error") + number(data, "drift_end_error")
     return [
         equal_claim(point, "the drift ends at this KKT point", number(data, "drift_end_apart"),
-                    number(data, "drift_end_error")),
+                    number(data, "drift_end_error"), all_finished(data, "drift")),
         at_most(point, "it is a strict local minimum of the norm (number of curvatures that are not positive)", PAPER,
                 (number(data, "kkt_flat"), 0)),
         close(point, "the limits of long slow times and of lam -> 0 commute at a strict local minimum: the ends of the "
@@ -206,7 +210,8 @@ def scale_claims(point: str, data: Any) -> list[Claim]:
     return [
         close(point, "the slow time of generalisation grows like ln(scale) of the initialisation (slope 1, within the "
               "errors of the times)", PAPER, (1.0, slope, bar),
-              Assumption.checked("the error bar of the slope in ln(scale) is small", bar, at_most=_SHARP_SLOPE)),
+              Assumption.checked("the error bar of the slope in ln(scale) is small", bar, at_most=_SHARP_SLOPE),
+              all_finished(data, "scale")),
     ]  # fmt: skip
 
 
@@ -218,6 +223,7 @@ def growth_claim(point: str, data: Any, reference: str) -> Claim:
     return close(
         point, "from large starts the slow time of generalisation grows like ln(scale) (slope 1, within its error bar)",
         reference, (1.0, -growth.value, growth.bar), sharp_slope("the slow time in ln(scale)", growth),
+        all_finished(data, "scale"),
     )  # fmt: skip
 
 
@@ -227,11 +233,11 @@ def apart_claim(point: str, statement: str, distance: float, error: float) -> Cl
     return at_least(point, text, PAPER, (np.float64(distance) / np.float64(error), _APART))
 
 
-def equal_claim(point: str, statement: str, distance: float, error: float) -> Claim:
+def equal_claim(point: str, statement: str, distance: float, error: float, *assumptions: Assumption) -> Claim:
     """Return the claim that two points are equal: their distance is at most its error bar, which is small."""
     text = f"{statement} (relative distance, bounded by the error bar)"
     sharp = Assumption.checked(f"{statement}: the error bar is small", error, at_most=_SHARP)
-    return at_most(point, text, PAPER, (distance, error), sharp)
+    return at_most(point, text, PAPER, (distance, error), sharp, *assumptions)
 
 
 def limit_in_decay(decay: ndarray, values: ndarray, errors: ndarray) -> Extrapolated:

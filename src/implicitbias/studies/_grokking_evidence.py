@@ -72,14 +72,18 @@ def grokking_variables(model: Model, runs: Runs, progress: Progress) -> dict[str
     """Return the variables that `_grokking_claims` describes, and curves for figures."""
     phi = flat(_one(runs.limit.point))[0]
     size = max(float(np.linalg.norm(phi)), float(np.linalg.norm(flat(_one(model.start)))))
-    statuses = [name for pair in (runs.drift, runs.baseline, *runs.decayed) for name in pair.statuses]
+    statuses = {
+        "simulation": [name for pair in runs.decayed for name in pair.statuses],
+        "drift": runs.drift.statuses,
+        "baseline": runs.baseline.statuses,
+    }
     progress(0.7, "distances and times")
     variables = _drift_variables(model, runs, size) | _fast_variables(model, runs, phi, size)
     variables |= _time_variables(model, runs) | _curve_variables(model, runs) | _end_variables(model, runs)
     progress(0.8, "starts of other scales")
     variables |= _scale_variables(model) | _violation_variables(model, float(np.linalg.norm(phi)))
+    variables |= {f"{name}_status": ((f"{name}_run",), np.array(found)) for name, found in statuses.items()}
     return variables | {
-        "simulation_status": (("simulation",), np.array(statuses)),
         "phi_error": phi_error(runs),
         "size": size,
     }
@@ -270,7 +274,7 @@ def _scale_variables(model: Model) -> dict[str, Any]:
     level, sweep, problem = _levels(model)[1], model.sweep, model.problem()
     flow = GradientFlow(problem)
     tau = np.linspace(0.0, sweep.end, _SAMPLES)
-    times, curves = [], []
+    times, curves, statuses = [], [], []
 
     def test(states: Any) -> ndarray:
         return model.test(model.in_w(states))
@@ -279,10 +283,11 @@ def _scale_variables(model: Model) -> dict[str, Any]:
         found = []
         for rtol in (sweep.rtol, _COARSER * sweep.rtol):
             # The flow without weight decay is followed until it rests.
-            phi = finished(
+            fitted = finished(
                 simulate(flow, model.scaled(scale), t1=sweep.rest / sweep.decays[-1], rtol=rtol)
-            ).final
-            drift = finished(simulate(NormDrift(problem), phi, t1=sweep.end, rtol=rtol))
+            )
+            drift = finished(simulate(NormDrift(problem), fitted.final, t1=sweep.end, rtol=rtol))
+            statuses += [fitted.status.name, drift.status.name]
             found.append(first_below(drift, test, level))
             if len(found) == 1:
                 curves.append(test(drift.state(tau)))
@@ -293,6 +298,7 @@ def _scale_variables(model: Model) -> dict[str, Any]:
         "scale_generalised": (("scale",), fine),
         "scale_error": (("scale",), np.abs(fine - coarse)),
         "scale_test": (("scale", "sample"), np.array(curves)),
+        "scale_status": (("scale_run",), np.array(statuses)),
     }
 
 
@@ -313,4 +319,5 @@ def _violation_variables(model: Model, end_norm: float) -> dict[str, Any]:
         "threshold": threshold,
         "violating_decay": decay,
         "violating_train": float(np.min(model.train(model.in_w(run.state(times))))),
+        "violating_status": (("violating_run",), np.array([run.status.name])),
     }

@@ -133,6 +133,7 @@ def sweep_of(case: Case, drift: Drift, progress: Progress) -> Sweep:
         "drift_generalised": ((), np.array(drift_time(case, drift.fine))),
         "threshold": ((), np.array(threshold(case, drift.limit))),
         "simulation_status": (("simulation",), np.array(rows["status"])),
+        "drift_status": statuses("drift", *drift),
     }
     return Sweep(variables, np.array(rows["ends"]))
 
@@ -153,17 +154,19 @@ def curves_of(case: Case, decays: tuple[float, ...], drift: Drift) -> dict[str, 
     return found | {
         "run_decay": (("run",), np.array([*decays, 0.0])),
         "baseline_memorized": ((), np.array(phase_times(case, runs[-1])[0])),
+        "baseline_status": statuses("baseline", runs[-1]),
     }
 
 
 def scales_of(case: Case, scales: tuple[float, ...], end: float, progress: Progress) -> dict[str, Any]:
     """Return the slow times of generalisation along the drifts from starts of several scales, and their test errors."""
     slow = np.linspace(0.0, end, _CURVE)
-    times, curves, before = [], [], []
+    times, curves, before, runs = [], [], [], []
     for i, scale in enumerate(scales):
         progress(i / len(scales), f"start of scale {scale:g}")
         moved = case.scaled(scale)
         drift = drift_of(moved, end)
+        runs += drift
         times.append([drift_time(moved, run) for run in (drift.fine, drift.coarse)])
         curves.append(case.errors(states_of(drift.fine, slow))[:, 1])
         before.append(curves[-1][0])
@@ -173,6 +176,7 @@ def scales_of(case: Case, scales: tuple[float, ...], end: float, progress: Progr
         "scale_generalised": (("scale",), fine),
         "scale_error": (("scale",), np.abs(fine - coarse)),
         "scale_phi_test": (("scale",), np.array(before)),
+        "scale_status": statuses("scaled", *runs),
         "scale_time": (("sample",), slow),
         "scale_test": (("scale", "sample"), np.array(curves)),
     }
@@ -185,7 +189,13 @@ def violation_of(case: Case, drift: Drift, factor: float) -> dict[str, Any]:
     return {
         "violating_decay": ((), np.array(decay)),
         "violating_train": ((), np.array(np.min(_curve(case, run, case.first_time())[1]))),
+        "violating_status": statuses("violating", run),
     }
+
+
+def statuses(dimension: str, *runs: Trajectory | Limit) -> tuple[tuple[str], ndarray]:
+    """Return the names of the statuses of runs and of limits, as a variable."""
+    return (f"{dimension}_run",), np.array([run.status.name for run in runs])
 
 
 def _curve(case: Case, run: Trajectory, begin: float) -> Float64[ndarray, "4 m"]:

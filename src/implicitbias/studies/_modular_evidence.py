@@ -164,6 +164,7 @@ def modular_variables(setting: Modular, progress: Progress) -> dict[str, Any]:
         "flow_seconds": seconds,
         "flow_steps": timed.stats.steps,
         "timed_error": float(np.max(np.abs(sums.times(timed) / found - 1.0))),
+        "timed_status": (("timed_run",), np.array([timed.status.name])),
         "accuracy_at_memorization": sums.accuracy(run.state(found[:1]), 1)[0],
     }
     variables |= _curves(sums, setting, run)
@@ -295,4 +296,5 @@ def _violation(setting: Modular, sums: Sums, run: Trajectory) -> dict[str, Any]:
         "violating_decay": float(decay) / setting.unit,
         "violating_train": float(np.min(errors)),
         "train_level": _FITTED * float(errors[0]),
+        "violating_status": (("violating_run",), np.array([strong.status.name])),
     }

@@ -76,8 +76,8 @@ def start_claims(point: str, data: Any) -> list[Claim]:
     return [
         growth_claim(point, data, _SCALES),
         at_least(point, "from large starts the function does not generalise when the data are fitted (least test "
-                 "error, in units of its level)", _SCALES, (np.min(fitted) / level, 1.0)),
+                 "error, in units of its level)", _SCALES, (np.min(fitted) / level, 1.0), all_finished(data, "scale")),
         at_most(point, f"from a start of scale {number(data, 'small_scale'):g} there is no delay: the function "
                 "generalises when the data are fitted (test error, in units of its level)", _SCALES,
-                (number(data, "small_fitted_test") / level, 1.0)),
+                (number(data, "small_fitted_test") / level, 1.0), all_finished(data, "scale")),
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from implicitbias.studies._grokking_flows import (
     flat,
     phase_times,
     states_of,
+    statuses,
     sweep_of,
     unflattened,
     violation_of,
@@ -51,7 +52,7 @@ def relu_dataset(setting: ReluNetwork, progress: Progress) -> Any:
     variables |= _limit_variables(setting, case, sweep, drift)
     variables |= _function_variables(setting, case, phi)
     variables |= _scale_variables(setting, case, lambda share, text: progress(0.75 + 0.25 * share, text))
-    return dataset({}, {}, {"rtol": case.rtol, "drift_status": drift.fine.status.name}).assign(variables)
+    return dataset({}, {}, {"rtol": case.rtol}).assign(variables)
 
 
 def _limit_variables(setting: ReluNetwork, case: Case, sweep: Sweep, drift: Drift) -> dict[str, Any]:
@@ -113,13 +114,14 @@ def _scale_variables(setting: ReluNetwork, case: Case, progress: Progress) -> di
     scales = (setting.small, *setting.scales)
     end = _SCALE_END + float(np.log(max(scales)))
     slow = np.linspace(0.0, end, 160)
-    times, curves, fitted = [], [], []
+    times, curves, fitted, every = [], [], [], []
     for i, scale in enumerate(scales):
         progress(i / len(scales), f"start of scale {scale:g}")
         moved = case.scaled(scale)
         runs = [
             moved.run(_SCALE_DECAY, end / _SCALE_DECAY, rtol) for rtol in (case.rtol, COARSER * case.rtol)
         ]
+        every += runs
         found = [phase_times(moved, run) for run in runs]
         times.append([_SCALE_DECAY * pair[1] for pair in found])
         fitted.append(_test_when_fitted(moved, runs[0], found[0][0]))
@@ -134,6 +136,7 @@ def _scale_variables(setting: ReluNetwork, case: Case, progress: Progress) -> di
         "scale_fitted_test": (("scale",), np.array(fitted[1:])),
         "scale_time": (("sample",), slow),
         "scale_test": (("scale", "sample"), np.array(curves[1:])),
+        "scale_status": statuses("scaled", *every),
     }
 
 

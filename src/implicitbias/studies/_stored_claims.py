@@ -38,9 +38,16 @@ def end_optimal(data: Any) -> Assumption:
     return Assumption.checked(text, number(data, "end_stationarity"), at_most=CERTIFIED)
 
 
-def all_finished(data: Any) -> Assumption:
-    """Return the assumption that no simulation stopped early."""
-    names = [str(name) for name in data["simulation_status"].values]
+def all_finished(data: Any, *others: str) -> Assumption:
+    """Return the assumption that no simulation stopped early.
+
+    Args:
+        data: the dataset, with the names of statuses in `simulation_status`.
+        others: further runs that the claim depends on: "drift" for those with statuses in `drift_status`.
+    """
+    names = [
+        str(name) for part in ("simulation", *others) for name in np.ravel(data[f"{part}_status"].values)
+    ]
     names += [str(data.attrs["coarse_status"])] if "coarse_status" in data.attrs else []
     early = sum(not Status[name].ok for name in names)
     return Assumption.checked(

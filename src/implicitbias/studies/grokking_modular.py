@@ -121,7 +121,7 @@ def descent_claims(point: str, data: Any) -> list[Claim]:
     seconds = number(data, "flow_seconds") / data["rate_seconds"].values[-1]
     claims.append(
         at_most(point, "the flow takes less processor time than gradient descent at the published rate (ratio)",
-                "this library", (seconds, 1.0), all_finished(data),
+                "this library", (seconds, 1.0), all_finished(data, "timed"),
                 Assumption.checked("the timed flow has smaller errors of its phase times (ratio)",
                                    number(data, "timed_error") / np.min(np.abs(_excess(data, "memorized"))),
                                    at_most=1.0))
