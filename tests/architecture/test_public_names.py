@@ -36,6 +36,7 @@ PUBLIC_NAMES = [
     "MinL1",
     "MinNorm",
     "MinParameterNorm",
+    "MinTangentNorm",
     "MirrorFlow",
     "NormDrift",
     "PNorm",
