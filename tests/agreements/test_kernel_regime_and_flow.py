@@ -1,4 +1,4 @@
-"""Early in training from a large start, the flow is the kernel regime, which it approaches at the predicted rate."""
+"""The early flow from a large start follows the kernel regime, which it approaches at the predicted rate."""
 
 import numpy as np
 

@@ -62,6 +62,7 @@ PUBLIC_NAMES = [
     "gauges",
     "grokking",
     "interpolation_limit",
+    "kernel_regime",
     "max_margin",
     "norm_minimizer",
     "plot",

@@ -1,7 +1,7 @@
 r"""The dual program of margins: $\min_q \frac12 q^\top K q - \sum_i q_i$ subject to $0 \le q_i \le C$.
 
-Proximal steps, which add $\frac\delta2 \lVert q - q_0 \rVert^2$ to the objective, are solved by exchanges of active rows,
-and delta decreases as long as the exchanges end soon. The proximal term keeps the active part of K invertible, so
+Proximal steps, which add $\frac\delta2 \lVert q - q_0 \rVert^2$ to the objective, are solved by exchanges of active
+rows, and delta decreases as long as the exchanges end soon. The proximal term keeps the active part of K invertible, so
 that dependent rows do no harm, and it vanishes where q no longer changes. Rows enter the program in rounds, the most
 violated ones first, because most margins of a kernel machine are not active.
 """

@@ -14,14 +14,9 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias.limits._least_change import least_change
 from implicitbias.limits._limit import Limit
-from implicitbias.limits._min_tangent_norm import MinTangentNorm, checked_price
+from implicitbias.limits._margin_price import MarginPrice, checked_price
 from implicitbias.limits._tangent_features import BYTES, TangentFeatures
-from implicitbias.limits._tangent_judgement import (
-    Regularisation,
-    fit_certificate,
-    margin_certificate_of,
-    multipliers,
-)
+from implicitbias.limits._tangent_judgement import fit_certificate, margin_certificate_of, multipliers
 
 
 def kernel_regime(
@@ -43,7 +38,8 @@ def kernel_regime(
             classes by itself. Only for classification.
         ridge: a number r > 0 that is added to the diagonal of the kernel. In regression the objective is then
             $\frac12 \lVert h \rVert^2 + \frac{1}{2 r} \lVert J h - (y - f) \rVert^2$, as at the end of the linearised
-            flow with weight decay r / n around `params`. In classification squared violations are added with the price 1 / (2 r).
+            flow with weight decay r / n around `params`. In classification, squared violations of the margins are
+            added with the price 1 / (2 r).
         max_bytes: the largest size of the tangent kernel. Above it, products with the Jacobian are used in regression,
             and columns of the kernel in classification.
 
@@ -74,7 +70,7 @@ def kernel_regime(
         >>> limit.certificate.holds, limit.predict([[1.0, 5.0]]).round(9).tolist()
         (True, [0.5])
     """
-    price = Regularisation(*checked_price(C, ridge))
+    price = checked_price(C, ridge)
     features = TangentFeatures(problem, params, _bytes(max_bytes))
     _refuse_price(features, price)
     m, p = features.number, len(features.flat)
@@ -95,10 +91,9 @@ def kernel_regime(
     )
 
 
-def change_certificate(problem: Any, point: Any, criterion: MinTangentNorm) -> Certificate:
+def change_certificate(problem: Any, point: Any, params: Any, price: MarginPrice) -> Certificate:
     """Return the certificate of a change of the parameters from any source."""
-    price = Regularisation(*checked_price(criterion.C, criterion.ridge))
-    features = TangentFeatures(problem, criterion.params)
+    features = TangentFeatures(problem, params)
     _refuse_price(features, price)
     shape, h = problem.checked_params(point, "point")
     if shape.shapes != features.constraints.tree.shapes:
@@ -112,14 +107,14 @@ def change_certificate(problem: Any, point: Any, criterion: MinTangentNorm) -> C
 
 
 def _regression(
-    features: TangentFeatures, price: Regularisation
+    features: TangentFeatures, price: MarginPrice
 ) -> tuple[Float64[ndarray, " p"], Float64[ndarray, " m"], Certificate]:
     least = least_change(features, features.target, price.ridge)
     return least.h, least.q, fit_certificate(features, least.h, price.ridge, least)
 
 
 def _classification(
-    features: TangentFeatures, price: Regularisation
+    features: TangentFeatures, price: MarginPrice
 ) -> tuple[Float64[ndarray, " p"], Float64[ndarray, " m"], Certificate]:
     q = multipliers(features, price)
     h = features.transpose(q)
@@ -130,7 +125,7 @@ def _classification(
     return h, q, margin_certificate_of(features, h, q, price)
 
 
-def _refuse_price(features: TangentFeatures, price: Regularisation) -> None:
+def _refuse_price(features: TangentFeatures, price: MarginPrice) -> None:
     if features.regression and not np.isinf(price.C):
         raise InputError(
             f"C is {price.C:g} and the loss is the squared one, which has no margins; type ridge={1.0 / price.C:g} for "

@@ -1,14 +1,13 @@
 """The criterion that a change of the parameters is the least one that solves the linearised problem."""
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from implicitbias._core.certificate import Certificate
-from implicitbias._core.errors import InputError
 from implicitbias.limits._criterion import Criterion
+from implicitbias.limits._margin_price import checked_price
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +60,4 @@ class MinTangentNorm(Criterion):
         """
         from implicitbias.limits._kernel_regime import change_certificate  # it loads JAX
 
-        return change_certificate(problem, point, self)
-
-
-def checked_price(C: Any, ridge: Any) -> tuple[float, float]:
-    """Return C and ridge as numbers, or raise an `InputError`."""
-    for name, value, least in (("C", C, "C > 0, or C=numpy.inf"), ("ridge", ridge, "ridge >= 0")):
-        number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-        if not number or not (float(value) > 0.0 or (name == "ridge" and float(value) == 0.0)):
-            raise InputError(f"{name} is {value!r}, a number is expected; type {least}")
-    if np.isinf(float(ridge)):
-        raise InputError("ridge is infinite, a finite number is expected; type ridge=1.0")
-    return float(C), float(ridge)
+        return change_certificate(problem, point, self.params, checked_price(self.C, self.ridge))

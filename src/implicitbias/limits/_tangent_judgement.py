@@ -1,7 +1,5 @@
 """Certificates that a change of the parameters is the least one in the tangent features."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -11,29 +9,13 @@ from implicitbias._core.errors import InfeasibleError
 from implicitbias.limits._kernel_program import Solved, solve
 from implicitbias.limits._least_change import LeastChange
 from implicitbias.limits._margin_certificate import GAP
+from implicitbias.limits._margin_price import MarginPrice
 from implicitbias.limits._min_l1 import COARSEST
 from implicitbias.limits._tangent_features import TangentFeatures
 from implicitbias.limits._tolerances import EPSILON, TOLERANCE
 
 # The largest size in bytes of the rows in which vanishing weights are made more accurate.
 _DENSE_BYTES = 2**29
-
-
-class Regularisation(NamedTuple):
-    """How violations of the constraints are priced.
-
-    Attributes:
-        C: the price of a violation, linear in its size; infinite for hard margins.
-        ridge: the number that is added to the diagonal of the kernel.
-    """
-
-    C: float
-    ridge: float
-
-    @property
-    def hard(self) -> bool:
-        """Whether no violation is allowed."""
-        return bool(np.isinf(self.C)) and self.ridge == 0.0
 
 
 def fit_certificate(
@@ -76,7 +58,7 @@ def fit_certificate(
 
 
 def margin_certificate_of(
-    features: TangentFeatures, h: Float64[ndarray, " p"], q: Float64[ndarray, " m"], price: Regularisation
+    features: TangentFeatures, h: Float64[ndarray, " p"], q: Float64[ndarray, " m"], price: MarginPrice
 ) -> Certificate:
     r"""Return the certificate of a change h in classification, from multipliers $0 \le q_i \le C$.
 
@@ -110,14 +92,14 @@ def margin_certificate_of(
     )
 
 
-def _priced(below: Float64[ndarray, " m"], price: Regularisation) -> float:
+def _priced(below: Float64[ndarray, " m"], price: MarginPrice) -> float:
     """Return the sum of min over e of e^2 / (2 ridge) + C max(0, b - e), over the violations b."""
     quadratic = np.minimum(below, price.ridge * price.C)
     linear = 0.0 if np.isinf(price.C) else price.C * float(np.sum(below - quadratic))
     return float(quadratic @ quadratic) / (2.0 * price.ridge) + linear
 
 
-def multipliers(features: TangentFeatures, price: Regularisation) -> Float64[ndarray, " m"]:
+def multipliers(features: TangentFeatures, price: MarginPrice) -> Float64[ndarray, " m"]:
     """Return the multipliers of the dual program.
 
     Raises:
