@@ -113,8 +113,8 @@ def phase(
     Training from a large start with a small weight decay lam first follows the tangent kernel of the start. The
     predicted time of the transition is $T = \ln(\lVert \theta_0 \rVert / (M \lVert h \rVert)) / (L \lambda)$, where h
     is the change of `kernel_regime` and M = ln(1 / lam) the margin that training keeps against the weight decay (M = 1
-    in regression). It is the time at which the change $M e^{L \lambda t} h$ that keeps the fit is as large as the start.
-    It holds if M ||h|| is far below $\lVert \theta_0 \rVert$.
+    in regression). It is the time at which the change $M e^{L \lambda t} h$, which keeps the fit, is as large as the
+    start. It holds if M ||h|| is far below $\lVert \theta_0 \rVert$.
 
     Args:
         problem: a problem with the squared loss, the logistic or exponential loss, or the cross-entropy.

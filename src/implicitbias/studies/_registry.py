@@ -67,6 +67,12 @@ _CARDS = (
         "a quadratic network learns addition mod p late without weight decay, by the flow as by gradient descent",
         "implicitbias.studies.grokking_modular",
     ),
+    Card(
+        "early-late-sparse",
+        "Lyu et al. 2024, arXiv 2311.18817",
+        "from a large start, diagonal networks have the largest l2 margin first and the largest l1 margin after a sharp time",
+        "implicitbias.studies.early_late_sparse",
+    ),
 )
 
 
