@@ -1,10 +1,12 @@
-"""Measurements of early and late phases on sparse data: runs of diagonal networks, and both classifiers of largest margin."""
+"""Measurements of early and late phases on sparse data: runs of diagonal networks, and the classifiers they reach."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
+from scipy.special import entr
 
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
@@ -21,8 +23,6 @@ _OWN_TIMES = np.geomspace(1e-3, 15.0, 40)
 # time of the run with it.
 _SMALL_TIMES = np.geomspace(3.0, 3e3, 31)
 _CONTROL_TIMES = np.array([1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0])
-# Entries above this share of the largest one belong to the support.
-_SUPPORT = 1e-3
 
 
 class Classifiers(NamedTuple):
@@ -68,7 +68,10 @@ def sparse_dataset(setting: Sparse, progress: Progress) -> Any:
         "place": ("place", _PLACES),
         "own_slow_time": ("own_time", _OWN_TIMES),
         "small_t": ("small_time", _SMALL_TIMES),
-        "kkt": ("run", [_kkt(problem, run.w[-1], lam) for run, (_, lam) in zip(runs, setting.runs, strict=True)]),
+        "excess": (
+            "run",
+            [_excess(problem, run.w[-1], lam) for run, (_, lam) in zip(runs, setting.runs, strict=True)],
+        ),
         "own_transition": _transition(machines, setting, *setting.own) * setting.own[1],
         "simulation_status": ("simulation", [run.status for run in every]),
     }  # fmt: skip
@@ -76,7 +79,7 @@ def sparse_dataset(setting: Sparse, progress: Progress) -> Any:
 
 
 def _transition(machines: Classifiers, setting: Sparse, alpha: float, decay: float) -> float:
-    r"""Return $T = \ln(\gamma_0 \lVert \theta_0 \rVert / \ln(1 / \lambda)) / (2 \lambda)$; both factors grow like alpha."""
+    """Return T = ln(gamma_0 |theta_0| / ln(1 / lam)) / (2 lam); both factors grow like alpha."""
     margin = machines.kernel.margin
     assert margin is not None
     reach = margin * alpha * alpha * np.sqrt(2.0 * setting.d)
@@ -114,7 +117,7 @@ def _measured(
     ends = np.cumsum([0, *map(len, runs)])
     return [
         {key: value[a:b] for key, value in values.items()}
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
+        for a, b in pairwise(ends)
     ]  # fmt: skip
 
 
@@ -157,10 +160,12 @@ def _machine_variables(setting: Sparse, machines: Classifiers) -> dict[str, Any]
     }
 
 
-def _kkt(problem: Classification, w: Float64[ndarray, " d"], decay: float) -> float:
-    """Return the relative violation of the optimality conditions of L + lam/2 ||w||_1."""
-    y = np.asarray(problem.y)
-    slope = problem.linear_map.rmatvec(-y / (1.0 + np.exp(y * (problem.X @ w)))) / len(y) / (decay / 2.0)
-    used = np.abs(w) > _SUPPORT * np.max(np.abs(w))
-    inside = float(np.max(np.abs(slope[used] + np.sign(w[used]))))
-    return max(inside, float(np.max(np.abs(slope))) - 1.0)
+def _excess(problem: Classification, w: Float64[ndarray, " d"], decay: float) -> float:
+    """Return a bound of the relative excess of L + lam/2 ||w||_1 over its minimum, by a point of the dual program."""
+    y, price = np.asarray(problem.y), decay / 2.0
+    margins = y * (problem.X @ w)
+    value = float(np.mean(np.logaddexp(0.0, -margins))) + price * float(np.sum(np.abs(w)))
+    p = 1.0 / (1.0 + np.exp(margins))
+    slope = float(np.max(np.abs(problem.linear_map.rmatvec(y * p)))) / len(y)
+    p = p * min(1.0, price / slope)
+    return 1.0 - float(np.mean(entr(p) + entr(1.0 - p))) / value

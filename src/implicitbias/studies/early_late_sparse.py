@@ -76,9 +76,9 @@ class EarlyLateSparse(Study):
             "starts and weight decays were chosen here, because the start of the paper is too small for a long kernel "
             "phase. Gradient descent with the rate 0.01 is replaced by the flow, whose time is 0.01 times the number "
             "of steps. The predicted time is T = ln(gamma_0 |theta_0| / ln(1 / lam)) / (2 lam) with the margin gamma_0 "
-            "of the tangent-kernel machine at the start. It was derived here and is not in the paper, which has ln(alpha) "
-            "/ lam as alpha grows. The transition is measured where the cosine to the largest l1 margin becomes larger "
-            "than that to the largest l2 margin. Every number below was computed in this run."
+            "of the tangent-kernel machine at the start. It was derived here and is not in the paper, which has "
+            "ln(alpha) / lam as alpha grows. The transition is measured where the cosine to the largest l1 margin "
+            "becomes larger than that to the largest l2 margin. Every number below was computed in this run."
         )
 
 
@@ -129,9 +129,8 @@ def phase_claims(point: str, data: Any) -> list[Claim]:
                 (np.max(np.abs(data["accuracy"].values[:, 0] - number(data, "l2_accuracy"))), 0.03)),
         at_least(point, "late, the test accuracy is near 1 (smallest accuracy)", _PAPER,
                  (np.min(data["accuracy"].values[:, -1]), 0.97)),
-        at_most(point, "at the end of each run the conditions of the minimum of L + lam/2 |w|_1 hold (largest "
-                "relative violation)", "docs/theory.md, The end at a fixed weight decay",
-                (np.max(data["kkt"].values), 0.02)),
+        at_most(point, "each run ends near the minimum of L + lam/2 |w|_1 (bound of the relative excess, by a dual "
+                "point)", "docs/theory.md, The end at a fixed weight decay", (np.max(data["excess"].values), 0.02)),
     ]  # fmt: skip
 
 
