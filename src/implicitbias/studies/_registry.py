@@ -70,7 +70,7 @@ _CARDS = (
     Card(
         "early-late-sparse",
         "Lyu et al. 2024, arXiv 2311.18817",
-        "from a large start, diagonal networks turn from the largest l2 margin to the largest l1 margin at a known time",
+        "diagonal networks from a large start turn from the largest l2 to the largest l1 margin, at a predicted time",
         "implicitbias.studies.early_late_sparse",
     ),
 )
