@@ -99,8 +99,8 @@ def gap(kernel: np.ndarray, q: np.ndarray) -> float:
 def machine(name: str, one_class: bool) -> Row:
     """Compare the tangent-kernel machine of a linear model with libsvm, both with the kernel that they compute.
 
-    `SVC` has an intercept, which changes its answer, so that its error is nan. The one-class machine with nu = 1 / n and
-    the kernel of the signed rows solves the same program as ours.
+    `SVC` has an intercept, which changes its answer, so that its error is nan. The one-class machine with nu = 1 / n
+    and the kernel of the signed rows solves the same program as ours.
     """
     rows, y = features(name)
     problem, zeros = ib.Classification(rows, y), np.zeros(rows.shape[1])

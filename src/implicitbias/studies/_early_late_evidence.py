@@ -103,8 +103,8 @@ def _run(
 
 
 def _measured(
-    setting: Sparse, problem: Classification, machines: Classifiers, runs: list[Float64[ndarray, "times d"]]
-) -> list[dict[str, Float64[ndarray, " times"]]]:
+    setting: Sparse, problem: Classification, machines: Classifiers, runs: list[ndarray]
+) -> list[dict[str, ndarray]]:
     """Return the test accuracy, the smallest margin and the cosines to both classifiers along each run."""
     points = np.concatenate([*runs, machines.l2.point[None], machines.l1.point[None]])
     accuracy = setting.accuracy(points.T)
@@ -124,8 +124,8 @@ def _measured(
 def _run_variables(
     setting: Sparse,
     machines: Classifiers,
-    measured: list[dict[str, Float64[ndarray, " place"]]],
-    coarse: dict[str, Float64[ndarray, " place"]],
+    measured: list[dict[str, ndarray]],
+    coarse: dict[str, ndarray],
 ) -> dict[str, Any]:
     variables: dict[str, Any] = {
         key: (("run", "place"), np.stack([one[key] for one in measured])) for key in measured[0]
