@@ -13,6 +13,9 @@ Examples:
     2.0
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from implicitbias.diagnostics._crossings import crossing_times as crossing_times
 from implicitbias.diagnostics._crossings import jump_times as jump_times
 from implicitbias.diagnostics._error_curve import ErrorCurve as ErrorCurve
@@ -29,3 +32,16 @@ from implicitbias.diagnostics._scale_sweep import SampledRun as SampledRun
 from implicitbias.diagnostics._scale_sweep import ScaleSweep as ScaleSweep
 from implicitbias.diagnostics._scale_sweep import plateau_middles as plateau_middles
 from implicitbias.diagnostics._scale_sweep import rate_slopes as rate_slopes
+
+if TYPE_CHECKING:
+    from implicitbias.diagnostics._phase import Phase as Phase
+    from implicitbias.diagnostics._phase import phase as phase
+
+# Modules that load JAX, which the judging of stored studies does not need.
+_LATE = {"Phase": "_phase", "phase": "_phase"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

@@ -98,7 +98,7 @@ class GradientFlow(Flow):
         in_duals = linear is not None and limits.algebra == "auto"
         closed_form = predictor.closed_form_flow(shape.numpy_tree(start)) if in_duals else None
         if closed_form is not None and linear is not None and isinstance(decay, float):
-            primal = DiagonalNetworkMap(closed_form)
+            primal = DiagonalNetworkMap.of(closed_form)
             if in_logs:
                 system = _diagonal_in_log_time(linear, objective.mean_loss, primal, limits)
                 return RosenbrockEngine(system, system.start(), shape, limits)

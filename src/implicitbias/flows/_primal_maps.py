@@ -18,6 +18,8 @@ _FEW, _NEGLIGIBLE = 2, 1e-12
 # an error of the time of its jump. In one step of any length, w_i may therefore grow to _HIDDEN * rtol of its floor, at
 # most to the share _HIDDEN_MOST. From there on it may grow by the factor _GROWTH in a step, and by its floor.
 _HIDDEN, _HIDDEN_MOST, _GROWTH = 8.0, 0.07, 8.0
+# From parameters of this logarithm on, w is computed without cancellation.
+_LOG_LARGE = float(np.log(30.0))
 
 
 class Rows(NamedTuple):
@@ -177,11 +179,25 @@ class SeparableInverseMirrorMap(SeparablePrimalMap):
 
 
 class DiagonalNetworkMap(SeparablePrimalMap):
-    """The closed-form flow of a two-layer diagonal network; the state is theta."""
+    """The closed-form flow of a two-layer diagonal network; the state is theta.
+
+    Attributes:
+        closed_form: the flow.
+        large: whether the start is so large that w is a small difference of p^2 and q^2.
+    """
 
     closed_form: ExponentialFlow
+    large: bool = eqx.field(static=True, default=False)
+
+    @classmethod
+    def of(cls, closed_form: ExponentialFlow) -> "DiagonalNetworkMap":
+        """Return the map of a closed-form flow from a given start."""
+        largest = max(float(np.max(log, initial=-np.inf)) for log in (closed_form.log_p, closed_form.log_q))
+        return cls(on_device(closed_form), bool(largest > _LOG_LARGE))
 
     def predictor(self, z: jax.Array, s: jax.Array) -> jax.Array:
+        if self.large:
+            return self.closed_form.predictor(z, s)
         # `ExponentialFlow.predictor` keeps the relative accuracy where p^2 and q^2 cancel, but costs four times as
         # much. The flow needs w only up to rounding errors of p^2 and q^2.
         up, down = self.closed_form.parts(z, s)

@@ -19,6 +19,7 @@ from implicitbias.limits._max_margin import max_margin as max_margin
 from implicitbias.limits._min_l1 import MinL1 as MinL1
 from implicitbias.limits._min_norm import MinNorm as MinNorm
 from implicitbias.limits._min_parameter_norm import MinParameterNorm as MinParameterNorm
+from implicitbias.limits._min_tangent_norm import MinTangentNorm as MinTangentNorm
 from implicitbias.limits._predict_path import Jump as Jump
 from implicitbias.limits._predict_path import saddle_path as saddle_path
 from implicitbias.limits._saddle import Saddle as Saddle
@@ -26,9 +27,10 @@ from implicitbias.limits._saddle_path import SaddlePath as SaddlePath
 from implicitbias.limits._soft_margin import soft_margin as soft_margin
 
 if TYPE_CHECKING:
+    from implicitbias.limits._kernel_regime import kernel_regime as kernel_regime
     from implicitbias.limits._norm_minimizer import norm_minimizer as norm_minimizer
 
-_LATE = {"norm_minimizer": "_norm_minimizer"}
+_LATE = {"kernel_regime": "_kernel_regime", "norm_minimizer": "_norm_minimizer"}
 
 
 def __getattr__(name: str) -> Any:

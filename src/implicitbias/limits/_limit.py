@@ -40,6 +40,8 @@ class Limit(Fingerprinted):
         error: an estimate of the relative error of the point, for a limit that ends an integration; None for others.
         curvature: the signs of the second derivatives in the tangent space of the constraints, for the least norm of
             parameters; None for other limits, and where they are not known, as at kinks of the model.
+        tangent_at: the parameters at which the model is linearised, for the kernel regime, where the point is a change
+            h of them; None for other limits.
 
     Reference:
         pesme2023saddle.
@@ -66,6 +68,7 @@ class Limit(Fingerprinted):
     multipliers: Float64[ndarray, "..."] | None = None
     error: float | None = None
     curvature: Any = None
+    tangent_at: Any = None
 
     @property
     def support(self) -> Int64[ndarray, " k"] | None:
@@ -77,7 +80,8 @@ class Limit(Fingerprinted):
     def predict(self, X_new: Any) -> Float64[ndarray, "..."]:
         """Return X_new w, plus the bias if there is one: (m,), or (m, k) scores of k classes.
 
-        For a limit in parameters it returns the predictions of the model.
+        For a limit in parameters it returns the predictions of the model. For a limit of the kernel regime it returns
+        f + <grad f, h> in regression and <grad f, h> in classification, with f and its gradient at `tangent_at`.
 
         Args:
             X_new: (m, d) rows: an array, a data frame or a `scipy.sparse` matrix, with the columns of the problem; or
@@ -87,6 +91,8 @@ class Limit(Fingerprinted):
         Raises:
             InputError: X_new has another number of columns or holds NaN or infinite entries; the point is a matrix.
         """
+        if self.tangent_at is not None:
+            return self._linearised(X_new)
         in_w = isinstance(self.problem, ProblemInW)
         if not in_w:
             from implicitbias.predictors import of  # it loads JAX
@@ -112,6 +118,12 @@ class Limit(Fingerprinted):
             )
         return frozen(X @ self.point + (0.0 if self.bias is None else self.bias))
 
+    def _linearised(self, X_new: Any) -> Float64[ndarray, "..."]:
+        from implicitbias.predictors import of  # it loads JAX
+
+        values, changes = of(self.problem).linearised(self.tangent_at, self.point, X_new)
+        return changes if self.margin is not None else frozen(values + changes)
+
     def save(self, path: str | Path) -> None:
         """Write the limit and its certificate to one NPZ file without pickled code. An error leaves no partial file.
 
@@ -121,7 +133,8 @@ class Limit(Fingerprinted):
         Raises:
             InputError: the file cannot be written, or the limit is one of parameters.
         """
-        if self.error is not None or self.curvature is not None or not isinstance(self.point, ndarray):
+        others = (self.error, self.curvature, self.tangent_at)
+        if any(part is not None for part in others) or not isinstance(self.point, ndarray):
             raise InputError(
                 "the limit is one of parameters, whose pytree this file cannot hold; type "
                 "numpy.savez(path, *jax.tree.leaves(limit.point)) for its arrays, and limit.certificate.save(path)"

@@ -81,7 +81,15 @@ class ExponentialFlow(eqx.Module):
         # With x = 2 c z, k (p0^2 e^x - q0^2 e^-x) e^-2s = size is a quadratic equation in e^x.
         log_p, log_q = (2 * log + np.log(self.weight) - 2 * s for log in (self.log_p, self.log_q))
         log_root = jnp.log((size + jnp.hypot(size, 2 * jnp.exp((log_p + log_q) / 2))) / 2)
-        return (log_q - log_root) / (2 * self.rate), (log_root - log_p) / (2 * self.rate)
+        low, high = log_q - log_root, log_root - log_p
+        # A size below |p q| is reached while p and q are close. The differences of logarithms then lose all digits, and
+        # the equation is 2 |p0 q0| k e^-2s sinh(x + ln|p0 / q0|) = size.
+        log_ratio = jnp.log(size / 2) - (log_p + log_q) / 2
+        arc = jnp.arcsinh(jnp.exp(jnp.minimum(log_ratio, 0.0)))
+        near = log_ratio < 0.0
+        low = jnp.where(near, -arc - 2 * self.half_log_ratio, low)
+        high = jnp.where(near, arc - 2 * self.half_log_ratio, high)
+        return low / (2 * self.rate), high / (2 * self.rate)
 
     def theta(self, z: Any, s: Any) -> tuple[jax.Array, jax.Array]:
         """Return the parameters at (z, s)."""

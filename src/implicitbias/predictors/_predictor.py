@@ -84,6 +84,23 @@ class Predictor(Value):
             )
         return frozen(predictions[:, 0] if predictions.shape[1] == 1 else predictions)
 
+    def linearised(self, params: Any, change: Any, X2: Any) -> tuple[ndarray, ndarray]:
+        """Return the predictions f and their derivatives <grad f, change> at other inputs, (n,) or (n, k) each.
+
+        Args:
+            params: the parameters.
+            change: a change of the parameters, a pytree like them.
+            X2: the inputs, as in `predict`.
+
+        Raises:
+            InputError: the parameters, the change or the inputs are invalid, or predictions are not finite.
+        """
+        values = self.predict(params, X2)
+        shape, flat = self.problem.checked_params(params)
+        _, direction = self.problem.checked_params(change, "change")
+        changes = Jacobian(self._at(X2), shape, flat).matvec(direction)
+        return values, frozen(changes.reshape(values.shape))
+
     def jacobian(self, params: Any) -> Jacobian:
         """Return the Jacobian at these parameters as a linear operator (n k, p).
 

@@ -67,6 +67,12 @@ _CARDS = (
         "a quadratic network learns addition mod p late without weight decay, by the flow as by gradient descent",
         "implicitbias.studies.grokking_modular",
     ),
+    Card(
+        "early-late-sparse",
+        "Lyu et al. 2024, arXiv 2311.18817",
+        "diagonal networks from a large start turn from the largest l2 to the largest l1 margin, at a predicted time",
+        "implicitbias.studies.early_late_sparse",
+    ),
 )
 
 
