@@ -6,6 +6,7 @@ import numpy as np
 from numpy import ndarray
 from scipy.integrate import solve_ivp
 from scipy.linalg import solve_sylvester
+from scipy.optimize import nnls
 
 
 def _dual(X: ndarray, y: ndarray, a: ndarray, c: ndarray, nu: ndarray) -> ndarray:
@@ -76,3 +77,30 @@ def factored_drift(V: ndarray, U: ndarray, tau: float) -> tuple[ndarray, ndarray
     assert answer.success
     end = answer.y[:, -1]
     return end[: V.size].reshape(V.shape), end[V.size :].reshape(U.shape)
+
+
+def swept(
+    margins: Callable[[ndarray], ndarray],
+    jacobian: Callable[[ndarray], ndarray],
+    start: ndarray,
+    level: float,
+    times: ndarray,
+    per_unit: int,
+) -> ndarray:
+    """Return theta (m, p) at the times along the drift under margins >= level, by many small steps.
+
+    In each step theta decays, and then the shortest change sum_i q_i grad m_i with q >= 0 that brings all margins to
+    the level, to first order, is added. This is the catching-up scheme of sweeping processes, of first order in the
+    step. No rows are remembered from step to step.
+    """
+    theta, now, found = start, 0.0, []
+    for time in times:
+        count = max(1, round(per_unit * (time - now)))
+        for _ in range(count):
+            theta = theta * np.exp(-(time - now) / count)
+            J, missing = jacobian(theta), level - margins(theta)
+            q = nnls(J.T, np.linalg.lstsq(J, missing, rcond=None)[0])[0]
+            theta = theta + q @ J
+        now = time
+        found.append(theta)
+    return np.array(found)

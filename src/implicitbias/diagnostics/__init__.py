@@ -20,6 +20,8 @@ from implicitbias.diagnostics._crossings import crossing_times as crossing_times
 from implicitbias.diagnostics._crossings import jump_times as jump_times
 from implicitbias.diagnostics._error_curve import ErrorCurve as ErrorCurve
 from implicitbias.diagnostics._error_curve import HeldOutError as HeldOutError
+from implicitbias.diagnostics._float32_stall import Float32Stall as Float32Stall
+from implicitbias.diagnostics._float32_stall import float32_stall as float32_stall
 from implicitbias.diagnostics._limit_model import LimitModel as LimitModel
 from implicitbias.diagnostics._measurements import Measurement as Measurement
 from implicitbias.diagnostics._measurements import angle_to as angle_to

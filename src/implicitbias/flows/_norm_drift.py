@@ -1,5 +1,6 @@
 """The norm drift: the slow flow of training with a weight decay that tends to 0."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from implicitbias.flows._flow import Flow
 from implicitbias.flows._gradient_flow import checked_problem, checked_start
 from implicitbias.flows._guide import Settled
 from implicitbias.flows._limits import Limits
+from implicitbias.flows._margin_drift import margin_engine
 from implicitbias.flows._tsit5 import Tsit5
 from implicitbias.predictors import traced
 from implicitbias.problems import ModelFlags, TrainingProblem, model_flags
@@ -45,17 +47,32 @@ class NormDrift(Flow):
     eigenvalues below 1e-6 of the largest one count as 0. This needs at most 1500 parameters. The Jacobian is used there
     too if the predictions are linear functions near the start.
 
+    *Losses of margins.* The logistic, the exponential and the cross-entropy loss have no finite minimiser. With
+    $\mu = \ln(1/\lambda)$ as `margin`, their slow phase tends to a sweeping process on the margins $m_i \ge \mu$,
+
+    $$\frac{d\theta}{d\tau} = -\theta + \sum_i q_i \nabla m_i(\theta), \qquad q_i \ge 0, \qquad q_i (m_i - \mu) = 0,$$
+
+    with the margins $m = y f$, or $f_y - f_c$ for each other class c. The flow at $\lambda$ differs from it by
+    $O(1/\mu)$, relative to its size, so that a small $\lambda$ matters more than for the squared loss. If some margins
+    of the start are below $\mu$, the level first rises from the least of them to $\mu$ at $\tau = 0$, as in the fast
+    phase. The process is integrated from event to event: rows reach the level, or stop pulling. Two-layer diagonal
+    networks have n unknowns, $z = Z^\top \nu$ with $\nu' = q$, which do not decrease, and `Trajectory.dual` returns z.
+
     Args:
-        problem: a problem with the squared loss, or with another loss that has a finite minimiser.
+        problem: a problem with the squared loss, or with another loss that has a finite minimiser; with a `margin`, one
+            with a loss of margins.
+        margin: the level mu of the margins, $\ln(1/\lambda)$ for the weight decay lam, for losses of margins; None for
+            other losses.
 
     Raises:
         InputError: the problem has another type, or its loss has its minimiser at infinity (logistic, exponential and
-            cross-entropy loss). `simulate` raises it if the start is not a minimum of the loss: the message names
-            `ib.interpolation_limit`.
-        ImplicitBiasError: the tangent kernel or the Hessian needs more than 2 GiB.
+            cross-entropy loss) and no margin is given, or the margin is not positive. `simulate` raises it if the start
+            is not a minimum of the loss: the message names `ib.interpolation_limit`; with a margin, if the start does
+            not separate the labels.
+        ImplicitBiasError: the tangent kernel or the Hessian, or the Jacobian of the margins, needs more than 2 GiB.
 
     Reference:
-        boursier2025grokking.
+        boursier2025grokking; lyu2024dichotomy for losses of margins.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -69,12 +86,24 @@ class NormDrift(Flow):
         >>> u, v = trajectory.final
         >>> (u * v).round(3).tolist()  # the smallest l1 norm among w with w_1 + 2 w_2 = 4 and w_3 = 1
         [0.0, 2.0, 1.0]
+
+        With the logistic loss the same network ends at the classifier of the largest l_1 margin:
+
+        >>> net = ib.Classification([[1.0, 2.0], [2.0, -1.0]], [1, -1]).reparametrize(ib.HadamardProduct())
+        >>> start = (np.array([1.0, 3.0]), np.array([-1.0, 2.0]))
+        >>> u, v = ib.simulate(ib.NormDrift(net, margin=20.0), start, t1=40.0).final
+        >>> (u * v / 20.0).round(3).tolist(), ib.max_margin(net.problem, "l1").point.round(3).tolist()
+        ([-0.2, 0.6], [-0.2, 0.6])
     """
 
     problem: TrainingProblem
+    margin: float | None
 
-    def __init__(self, problem: Any) -> None:
-        self._settle({"problem": finite_minimiser(problem, "NormDrift")})
+    def __init__(self, problem: Any, margin: Any = None) -> None:
+        if margin is None:
+            self._settle({"problem": finite_minimiser(problem, "NormDrift"), "margin": None})
+            return
+        self._settle({"problem": _of_margins(problem), "margin": _checked_margin(margin)})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " size"]]:
         return checked_start(self.problem, start)
@@ -93,6 +122,8 @@ class NormDrift(Flow):
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
         objective = self.problem.double_objective
+        if self.margin is not None:
+            return margin_engine(objective, self.margin, shape, start, limits, max_bytes)
         predictor = traced(objective.readout).fitted(shape, start)
         point = critical_point(predictor, objective.mean_loss, shape, start, max_bytes)
         system = DriftSystem(
@@ -106,7 +137,29 @@ class NormDrift(Flow):
         return RosenbrockEngine(system, start, shape, limits, Settled("", Tsit5()))
 
     def __repr__(self) -> str:
-        return f"NormDrift({self.problem!r})"
+        margin = "" if self.margin is None else f", margin={self.margin:g}"
+        return f"NormDrift({self.problem!r}{margin})"
+
+
+def _of_margins(problem: Any) -> TrainingProblem:
+    """Return the problem, or raise an `InputError` for another object, or a loss that is not one of margins."""
+    checked: TrainingProblem = checked_problem(problem)
+    loss = checked.double_objective.mean_loss.loss
+    if loss.of_margins is None:
+        raise InputError(
+            f"the problem has the {type(loss).__name__} loss and a margin is given, but only the losses 'logistic', "
+            "'exponential' and 'cross_entropy' have margins; type ib.NormDrift(problem)"
+        )
+    return checked
+
+
+def _checked_margin(margin: Any) -> float:
+    if isinstance(margin, bool) or not isinstance(margin, Real) or not 0.0 < float(margin) < np.inf:
+        raise InputError(
+            f"margin is {margin!r}, a positive, finite number is expected: ln(1/lam) for the weight decay lam, for "
+            "instance margin=-numpy.log(1e-8)"
+        )
+    return float(margin)
 
 
 def finite_minimiser(problem: Any, name: str) -> TrainingProblem:
@@ -118,6 +171,7 @@ def finite_minimiser(problem: Any, name: str) -> TrainingProblem:
             f"the problem has the {type(loss).__name__} loss, {name} expects a loss with a finite minimiser: this loss "
             "decreases as long as margins grow, so that the flow without weight decay has no end. For the end of "
             "training type ib.max_margin(problem, horizon), and for a small weight decay type "
-            "ib.GradientFlow(problem, weight_decay=1e-4)"
+            "ib.GradientFlow(problem, weight_decay=1e-4), or ib.NormDrift(problem, margin=-numpy.log(1e-4)) for its "
+            "slow phase"
         )
     return checked
