@@ -37,6 +37,7 @@ from .limits import max_margin as max_margin
 from .limits import norm_minimizer as norm_minimizer
 from .limits import saddle_path as saddle_path
 from .parametrizations import Commutation as Commutation
+from .parametrizations import ConservedQuantities as ConservedQuantities
 from .parametrizations import Coordinatewise as Coordinatewise
 from .parametrizations import DeepDiagonal as DeepDiagonal
 from .parametrizations import Featurewise as Featurewise
@@ -47,6 +48,7 @@ from .parametrizations import MatrixProduct as MatrixProduct
 from .parametrizations import Parametrization as Parametrization
 from .parametrizations import SquareDifference as SquareDifference
 from .parametrizations import commutes as commutes
+from .parametrizations import conserved_quantities as conserved_quantities
 from .parametrizations import induced_potential as induced_potential
 from .plotting import plot as plot
 from .potentials import Cosh as Cosh

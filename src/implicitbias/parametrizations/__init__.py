@@ -19,6 +19,8 @@ from implicitbias.parametrizations._split_rules import split_record as split_rec
 if TYPE_CHECKING:
     from implicitbias.parametrizations._commutes import Commutation as Commutation
     from implicitbias.parametrizations._commutes import commutes as commutes
+    from implicitbias.parametrizations._conserved import ConservedQuantities as ConservedQuantities
+    from implicitbias.parametrizations._conserved import conserved_quantities as conserved_quantities
     from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
     from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _LATE = {
     "_commutes": ("Commutation", "commutes"),
+    "_conserved": ("ConservedQuantities", "conserved_quantities"),
     "_coordinatewise": ("Coordinatewise",),
     "_deep_diagonal": ("DeepDiagonal",),
     "_diagonal": ("Diagonal", "TwoLayerDiagonal"),

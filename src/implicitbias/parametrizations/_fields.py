@@ -58,10 +58,14 @@ def outputs_of(G: Any, theta0: Any) -> tuple[Outputs, Float64[ndarray, " D"]]:
 def bracket(one: Field, two: Field) -> Field:
     """Return the Lie bracket [X, Y] = DY X - DX Y; for gradients it is Hess G_j grad G_i - Hess G_i grad G_j."""
 
-    def field(flat: jax.Array) -> jax.Array:
-        return jax.jvp(two, (flat,), (one(flat),))[1] - jax.jvp(one, (flat,), (two(flat),))[1]
+    return lambda flat: bracket_and_size(one, two, flat)[0]
 
-    return field
+
+def bracket_and_size(one: Field, two: Field, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the Lie bracket of two fields at a point, and the sum of the norms of its two products."""
+    forth = jax.jvp(two, (flat,), (one(flat),))[1]
+    back = jax.jvp(one, (flat,), (two(flat),))[1]
+    return forth - back, jnp.linalg.norm(forth) + jnp.linalg.norm(back)
 
 
 def traced_outputs(G: Any, theta0: Any) -> tuple[Outputs, jax.Array]:
