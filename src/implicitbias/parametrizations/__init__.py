@@ -19,8 +19,6 @@ from implicitbias.parametrizations._split_rules import split_record as split_rec
 if TYPE_CHECKING:
     from implicitbias.parametrizations._commutes import Commutation as Commutation
     from implicitbias.parametrizations._commutes import commutes as commutes
-    from implicitbias.parametrizations._conserved import ConservedQuantities as ConservedQuantities
-    from implicitbias.parametrizations._conserved import conserved_quantities as conserved_quantities
     from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
     from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
@@ -28,9 +26,14 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations._exponential_flow import ExponentialFlow as ExponentialFlow
     from implicitbias.parametrizations._factored_matrix import FactoredMatrix as FactoredMatrix
     from implicitbias.parametrizations._featurewise import Featurewise as Featurewise
+    from implicitbias.parametrizations._fields import Outputs as Outputs
+    from implicitbias.parametrizations._fields import bracket as bracket
+    from implicitbias.parametrizations._fields import bracket_and_size as bracket_and_size
+    from implicitbias.parametrizations._fields import outputs_of as outputs_of
     from implicitbias.parametrizations._from_function import (
         FunctionParametrization as FunctionParametrization,
     )
+    from implicitbias.parametrizations._from_function import as_parametrization as as_parametrization
     from implicitbias.parametrizations._hadamard import HadamardProduct as HadamardProduct
     from implicitbias.parametrizations._induced_potential import induced_potential as induced_potential
     from implicitbias.parametrizations._matrix_difference import MatrixDifference as MatrixDifference
@@ -40,14 +43,14 @@ if TYPE_CHECKING:
 
 _LATE = {
     "_commutes": ("Commutation", "commutes"),
-    "_conserved": ("ConservedQuantities", "conserved_quantities"),
     "_coordinatewise": ("Coordinatewise",),
     "_deep_diagonal": ("DeepDiagonal",),
     "_diagonal": ("Diagonal", "TwoLayerDiagonal"),
     "_exponential_flow": ("ExponentialFlow",),
     "_factored_matrix": ("FactoredMatrix",),
     "_featurewise": ("Featurewise",),
-    "_from_function": ("FunctionParametrization",),
+    "_fields": ("Outputs", "bracket", "bracket_and_size", "outputs_of"),
+    "_from_function": ("FunctionParametrization", "as_parametrization"),
     "_hadamard": ("HadamardProduct",),
     "_induced_potential": ("induced_potential",),
     "_matrix_difference": ("MatrixDifference",),

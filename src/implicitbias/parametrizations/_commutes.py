@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._exact_brackets import exactly_zero, nonzero_at
@@ -124,8 +123,8 @@ def commutes(G: Any, theta0: Any) -> Commutation:
     They are computed by products of Hessians with vectors at points along the reachable set: theta0 and the ends of
     flows of combinations of $\nabla G_i$. Their measure, which does not depend on units, is
     $\lVert [\nabla G_i, \nabla G_j] \rVert / (\lVert \nabla^2 G_j \rVert \lVert \nabla G_i \rVert +
-    \lVert \nabla^2 G_i \rVert \lVert \nabla G_j \rVert)$ with Frobenius norms, which are estimated by 32 random products
-    if theta has more than 32 entries. For polynomial maps of moderate size, the brackets are also computed as
+    \lVert \nabla^2 G_i \rVert \lVert \nabla G_j \rVert)$ with Frobenius norms, which are estimated by 32 random
+    products if theta has more than 32 entries. For polynomial maps of moderate size, the brackets are also computed as
     polynomials with exact rational coefficients, which proves the verdict; the numbers in G count as exact.
 
     If brackets of order 2 or more move w, that is if they are not in the kernel of dG, no potential can describe the

@@ -57,7 +57,6 @@ def outputs_of(G: Any, theta0: Any) -> tuple[Outputs, Float64[ndarray, " D"]]:
 
 def bracket(one: Field, two: Field) -> Field:
     """Return the Lie bracket [X, Y] = DY X - DX Y; for gradients it is Hess G_j grad G_i - Hess G_i grad G_j."""
-
     return lambda flat: bracket_and_size(one, two, flat)[0]
 
 

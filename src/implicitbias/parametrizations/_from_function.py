@@ -108,8 +108,8 @@ def _refuse_result(got: Any) -> None:
     shape, kind = getattr(got, "shape", None), getattr(got, "dtype", None)
     if shape is None:
         raise InputError(
-            f"G returns a {type(got).__name__}, one array w is expected; type jnp.concatenate([...]) or jnp.stack([...]) "
-            "to return several parts as one array"
+            f"G returns a {type(got).__name__}, one array w is expected; type jnp.concatenate([...]) or "
+            "jnp.stack([...]) to return several parts as one array"
         )
     if kind != np.float64:
         raise InputError(

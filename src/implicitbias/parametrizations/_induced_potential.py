@@ -201,7 +201,8 @@ def _smallest(start: jax.Array) -> Any:
     return _RTOL * jnp.where(size > 0.0, size, 1.0)
 
 
-# Derivatives follow from theory and not from the steps: d psi = J^T dz, d mirror = (J J^T)^{-1} dw, d value = <mirror, dw>.
+# Derivatives follow from theory and not from the steps: d psi = J^T dz, d mirror = (J J^T)^{-1} dw and
+# d value = <mirror, dw>.
 @eqx.filter_custom_jvp
 def _flowed(z: jax.Array, *, potential: InducedPotential) -> jax.Array:
     return _flow(potential, z).theta
@@ -240,8 +241,8 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
 
     If the gradients of the entries of w commute and dG has rank d, then for every loss
     $d \nabla R(w_t) = -\nabla L(w_t) \, dt$ with a potential R that depends on G and theta0 only. It is scaled so that
-    its mirror map is 0 at $w_0 = G(\theta_0)$, and $\nabla^2 R(w) = (J J^\top)^{-1}$ along the flow. Training on a linear
-    problem ends at the interpolant of least R.
+    its mirror map is 0 at $w_0 = G(\theta_0)$, and $\nabla^2 R(w) = (J J^\top)^{-1}$ along the flow. Training on a
+    linear problem ends at the interpolant of least R.
 
     For `HadamardProduct`, `SquareDifference` and `DeepDiagonal(2)` the potential is a hyperbolic entropy, less a linear
     term. For other maps it is computed from flows of the fields $\nabla G_i$ at a tolerance of 1e-12; each evaluation
@@ -252,8 +253,8 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
         theta0: the start, a pytree of arrays.
 
     Returns:
-        A `Potential` with value, mirror map, inverse mirror map, Hessian products and Bregman divergence. Points outside
-        the domain, and dual points outside the range of the mirror map, are refused by an `InputError`.
+        A `Potential` with value, mirror map, inverse mirror map, Hessian products and Bregman divergence. Points
+        outside the domain, and dual points outside the range of the mirror map, are refused by an `InputError`.
 
     Raises:
         InputError: the gradients of the entries of w do not commute, or dG has a rank below d; the message holds a
@@ -286,8 +287,8 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
     if not verdict.regular:
         raise InputError(
             f"dG has rank {verdict.rank} at theta0 or at a point that flows from theta0 reach, {verdict.size} is "
-            "expected, because w moves in fewer directions than it has entries; choose a theta0 without zeros, or let G "
-            "return independent entries only, for instance one triangle of a symmetric matrix"
+            "expected, because w moves in fewer directions than it has entries; choose a theta0 without zeros, or let "
+            "G return independent entries only, for instance one triangle of a symmetric matrix"
         )
     return InducedPotential(G, theta0, frozen(w0))
 

@@ -136,8 +136,8 @@ class Parametrization(Fingerprinted, eqx.Module):
                 returns one array w of any shape.
 
         Raises:
-            InputError: G is not callable. Methods that take theta raise it if G fails on theta, or if it does not return
-                one float64 array.
+            InputError: G is not callable. Methods that take theta raise it if G fails on theta, or if it does not
+                return one float64 array.
 
         Examples:
             >>> import jax.numpy as jnp, implicitbias as ib
