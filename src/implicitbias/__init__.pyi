@@ -38,6 +38,7 @@ from .limits import kernel_regime as kernel_regime
 from .limits import max_margin as max_margin
 from .limits import norm_minimizer as norm_minimizer
 from .limits import saddle_path as saddle_path
+from .parametrizations import Commutation as Commutation
 from .parametrizations import Coordinatewise as Coordinatewise
 from .parametrizations import DeepDiagonal as DeepDiagonal
 from .parametrizations import Featurewise as Featurewise
@@ -47,6 +48,8 @@ from .parametrizations import MatrixDifference as MatrixDifference
 from .parametrizations import MatrixProduct as MatrixProduct
 from .parametrizations import Parametrization as Parametrization
 from .parametrizations import SquareDifference as SquareDifference
+from .parametrizations import commutes as commutes
+from .parametrizations import induced_potential as induced_potential
 from .plotting import plot as plot
 from .potentials import Cosh as Cosh
 from .potentials import HyperbolicEntropy as HyperbolicEntropy
@@ -56,6 +59,8 @@ from .potentials import QuadraticForm as QuadraticForm
 from .potentials import SeparablePotential as SeparablePotential
 from .potentials import Spectral as Spectral
 from .potentials import SquaredNorm as SquaredNorm
+from .predictors import ConservedQuantities as ConservedQuantities
+from .predictors import conserved_quantities as conserved_quantities
 from .problems import Classification as Classification
 from .problems import LeastSquares as LeastSquares
 from .problems import Loss as Loss

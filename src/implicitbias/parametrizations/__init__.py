@@ -17,6 +17,8 @@ from implicitbias.parametrizations._split_rules import split_of_record as split_
 from implicitbias.parametrizations._split_rules import split_record as split_record
 
 if TYPE_CHECKING:
+    from implicitbias.parametrizations._commutes import Commutation as Commutation
+    from implicitbias.parametrizations._commutes import commutes as commutes
     from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
     from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
@@ -24,20 +26,33 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations._exponential_flow import ExponentialFlow as ExponentialFlow
     from implicitbias.parametrizations._factored_matrix import FactoredMatrix as FactoredMatrix
     from implicitbias.parametrizations._featurewise import Featurewise as Featurewise
+    from implicitbias.parametrizations._fields import Outputs as Outputs
+    from implicitbias.parametrizations._fields import bracket as bracket
+    from implicitbias.parametrizations._fields import bracket_and_size as bracket_and_size
+    from implicitbias.parametrizations._fields import outputs_of as outputs_of
+    from implicitbias.parametrizations._from_function import (
+        FunctionParametrization as FunctionParametrization,
+    )
+    from implicitbias.parametrizations._from_function import as_parametrization as as_parametrization
     from implicitbias.parametrizations._hadamard import HadamardProduct as HadamardProduct
+    from implicitbias.parametrizations._induced_potential import induced_potential as induced_potential
     from implicitbias.parametrizations._matrix_difference import MatrixDifference as MatrixDifference
     from implicitbias.parametrizations._matrix_product import MatrixProduct as MatrixProduct
     from implicitbias.parametrizations._parametrization import Parametrization as Parametrization
     from implicitbias.parametrizations._square_difference import SquareDifference as SquareDifference
 
 _LATE = {
+    "_commutes": ("Commutation", "commutes"),
     "_coordinatewise": ("Coordinatewise",),
     "_deep_diagonal": ("DeepDiagonal",),
     "_diagonal": ("Diagonal", "TwoLayerDiagonal"),
     "_exponential_flow": ("ExponentialFlow",),
     "_factored_matrix": ("FactoredMatrix",),
     "_featurewise": ("Featurewise",),
+    "_fields": ("Outputs", "bracket", "bracket_and_size", "outputs_of"),
+    "_from_function": ("FunctionParametrization", "as_parametrization"),
     "_hadamard": ("HadamardProduct",),
+    "_induced_potential": ("induced_potential",),
     "_matrix_difference": ("MatrixDifference",),
     "_matrix_product": ("MatrixProduct",),
     "_parametrization": ("Parametrization",),

@@ -13,7 +13,7 @@ from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._diagonal import Diagonal
 from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._growth_times import deep_growth, product_growth
-from implicitbias.parametrizations._hadamard import product_entropy
+from implicitbias.parametrizations._hadamard import HadamardProduct, product_entropy
 from implicitbias.parametrizations._leaves import equal_leaves
 from implicitbias.potentials import Potential
 
@@ -74,6 +74,10 @@ class DeepDiagonal(Diagonal):
         if self.depth == 2:
             return product_entropy(*layers)
         return super().potential(theta0)
+
+    def known_potential(self, theta0: Any) -> Potential | None:
+        """Return the potential of `HadamardProduct` for depth 2, else None."""
+        return HadamardProduct().known_potential(theta0) if self.depth == 2 else None
 
     def growth_times(self, direction: Any) -> Growth:
         r"""Return the growth: that of `HadamardProduct` for depth 2, else in units of $\mathrm{scale}^{2-D}$.

@@ -10,6 +10,7 @@ from implicitbias._core.traced_maps import TracedMap
 from implicitbias.parametrizations._exponential_flow import ExponentialFlow
 from implicitbias.parametrizations._growth import Growth
 from implicitbias.parametrizations._parametrization import Parametrization
+from implicitbias.potentials import Potential
 
 
 class Diagonal(Parametrization):
@@ -28,6 +29,10 @@ class Diagonal(Parametrization):
     def kernel(self, theta: Any, linear: TracedMap, other: TracedMap) -> jax.Array:
         """Return $X \\operatorname{diag}(g) Z^\\top$ (n, m) for JAX arrays, where g is the `metric`."""
         return linear.gram(self.metric(theta), other)
+
+    def inverse_metric_product(self, theta: Any, v: jax.Array) -> jax.Array:
+        """Return v divided by the `metric`, for JAX arrays."""
+        return v / self.metric(theta)
 
     def growth_times(self, direction: Any) -> Growth:
         r"""Return how the coordinates grow from theta0 = scale * direction as scale -> 0.
@@ -60,6 +65,15 @@ class Diagonal(Parametrization):
 
 class TwoLayerDiagonal(Diagonal):
     """A map of two arrays whose gradient flow, with or without weight decay, has a closed form in -int grad L dt."""
+
+    def known_potential(self, theta0: Any) -> Potential | None:
+        """Return the hyperbolic entropy, or None if a coordinate never changes sign, or w is not a vector."""
+        w = self(theta0)
+        return self.potential(theta0) if w.ndim == 1 and not self.one_sided(theta0) else None
+
+    @abstractmethod
+    def one_sided(self, theta0: Any) -> bool:
+        """Return whether some coordinate of w never changes sign on flows from theta0."""
 
     @abstractmethod
     def closed_form_flow(self, theta0: Any) -> ExponentialFlow:

@@ -63,6 +63,11 @@ class HadamardProduct(TwoLayerDiagonal):
         """
         return product_entropy(*self.checked(theta0, "theta0"))
 
+    def one_sided(self, theta0: Any) -> bool:
+        """Return whether |u0| = |v0| in some coordinate."""
+        u, v = self.checked(theta0, "theta0")
+        return bool(np.any(np.abs(u) == np.abs(v)))
+
     def closed_form_flow(self, theta0: Any) -> ExponentialFlow:
         """Return the closed-form gradient flow with weight decay in $-\\int \\nabla L \\, dt$ and $\\lambda t$."""
         return flow_of_product(*self.checked(theta0, "theta0"))

@@ -27,7 +27,8 @@ class Parametrization(Fingerprinted, eqx.Module):
     satisfies $\dot w = -J J^\top \nabla L(w)$. For some maps this is a mirror flow of w, and the method `potential`
     returns its potential.
 
-    Subclasses define `formula`, which JAX traces in float64, and `checked`, which checks theta.
+    Subclasses define `formula`, which JAX traces in float64, and `checked`, which checks theta. A function of your own
+    becomes a parametrization by `ib.Parametrization.from_function(G)`.
 
     Reference:
         li2022implicit.
@@ -94,6 +95,21 @@ class Parametrization(Fingerprinted, eqx.Module):
         """Return the closed-form flow from theta0 in $-\\int \\nabla L \\, dt$ and $\\lambda t$, or None if unknown."""
         return None
 
+    def inverse_metric_product(self, theta: Any, v: jax.Array) -> jax.Array:
+        """Return $(J J^\\top)^{-1} v$ in the shape of w, for JAX arrays; it is NaN where J loses rank."""
+
+        def pulled(direction: jax.Array) -> jax.Array:
+            return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(back(direction)[0])])
+
+        w, back = jax.vjp(self.formula, theta)
+        rows = jax.vmap(pulled)(jnp.eye(w.size).reshape(w.size, *w.shape))
+        factor = jax.scipy.linalg.cho_factor(rows @ rows.T)
+        return jax.scipy.linalg.cho_solve(factor, jnp.ravel(v)).reshape(w.shape)
+
+    def known_potential(self, theta0: Any) -> Potential | None:
+        """Return the potential whose mirror flow w follows from theta0 if it has a closed form, else None."""
+        return None
+
     def potential(self, theta0: Any) -> Potential:
         """Return the potential whose mirror flow w follows if theta starts at theta0.
 
@@ -101,7 +117,40 @@ class Parametrization(Fingerprinted, eqx.Module):
             InputError: the potential is not known in closed form for this map, or does not exist for this start.
         """
         self.checked(theta0, "theta0")
-        raise InputError(self._no_potential("no closed form is known for this map"))
+        raise InputError(
+            self._no_potential(
+                "no closed form is known for this map; ib.induced_potential(G, theta0) computes it if it exists"
+            )
+        )
+
+    @staticmethod
+    def from_function(G: Any) -> "Parametrization":
+        r"""Return the parametrization w = G(theta) of a function, whose derivatives JAX computes.
+
+        It has all products with the Jacobian, so that `problem.reparametrize(G)` trains it. Its potential is found by
+        `ib.induced_potential(G, theta0)` if the gradients of its entries commute. No growth times and no closed-form
+        flow are known.
+
+        Args:
+            G: a differentiable function of theta, any pytree of floating-point arrays, written with `jax.numpy`. It
+                returns one array w of any shape.
+
+        Raises:
+            InputError: G is not callable. Methods that take theta raise it if G fails on theta, or if it does not
+                return one float64 array.
+
+        Examples:
+            >>> import jax.numpy as jnp, implicitbias as ib
+            >>> G = ib.Parametrization.from_function(lambda theta: theta["u"] * jnp.sinh(theta["v"]))
+            >>> theta = {"u": [2.0, 1.0], "v": [0.0, 1.0]}
+            >>> G(theta).round(6).tolist()
+            [0.0, 1.175201]
+            >>> G.pullback(theta, [1.0, 0.0])["v"].tolist()
+            [2.0, 0.0]
+        """
+        from implicitbias.parametrizations import FunctionParametrization
+
+        return FunctionParametrization(G)
 
     def _no_potential(self, reason: str) -> str:
         """Return the error message that says why the map has no potential."""

@@ -58,13 +58,18 @@ class SquareDifference(TwoLayerDiagonal):
             InputError: u0 v0 = 0 in some coordinate, so that this coordinate never changes sign.
         """
         u, v = self.checked(theta0, "theta0")
-        if np.any((u == 0.0) | (v == 0.0)):
+        if self.one_sided(theta0):
             raise InputError(
                 "u0 = 0 or v0 = 0 in some coordinate, so that this coordinate never changes sign; start from "
                 "u0 = v0 = alpha"
             )
         # The scale is computed from logarithms, because the product of small numbers underflows.
         return 0.5 * HyperbolicEntropy(log_scale=np.log(2.0) + np.log(np.abs(u)) + np.log(np.abs(v)))
+
+    def one_sided(self, theta0: Any) -> bool:
+        """Return whether u0 = 0 or v0 = 0 in some coordinate."""
+        u, v = self.checked(theta0, "theta0")
+        return bool(np.any((u == 0.0) | (v == 0.0)))
 
     def closed_form_flow(self, theta0: Any) -> ExponentialFlow:
         """Return the closed-form gradient flow with weight decay in $-\\int \\nabla L \\, dt$ and $\\lambda t$."""

@@ -20,3 +20,4 @@ from implicitbias.potentials._separable import SteepPotential as SteepPotential
 from implicitbias.potentials._spectral import Spectral as Spectral
 from implicitbias.potentials._squared_norm import SquaredNorm as SquaredNorm
 from implicitbias.potentials._sublevel_gauge import SublevelGauge as SublevelGauge
+from implicitbias.potentials._tilted import tilted as tilted

@@ -13,6 +13,8 @@ Examples:
     [[5.0, 2.0], [2.0, 1.0]]
 """
 
+from implicitbias.predictors._conserved import ConservedQuantities as ConservedQuantities
+from implicitbias.predictors._conserved import conserved_quantities as conserved_quantities
 from implicitbias.predictors._gated import GatedPredictor as GatedPredictor
 from implicitbias.predictors._gated import gated as gated
 from implicitbias.predictors._gated import pre_activations as pre_activations
