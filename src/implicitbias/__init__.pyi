@@ -27,6 +27,7 @@ from .limits import Criterion as Criterion
 from .limits import Jump as Jump
 from .limits import Limit as Limit
 from .limits import MaxMargin as MaxMargin
+from .limits import MinBregman as MinBregman
 from .limits import MinL1 as MinL1
 from .limits import MinNorm as MinNorm
 from .limits import MinParameterNorm as MinParameterNorm
@@ -34,6 +35,7 @@ from .limits import MinTangentNorm as MinTangentNorm
 from .limits import Saddle as Saddle
 from .limits import SaddlePath as SaddlePath
 from .limits import certify as certify
+from .limits import interpolant as interpolant
 from .limits import kernel_regime as kernel_regime
 from .limits import max_margin as max_margin
 from .limits import norm_minimizer as norm_minimizer

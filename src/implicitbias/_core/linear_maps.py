@@ -15,6 +15,8 @@ from implicitbias._core.values import Value
 
 # The number of entries that are converted to a dense block at a time.
 _BLOCK = 2**20
+# Columns with a smaller share of a weighted Gram matrix change none of its digits, also if there are a billion of them.
+_NEGLIGIBLE = 1e-26
 
 
 class Storage(NamedTuple):
@@ -84,6 +86,19 @@ class LinearMap(Value, ABC):
     def sizes(self) -> Float64[ndarray, " d"]:
         """Return the largest magnitude or the norm of each column; either is NaN or inf if an entry is."""
         return self.norms
+
+    def gram(self, weights: Float64[ndarray, " d"]) -> Float64[ndarray, "n n"]:
+        """Return X diag(weights) X^T for weights >= 0; columns whose share is below rounding are left out."""
+        n = self.shape[0]
+        shares = weights * self.norms**2
+        used = np.flatnonzero(shares > _NEGLIGIBLE * np.max(shares))
+        total, width = np.zeros((n, n)), max(1, _BLOCK // n)
+        for first in range(0, len(used), width):
+            some = used[first : first + width]
+            columns = self.take(some)
+            columns *= np.sqrt(weights[some])
+            total += columns @ columns.T
+        return total
 
     @cached_property
     def norms(self) -> Float64[ndarray, " d"]:
@@ -179,6 +194,9 @@ class SparseMap(LinearMap):
 
     def part(self, rows: Int64[ndarray, " m"], columns: Int64[ndarray, " k"]) -> Float64[ndarray, "m k"]:
         return self.X[rows][:, columns].toarray()
+
+    def gram(self, weights: Float64[ndarray, " d"]) -> Float64[ndarray, "n n"]:
+        return ((self.X * weights) @ self.X.T).toarray()
 
     def squares(self) -> Float64[ndarray, " d"]:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -327,6 +345,9 @@ class EntriesMap(LinearMap):
 
     def squares(self) -> Float64[ndarray, " d"]:
         return np.bincount(self.places, minlength=self.shape[1]).astype(np.float64)
+
+    def gram(self, weights: Float64[ndarray, " d"]) -> Float64[ndarray, "n n"]:
+        return np.equal.outer(self.places, self.places) * weights[self.places]
 
     def traced(self) -> Any:
         import jax.numpy as jnp

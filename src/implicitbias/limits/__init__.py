@@ -16,6 +16,7 @@ from implicitbias.limits._limit import Limit as Limit
 from implicitbias.limits._linear_programs import least_l1_dual as least_l1_dual
 from implicitbias.limits._max_margin import MaxMargin as MaxMargin
 from implicitbias.limits._max_margin import max_margin as max_margin
+from implicitbias.limits._min_bregman import MinBregman as MinBregman
 from implicitbias.limits._min_l1 import MinL1 as MinL1
 from implicitbias.limits._min_norm import MinNorm as MinNorm
 from implicitbias.limits._min_parameter_norm import MinParameterNorm as MinParameterNorm
@@ -27,10 +28,15 @@ from implicitbias.limits._saddle_path import SaddlePath as SaddlePath
 from implicitbias.limits._soft_margin import soft_margin as soft_margin
 
 if TYPE_CHECKING:
+    from implicitbias.limits._interpolant import interpolant as interpolant
     from implicitbias.limits._kernel_regime import kernel_regime as kernel_regime
     from implicitbias.limits._norm_minimizer import norm_minimizer as norm_minimizer
 
-_LATE = {"kernel_regime": "_kernel_regime", "norm_minimizer": "_norm_minimizer"}
+_LATE = {
+    "interpolant": "_interpolant",
+    "kernel_regime": "_kernel_regime",
+    "norm_minimizer": "_norm_minimizer",
+}
 
 
 def __getattr__(name: str) -> Any:

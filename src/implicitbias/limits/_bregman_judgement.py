@@ -1,0 +1,172 @@
+"""The certificate of the least Bregman divergence among interpolants, from a point and a dual variable."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.certificate import Certificate
+from implicitbias._core.errors import InputError
+from implicitbias._core.linear_maps import LinearMap
+from implicitbias.limits._dual_continuation import followed
+from implicitbias.limits._dual_maps import DualMap
+from implicitbias.limits._dual_problem import DualProblem, factorized
+from implicitbias.limits._independent_rows import IndependentRows, independent_rows
+from implicitbias.limits._least_squares_point import PointOfLeastSquares, relative_correlation
+from implicitbias.limits._tolerances import EPSILON
+from implicitbias.potentials import Potential
+
+STATEMENT = "the point minimises the Bregman divergence from the start over the minimisers of the loss"
+# The bound of the relative gap and of most residuals, and that of the residuals that count like its root.
+GAP = 1e-10
+_ROOT = 1e-5
+# A divergence is computed from values of the potential if it exceeds this share of them.
+_CANCELLED = 1e-6
+
+
+class BregmanAt(NamedTuple):
+    """A potential, a start and a least-squares problem, by which points are judged.
+
+    Attributes:
+        dual_map: the mirror map and its inverse.
+        linear_map: X.
+        targets: (n,) y.
+        w0: the entries of the start as one vector.
+    """
+
+    dual_map: DualMap
+    linear_map: LinearMap
+    targets: Float64[ndarray, " n"]
+    w0: Float64[ndarray, " d"]
+
+    def certificate(
+        self, w: Float64[ndarray, " d"], nu: Float64[ndarray, " n"], note: str = ""
+    ) -> Certificate:
+        """Return the certificate of w that the dual variable nu gives."""
+        z = self.dual_map.mirror(self.w0) + self.linear_map.rmatvec(nu).ravel()
+        nearest, residuals = self.dual_map.point(z), {"stationarity": self.stationarity(w)}
+        # The entries of an iterate may be rounded to the boundary of the domain.
+        if not (self.dual_map.contains(w) and self.dual_map.contains(nearest)):
+            return _certificate(np.inf, residuals | {"dual_form": np.inf, "dual_rounding": np.inf}, note)
+        mirrored, size = self.dual_map.mirror(w), self.divergence(w)
+        form = mirrored - z
+        rounding = EPSILON * (self._terms(nu) + np.abs(z))
+        gap = abs(float((mirrored - self.dual_map.mirror(nearest)) @ (w - nearest)))
+        local = (
+            math.sqrt(max(0.0, float(part @ self.dual_map.inverse_hessian(z, part))))
+            for part in (form, rounding)
+        )
+        away, rounded = local
+        unit = size if size > 0.0 else 1.0
+        # If w is the start, the divergence is 0, its least value, whatever the dual variable.
+        gap, away = (gap, away) if size > 0.0 else (0.0, 0.0)
+        residuals |= {"dual_form": away / math.sqrt(2.0 * unit), "dual_rounding": rounded**2 / unit}
+        return _certificate(gap / unit, residuals, note)
+
+    def stationarity(self, w: Float64[ndarray, " d"]) -> float:
+        """Return the relative gradient of the loss at w."""
+        shaped = w.reshape(self.linear_map.domain)
+        rest = self.targets - self.linear_map.matvec(shaped)
+        correlation = self.linear_map.rmatvec(rest)
+        return float(np.max(relative_correlation(self.linear_map, self.targets, shaped, correlation)))
+
+    def divergence(self, w: Float64[ndarray, " d"]) -> float:
+        """Return D(w, w0), or half of the symmetric divergence where the difference of values would cancel."""
+        there, here = self.dual_map.value(w), self.dual_map.value(self.w0)
+        z, z0 = self.dual_map.mirror(w), self.dual_map.mirror(self.w0)
+        slope = float(z0 @ (w - self.w0))
+        plain = there - here - slope
+        if plain > _CANCELLED * (abs(there) + abs(here) + abs(slope)):
+            return plain
+        return float((z - z0) @ (w - self.w0)) / 2.0
+
+    def _terms(self, nu: Float64[ndarray, " n"]) -> Float64[ndarray, " d"]:
+        """Return a bound of the terms of X^T nu times the square root of their number, as errors of sums grow."""
+        size = float(np.max(np.abs(nu), initial=0.0)) or 1.0
+        return math.sqrt(len(nu)) * size * float(np.linalg.norm(nu / size)) * self.linear_map.norms
+
+
+def _certificate(gap: float, residuals: dict[str, float], note: str) -> Certificate:
+    return Certificate(STATEMENT, gap, residuals, GAP, {"dual_form": _ROOT}, note)
+
+
+def point_certificate(problem: Any, point: Any, potential: Any, start: Any) -> Certificate:
+    """Return the certificate of any point, with the best dual variable for its fit."""
+    at = PointOfLeastSquares(problem, point, "MinBregman")
+    dual_map = checked_map(problem, potential)
+    w, w0 = at.w.ravel(), checked_start(problem, dual_map, start)
+    if not potential.contains(w.reshape(dual_map.shape)):
+        raise InputError(
+            f"point lies outside the domain of {type(potential).__name__} or on its boundary, an interior point is "
+            "expected; its entries may be rounded to 0, or the potential may not fit the model"
+        )
+    judge = BregmanAt(dual_map, at.linear_map, at.targets, w0)
+    independent = independent_rows(at.linear_map, at.fit)
+    best = judge.certificate(w, _nearest_dual(dual_map, independent, w, w0))
+    if not best.holds:
+        found = followed(DualProblem(dual_map, independent.rows, independent.targets, dual_map.mirror(w0)))
+        other = judge.certificate(w, independent.every(found.nu))
+        best = other if _gap(other) < _gap(best) else best
+    return best
+
+
+def _gap(certificate: Certificate) -> float:
+    return np.inf if certificate.gap is None or np.isnan(certificate.gap) else certificate.gap
+
+
+def _nearest_dual(
+    dual_map: DualMap, independent: IndependentRows, w: Float64[ndarray, " d"], w0: Float64[ndarray, " d"]
+) -> Float64[ndarray, " n"]:
+    """Return the nu for which X^T nu is nearest to grad phi(w) - grad phi(w0), in the norm of the inverse Hessian."""
+    z, rows = dual_map.mirror(w), independent.rows
+    solve = factorized(dual_map.kernel(rows, z))
+    if solve is None:
+        return independent.every(np.zeros(rows.shape[0]))
+    weighted = dual_map.inverse_hessian(z, z - dual_map.mirror(w0))
+    return independent.every(solve(rows.matvec(weighted.reshape(rows.domain))))
+
+
+def checked_potential(potential: Any) -> Potential:
+    """Return the potential, or raise an `InputError` if it is something else."""
+    if not isinstance(potential, Potential):
+        got = f"the class {potential.__name__}" if isinstance(potential, type) else repr(potential)
+        raise InputError(f"potential is {got}, a potential is expected; type ib.HyperbolicEntropy(1e-4)")
+    return potential
+
+
+def checked_map(problem: Any, potential: Any) -> DualMap:
+    """Return the inverse mirror map for the shape of w, or raise an `InputError` if the potential does not fit."""
+    checked_potential(potential)
+    shape = problem.predictor_shape
+    if potential.dimensions != 1 and potential.dimensions != len(shape):
+        raise InputError(
+            f"{type(potential).__name__} is a potential of matrices, but w has shape {shape}; type "
+            "ib.LeastSquares.entries(rows, cols, values, shape), or a potential of vectors such as ib.Cosh()"
+        )
+    length, size = potential.length(), math.prod(shape)
+    if length is not None and length[1] != size:
+        raise InputError(
+            f"the potential's {length[0]} has {length[1]} entries, but w has {size}; equally many are expected"
+        )
+    return DualMap(potential, (size,) if potential.dimensions == 1 else shape)
+
+
+def checked_start(problem: Any, dual_map: DualMap, start: Any) -> Float64[ndarray, " d"]:
+    """Return the entries of the start, or of the point at which the mirror map is 0 if it is None."""
+    potential = dual_map.potential
+    if start is None:
+        w0 = np.asarray(potential.inverse_mirror(np.zeros(dual_map.shape))).ravel()
+        if not np.all(np.isfinite(w0)):
+            raise InputError(
+                f"{type(potential).__name__} has no point at which its mirror map is 0, so that a start is expected; "
+                "type start=w0"
+            )
+        return w0
+    w0 = problem.predictor(start, "start").ravel()
+    if not potential.contains(w0.reshape(dual_map.shape)):
+        raise InputError(
+            f"start lies outside the domain of {type(potential).__name__} or on its boundary; choose an interior point"
+        )
+    return w0

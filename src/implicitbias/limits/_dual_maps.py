@@ -1,0 +1,137 @@
+"""Inverse mirror maps and their kernels X (Hess phi)^-1 X^T at a dual variable, as NumPy arrays in a common unit."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from implicitbias._core.linear_maps import LinearMap
+from implicitbias._core.precision import double_precision
+
+# Entries of w below exp(-_LOGS) times the unit would underflow, so that the logarithms are taken from the potential.
+_LOGS = 300.0
+
+
+class DualMap:
+    r"""The map from the dual variable $z = \nabla\phi(w)$ to w, in units of $e^u$, for a potential and rows X.
+
+    In these units neither w nor the Hessian underflows where all of them are tiny, as at the begin of a continuation
+    from a potential of the scale 1e-1000.
+
+    Attributes:
+        potential: the potential.
+        shape: the shape of the argument of the potential.
+    """
+
+    def __init__(self, potential: Any, shape: tuple[int, ...]) -> None:
+        self.potential, self.shape = potential, shape
+        self._curved = curvature_of(potential)
+
+    def mirror(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
+        """Return the mirror map at w."""
+        return np.asarray(self.potential.mirror(w.reshape(self.shape))).ravel()
+
+    def contains(self, w: Float64[ndarray, " d"]) -> bool:
+        """Return whether w is finite and lies inside the domain of the potential."""
+        return bool(np.all(np.isfinite(w))) and self.potential.contains(w.reshape(self.shape))
+
+    def value(self, w: Float64[ndarray, " d"]) -> float:
+        """Return phi(w)."""
+        return float(self.potential.value(w.reshape(self.shape)))
+
+    def point(self, z: Float64[ndarray, " d"], unit: float = 0.0) -> Float64[ndarray, " d"]:
+        """Return w e^(-unit), which may be NaN or infinite if z has no such point."""
+        far = unit < -_LOGS
+        with double_precision():
+            return np.asarray(
+                _point(self.potential, jnp.asarray(z.reshape(self.shape)), jnp.asarray(unit), far)
+            ).ravel()
+
+    def log_size(self, z: Float64[ndarray, " d"]) -> float:
+        """Return the largest ln|w_i|, also where w is outside of float64."""
+        return float(np.max(self.potential.inverse_mirror_logs(z.reshape(self.shape))[1]))
+
+    def kernel(
+        self, rows: LinearMap, z: Float64[ndarray, " d"], unit: float = 0.0
+    ) -> Float64[ndarray, "n n"]:
+        """Return X (Hess phi)^-1 X^T e^(-unit)."""
+        with double_precision():
+            return self._curved.kernel(rows, jnp.asarray(z.reshape(self.shape)), unit)
+
+    def inverse_hessian(self, z: Float64[ndarray, " d"], v: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
+        """Return (Hess phi)^-1 v at the point of the dual variable z."""
+        with double_precision():
+            at = (jnp.asarray(part.reshape(self.shape)) for part in (z, v))
+            return np.asarray(_inverse_hessian(self.potential, *at)).ravel()
+
+
+def curvature_of(potential: Any) -> "DiagonalCurvature | FullCurvature":
+    """Return how the kernel of the potential is computed."""
+    return FullCurvature(potential) if potential.separable is None else DiagonalCurvature(potential.separable)
+
+
+class DiagonalCurvature:
+    """The kernel of a separable potential, whose inverse Hessian is diagonal."""
+
+    def __init__(self, potential: Any) -> None:
+        self.potential = potential
+
+    def kernel(self, rows: LinearMap, z: jax.Array, unit: float) -> Float64[ndarray, "n n"]:
+        slopes = np.asarray(_slopes(self.potential, z, jnp.asarray(unit), unit < -_LOGS))
+        used = rows.norms > 0.0
+        # Slopes may be infinite where z_i = 0, for instance those of p-norms above p = 2.
+        finite = used & np.isfinite(slopes)
+        most = float(np.max(slopes[finite], initial=0.0)) or np.inf
+        return rows.gram(np.where(used, np.minimum(slopes, most), 0.0))
+
+
+class FullCurvature:
+    """The kernel of a potential with a full Hessian, by n products with the inverse Hessian."""
+
+    def __init__(self, potential: Any) -> None:
+        self.potential = potential
+
+    def kernel(self, rows: LinearMap, z: jax.Array, unit: float) -> Float64[ndarray, "n n"]:
+        n = rows.shape[0]
+        every = rows.rmatvec(np.eye(n)).reshape(n, *z.shape)
+        products = np.asarray(_inverse_hessians(self.potential, z, jnp.asarray(every))) * math.exp(-unit)
+        kernel = every.reshape(n, -1) @ products.reshape(n, -1).T
+        return (kernel + kernel.T) / 2.0
+
+
+@eqx.filter_jit
+def _point(potential: Any, z: jax.Array, unit: Any, far: bool) -> jax.Array:
+    if not far:
+        return potential.inverse_mirror_formula(z) * jnp.exp(-unit)
+    signs, logs = potential.inverse_mirror_logs_formula(z)
+    return jnp.where(signs == 0.0, 0.0, signs * jnp.exp(logs - unit))
+
+
+@eqx.filter_jit
+def _slopes(potential: Any, z: jax.Array, unit: Any, far: bool) -> jax.Array:
+    plain = potential.inverse_mirror_slope_formula(z)
+    if not far:
+        return plain * jnp.exp(-unit)
+
+    # The derivative of ln|w| times |w|; at z = 0 it is 0 times infinity.
+    def logs(at: jax.Array) -> jax.Array:
+        return potential.inverse_mirror_logs_formula(at)[1]
+
+    zero = z == 0.0
+    value, rate = jax.jvp(logs, (jnp.where(zero, 1.0, z),), (jnp.ones_like(z),))
+    return jnp.where(zero, plain * jnp.exp(-unit), jnp.abs(rate) * jnp.exp(value - unit))
+
+
+@eqx.filter_jit
+def _inverse_hessian(potential: Any, z: jax.Array, v: jax.Array) -> jax.Array:
+    return potential.inverse_hessian_formula(z, v)
+
+
+@eqx.filter_jit
+def _inverse_hessians(potential: Any, z: jax.Array, rows: jax.Array) -> jax.Array:
+    return jax.vmap(potential.inverse_hessian_formula, in_axes=(None, 0))(z, rows)

@@ -1,0 +1,74 @@
+"""Independent combinations of the rows of a linear map, for least squares with dependent rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy.linalg import LinAlgError, cholesky
+
+from implicitbias._core.arrays import frozen
+from implicitbias._core.errors import InputError
+from implicitbias._core.linear_maps import DenseMap, LinearMap
+from implicitbias.limits._tolerances import RANK
+
+# Rows count as independent without a singular value decomposition if the pivots of their correlations are larger.
+_PIVOT = 1e-4
+# The most entries of X for which dependent rows are replaced by independent ones.
+_LARGEST = 2**27
+# The most entries of the kernel.
+_LARGEST_KERNEL = 2**28
+
+
+class IndependentRows(NamedTuple):
+    """Rows B^T X that are independent and span all rows of X, and targets B^T y.
+
+    Attributes:
+        rows: B^T X.
+        targets: (r,) B^T y, which are those of the nearest fit to y.
+        combine: (n, r) B, or None if it is the identity.
+    """
+
+    rows: LinearMap
+    targets: Float64[ndarray, " r"]
+    combine: Float64[ndarray, "n r"] | None
+
+    def every(self, nu: Float64[ndarray, " r"]) -> Float64[ndarray, " n"]:
+        """Return the multipliers of all rows of X from those of the independent ones."""
+        return nu if self.combine is None else self.combine @ nu
+
+
+def independent_rows(linear_map: LinearMap, targets: Float64[ndarray, " n"]) -> IndependentRows:
+    """Return independent rows with the span of the rows of X, and the targets of the fit that is nearest to y.
+
+    Raises:
+        InputError: X is too large for a kernel (n, n), or for a decomposition if its rows depend on each other.
+    """
+    n, d = linear_map.shape
+    if n <= d and n * n <= _LARGEST_KERNEL and _clearly_independent(linear_map):
+        return IndependentRows(linear_map, targets, None)
+    if n * d > _LARGEST:
+        raise InputError(
+            f"X has shape ({n}, {d}) and rows that depend on each other, at most {_LARGEST:.1e} entries are expected "
+            "then; drop dependent rows, or solve in a subset of the columns"
+        )
+    X, norms = linear_map.take(np.arange(d)), linear_map.norms
+    scale = np.where(norms > 0.0, norms, 1.0)
+    # The rank does not depend on the units of the columns.
+    left, sizes, right = np.linalg.svd(X / scale, full_matrices=False)
+    rank = int(np.count_nonzero(sizes > RANK * sizes[0]))
+    combine = left[:, :rank] / sizes[:rank]
+    rows = DenseMap(frozen(np.asfortranarray(right[:rank] * scale)))
+    return IndependentRows(rows, combine.T @ targets, combine)
+
+
+def _clearly_independent(linear_map: LinearMap) -> bool:
+    sizes = linear_map.row_norms
+    if not np.all(sizes > 0.0):
+        return False
+    gram = linear_map.gram(np.ones(linear_map.shape[1])) / sizes / sizes[:, None]
+    try:
+        factor = cholesky(gram, lower=True, check_finite=False)
+    except LinAlgError:
+        return False
+    return bool(np.min(np.diag(factor)) > _PIVOT)
