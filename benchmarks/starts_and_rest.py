@@ -23,6 +23,8 @@ SCALES = (1e-1, 1e-3, 1e-6, 1e-9, 1e-12, 1e-16, 1e-30)
 LEVELS = (0.5, 0.15, 0.02)
 ENDS = (1e4, 1e8, 1e300)
 TOLERANCES = (1e-3, 1e-4, 1e-5)
+# The seeds of the networks of three linear layers.
+SEEDS = (0, 1, 2, 3)
 
 
 def linear(params: Any, X: Any) -> Any:
@@ -86,6 +88,15 @@ def models() -> dict[str, Work]:
     return found
 
 
+def deep_net(seed: int) -> tuple[ib.Problem, tuple[np.ndarray, ...]]:
+    """Return a network of three linear layers with modes of the sizes 3, 1.5 and 0.6, and a start of scale 1."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((30, 5))
+    left, _, right = np.linalg.svd(rng.standard_normal((5, 3)), full_matrices=False)
+    start = tuple(rng.standard_normal(shape) for shape in ((5, 6), (6, 6), (6, 3)))
+    return ib.Problem(linear, X, X @ (left * [3.0, 1.5, 0.6]) @ right), start
+
+
 def small_nets() -> dict[str, tuple[ib.Problem, tuple[np.ndarray, ...], float]]:
     """Return networks for tiny starts: a problem, a start of scale 1, and the rate of the slowest growth."""
     rng = np.random.default_rng(0)
@@ -132,31 +143,55 @@ def crossings(loss: Callable[[float], float], end: float, levels: np.ndarray) ->
     return np.array([brentq(lambda t, level=level: loss(t) - level, 0.0, end) for level in levels])
 
 
+def jump_errors(work: Work, tolerances: tuple[float, ...]) -> list[dict[str, Any]]:
+    """Return the relative errors of the jump times over rtol, and the numbers of steps, for each tolerance."""
+    solution, shape = reference(work), work.problem.checked_params(work.start)[0]
+
+    def exact(t: float) -> float:
+        return float(work.problem.loss(shape.numpy_tree(solution(t))))
+
+    levels = exact(work.end) + np.array(LEVELS) * (exact(0.0) - exact(work.end))
+    expected = crossings(exact, work.end, levels)
+    found = []
+    for rtol in tolerances:
+        trajectory = ib.simulate(ib.GradientFlow(work.problem), work.start, t1=work.end, rtol=rtol)
+
+        def ours(t: float, trajectory: Any = trajectory) -> float:
+            return float(work.problem.loss(trajectory.state(t)))
+
+        errors = ((crossings(ours, work.end, levels) / expected - 1) / rtol).round(2).tolist()
+        found.append(
+            {
+                "rtol": rtol,
+                "steps": trajectory.stats.steps,
+                "errors over rtol": errors,
+                "notes": trajectory.notes,
+            }
+        )
+    return found
+
+
 def tiny_starts() -> list[dict[str, Any]]:
     rows = []
     for name, (problem, unit, rate) in small_nets().items():
         for scale in SCALES:
             start = tuple(scale * leaf for leaf in unit)
             work = Work(problem, start, 0.0, 4 * np.log(1 / scale) / rate + 60)
-            solution = reference(work)
-            trajectory = ib.simulate(ib.GradientFlow(problem), start, t1=work.end)
-            shape = problem.checked_params(start)[0]
+            rows.append({"net": name, "scale": scale, **jump_errors(work, (1e-4,))[0]})
+            print(rows[-1], flush=True)
+    return rows
 
-            def exact(
-                t: float, solution: Any = solution, shape: Any = shape, problem: Any = problem
-            ) -> float:
-                return float(problem.loss(shape.numpy_tree(solution(t))))
 
-            def ours(t: float, trajectory: Any = trajectory, problem: Any = problem) -> float:
-                return float(problem.loss(trajectory.state(t)))
-
-            levels = exact(work.end) + np.array(LEVELS) * (exact(0.0) - exact(work.end))
-            found, expected = (crossings(loss, work.end, levels) for loss in (ours, exact))
-            errors = ((found / expected - 1) / 1e-4).round(2).tolist()
-            rows.append(
-                {"net": name, "scale": scale, "steps": trajectory.stats.steps, "errors over rtol": errors}
-            )
-            print(rows[-1], trajectory.notes, flush=True)
+def deep_starts() -> list[dict[str, Any]]:
+    """Return the errors of the jumps of three linear layers, whose third mode is small and slow at first."""
+    rows = []
+    for seed in SEEDS:
+        for scale in (1e-3, 1e-6):
+            problem, unit = deep_net(seed)
+            work = Work(problem, tuple(scale * leaf for leaf in unit), 0.0, 2.2 / scale)
+            for row in jump_errors(work, (*TOLERANCES, 1e-6)):
+                rows.append({"net": "linear 5-6-6-3", "seed": seed, "scale": scale, **row})
+                print(rows[-1], flush=True)
     return rows
 
 
@@ -194,7 +229,13 @@ def final_errors() -> list[dict[str, Any]]:
 
 def main() -> None:
     print(f"\nstarts_and_rest  ({machine()})")
-    data = {"machine": machine(), "final": final_errors(), "rest": rest(), "starts": tiny_starts()}
+    data = {
+        "machine": machine(),
+        "deep": deep_starts(),
+        "starts": tiny_starts(),
+        "final": final_errors(),
+        "rest": rest(),
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "starts_and_rest.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 

@@ -7,13 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from numpy import ndarray
-from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 import implicitbias as ib
 from implicitbias._core.precision import double_precision
-from tests.flows.test_tiny_starts import LEVELS, NETS, Net, jumps, reference, scaled, times_at
+from tests.flows.test_tiny_starts import NETS, Net, jumps, reference, scaled, times_at
 
 
 def grown_linearly(net: Net, scale: float, size: float) -> tuple[Net, float]:
@@ -62,74 +60,6 @@ def test_a_lost_mode_is_said() -> None:
     (note,) = found[1e-30][1].notes
     assert "decided by these errors" in note
     assert "Use a larger start" in note
-
-
-def _deep(params: Any, X: Any) -> Any:
-    return X @ params[0] @ params[1] @ params[2]
-
-
-def deep_net() -> Net:
-    """Return a network of three linear layers whose three modes have the sizes 2, 1 and 1/2."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((30, 5))
-    left, _, right = np.linalg.svd(rng.standard_normal((5, 3)), full_matrices=False)
-    start = tuple(rng.standard_normal(shape) for shape in ((5, 6), (6, 6), (6, 3)))
-    return Net(ib.Problem(_deep, X, X @ (left * [2.0, 1.0, 0.5]) @ right), start, 1.0)
-
-
-DEEP, DEEP_END = deep_net(), 0.8
-
-
-def deep_reference(scale: float) -> tuple[ndarray, ndarray]:
-    """Return the levels and the jump times by SciPy's DOP853, with the gradient written in NumPy."""
-    X, y = np.asarray(DEEP.problem.X), np.asarray(DEEP.problem.y)
-    (A, B, C), n = (leaf.shape for leaf in DEEP.start), len(X)
-    cuts = np.cumsum([np.prod(A), np.prod(B)])
-
-    def leaves(u: ndarray) -> tuple[ndarray, ...]:
-        first, second, third = np.split(u, cuts)
-        return first.reshape(A), second.reshape(B), third.reshape(C)
-
-    def loss(u: ndarray) -> float:
-        first, second, third = leaves(u)
-        return float(np.sum((X @ first @ second @ third - y) ** 2) / (2 * n))
-
-    def speed(_: float, u: ndarray) -> ndarray:
-        first, second, third = leaves(u)
-        G = X.T @ (y - X @ first @ second @ third) / n
-        parts = (G @ (second @ third).T, first.T @ G @ third.T, (first @ second).T @ G)
-        return np.concatenate([part.ravel() for part in parts])
-
-    start, end = np.concatenate([leaf.ravel() for leaf in scaled(DEEP, scale)]), DEEP_END / scale
-    path = solve_ivp(
-        speed, (0.0, end), start, "DOP853", rtol=1e-10, atol=1e-10 * scale, dense_output=True
-    ).sol
-    first, last = loss(path(0.0)), loss(path(end))
-    levels = last + np.array(LEVELS) * (first - last)
-    return levels, times_at(lambda t: loss(path(t)), end, levels)
-
-
-def deep_jumps(scale: float, levels: ndarray) -> tuple[ndarray, ib.Trajectory]:
-    trajectory = ib.simulate(ib.GradientFlow(DEEP.problem), scaled(DEEP, scale), t1=DEEP_END / scale)
-    loss = lambda t: DEEP.problem.loss(trajectory.state(t))  # noqa: E731
-    return times_at(loss, trajectory.times[-1], levels), trajectory
-
-
-# Oracle: DOP853 from 1e-3. Near 0 the flow is homogeneous of degree 3, so that scale * time has a limit as the scale
-# vanishes. The speed at a saddle is the square of the deviations: from 1e-10 it is far below the rounding errors of
-# the gradient, and the jump times once were wrong by half without a word.
-@pytest.mark.parametrize(("scale", "lost"), [(1e-3, False), (1e-5, False), (1e-10, True), (1e-12, True)])
-def test_later_jumps_of_three_layers_are_right_or_said_to_be_wrong(scale: float, lost: bool) -> None:
-    levels, expected = deep_reference(1e-3)
-    found, trajectory = deep_jumps(scale, levels)
-    apart = np.abs(found * scale / (expected * 1e-3) - 1)
-    assert apart[0] < 2e-3
-    assert bool(np.max(apart) > 0.1) == lost
-    assert len(trajectory.notes) == lost
-    if lost:
-        assert "decided by these errors" in trajectory.notes[0]
-    if scale == 1e-3:
-        assert np.max(apart) < 10 * 1e-4
 
 
 # Oracle: a linear problem with a saddle, whose flow has a closed form. The slow mode of size 1e-19 is lost in the

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy import ndarray
 
 # The number of Lanczos steps, which are fully reorthogonalised, and of modes. Four are too few for the modes of a small
 # network. Where a mode may matter, _MOST steps are made: near a later saddle, the rates of growth may be thousands of
@@ -46,6 +45,8 @@ Carried = Callable[[jax.Array, jax.Array], jax.Array]
 _EPSILON = float(jnp.finfo(jnp.float64).eps)
 # The rounding errors of a state, relative to its largest entry.
 _ROUNDING = 4 * _EPSILON
+# The rounding errors of rates, relative to the largest rate of growth or decay.
+_ROUNDING_OF_RATES = 1e-12
 # Smaller bends count as 0, and larger ones as _MOST_BENT; a bend of degree L is (L - 2) / (L - 1), from 1/2 on. A bent
 # mode has at least the share _ALONE of the speed.
 _LEAST_BENT, _MOST_BENT, _ALONE = 0.25, 0.95, 0.9
@@ -179,7 +180,8 @@ def growth_modes(
     kept = converged & (jnp.sum(found.vectors**2, axis=1) > 0.5)
     vectors = jnp.where(kept[:, None], found.vectors, 0.0)
     rates, zero = jnp.where(kept, found.rates, 0.0), jnp.zeros(())
-    loose = jnp.where(converged[-1], 0.0, jnp.maximum(found.rates[-1], 0.0))
+    seen = ~converged[-1] & (found.rates[-1] > _ROUNDING_OF_RATES * found.radius)
+    loose = jnp.where(seen, found.rates[-1], 0.0)
     modes = Modes(
         rates, vectors, vectors @ speed, zero, jnp.zeros_like(speed), found.top, loose, found.radius
     )
