@@ -29,16 +29,18 @@ class Row(NamedTuple):
         return self.peer_seconds / self.ours_seconds
 
 
-def alternate(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
+def alternate(
+    functions: list[Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """Return median seconds after one warm-up; the functions run in turn, so that noise affects all of them alike."""
     seconds: list[list[float]] = [[] for _ in functions]
     for function in functions:
         function()
     for _ in range(repeats):
         for function, record in zip(functions, seconds, strict=True):
-            begin = time.perf_counter()
+            begin = clock()
             function()
-            record.append(time.perf_counter() - begin)
+            record.append(clock() - begin)
     return [statistics.median(record) for record in seconds]
 
 

@@ -18,8 +18,9 @@ from implicitbias.problems import MeanLoss, Objective, TrainingProblem
 
 # The names of the measured columns, in the order in which `Gauge` returns them.
 COLUMNS = ("train_loss", "test_loss", "train_error", "test_error", "norm")
-# The number of points whose predictions are computed in one call. It is fixed, so that one program is compiled.
-_BLOCK = 32
+# The number of points whose predictions are computed in one call. It is fixed, so that one program is compiled, and
+# small, because the rest points are measured three at a time.
+_BLOCK = 8
 
 
 class ErrorKind(Enum):
