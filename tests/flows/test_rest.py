@@ -168,3 +168,22 @@ def test_rest_needs_all_its_conditions() -> None:
     assert rest_near(quadratic([2.0, 1e-9], [1.00001, 3.0], [0.0, 0.0]), theta, near) is None
     assert rest_near(quadratic([2.0, 1.0], [1.1, 2.0], [0.0, 0.0]), theta, near) is None
     assert rest_near(quadratic([2.0, np.nan], center, [0.0, 0.0]), theta, near) is None
+
+
+# Oracle: a run without the exact Jacobian. At a tight rtol the accuracy makes steps short, and the exact Jacobian, with
+# which a step of this network takes 50 times longer, does not make them longer: it is given up after 8 steps.
+def test_an_exact_jacobian_that_does_not_help_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    X, y, start = rng.standard_normal((12, 3)), rng.standard_normal(12), rng.standard_normal((5, 60))
+
+    def network(theta: Any, X: Any) -> jax.Array:
+        return jnp.tanh(X @ theta[:3] + theta[3]) @ theta[4]
+
+    flow = ib.GradientFlow(ib.Problem(network, X, y))
+    tried = ib.simulate(flow, start, t1=1e4, rtol=1e-8)
+    assert dict(tried.stats.algebras)["exact"] == 8
+    assert sum(steps for _, steps in tried.stats.algebras) == tried.stats.steps
+    monkeypatch.setattr("implicitbias.flows._gauss_newton._MOST_FOR_EXACT", 0)
+    never = ib.simulate(flow, start, t1=1e4, rtol=1e-8)
+    assert never.stats.accepted == tried.stats.accepted
+    np.testing.assert_array_equal(never.final, tried.final)

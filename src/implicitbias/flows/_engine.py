@@ -33,6 +33,8 @@ _TINY, _SMALL = 1e-3, 10.0
 # Rest is searched again when the time has grown _AGAIN times. A step is short if it moves the state by less than the
 # share _SHORT rtol^(1/3).
 _SLOW, _PART, _AGAIN, _SHORT = 2.0, 32, 1.3, 0.1
+# Steps with the exact Jacobian are kept if the first _TRIED of them make the next step _LONGER times longer.
+_TRIED, _LONGER = 8, 4.0
 # The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
 # elapsed time, in at most _LOOKS steps.
 _AHEAD, _LOOKS = 1e-2, 200
@@ -149,7 +151,7 @@ class RosenbrockEngine(Engine):
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         if snapshot["exact"]:
-            self._switch()
+            self._use(self.system.with_exact_jacobian())
         super().restore(snapshot)
         self.way = self.guide.restore(snapshot["guide"], self.way)
 
@@ -237,13 +239,29 @@ class RosenbrockEngine(Engine):
         return output
 
     def _switch(self) -> None:
-        """Use the exact Jacobian from now on, if it is known and not too large.
+        """Use the exact Jacobian from now on, if it is known and not too large, and if it makes steps longer.
 
-        Where the flow is not at rest and its steps are slow, an inexact Jacobian may be the reason.
+        Where the flow is not at rest and its steps are slow, an inexact Jacobian may be the reason. At a tight rtol the
+        accuracy may be it. A few steps tell, which count as rejected, because one with the exact Jacobian takes many
+        times longer.
         """
         self.switched, exact = True, self.system.with_exact_jacobian()
         if exact is self.system:
             return
+        way, limits = Settled("exact").first(exact), self.limits
+        begin = self.cursor._replace(memory=way.first_memory(np.asarray(self.cursor.u)))
+        tried, chunk = advance(
+            exact, way.method, begin, np.asarray(limits.end), np.asarray(limits.rtol),
+            np.asarray(min(_TRIED, limits.max_steps - self.attempts)),
+        )  # fmt: skip
+        rejected = int(tried.rejected) + int(chunk.filled)
+        self.count(way.name, way.method.cost, 0, rejected)
+        self.cursor = self.cursor._replace(rejected=np.asarray(rejected, self.cursor.rejected.dtype))
+        if float(tried.h) >= _LONGER * float(self.cursor.h) or float(tried.t) >= limits.end:
+            self._use(exact)
+
+    def _use(self, exact: System) -> None:
+        """Take steps with the exact Jacobian."""
         self.exact, self.system, self.guide = True, exact, Settled("exact")
         self.way = self.guide.first(exact)
         self.cursor = self.cursor._replace(memory=self.way.first_memory(np.asarray(self.cursor.u)))

@@ -48,7 +48,7 @@ def forecast_grokking(
 
     The norm drift, which is the limit of a vanishing weight decay, is not used, because it does not save time. On a
     softplus network with 704 parameters, the flow takes 0.03 s for lam = 1e-3, 1e-4 and 1e-5 alike, and its test loss
-    is accurate to 0.2 %. The drift takes 0.02 s, but its start, `ib.interpolation_limit`, takes 0.8 s, and its test
+    is accurate to 0.2 %. The drift takes 0.02 s, but its start, `ib.interpolation_limit`, takes 0.14 s, and its test
     loss is off by 3 %, 0.4 % and 0.02 %. `benchmarks/drift_or_flow.py` repeats this.
 
     The error is the misclassified fraction for classification losses, and for the squared loss if the targets are

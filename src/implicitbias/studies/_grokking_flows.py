@@ -161,7 +161,8 @@ def curves_of(case: Case, decays: tuple[float, ...], drift: Drift) -> dict[str, 
 def scales_of(case: Case, scales: tuple[float, ...], end: float, progress: Progress) -> dict[str, Any]:
     """Return the slow times of generalisation along the drifts from starts of several scales, and their test errors."""
     slow = np.linspace(0.0, end, _CURVE)
-    times, curves, before, runs = [], [], [], []
+    times, curves, before = [], [], []
+    runs: list[Trajectory | Limit] = []
     for i, scale in enumerate(scales):
         progress(i / len(scales), f"start of scale {scale:g}")
         moved = case.scaled(scale)
