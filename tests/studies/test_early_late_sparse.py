@@ -1,4 +1,4 @@
-"""What is special in the study of early and late phases: how a transition is measured, and the accuracy on test rows."""
+"""How the study of early and late phases measures a transition, and the accuracy on test rows."""
 
 import numpy as np
 
