@@ -186,6 +186,25 @@ def test_inseparable_data_have_a_certificate(n: int, d: int) -> None:
     assert np.max(soft.multipliers) <= 1.0
 
 
+# By hand: the margin of (1, m) and -(1, -m) is m.
+def test_a_tiny_margin_is_not_taken_for_inseparable_data() -> None:
+    limit = ib.kernel_regime(ib.Classification([[1.0, 1e-7], [1.0, -1e-7]], [1, -1]), np.zeros(2))
+    np.testing.assert_allclose(limit.margin, 1e-7, rtol=1e-9)
+    assert limit.certificate.holds
+    # The kernel of float64 does not resolve this margin, which is said.
+    lost = ib.kernel_regime(ib.Classification([[1.0, 1e-9], [1.0, -1e-9]], [1, -1]), np.zeros(2))
+    assert not lost.certificate.holds
+    assert lost.status.name == "NOT_CERTIFIED"
+
+
+# Theory 4.5: the early limit of U U^T - V V^T from (I, I) is the symmetric matrix with 0 in entries that are not seen.
+def test_the_early_limit_of_matrix_completion_fills_in_zeros() -> None:
+    seen = ib.LeastSquares.entries([0, 1, 2], [1, 2, 0], [1.0, 2.0, 3.0], (3, 3))
+    limit = ib.kernel_regime(seen.reparametrize(ib.MatrixDifference()), (np.eye(3), np.eye(3)))
+    entries = limit.predict(([0, 1, 0, 2], [1, 0, 0, 1]))
+    np.testing.assert_allclose(entries, [1.0, 1.0, 0.0, 2.0], atol=1e-12)
+
+
 def test_bad_input_is_refused() -> None:
     logistic, squared = ib.Problem(model, X, Y, loss="logistic"), ib.Problem(model, X, Y)
     zeros = jax.tree.map(np.zeros_like, PARAMS)

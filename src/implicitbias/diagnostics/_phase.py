@@ -271,10 +271,11 @@ def _cosine(a: Float64[ndarray, " p"], b: Float64[ndarray, " p"]) -> float:
 
 def _several(params: Any, start: Any) -> list[Any] | None:
     """Return the checkpoints of a list, or None for one checkpoint."""
-    one = jax.tree.structure(start)
-    if jax.tree.structure(params) == one:
+    structure: Any = jax.tree.structure  # its stubs say that it may be None
+    one = structure(start)
+    if structure(params) == one:
         return None
-    if isinstance(params, (list, tuple)) and params and all(jax.tree.structure(p) == one for p in params):
+    if isinstance(params, (list, tuple)) and params and all(structure(p) == one for p in params):
         return list(params)
     raise InputError(
         f"params has the structure {jax.tree.structure(params)}, that of the start is expected, {one}, or a list of "

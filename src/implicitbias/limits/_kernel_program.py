@@ -17,6 +17,8 @@ from implicitbias.limits._tangent_features import TangentFeatures
 
 # The number of rows of the first round, and the most rounds.
 _FIRST, _MOST_ROUNDS = 200, 200
+# The growth of a round in which most rows have positive multipliers.
+_GROWTH = 4
 # The gap at which a round with some of the rows ends, and the gap at which the last one ends.
 _COARSE, _FINE = 1e-2, 1e-12
 # The first proximal term relative to the mean of the diagonal, its least value, and the factor between two of them.
@@ -79,10 +81,14 @@ def _next_rows(
 ) -> Int64[ndarray, " j"]:
     """Return the rows with a positive multiplier and the most violated others.
 
-    More of them enter if most of the rows of the round have positive multipliers.
+    More of them enter if most of the rows of the round have positive multipliers, in the end all of them: rounds that
+    differ by few rows would each need new factorizations.
     """
     used = np.flatnonzero(q > 0.0)
-    count = max(_FIRST, len(rows)) * (4 if 3 * len(used) > 2 * len(rows) else 1)
+    most = 3 * len(used) > 2 * len(rows)
+    if most and _GROWTH * len(used) >= len(q) > _GROWTH * _FIRST:
+        return np.arange(len(q))
+    count = max(_FIRST, len(rows)) * (_GROWTH if most else 1)
     below = np.flatnonzero((margins < 1.0) & (q == 0.0))
     return np.union1d(used, below[np.argsort(margins[below], kind="stable")][:count])
 

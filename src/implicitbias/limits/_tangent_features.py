@@ -67,6 +67,10 @@ class TangentFeatures:
         plain = self._of.tangent_kernel(self._params, max_bytes=self.max_bytes)
         if self.regression:
             return plain.reshape(n * k, n * k)
+        if self.constraints.own is None:
+            assert self.constraints.targets is not None
+            signs = self.constraints.targets[:, 0]
+            return plain * signs[:, None] * signs
         half = self.constraints.lift(plain.reshape(n, k, n * k))
         return self.constraints.lift(np.ascontiguousarray(half.T).reshape(n, k, self.number))
 
@@ -79,8 +83,8 @@ class TangentFeatures:
         return np.array(self.jacobian.rmatvec(self.constraints.pulled(q).ravel()))
 
     def products(self, q: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
-        """Return the kernel times q, computed by products with the Jacobian, which are the most accurate."""
-        return self.apply(self.transpose(q))
+        """Return the kernel times q, by products with the Jacobian if the kernel is not held."""
+        return self.apply(self.transpose(q)) if self.kernel is None else self.kernel @ q
 
     def block(self, rows: Int64[ndarray, " k"]) -> Float64[ndarray, "k k"]:
         """Return the kernel of some rows, as an array that may be changed.

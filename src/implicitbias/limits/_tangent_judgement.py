@@ -14,6 +14,8 @@ from implicitbias.limits._min_l1 import COARSEST
 from implicitbias.limits._tangent_features import TangentFeatures
 from implicitbias.limits._tolerances import EPSILON, TOLERANCE
 
+# The largest relative size of a combination that counts as 0: smaller margins than this are lost in rounding.
+_ZERO = 1e-11
 # The largest size in bytes of the rows in which vanishing weights are made more accurate.
 _DENSE_BYTES = 2**29
 
@@ -119,7 +121,7 @@ def _refuse_inseparable(features: TangentFeatures, found: Solved) -> None:
     # The terms of the combination have about the norm of a feature.
     residual = float(np.linalg.norm(features.transpose(weights))) / (features.size or 1.0)
     statement = "a convex combination of the signed tangent features is 0, so that no h has a positive margin"
-    proof = Certificate(statement, None, {"combination": residual}, TOLERANCE)
+    proof = Certificate(statement, None, {"combination": residual}, _ZERO)
     if not proof.holds:
         return
     rows = np.flatnonzero(np.any(features.constraints.by_margins(weights) > 0.0, axis=1))
