@@ -403,6 +403,19 @@ def test_bad_input_is_refused(signs: Signs, changes: dict[str, Any], message: st
         ib.forecast_grokking(signs.problem, signs.params, **arguments)
 
 
+# Oracle: by hand. The loss has no minimiser without weight decay, and the method says where its margins go instead.
+def test_the_method_names_the_level_of_the_margins() -> None:
+    problem = ib.Classification(np.eye(2), [1, -1])
+    found = ib.forecast_grokking(problem, np.ones(2), weight_decay=np.exp(-5.0), test=(np.eye(2), [1, -1]))
+    assert "margins tend to about ln(1/lam) = 5 " in found.method
+    assert (
+        "margins"
+        not in ib.forecast_grokking(
+            ib.LeastSquares(np.eye(2), [1.0, 2.0]), np.ones(2), weight_decay=0.1, test=(np.eye(2), [1.0, 2.0])
+        ).method
+    )
+
+
 def test_strange_test_labels_are_refused(signs: Signs) -> None:
     problem = ib.Problem(net, signs.X, np.where(signs.y > 0, "yes", "no"), "logistic")
     with pytest.raises(ib.InputError, match="'maybe'"):

@@ -141,3 +141,18 @@ def test_a_loss_without_value_cannot_be_built() -> None:
 
     with pytest.raises(TypeError, match="abstract"):
         Empty()
+
+
+# Oracle: by hand. From m = 40 on, log(1 + e^-m) is e^-m up to rounding, and two other classes double it.
+@pytest.mark.parametrize("margin", [1e3, 1e4, 1e6])
+@pytest.mark.parametrize(("name", "classes"), [("logistic", 2), ("exponential", 2), ("cross_entropy", 3)])
+def test_nothing_saturates_at_extreme_margins(name: str, classes: int, margin: float) -> None:
+    loss = NAMED[name]()
+    with jax.enable_x64(True):
+        target = jnp.asarray(0 if classes == 3 else 1.0)
+        prediction = jnp.asarray([margin, 0.0, 0.0] if classes == 3 else [margin])
+        own = jnp.abs(loss.scaled_derivative(prediction, target, jnp.asarray(margin))[0])
+        np.testing.assert_allclose(
+            loss.log_value(prediction, target), np.log(classes - 1) - margin, rtol=1e-14
+        )
+        np.testing.assert_allclose(own, classes - 1.0, rtol=1e-9)

@@ -229,6 +229,9 @@ def _method(stretch: Stretch | None, followed: _Followed, weight_decay: float) -
         f"the gradient flow with the weight decay {weight_decay:g} to t = {followed.course.end:.3g} "
         f"({followed.steps} steps of the solver)"
     )
+    if followed.course.gauge.train.mean_loss.loss.of_margins is not None:
+        # This loss has no end without weight decay, so that readers may expect another limit.
+        flow += f", whose margins tend to about ln(1/lam) = {-np.log(weight_decay):.3g} where it separates the labels"
     if stretch is None:
         return f"Method: {flow}."
     steps = 2 * stretch.agreement.steps
