@@ -162,7 +162,7 @@ def commutes(G: Any, theta0: Any) -> Commutation:
         holds = worst <= _TOLERANCE
         proved = exactly_zero(outputs, len(start)) if holds else nonzero_at(outputs, start, (int(i), int(j)))
         motion = 0.0 if holds else _motion(outputs, points, found)
-        shape = jax.eval_shape(outputs.G.formula, outputs.shape.unflatten(start)).shape
+    shape = G(theta0).shape
     theta, direction = (outputs.shape.numpy_tree(vector) for vector in (points[at], found.values[i, j]))
     witness = Witness(theta, (_place(i, shape), _place(j, shape)), direction)
     return Commutation(worst, witness, proved, rank, len(found.measures), motion, len(points))
