@@ -38,7 +38,9 @@ def naive(G: Any, theta: np.ndarray) -> np.ndarray:
 def test_brackets_and_measures_are_those_of_dense_hessians() -> None:
     theta = RNG.standard_normal(4)
     with double_precision():
-        found = jax.tree.map(np.asarray, jax.jit(lambda x: brackets_at(two_layers, x, jnp.asarray(probes_for(4))))(theta))
+        found = jax.tree.map(
+            np.asarray, jax.jit(lambda x: brackets_at(two_layers, x, jnp.asarray(probes_for(4))))(theta)
+        )
         hessians = np.asarray(jax.hessian(two_layers)(theta))
     np.testing.assert_allclose(found.values, naive(two_layers, theta), rtol=0, atol=1e-13)
     norms, sizes = np.linalg.norm(hessians, axis=(1, 2)), np.linalg.norm(found.jacobian, axis=1)

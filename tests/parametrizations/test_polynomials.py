@@ -38,7 +38,11 @@ def terms_of(function: Callable[[Any], Any], size: int, most: int = 10_000) -> A
         ),
         (lambda t: jnp.concatenate([t, jnp.ones(1)])[::-1], 1, [{(): 1}, {(0,): 1}]),
         (lambda t: jax.vmap(lambda x: x - 3 * x)(t) - 2 * -t, 1, [{}]),
-        (lambda t: jnp.einsum("ij,jk->ik", t.reshape(1, 2), t.reshape(2, 1)).ravel(), 2, [{(0, 0): 1, (1, 1): 1}]),
+        (
+            lambda t: jnp.einsum("ij,jk->ik", t.reshape(1, 2), t.reshape(2, 1)).ravel(),
+            2,
+            [{(0, 0): 1, (1, 1): 1}],
+        ),
         (jnp.sinh, 1, None),
         (lambda t: 1.0 / t, 1, None),
         (lambda t: jnp.sum(t) ** 9 * jnp.ones(1), 9, None),  # more products of terms than are allowed

@@ -40,21 +40,29 @@ def test_a_linear_network_needs_brackets() -> None:
     assert found.count == 3
     assert found.complete
     np.testing.assert_allclose(
-        sorted(abs(law(theta)) for law in found.laws), sorted(np.abs(balanced[np.triu_indices(2)])), rtol=1e-12
+        sorted(abs(law(theta)) for law in found.laws),
+        sorted(np.abs(balanced[np.triu_indices(2)])),
+        rtol=1e-12,
     )
 
 
 # Rule: one law for each hidden unit, its incoming weights and bias squared less its outgoing weights squared. A unit
 # that is open for no row is held as a whole at the start.
 def test_a_relu_network_has_one_law_a_unit() -> None:
-    theta = {"W": RNG.standard_normal((2, 3)), "b": np.array([0.1, -0.2, -50.0]), "V": RNG.standard_normal((3, 1))}
+    theta = {
+        "W": RNG.standard_normal((2, 3)),
+        "b": np.array([0.1, -0.2, -50.0]),
+        "V": RNG.standard_normal((3, 1)),
+    }
     X = RNG.standard_normal((40, 2))
     problem = ib.Problem(relu, X, np.zeros((40, 1)))
     found = ib.conserved_quantities(problem, theta)
     assert found.count == found.independent == 3
     assert found.at_start == 2 + 4
     values = np.sum(theta["W"] ** 2, axis=0) + theta["b"] ** 2 - np.sum(theta["V"] ** 2, axis=1)
-    np.testing.assert_allclose(sorted(abs(law(theta)) for law in found.laws), sorted(np.abs(values)), rtol=1e-12)
+    np.testing.assert_allclose(
+        sorted(abs(law(theta)) for law in found.laws), sorted(np.abs(values)), rtol=1e-12
+    )
 
 
 def test_drift_is_small_along_a_flow_and_not_along_large_steps() -> None:
@@ -67,5 +75,7 @@ def test_drift_is_small_along_a_flow_and_not_along_large_steps() -> None:
     assert found.drift(steps).max() > 1e-4
     with pytest.raises(ib.InputError, match="4 parameters are expected"):
         found.drift(
-            ib.simulate(ib.MirrorFlow(ib.LeastSquares(np.eye(2), np.ones(2)), ib.SquaredNorm()), np.zeros(2), 1.0)
+            ib.simulate(
+                ib.MirrorFlow(ib.LeastSquares(np.eye(2), np.ones(2)), ib.SquaredNorm()), np.zeros(2), 1.0
+            )
         )
