@@ -89,8 +89,8 @@ def test_many_outputs_are_ranked_by_combinations_first() -> None:
     assert set(verdict.witness.pair) in ({0, 39}, {1, 39})
 
 
-# The polynomials of w = (theta_0^2, theta_1^2 + theta_0 theta_2) do not commute, but the flows from theta_2 = theta_0 = 0
-# never leave the line on which they do.
+# The polynomials of w = (theta_0^2, theta_1^2 + theta_0 theta_2) do not commute, but the flows from
+# theta_2 = theta_0 = 0 never leave the line on which they do.
 def test_the_verdict_is_that_of_the_reachable_set() -> None:
     def G(theta: Any) -> Any:
         return jnp.stack([theta[0] ** 2, theta[1] ** 2 + theta[0] * theta[2]])

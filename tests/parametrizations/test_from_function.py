@@ -30,9 +30,9 @@ def test_it_trains_as_the_built_in_map_does() -> None:
     [
         (3.0, None, "G is 3.0, a function of theta is expected"),
         (lambda theta: (theta, theta), np.ones(2), "returns a tuple, one array w is expected"),
-        (lambda theta: jnp.sum(theta), np.ones(2), "shape \\(\\), .* type jnp.atleast_1d"),
+        (jnp.sum, np.ones(2), "shape \\(\\), .* type jnp.atleast_1d"),
         (lambda theta: theta.astype(jnp.float32), np.ones(2), "returns float32"),
-        (lambda theta: np.sin(theta), np.ones(2), "numpy or SciPy"),
+        (np.sin, np.ones(2), "numpy or SciPy"),
         (lambda theta: theta["u"], np.ones(2), "G failed on a theta0? with leaves of shapes \\[\\(2,\\)\\]"),
         (lambda theta: theta, np.array([np.nan]), "NaN"),
     ],

@@ -22,7 +22,6 @@ def relu(theta: Any, X: Any) -> Any:
     [
         (ib.SquareDifference(), (U, V), ["theta[0][0]*theta[1][0]", "theta[0][1]*theta[1][1]"]),
         (lambda t: t[:1] * jnp.exp(t[1:]), U, ["theta[0]^2 - 2*theta[1]"]),  # d/dt = 2 w' e^0 - 2 w'
-        (lambda t: t[:2], np.ones(3), ["theta[2]"]),
     ],
 )
 def test_laws_of_small_maps(G: Any, theta0: Any, laws: list[str]) -> None:

@@ -117,8 +117,9 @@ def conserved_quantities(G: Any, theta0: Any) -> ConservedQuantities:
 
     A function h is conserved if its gradient is orthogonal to all $\nabla G_i$, and then also to all their Lie
     brackets. The number of independent ones is D minus the dimension of the Lie algebra that the $\nabla G_i$ generate
-    at generic parameters. It is the rank of random combinations of the fields and of their brackets at a random point; levels of
-    brackets are added until the rank stays the same, or until independent laws prove that it cannot grow.
+    at generic parameters. It is the rank of random combinations of the fields and of their brackets at a random
+    point; levels of brackets are added until the rank stays the same, or until independent laws prove that it cannot
+    grow.
 
     The laws of degree 1 and 2 come from linear algebra: all polynomials for D <= 40, and for more parameters entries of
     $U^\top U$ and $U U^\top$ of each matrix, squares, and products of entries at one place of two arrays. Their
