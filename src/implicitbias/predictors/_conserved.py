@@ -159,7 +159,8 @@ def conserved_quantities(G: Any, theta0: Any) -> ConservedQuantities:
         predictor = traced(G.double_objective.readout)
         units = gated(predictor, shape, start)
         pair = (predictor, predictor) if units is None else (_with_random_slopes(units), units)
-    return _found(*(Outputs(_Predictions(one), shape) for one in pair), start)
+    anywhere, here = (Outputs(_Predictions(one), shape) for one in pair)
+    return _found(anywhere, here, start)
 
 
 def _with_random_slopes(units: GatedPredictor) -> GatedPredictor:
@@ -286,13 +287,13 @@ class _Search:
 
 # All points are evaluated by one program, because its compilation takes longer than the evaluation of a small network.
 @eqx.filter_jit
-def _combined(outputs: Outputs, flat: jax.Array, weights: jax.Array) -> jax.Array:
+def _combined(outputs: Outputs, flat: Any, weights: Any) -> jax.Array:
     """Return the combinations of the fields with these weights at a point, (n, D)."""
     return jax.vmap(jax.vjp(outputs, flat)[1])(weights)[0]
 
 
 @eqx.filter_jit
-def _brackets(outputs: Outputs, flat: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _brackets(outputs: Outputs, flat: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
     """Return nested brackets [[X_1, X_2], ...] of combinations of the fields, and the sizes of their products.
 
     The weights are (n, level, k), the brackets (n, D) and the sizes (n,).
