@@ -84,6 +84,10 @@ PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
     "cubes, a matrix": (ib.Coordinatewise(lambda x: x**3), _many[2]),
     "u sinh v, by rows": (ib.Featurewise(lambda p: p[0] * jnp.sinh(p[1])), _many[0]),
     "a function for each row": (ib.Featurewise(FUNCTIONS), _many[3]),
+    "a function of matrices": (
+        ib.Parametrization.from_function(lambda theta: jnp.tanh(theta[0]) @ theta[1].T),
+        (_many[0], _many[1]),
+    ),
 }
 
 # Those whose flow is the mirror flow of a potential, with a start of (d,) arrays.

@@ -162,7 +162,7 @@ def commutes(G: Any, theta0: Any) -> Commutation:
         holds = worst <= _TOLERANCE
         proved = exactly_zero(outputs, len(start)) if holds else nonzero_at(outputs, start, (int(i), int(j)))
         motion = 0.0 if holds else _motion(outputs, points, found)
-        shape = jax.eval_shape(outputs.G.formula, outputs.shape.unflatten(start)).shape
+    shape = G(theta0).shape
     theta, direction = (outputs.shape.numpy_tree(vector) for vector in (points[at], found.values[i, j]))
     witness = Witness(theta, (_place(i, shape), _place(j, shape)), direction)
     return Commutation(worst, witness, proved, rank, len(found.measures), motion, len(points))
@@ -185,7 +185,7 @@ def _refuse_not_finite(outputs: Outputs, start: ndarray) -> None:
 
 
 @eqx.filter_jit
-def _first(outputs: Outputs, start: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _first(outputs: Outputs, start: Any) -> tuple[jax.Array, jax.Array]:
     return outputs(start), jax.jacrev(outputs)(start)
 
 
@@ -216,14 +216,12 @@ def _worst(outputs: Outputs, points: Float64[ndarray, "k D"]) -> tuple[int, Brac
 
 
 @eqx.filter_jit
-def _brackets_along(outputs: Outputs, points: jax.Array, probes: jax.Array) -> Brackets:
+def _brackets_along(outputs: Outputs, points: Any, probes: Any) -> Brackets:
     return jax.lax.map(lambda flat: brackets_at(outputs, flat, probes), points)
 
 
 @eqx.filter_jit
-def _mixed_along(
-    outputs: Outputs, points: jax.Array, mixes: jax.Array, probes: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _mixed_along(outputs: Outputs, points: Any, mixes: Any, probes: Any) -> tuple[jax.Array, jax.Array]:
     """Return the measures of the brackets of combinations of w, and the Jacobians (k, d, D), at all points."""
 
     def one(flat: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -256,7 +254,7 @@ def _motion(outputs: Outputs, points: Float64[ndarray, "k D"], found: Brackets) 
 
 
 @eqx.filter_jit
-def _higher(outputs: Outputs, points: jax.Array, weights: jax.Array) -> jax.Array:
+def _higher(outputs: Outputs, points: Any, weights: Any) -> jax.Array:
     """Return the cosines of brackets [[[X_1, X_2], X_3], X_4] and the gradients of w, (k, orders, d)."""
 
     def one(flat: jax.Array) -> jax.Array:

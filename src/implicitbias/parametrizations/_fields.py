@@ -86,10 +86,10 @@ class Brackets(NamedTuple):
         measures: (d, d) the norms of the brackets relative to |Hess G_j| |grad G_i| + |Hess G_i| |grad G_j|.
     """
 
-    values: jax.Array
-    jacobian: jax.Array
-    hessian_norms: jax.Array
-    measures: jax.Array
+    values: Any
+    jacobian: Any
+    hessian_norms: Any
+    measures: Any
 
 
 def brackets_at(function: Field, flat: jax.Array, probes: jax.Array) -> Brackets:
@@ -124,7 +124,7 @@ def probes_for(size: int) -> Float64[ndarray, "p D"]:
 
 
 @eqx.filter_jit
-def reached(outputs: Outputs, start: jax.Array, weights: jax.Array, length: jax.Array) -> jax.Array:
+def reached(outputs: Outputs, start: Any, weights: Any, length: Any) -> jax.Array:
     """Return points (k + 1, D) that flows of combinations of the fields reach one after the other.
 
     Args:

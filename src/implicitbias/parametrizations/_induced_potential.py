@@ -168,7 +168,8 @@ def _lifted(potential: InducedPotential, w: jax.Array) -> _Lift:
     )
     theta, mu, arrived = _corrected(potential, w, mu)
     arrived &= lifted
-    return _Lift(*(jnp.where(arrived, part, jnp.nan) for part in (theta, mu, value)), arrived)
+    theta, mu, value = (jnp.where(arrived, part, jnp.nan) for part in (theta, mu, value))
+    return _Lift(theta, mu, value, arrived)
 
 
 def _corrected(

@@ -192,7 +192,8 @@ class _Reader:
     def _computed(self, name: str, params: Any, given: list[Any]) -> Any:
         if name == "dot_general":
             (summed, together) = params["dimension_numbers"]
-            return self._product(*given, _Product(summed, together))
+            left, right = given
+            return self._product(left, right, _Product(summed, together))
         if name == "mul":
             self._spend(np.sum(_lengths(given[0]) * _lengths(given[1])))
             return given[0] * given[1]

@@ -117,8 +117,9 @@ def conserved_quantities(G: Any, theta0: Any) -> ConservedQuantities:
 
     A function h is conserved if its gradient is orthogonal to all $\nabla G_i$, and then also to all their Lie
     brackets. The number of independent ones is D minus the dimension of the Lie algebra that the $\nabla G_i$ generate
-    at generic parameters. It is the rank of random combinations of the fields and of their brackets at a random point; levels of
-    brackets are added until the rank stays the same, or until independent laws prove that it cannot grow.
+    at generic parameters. It is the rank of random combinations of the fields and of their brackets at a random
+    point; levels of brackets are added until the rank stays the same, or until independent laws prove that it cannot
+    grow.
 
     The laws of degree 1 and 2 come from linear algebra: all polynomials for D <= 40, and for more parameters entries of
     $U^\top U$ and $U U^\top$ of each matrix, squares, and products of entries at one place of two arrays. Their
@@ -158,7 +159,8 @@ def conserved_quantities(G: Any, theta0: Any) -> ConservedQuantities:
         predictor = traced(G.double_objective.readout)
         units = gated(predictor, shape, start)
         pair = (predictor, predictor) if units is None else (_with_random_slopes(units), units)
-    return _found(*(Outputs(_Predictions(one), shape) for one in pair), start)
+    anywhere, here = (Outputs(_Predictions(one), shape) for one in pair)
+    return _found(anywhere, here, start)
 
 
 def _with_random_slopes(units: GatedPredictor) -> GatedPredictor:
@@ -285,13 +287,13 @@ class _Search:
 
 # All points are evaluated by one program, because its compilation takes longer than the evaluation of a small network.
 @eqx.filter_jit
-def _combined(outputs: Outputs, flat: jax.Array, weights: jax.Array) -> jax.Array:
+def _combined(outputs: Outputs, flat: Any, weights: Any) -> jax.Array:
     """Return the combinations of the fields with these weights at a point, (n, D)."""
     return jax.vmap(jax.vjp(outputs, flat)[1])(weights)[0]
 
 
 @eqx.filter_jit
-def _brackets(outputs: Outputs, flat: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _brackets(outputs: Outputs, flat: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
     """Return nested brackets [[X_1, X_2], ...] of combinations of the fields, and the sizes of their products.
 
     The weights are (n, level, k), the brackets (n, D) and the sizes (n,).

@@ -102,7 +102,8 @@ def simple_terms(shape: TreeShape) -> Terms:
     They contain the laws of linear networks and of networks with positively homogeneous units.
     """
     terms: list[Term] = []
-    traces, block = [], 1
+    traces: list[tuple[list[int], list[int]]] = []
+    block = 1
     for name, places in _leaves(shape):
         if places.ndim == 2:
             columns, rows = _products(f"({name}^T {name})", places.T), _products(f"({name} {name}^T)", places)
