@@ -47,6 +47,7 @@ from .parametrizations import MatrixDifference as MatrixDifference
 from .parametrizations import MatrixProduct as MatrixProduct
 from .parametrizations import Parametrization as Parametrization
 from .parametrizations import SquareDifference as SquareDifference
+from .parametrizations import parametrization_for as parametrization_for
 from .plotting import plot as plot
 from .potentials import Cosh as Cosh
 from .potentials import HyperbolicEntropy as HyperbolicEntropy
@@ -54,6 +55,7 @@ from .potentials import PNorm as PNorm
 from .potentials import Potential as Potential
 from .potentials import QuadraticForm as QuadraticForm
 from .potentials import SeparablePotential as SeparablePotential
+from .potentials import SmoothedPNorm as SmoothedPNorm
 from .potentials import Spectral as Spectral
 from .potentials import SquaredNorm as SquaredNorm
 from .problems import Classification as Classification
