@@ -142,14 +142,11 @@ class SeparableChart(ForPotential):
         shared = separable.length() is None
         parts = []
         for i in range(d):
-            table = _table(self, 0 if shared else i)
-            parts.append(
-                theta_of(
-                    lambda points, i=i: _curvature(separable, points, None if shared else (i, d)),
-                    table,
-                    array[i : i + 1],
-                )
-            )
+
+            def curvature(points: ndarray, i: int = i) -> ndarray:
+                return _curvature(separable, points, None if shared else (i, d))
+
+            parts.append(theta_of(curvature, _table(self, 0 if shared else i), array[i : i + 1]))
         return frozen(np.concatenate(parts))
 
     def metric(self, theta: Any) -> jax.Array:
