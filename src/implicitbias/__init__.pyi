@@ -52,6 +52,7 @@ from .parametrizations import Parametrization as Parametrization
 from .parametrizations import SquareDifference as SquareDifference
 from .parametrizations import commutes as commutes
 from .parametrizations import induced_potential as induced_potential
+from .parametrizations import parametrization_for as parametrization_for
 from .plotting import plot as plot
 from .potentials import Cosh as Cosh
 from .potentials import HyperbolicEntropy as HyperbolicEntropy
@@ -59,6 +60,7 @@ from .potentials import PNorm as PNorm
 from .potentials import Potential as Potential
 from .potentials import QuadraticForm as QuadraticForm
 from .potentials import SeparablePotential as SeparablePotential
+from .potentials import SmoothedPNorm as SmoothedPNorm
 from .potentials import Spectral as Spectral
 from .potentials import SquaredNorm as SquaredNorm
 from .predictors import ConservedQuantities as ConservedQuantities

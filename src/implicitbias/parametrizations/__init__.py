@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations._matrix_difference import MatrixDifference as MatrixDifference
     from implicitbias.parametrizations._matrix_product import MatrixProduct as MatrixProduct
     from implicitbias.parametrizations._parametrization import Parametrization as Parametrization
+    from implicitbias.parametrizations._parametrization_for import parametrization_for as parametrization_for
     from implicitbias.parametrizations._square_difference import SquareDifference as SquareDifference
 
 _LATE = {
@@ -56,6 +57,7 @@ _LATE = {
     "_matrix_difference": ("MatrixDifference",),
     "_matrix_product": ("MatrixProduct",),
     "_parametrization": ("Parametrization",),
+    "_parametrization_for": ("parametrization_for",),
     "_square_difference": ("SquareDifference",),
 }
 _HOME = {name: module for module, names in _LATE.items() for name in names}
