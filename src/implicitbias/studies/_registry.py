@@ -67,6 +67,12 @@ _CARDS = (
         "a quadratic network learns addition mod p late without weight decay, by the flow as by gradient descent",
         "implicitbias.studies.grokking_modular",
     ),
+    Card(
+        "early-late-completion",
+        "Lyu et al. 2023, arXiv 2311.18817",
+        "from a large start a multiplication table is fitted early, and completed late by the least nuclear norm",
+        "implicitbias.studies.early_late_completion",
+    ),
 )
 
 
