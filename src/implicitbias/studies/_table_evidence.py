@@ -27,6 +27,8 @@ from implicitbias.trajectories import Trajectory
 _SHARES = (0.9, 0.5, 0.1)
 # The end of the early phase as a share of ln(alpha) / lam, which is 1 - c in the paper.
 _EARLY = 0.5
+# The tolerance of the runs of the early phase, as a share of that of the others: they measure small distances.
+_TIGHTER = 1e-2
 # The first slow time at which the fall is sought, and the number of times in a curve.
 _BEGIN, _SAMPLES = 1e-4, 160
 
@@ -56,8 +58,8 @@ def fall_times(case: Case, run: Trajectory, decay: float) -> Float64[ndarray, " 
 def predicted_time(setting: Table, alpha: float) -> float:
     r"""Return lam T = ln(||theta_0|| / ||h_0||) / 2, where h_0 is the kernel interpolant at theta_0.
 
-    In the early phase $W = 4 \\alpha^2 H$ for the moves H of U and -H of V, so that
-    $\\lVert h_0 \\rVert = \\lVert W \\rVert_F \\sqrt2 / (4 \\alpha)$.
+    In the early phase $W = 4 \alpha^2 H$ for the moves H of U and -H of V, so that
+    $\lVert h_0 \rVert = \lVert W \rVert_F \\sqrt2 / (4 \alpha)$.
     """
     early = np.linalg.norm(setting.early(setting.table()))
     return float(np.log(alpha * np.sqrt(2.0 * setting.size) * 4.0 * alpha / (np.sqrt(2.0) * early)) / 2.0)
@@ -70,7 +72,8 @@ def _early_variables(setting: Table) -> dict[str, Any]:
         early = setting.early(target)
         for alpha in setting.alphas:
             case, end = setting.case(alpha, target), _EARLY * np.log(alpha) / setting.early_decay
-            runs = [case.run(setting.early_decay, end, rtol) for rtol in (case.rtol, COARSER * case.rtol)]
+            tight = _TIGHTER * case.rtol
+            runs = [case.run(setting.early_decay, end, rtol) for rtol in (tight, COARSER * tight)]
             fine, coarse = (setting.products(flat(run.final)[None])[0] for run in runs)
             size = np.linalg.norm(early)
             found.append((np.linalg.norm(fine - early) / size, np.linalg.norm(fine - coarse) / size))
