@@ -27,7 +27,7 @@ class TestTheSmallTable(NamedClaims):
 @pytest.mark.parametrize(
     ("words", "changed"),
     [
-        ("unobserved entries are 0", {"early_apart": lambda x: np.sqrt(x)}),
+        ("unobserved entries are 0", {"early_apart": np.sqrt}),
         ("predicted T", {"alpha_predicted": lambda x: 2.0 * x}),
         ("grows like ln(alpha)", {"alpha_middle": lambda x: 2.0 * x}),
         ("semidefinite", {"kkt_value": lambda x: 1.001 * x}),

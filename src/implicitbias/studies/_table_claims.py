@@ -62,18 +62,24 @@ def time_claims(point: str, data: Any) -> list[Claim]:
     rate = steps[0] / np.float64(steps[1])
     doubt = float(2.0 * np.max(error) * (1.0 + abs(rate)) / abs(steps[1]))
     return [
-        at_most(point, "the data are fitted before the test error has fallen by a tenth (number of runs in another order)",
+        at_most(point, "the data are fitted before the test error has fallen by a tenth (number of runs in another "
+                "order)",
                 PAPER, (late, 0), all_finished(data)),
         at_most(point, "the predicted T = ln(|theta_0| / |h_0|) / (2 lam) is between the times at which the test error "
-                "has fallen by a tenth and by nine tenths (number of scales at which it is not)", _LIBRARY, (outside, 0)),
+                "has fallen by a tenth and by nine tenths (number of scales at which it is not)",
+                _LIBRARY, (outside, 0)),
         close(point, "lam t of the transition grows like ln(alpha) (slope 1, within its error bar)", PAPER,
               (1.0, slope.value, slope.bar), sharp_slope("lam t in ln(alpha)", slope)),
-        at_least(point, "the times do not collapse on lam t / ln(alpha) at finite alpha (spread in error bars)", _LIBRARY,
+        at_least(point, "the times do not collapse on lam t / ln(alpha) at finite alpha (spread in error bars)",
+                 _LIBRARY,
                  (np.ptp(ratio) / np.float64(bars), _APART)),
-        at_most(point, "in lam t the width of the transition does not depend on alpha (spread in error bars of it)", PAPER,
+        at_most(point, "in lam t the width of the transition does not depend on alpha (spread in error bars of it)",
+                PAPER,
                 (np.ptp(width) / np.float64(2.0 * np.max(data["alpha_error"].values) + _next_order(data)), 1.0)),
-        close(point, "lam t of the transition tends to a limit at first order in lam, which is halved in each step (ratio of "
-              "the last change to the one before, within its error bar)", PAPER, (0.5, rate, doubt), all_finished(data)),
+        close(point, "lam t of the transition tends to a limit at first order in lam, which is halved in each step "
+              "(ratio of "
+              "the last change to the one before, within its error bar)",
+              PAPER, (0.5, rate, doubt), all_finished(data)),
         at_most(point, "the steps of the flow do not grow like 1 / lam (exponent of their growth)", _LIBRARY,
                 (-np.polyfit(np.log(decay), np.log(data["decay_steps"].values), 1)[0], 0.1), all_finished(data)),
     ]  # fmt: skip
@@ -89,7 +95,8 @@ def late_claims(point: str, data: Any) -> list[Claim]:
         at_most(point, "the end of the run minimises L + (lam / 2) |W|_* over symmetric W (largest relative duality "
                 "gap, in units of the distance between the bounds of the least nuclear norm)", PAPER,
                 (np.max(data["decay_gap"].values) / np.float64(bracket[-1]), 1.0), all_finished(data)),
-        close(point, "the bounds of the least nuclear norm that the ends give approach each other at first order in lam "
+        close(point, "the bounds of the least nuclear norm that the ends give approach each other at first order in "
+              "lam "
               "(slope 1, within its error bar)", PAPER, (1.0, found.value, found.bar),
               sharp_slope("the distance of the bounds", found), all_finished(data)),
     ]  # fmt: skip
@@ -98,7 +105,8 @@ def late_claims(point: str, data: Any) -> list[Claim]:
     conic = number(data, "conic_value")
     return [
         *claims,
-        at_most(point, "the KKT point near the end has the least nuclear norm (relative duality gap of its own dual)", PAPER,
+        at_most(point, "the KKT point near the end has the least nuclear norm (relative duality gap of its own dual)",
+                PAPER,
                 (number(data, "kkt_gap"), number(data, "kkt_tolerance"))),
         at_most(point, "it is a KKT point of the least norm of the parameters (relative tangent residual)", PAPER,
                 (number(data, "kkt_stationarity"), number(data, "kkt_tolerance"))),
@@ -112,9 +120,11 @@ def control_claims(point: str, data: Any) -> list[Claim]:
     return [
         at_most(point, "without weight decay the data are fitted (training error, in units of its level)", PAPER,
                 (number(data, "baseline_train"), 1.0)),
-        at_least(point, "without weight decay the table is never completed (least share of the early test error)", PAPER,
+        at_least(point, "without weight decay the table is never completed (least share of the early test error)",
+                 PAPER,
                  (number(data, "baseline_test"), 0.9)),
-        at_most(point, "from a small start there is no early phase: the table is half completed when the data are fitted "
+        at_most(point, "from a small start there is no early phase: the table is half completed when the data are "
+                "fitted "
                 "(share of the early test error)", PAPER, (number(data, "small_test"), 0.5)),
     ]  # fmt: skip
 

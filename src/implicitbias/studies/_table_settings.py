@@ -17,8 +17,8 @@ _FITTED = 0.01
 class Table(NamedTuple):
     """The table X_ij = ij / size^2, of which some entries are observed, and factors U = V = alpha I.
 
-    Weight decays and times are those of our loss, which is half of the mean of squares in the paper. So its weight decay
-    1e-4 is 5e-5 here, and its times are doubled; lam t does not change.
+    Weight decays and times are those of our loss, which is half of the mean of squares in the paper. So its weight
+    decay 1e-4 is 5e-5 here, and its times are doubled; lam t does not change.
 
     Attributes:
         size: the number of rows and of columns, whose indices start at 0.
@@ -69,7 +69,7 @@ class Table(NamedTuple):
         return seen
 
     def early(self, target: Float64[ndarray, "d d"]) -> Float64[ndarray, "d d"]:
-        """Return the closed form of the early phase: the average of the observed ones among (i, j) and (j, i), else 0."""
+        """Return the early closed form: the average of the observed ones among (i, j) and (j, i), else 0."""
         seen = self.seen()
         known = np.where(seen, target, 0.0)
         return np.asarray((known + known.T) / np.maximum(1, seen.astype(int) + seen.T))

@@ -44,14 +44,15 @@ class EarlyLateCompletion(Study):
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (
-            "The table ij / d^2 of size d = 97 with 470 observed entries, the start U = V = 10 I and the weight decay "
-            "1e-4 are from the paper, whose draw of the entries is not known. Its loss is twice ours, so that its weight "
-            "decay is 5e-5 here and its times are doubled, while lam t does not change. The small table has size 20 and "
-            "80 observed entries. The test error is the mean square over the pairs of which neither (i, j) nor (j, i) "
-            "is observed. The transition begins, is half done and ends where the test error has fallen to 90 %, 50 % and "
-            "10 % of its early value. The time T is where the move of the parameters that the tangent kernel predicts is "
-            "as long as the decayed start. The sweeps, the asymmetric matrix, the bounds of the least nuclear norm, the "
-            "run without weight decay and the small start were added here. Every number below was computed in this run."
+            "The table ij / d^2 of size d = 97 with 470 observed entries, the start U = V = 10 I and the weight "
+            "decay 1e-4 are from the paper, whose draw of the entries is not known. Its loss is twice ours, so "
+            "that its weight decay is 5e-5 here and its times are doubled, while lam t does not change. The small "
+            "table has size 20 and 80 observed entries. The test error is the mean square over the pairs of which "
+            "neither (i, j) nor (j, i) is observed. The transition begins, is half done and ends where the test "
+            "error has fallen to 90 %, 50 % and 10 % of its early value. The time T is where the move of the "
+            "parameters that the tangent kernel predicts is as long as the decayed start. The sweeps, the "
+            "asymmetric matrix, the bounds of the least nuclear norm, the run without weight decay and the small "
+            "start were added here. Every number below was computed in this run."
         )
 
 
