@@ -150,7 +150,7 @@ def _tangent_step(
         image = hessian(direction)
         bend = float(direction @ image)
         ahead = square / bend if bend > 0.0 else np.inf
-        if not np.linalg.norm(z + ahead * direction) < radius:
+        if bend <= 0.0 or not np.linalg.norm(z + ahead * direction) < radius:
             return z + _to_radius(z, direction, radius) * direction, True
         z = z + ahead * direction
         r = r + ahead * work.tangent(image)
