@@ -73,6 +73,12 @@ _CARDS = (
         "diagonal networks from a large start turn from the largest l2 to the largest l1 margin, at a predicted time",
         "implicitbias.studies.early_late_sparse",
     ),
+    Card(
+        "early-late-completion",
+        "Lyu et al. 2024, arXiv 2311.18817",
+        "from a large start a multiplication table is fitted early, and completed late by the least nuclear norm",
+        "implicitbias.studies.early_late_completion",
+    ),
 )
 
 
