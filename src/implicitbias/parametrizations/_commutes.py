@@ -64,6 +64,15 @@ class Commutation:
             entry of w. It is 0 if w stays fixed.
         points: the number of points along the reachable set.
         tolerance: the largest `worst_bracket` that counts as a rounding error.
+
+    Reference:
+        li2022implicit.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> verdict = ib.commutes(ib.HadamardProduct(), ([1.0, 2.0], [0.5, 1.0]))
+        >>> verdict.sentence
+        'the gradients of the 2 entries of w commute, by exact arithmetic'
     """
 
     worst_bracket: float

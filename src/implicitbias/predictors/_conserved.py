@@ -41,6 +41,17 @@ class ConservedQuantities(Value):
         independent: how many of the laws are independent at generic parameters.
         size: the number D of parameters.
         levels: the level of brackets at which the fields span their Lie algebra.
+
+    Reference:
+        marcotte2023abide.
+
+    Examples:
+        >>> import implicitbias as ib
+        >>> found = ib.conserved_quantities(ib.HadamardProduct(), ([1.0], [2.0]))
+        >>> found.laws
+        (Law(theta[0][0]^2 - theta[1][0]^2),)
+        >>> found.complete
+        True
     """
 
     count: int
