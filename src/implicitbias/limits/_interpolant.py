@@ -74,7 +74,7 @@ def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
         found = followed(dual)
         nu = independent.every(found.nu)
         judge = BregmanAt(dual_map, problem.linear_map, problem.targets, w0)
-        certificate = judge.certificate(found.w, nu, "" if independent.combine is None else _DEPENDENT)
+        certificate = judge.certificate(found.w, nu, _DEPENDENT if independent.rows.shape[0] < n else "")
     if not certificate.holds:
         _refuse_unreachable(dual, found.nu)
     shape = problem.predictor_shape
