@@ -12,12 +12,10 @@ from scipy.optimize import brentq
 
 import implicitbias as ib
 from implicitbias._core.progress import silent
-from implicitbias.grokking._assumptions import assumptions_of
 from implicitbias.grokking._course import curve_of
 from implicitbias.grokking._forecaster import _followed, _Plan
 from implicitbias.grokking._held_out import ErrorKind, gauge_of, kind_of
 from implicitbias.grokking._times import times_of
-from implicitbias.grokking._trust import Reason, Trust
 
 LAM = 1e-3
 
@@ -266,25 +264,6 @@ def test_the_assumptions_of_the_theory_have_the_numbers_of_the_trust(
     assert finite.state == "checked: holds"
 
 
-def test_assumptions_that_fail_are_told() -> None:
-    def reason(name: str, value: float) -> Reason:
-        return Reason(name, value, 1.0, False, f"{name}.")
-
-    found = assumptions_of(
-        [
-            reason("weight decay over gap", 2.0),
-            reason("missing rank", np.nan),
-            reason("size of the predictions", 0.0),
-        ]
-    )
-    states = [(one.text.split(" ")[1], one.state) for one in found[:3]]
-    assert states == [
-        ("weight", "checked: fails"),
-        ("Jacobian", "not checkable"),
-        ("loss", "checked: fails"),  # the logistic loss has its minimiser at infinity
-    ]
-
-
 def test_a_rate_beyond_the_edge_gives_low_trust(signs: Signs) -> None:
     start = {name: 0.3 * leaf for name, leaf in signs.params.items()}
     found = ib.forecast_grokking(
@@ -293,20 +272,6 @@ def test_a_rate_beyond_the_edge_gives_low_trust(signs: Signs) -> None:
     products = {reason.name: reason.value for reason in found.trust.reasons}
     assert products["learning rate times sharpness"] > 2.0
     assert found.trust.level == "low"
-
-
-def test_trust_is_derived_from_its_reasons() -> None:
-    fine = Reason("a", 1.0, 2.0, True, "A.")
-    doubt = Reason("b", 3.0, 2.0, False, "B.")
-    serious = Reason("c", 3.0, 2.0, True, "C.")
-    unknown = Reason("d", np.nan, 2.0, True, "D.")
-    assert [Trust(reasons).level for reasons in ((fine,), (fine, doubt), (doubt, serious), (unknown,))] == [
-        "high",
-        "medium",
-        "low",
-        "medium",
-    ]
-    assert Trust((doubt, serious)).doubts == ("C.", "B.")
 
 
 def test_save_and_load(tmp_path: Path, forecast: ib.Forecast) -> None:
