@@ -44,7 +44,7 @@ _SEPARATED = 0.1
 # The largest error bar of a slope with which it is claimed to be 1: it excludes the slopes 1/2 and 3/2 by far.
 _SHARP_SLOPE = 0.1
 # The largest error bar of a limit, relative to it.
-_SHARP = 0.05
+SHARP = 0.05
 # How many error bars apart two limits must be to count as different.
 _APART = 10.0
 
@@ -236,7 +236,7 @@ def apart_claim(point: str, statement: str, distance: float, error: float) -> Cl
 def equal_claim(point: str, statement: str, distance: float, error: float, *assumptions: Assumption) -> Claim:
     """Return the claim that two points are equal: their distance is at most its error bar, which is small."""
     text = f"{statement} (relative distance, bounded by the error bar)"
-    sharp = Assumption.checked(f"{statement}: the error bar is small", error, at_most=_SHARP)
+    sharp = Assumption.checked(f"{statement}: the error bar is small", error, at_most=SHARP)
     return at_most(point, text, PAPER, (distance, error), sharp, *assumptions)
 
 
@@ -251,7 +251,7 @@ def limit_in_decay(decay: ndarray, values: ndarray, errors: ndarray) -> Extrapol
 def sharp_limit(what: str, found: Extrapolated) -> Assumption:
     relative = found.bar / np.abs(found.value)
     return Assumption.checked(
-        f"the error bar of the limit of {what} is small (relative)", relative, at_most=_SHARP
+        f"the error bar of the limit of {what} is small (relative)", relative, at_most=SHARP
     )
 
 
