@@ -70,6 +70,27 @@ def test_the_end_of_training_is_near_the_late_point() -> None:
     assert "rich" in str(end)
 
 
+# Oracle: by hand: u^2 - v^2 has degree 2, and tanh is not homogeneous.
+def test_at_the_start_the_degree_is_that_of_the_gradients() -> None:
+    start = (np.full(D, 10.0), np.full(D, 10.0))
+    found = ib.diagnostics.phase(PROBLEM, start, start, weight_decay=1e-3, late=False)
+    assert found.verdict == "lazy"
+    assert abs(found.degree - 2.0) < 1e-9
+    assert found.defect < 1e-9
+    margin = np.sqrt(8.0) * 10.0 * ib.max_margin(DATA, "l2").margin
+    T = np.log(margin * 10.0 * np.sqrt(2.0 * D) / np.log(1e3)) / 2e-3
+    np.testing.assert_allclose(found.transition_time, T, rtol=1e-8)
+    assert found.notes == ()
+    small = (np.full(D, 0.1), np.full(D, 0.1))
+    none = ib.diagnostics.phase(PROBLEM, small, small, weight_decay=1e-3, late=False)
+    assert none.transition_time < 0.0
+    assert "no early phase" in " ".join(none.notes)
+    params = {"W": np.ones((D, 2)), "b": np.zeros(2), "a": np.array([1.0, -1.0])}
+    paired = ib.diagnostics.phase(ib.Problem(biased, X, Y), params, params, late=False)
+    assert paired.defect > 1e-3
+    assert "not homogeneous" in " ".join(paired.notes)
+
+
 def biased(params: Any, X: Any) -> jax.Array:
     return jnp.tanh(X @ params["W"] + params["b"]) @ params["a"]
 

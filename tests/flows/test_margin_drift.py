@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy import ndarray
@@ -186,3 +187,13 @@ def test_other_losses_and_starts_are_refused(start: Any) -> None:
     ones = np.ones(10)
     with pytest.raises(ib.InputError, match=r"6 of 6 margins of the start are not positive.*log_t1=12"):
         ib.simulate(ib.NormDrift(DIFFERENCE, margin=LEVEL), (ones, ones), t1=1.0)
+
+
+# Oracle: by hand: the margins of tanh are below 1. Steps to an event where pulls overflow must not be taken.
+def test_a_level_that_the_model_cannot_reach() -> None:
+    signs = np.resize([1.0, -1.0], 30)
+    rows = np.column_stack([signs, np.random.default_rng(0).standard_normal(30)])
+    problem = ib.Problem(lambda w, X: jnp.tanh(X @ w), rows, signs, "logistic")
+    words = r"they stop at 1\. The likely cause is a model whose margins are bounded"
+    with np.errstate(invalid="raise"), pytest.raises(ib.InputError, match=words):
+        ib.simulate(ib.NormDrift(problem, margin=8.0), np.array([3.0, 0.0]), t1=1.0, max_steps=2000)

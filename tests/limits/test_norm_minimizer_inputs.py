@@ -95,3 +95,20 @@ def test_rank_loss_is_said() -> None:
     twice = ib.Problem(product, np.array([[1.0], [2.0]]), [1.0, 2.0])
     note = ib.certify(twice, np.array([2.0, 0.5]), ib.MinParameterNorm()).note
     assert "rank 1, and there are 2 constraints" in note
+
+
+# Oracle: by hand: the signed rows (1, 0), (-1, 1) and (0, -1) have the sum 0.
+@pytest.mark.parametrize("loss", ["logistic", "cross_entropy"])
+def test_data_that_no_linear_classifier_separates(loss: str) -> None:
+    data = ib.Classification([[1.0, 0.0], [1.0, -1.0], [0.0, -1.0]], [1, -1, 1], loss)
+    shape = (2, 2) if loss == "cross_entropy" else (2,)
+    ones = np.ones(shape)
+    cases: list[tuple[Any, Any]] = [(data, ones)]
+    if loss == "logistic":
+        cases.append((data.reparametrize(ib.HadamardProduct()), (ones, ones)))
+    for problem, params in cases:
+        with pytest.raises(ib.InfeasibleError, match="no linear classifier separates the data") as caught:
+            ib.norm_minimizer(problem, params)
+        assert caught.value.certificate.holds
+        np.testing.assert_allclose(np.max(caught.value.combination), 1.0 / 3.0)
+        assert "bias=True" not in str(caught.value)

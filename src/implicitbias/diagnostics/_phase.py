@@ -19,6 +19,9 @@ _LAZY_CHANGE, _LAZY_MOVE = 0.1, 0.3
 _RICH_MOVE, _RICH_COSINE = 2.0, 0.9
 # The largest relative deviation from J theta = L f, and the largest output at the start relative to what is learned.
 _HOMOGENEOUS, _NO_OUTPUT = 1e-6, 0.01
+# Predictions below this share of |J| |theta| may be rounding errors, and the degree is read from the kernel instead,
+# at parameters that are larger and smaller by this factor.
+_CANCELLED, _STRETCH = 1e-8, 1.1
 
 # The most steps of the descent to the late point. Its direction is known to a few digits after this number of steps,
 # and where rows depend on each other the certificate may take many more.
@@ -44,8 +47,9 @@ class Phase(Fingerprinted):
         kernel_change: 1 minus the alignment <K_0, K> / (||K_0|| ||K||) of the tangent kernels at both points.
         late_cosine: the cosine of theta and the point of `norm_minimizer` that is reached from it; nan if theta does
             not solve the problem, or if it was not asked for.
-        degree: the degree L of the model in its parameters, measured at the checkpoint as d ln f / d ln(scale).
-        defect: the relative deviation from J theta = L f; 0 for homogeneous models.
+        degree: the degree L of the model in its parameters, measured at the checkpoint as d ln f / d ln(scale). Where
+            f = 0, as at the start, it is measured as 1 + (1/2) d ln K / d ln(scale) with the tangent kernel K.
+        defect: the relative deviation from J theta = L f, or of K from its power of the scale; 0 if homogeneous.
         start_output: the root mean square of the predictions at the start, relative to the margin ln(1 / lam), or to
             the targets in regression.
         transition_time: the predicted time T at which training leaves the kernel regime, from the start; nan without
@@ -183,23 +187,31 @@ class _Start:
         along = float(flat @ self.flat) / (float(self.flat @ self.flat) or 1.0)
         delta = flat - along * self.flat
         size = along * float(np.linalg.norm(self.flat))
-        degree, defect = self._degree(params, flat)
+        kernel = of(self.problem).tangent_kernel(params)
+        degree, defect = self._degree(params, flat, kernel)
         if defect > _HOMOGENEOUS:
             notes.append(
                 f"The model is not homogeneous in its parameters (measured degree {degree:.3g}, defect {defect:.1g}), "
                 "which the theory of the transition assumes; biases of inner layers are a usual cause."
             )
         late_cosine = self._late(params, flat, notes) if late else np.nan
+        transition = self._transition(degree)
+        if transition <= 0.0:
+            notes.append(
+                f"The predicted time of the transition is {transition:.3g}, which means that the start is not in the "
+                "kernel regime and that there is no early phase: the change that the data need is longer than the "
+                "start. Start from larger parameters."
+            )
         return Phase(
             kernel_cosine=np.nan if self.limit is None else _cosine(delta, self._across(self.h)),
             prediction_cosine=self._prediction_cosine(params),
             moved=float(np.linalg.norm(delta)) / size if size > 0.0 else np.inf,
-            kernel_change=1.0 - _cosine(of(self.problem).tangent_kernel(params).ravel(), self.kernel),
+            kernel_change=1.0 - _cosine(kernel.ravel(), self.kernel),
             late_cosine=late_cosine,
             degree=degree,
             defect=defect,
             start_output=self.output,
-            transition_time=self._transition(degree),
+            transition_time=transition,
             paper_time=np.log(np.sqrt(np.mean(self.flat**2))) / self.decay if self.decay > 0.0 else np.nan,
             notes=tuple(notes),
         )
@@ -226,15 +238,33 @@ class _Start:
             )
         return relative
 
-    def _degree(self, params: Any, flat: Float64[ndarray, " p"]) -> tuple[float, float]:
+    def _degree(
+        self, params: Any, flat: Float64[ndarray, " p"], kernel: Float64[ndarray, "..."]
+    ) -> tuple[float, float]:
         """Return the degree that fits J theta = L f best, and the relative deviation from it."""
         jacobian: Jacobian = of(self.problem).jacobian(params)
         f, product = jacobian.predictions.ravel(), jacobian.matvec(flat)
         size, square = float(np.linalg.norm(product)), float(f @ f)
-        if square == 0.0 or size == 0.0:
+        frobenius = float(np.sqrt(np.trace(kernel.reshape(len(f), len(f)))))
+        if np.sqrt(square) <= _CANCELLED * frobenius * float(np.linalg.norm(flat)):
+            return self._degree_of_kernel(flat)
+        if size == 0.0:
             return np.nan, np.nan
         degree = float(product @ f) / square
         return degree, float(np.linalg.norm(product - degree * f)) / size
+
+    def _degree_of_kernel(self, flat: Float64[ndarray, " p"]) -> tuple[float, float]:
+        """Return the degree L that fits K(c theta) = c^(2 (L - 1)) K(theta), and the relative deviation from it."""
+        large, small = (
+            of(self.problem).tangent_kernel(self.shape.numpy_tree(c * flat)).ravel()
+            for c in (_STRETCH, 1.0 / _STRETCH)
+        )
+        size, square = float(np.linalg.norm(large)), float(small @ small)
+        if size == 0.0 or square == 0.0:
+            return np.nan, np.nan
+        factor = float(large @ small) / square
+        degree = 1.0 + float(np.log(factor)) / (4.0 * float(np.log(_STRETCH))) if factor > 0.0 else np.nan
+        return degree, float(np.linalg.norm(large - factor * small)) / size
 
     def _transition(self, degree: float) -> float:
         if self.limit is None or not self.decay > 0.0 or not degree > 0.0:

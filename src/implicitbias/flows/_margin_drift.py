@@ -60,8 +60,9 @@ def margin_engine(
         if ahead.t < 1.0:
             raise InputError(
                 f"the margins of the start could not be raised from {least:.3g} to {margin:g}: they stop at "
-                f"{np.exp(ahead.u[-1]):.3g}. The likely cause is a start whose margins are much smaller than the "
-                f"level; type start = ib.simulate(ib.GradientFlow(problem), params, log_t1={margin:g}).final"
+                f"{np.exp(ahead.u[-1]):.3g}. The likely cause is a model whose margins are bounded, which needs "
+                "a smaller level, or a start whose margins are much smaller than the level; "
+                f"type start = ib.simulate(ib.GradientFlow(problem), params, log_t1={margin:g}).final"
             )
         u, held, counts = ahead.u.copy(), ahead.held, ahead.counts
     u[-1] = np.log(margin)

@@ -135,7 +135,12 @@ class MarginEngine(Engine):
             return None
         row, share = self._first_event(step)
         if row is not None:
-            step, row = self._to_event(row, share * step.h)
+            whole, (step, row) = step.h, self._to_event(row, share * step.h)
+            # The pulls may overflow in a repeated step, for instance where the margins of the model are bounded.
+            if not step.error < np.inf:
+                self._count(rejected=1)
+                self.h = _SHRINK * whole
+                return None
         # A step that the end or an event cut short does not shorten the next one.
         self.h = max(proposal, self.h) if step.h < self.h else proposal
         last = step.h >= left
@@ -203,7 +208,7 @@ class MarginEngine(Engine):
             room = _room(self._system, step.end)
             row = int(np.argmin(room)) if np.min(room) < -10.0 * _SLACK else row
             drop = (rooms[-1][row] - room[row]) / (h - sizes[-1]) if h != sizes[-1] else 0.0
-            if -10.0 * _SLACK <= room[row] <= 0.0 or not drop > 0.0:
+            if -10.0 * _SLACK <= room[row] <= 0.0 or not 0.0 < drop < np.inf:
                 break
             sizes, rooms = [*sizes, h], [*rooms, room]
             h += (room[row] + 3.0 * _SLACK) / drop

@@ -183,7 +183,13 @@ def _separation(
 
 
 def _kernel(evidence: Evidence, flow: GradientFlow, states: Float64[ndarray, "m size"]) -> list[Reason]:
-    """Return the weight decay relative to the smallest eigenvalue of J J^T/n, and the share of missing rank."""
+    """Return the weight decay relative to the smallest eigenvalue of J J^T/n, and the share of missing rank.
+
+    Losses of margins have neither: their curvature is not J J^T / n but vanishes as margins grow, and in the slow phase
+    the margins are held from below only.
+    """
+    if evidence.gauge.train.mean_loss.loss.of_margins is not None:
+        return []
     rows = int(np.prod(evidence.gauge.train_predictions(states[0]).shape))
     n = int(evidence.gauge.train.mean_loss.targets.shape[0])
     if rows > _KERNEL:

@@ -37,6 +37,7 @@ def refuse_inseparable(
     margins: Margins,
     suspects: Int64[ndarray, " k"],
     allowed: tuple[Bool[ndarray, " d"], Bool[ndarray, " d"]] | None = None,
+    intercept: bool = True,
 ) -> None:
     """Raise an `InfeasibleError` if a convex combination of the signed rows is 0.
 
@@ -44,6 +45,7 @@ def refuse_inseparable(
         margins: the margins.
         suspects: the rows among which the combination is looked for.
         allowed: which signs each entry of w can take, as two arrays of booleans (positive, negative); None for both.
+        intercept: whether the caller takes `bias=True`.
     """
     found = combination(margins, suspects, allowed)
     if found is None:
@@ -56,7 +58,7 @@ def refuse_inseparable(
     shown = " + ".join(f"{found.weights[i]:.3g} {margins.name(int(i))}" for i in largest)
     rest = " + ..." if len(rows) > 3 else ""
     advice = "drop mislabelled rows or add features"
-    if not margins.free.shape[1]:
+    if intercept and not margins.free.shape[1]:
         advice += ", or type bias=True if a free intercept is allowed"
     raise InfeasibleError(
         f"no linear classifier separates the data: {shown}{rest} = 0 is a convex combination of {len(rows)} signed "

@@ -12,13 +12,16 @@ from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InfeasibleError, InputError
 from implicitbias._core.status import Status
+from implicitbias.limits._inseparable import refuse_inseparable
 from implicitbias.limits._limit import Limit
+from implicitbias.limits._max_margin import margins_of
 from implicitbias.limits._norm_constraints import Constraints, Linearized, constraints_of
 from implicitbias.limits._norm_descent import Descended, descend, restored
 from implicitbias.limits._norm_judgement import judged, normalised
 from implicitbias.limits._norm_manifold import descend_on_manifold
 from implicitbias.limits._norm_multipliers import rounding_of
 from implicitbias.limits._tolerances import TOLERANCE
+from implicitbias.problems import Classification, ReparametrizedProblem
 
 # A singular value decomposition of J in each step costs little up to so many multiplications in J J^T.
 _MOST_FACTORISED = 2e9
@@ -26,6 +29,8 @@ _MOST_FACTORISED = 2e9
 _SMALL, _ROUNDING = 1e-2 * TOLERANCE, 10.0
 # The largest relative distance by which the start is moved to satisfy f = y.
 _NEAR = 0.5
+# The largest number of entries of X for which a proof is sought that no classifier separates the data.
+_LARGEST = 2 * 10**6
 
 
 def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit:
@@ -52,7 +57,8 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit
     Raises:
         InputError: the loss is another one, the parameters are invalid or do not solve the problem, or the predictions
             do not depend on them.
-        InfeasibleError: two equal rows of X have different targets, so that no parameters solve the problem.
+        InfeasibleError: two equal rows of X have different targets, or no linear classifier separates the data and the
+            predictions are linear in an array w, so that no parameters solve the problem.
         ImplicitBiasError: the tangent kernel does not fit into memory.
 
     Reference:
@@ -74,7 +80,7 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit
     flat, note = normalised(constraints, flat)
     few = constraints.number**2 * len(flat) < FEW_PRODUCTS
     with one_blas_thread(few):
-        ended = _ended(_feasible(constraints, flat), steps)
+        ended = _ended(_feasible(problem, constraints, flat), steps)
         verdict = judged(problem, ended.at, ended.q, note)
         if not verdict.certificate.holds:
             other = judged(problem, ended.at, note=note)
@@ -124,7 +130,7 @@ def _margin(constraints: Constraints, flat: Float64[ndarray, " p"]) -> float:
     return 1.0 + float(np.min(constraints.values(flat / np.linalg.norm(flat))))
 
 
-def _feasible(constraints: Constraints, flat: Float64[ndarray, " p"]) -> Linearized:
+def _feasible(problem: Any, constraints: Constraints, flat: Float64[ndarray, " p"]) -> Linearized:
     """Return the constraints at a point near the start that satisfies them, or raise an error."""
     at = constraints.at(flat)
     if at.scale == 0.0:
@@ -133,7 +139,7 @@ def _feasible(constraints: Constraints, flat: Float64[ndarray, " p"]) -> Lineari
             "the likely cause are parameters that are all 0, or units that are all dead: pass the end of a training run"
         )
     if not constraints.equality:
-        _refuse_margins(constraints, at)
+        _refuse_margins(problem, constraints, at)
     found = restored(constraints, flat)
     if not found.violation() <= TOLERANCE:
         _refuse_conflicts(constraints)
@@ -160,13 +166,17 @@ def _misfit(constraints: Constraints, at: Linearized) -> str:
     return f"the smallest margin is {1.0 + np.min(at.c):.2g}"
 
 
-def _refuse_margins(constraints: Constraints, at: Linearized) -> None:
-    """Raise an error if some margin is not positive."""
+def _refuse_margins(problem: Any, constraints: Constraints, at: Linearized) -> None:
+    """Raise an error if some margin is not positive: the proof that none exists, if the predictions are linear in w."""
     rows = constraints.by_margins(at.c)
     wrong = np.flatnonzero(np.any(rows <= -1.0, axis=1))
     if not len(wrong):
         return
     _refuse_conflicts(constraints)
+    linear = problem.problem if isinstance(problem, ReparametrizedProblem) else problem
+    if isinstance(linear, Classification) and at.constraints.number * linear.linear_map.shape[1] <= _LARGEST:
+        margins = margins_of(linear, bias=False)
+        refuse_inseparable(margins, np.arange(constraints.number), intercept=False)
     raise InputError(
         f"{len(wrong)} of {len(rows)} rows are not classified correctly by params, the first is row "
         f"{wrong[0]}; positive margins are expected. The likely cause is a training run that has not separated the "
