@@ -68,3 +68,8 @@ def test_what_has_no_potential_is_refused_with_a_witness() -> None:
 def test_equal_potentials_have_equal_fingerprints() -> None:
     assert SINH.fingerprint() == ib.induced_potential(jnp.sinh, U).fingerprint()
     assert jax.tree.leaves(SINH)
+
+
+def test_a_computed_potential_says_that_its_horizon_is_not_known() -> None:
+    with pytest.raises(ib.InputError, match=r"the horizon of induced_potential.* is not known.*pass a gauge"):
+        SINH.horizon()
