@@ -108,3 +108,30 @@ def test_a_start_at_which_the_jacobian_loses_rank_is_said() -> None:
 def test_a_map_without_finite_derivatives_is_refused() -> None:
     with pytest.raises(ib.InputError, match="the Jacobian of G at theta0 is not finite"):
         ib.commutes(jnp.sqrt, [0.0, 1.0])
+
+
+# By hand: the gradient of |u| is sign(u), and that of max(u, 0) + 0.01 min(u, 0) goes from 0.01 to 1 at 0.
+@pytest.mark.parametrize(
+    ("G", "theta0", "name"),
+    [
+        (jnp.abs, [1.0, 0.0], "abs"),
+        (jax.nn.leaky_relu, [-0.1, 3.0], "select_n"),
+        (jnp.abs, [1.0, 0.05], "abs"),
+    ],
+)
+def test_a_jump_of_the_gradient_on_the_way_is_refused_with_its_place(G: Any, theta0: Any, name: str) -> None:
+    with pytest.raises(ib.InputError, match=rf"jumps .* at theta = \[.*0\.0.* likely cause is {name}"):
+        ib.commutes(G, theta0)
+
+
+# u |u| has the continuous gradient 2 |u|.
+def test_a_continuous_gradient_is_no_jump_but_its_operation_is_said() -> None:
+    verdict = ib.commutes(lambda u: u * jnp.abs(u), [1.0, -0.05])
+    assert verdict.holds
+    assert verdict.kinked == ("abs",)
+    assert "gradients may jump in abs" in verdict.sentence
+
+
+# The derivative of logaddexp is smooth: its maximum only avoids overflow.
+def test_a_smooth_function_has_no_kinked_operation() -> None:
+    assert ib.commutes(jax.nn.softplus, [1.0, -0.05]).kinked == ()

@@ -1,5 +1,7 @@
 """Tests of induced potentials against closed forms, and of what is refused."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,3 +70,30 @@ def test_what_has_no_potential_is_refused_with_a_witness() -> None:
 def test_equal_potentials_have_equal_fingerprints() -> None:
     assert SINH.fingerprint() == ib.induced_potential(jnp.sinh, U).fingerprint()
     assert jax.tree.leaves(SINH)
+
+
+def test_a_computed_potential_says_that_its_horizon_is_not_known() -> None:
+    with pytest.raises(ib.InputError, match=r"the horizon of induced_potential.* is not known.*pass a gauge"):
+        SINH.horizon()
+
+
+def runge_kutta(field: Any, state: np.ndarray, steps: int = 400) -> np.ndarray:
+    """Return the end at time 1 of a flow, by the classical method of order 4."""
+    h = 1.0 / steps
+    for _ in range(steps):
+        a = field(state)
+        b = field(state + h / 2 * a)
+        c = field(state + h / 2 * b)
+        state = state + h / 6 * (a + 2 * b + 2 * c + field(state + h * c))
+    return state
+
+
+# Law: R belongs to the map and the start. Along the flow of every loss, R.mirror(w_t) = -int grad L(w_s) ds.
+@pytest.mark.parametrize("slope", [lambda w: w - V, lambda w: -V * np.exp(-np.sum(V * w))])
+def test_flows_of_different_losses_share_the_potential(slope: Any) -> None:
+    def field(state: np.ndarray) -> np.ndarray:
+        force = -slope(np.sinh(state[:2]))
+        return np.concatenate([np.cosh(state[:2]) * force, force])
+
+    end = runge_kutta(field, np.concatenate([U, np.zeros(2)]))
+    np.testing.assert_allclose(SINH.mirror(np.sinh(end[:2])), end[2:], rtol=0, atol=1e-8)

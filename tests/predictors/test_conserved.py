@@ -45,6 +45,14 @@ def test_a_linear_network_needs_brackets() -> None:
     )
 
 
+# Rule as above: 3 + 10 + 3 entries. As many equations as unknown coefficients leave 25 laws here, of which 9 are wrong.
+def test_laws_hold_at_points_that_did_not_find_them() -> None:
+    shapes = [(5, 2), (2, 4), (4, 2), (2, 2)]
+    theta = [np.random.default_rng(0).standard_normal(shape) for shape in shapes]
+    found = ib.conserved_quantities(lambda t: t[0] @ t[1] @ t[2] @ t[3], theta)
+    assert found.count == found.independent == 16
+
+
 # Rule: one law for each hidden unit, its incoming weights and bias squared less its outgoing weights squared. A unit
 # that is open for no row is held as a whole at the start.
 def test_a_relu_network_has_one_law_a_unit() -> None:

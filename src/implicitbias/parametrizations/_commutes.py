@@ -23,6 +23,7 @@ from implicitbias.parametrizations._fields import (
     reached,
 )
 from implicitbias.parametrizations._from_function import as_parametrization
+from implicitbias.parametrizations._kinked_points import Jump, jump_along, jump_at, kinked_operations
 
 # Brackets up to this measure are rounding errors of float64 and of the points along the reachable set.
 _TOLERANCE = 1e-10
@@ -63,6 +64,8 @@ class Commutation:
         motion: how much brackets of orders 2 to 4 move w: the largest cosine between a bracket and a gradient of an
             entry of w. It is 0 if w stays fixed.
         points: the number of points along the reachable set.
+        kinked: the names of the operations in G whose gradients may jump, such as `abs` and `max`. No jump was met by
+            the flows to the points and by the opposite flows, but flows that go further may meet one.
         tolerance: the largest `worst_bracket` that counts as a rounding error.
 
     Reference:
@@ -82,6 +85,7 @@ class Commutation:
     size: int
     motion: float
     points: int
+    kinked: tuple[str, ...] = ()
     tolerance: float = _TOLERANCE
 
     @property
@@ -117,6 +121,8 @@ class Commutation:
             words += "; the brackets that were computed leave w fixed, so a potential is not excluded"
         if not self.regular:
             words += f"; dG has rank {self.rank} at some point, and {self.size} is expected of a regular map"
+        if self.kinked:
+            words += f"; gradients may jump in {', '.join(self.kinked)}, and no flow that was tried met such a jump"
         return words
 
     def __repr__(self) -> str:
@@ -147,7 +153,8 @@ def commutes(G: Any, theta0: Any) -> Commutation:
         A `Commutation` with `holds`, `worst_bracket`, `witness`, `rank` and `excludes_potential`.
 
     Raises:
-        InputError: theta0 does not fit G, or G or its derivatives are not finite at theta0.
+        InputError: theta0 does not fit G, G or its derivatives are not finite at theta0, or the gradient of G jumps at
+            theta0 or on the way of these flows; the message holds the point.
 
     Reference:
         li2022implicit.
@@ -164,7 +171,16 @@ def commutes(G: Any, theta0: Any) -> Commutation:
     outputs, start = outputs_of(G, theta0)
     with double_precision():
         _refuse_not_finite(outputs, start)
-        points = np.asarray(reached(outputs, start, *_path(outputs, start)))
+        kinked, path = kinked_operations(outputs, start), _path(outputs, start)
+        if kinked:
+            _refuse_jump(outputs, kinked, jump_at(outputs, start), "at theta0 or next to it")
+        points = np.asarray(reached(outputs, start, *path))
+        if kinked:
+            there = "where flows from theta0 lead"
+            _refuse_jump(outputs, kinked, jump_along(outputs, points, *path), there)
+            # The opposite flows may meet a jump that these move away from.
+            back = np.asarray(reached(outputs, start, -path[0], path[1]))
+            _refuse_jump(outputs, kinked, jump_along(outputs, back, -path[0], path[1]), there)
         at, found, rank = _worst(outputs, points)
         i, j = np.unravel_index(int(np.argmax(found.measures)), found.measures.shape)
         worst = float(found.measures[i, j])
@@ -174,7 +190,7 @@ def commutes(G: Any, theta0: Any) -> Commutation:
     shape = G(theta0).shape
     theta, direction = (outputs.shape.numpy_tree(vector) for vector in (points[at], found.values[i, j]))
     witness = Witness(theta, (_place(i, shape), _place(j, shape)), direction)
-    return Commutation(worst, witness, proved, rank, len(found.measures), motion, len(points))
+    return Commutation(worst, witness, proved, rank, len(found.measures), motion, len(points), kinked)
 
 
 def _place(index: Any, shape: tuple[int, ...]) -> Any:
@@ -191,6 +207,18 @@ def _refuse_not_finite(outputs: Outputs, start: ndarray) -> None:
                 f"{name} is not finite at entry {int(bad[0][0])}, finite numbers are expected; the likely cause is a "
                 "function that is not smooth there, such as a square root at 0: choose another theta0"
             )
+
+
+def _refuse_jump(outputs: Outputs, kinked: tuple[str, ...], jump: Jump | None, where: str) -> None:
+    """Raise an `InputError` that shows the point at which the gradient of the map jumps, if there is one."""
+    if jump is None:
+        return
+    theta = jax.tree.map(lambda leaf: np.round(leaf, 4).tolist(), outputs.shape.numpy_tree(jump.point))
+    raise InputError(
+        f"the gradient of G jumps {where}, by the share {jump.size:.2g} of its size, at theta = {str(theta)[:200]}; "
+        f"a smooth G is expected, and the likely cause is {', '.join(kinked)}; choose a theta0 away from the jump, or "
+        "replace the operation by a smooth one, for instance jnp.abs(u) by jnp.sqrt(u**2 + 1e-6)"
+    )
 
 
 @eqx.filter_jit

@@ -13,6 +13,7 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.ivp import integrated
 from implicitbias._core.precision import double_precision
+from implicitbias.gauges import Gauge
 from implicitbias.parametrizations._commutes import commutes
 from implicitbias.parametrizations._fields import Outputs, traced_outputs
 from implicitbias.parametrizations._from_function import as_parametrization
@@ -73,6 +74,18 @@ class InducedPotential(Potential):
     def inverse_hessian_formula(self, z: jax.Array, v: jax.Array) -> jax.Array:
         theta = _flowed(z, potential=self)
         return jax.jvp(self.predictor, (theta,), (self.pulled(theta, v),))[1]
+
+    def horizon(self) -> Gauge:
+        """Refuse, because flows at finite tolerance do not reach the large sublevel sets.
+
+        Raises:
+            InputError: always; the message says which potentials have a horizon.
+        """
+        raise InputError(
+            f"the horizon of {self!r} is not known: this potential is computed from flows of G, which do not reach "
+            "the sets on which it is very large; use a map with a closed form, for instance ib.HadamardProduct(), or "
+            "pass a gauge that you expect: ib.max_margin(problem, ib.gauges.L1())"
+        )
 
     def predictor(self, flat: jax.Array) -> jax.Array:
         """Return w at flat parameters."""

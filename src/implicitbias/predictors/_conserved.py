@@ -13,7 +13,15 @@ from implicitbias._core.precision import double_precision
 from implicitbias._core.values import Value
 from implicitbias.parametrizations import Outputs, as_parametrization, bracket, bracket_and_size, outputs_of
 from implicitbias.predictors._gated import GatedPredictor, gated
-from implicitbias.predictors._quadratic_laws import Law, gradient_rank, laws_among, simple_terms, wide_terms
+from implicitbias.predictors._quadratic_laws import (
+    Law,
+    Terms,
+    all_hold,
+    gradient_rank,
+    laws_among,
+    simple_terms,
+    wide_terms,
+)
 from implicitbias.predictors._traced import traced
 from implicitbias.problems import TrainingProblem
 
@@ -27,6 +35,8 @@ _ROUNDING = 1e-10
 _POINTS = 4
 # More combinations than dimensions, so that random ones span the fields.
 _SPARE = 8
+# The numbers of equations for each unknown coefficient of a law; the next one is tried if laws turn out to be wrong.
+_SHARES = (1, 2, 4, 8)
 
 
 class ConservedQuantities(Value):
@@ -198,13 +208,28 @@ def _laws(search: "_Search") -> tuple[Law, ...]:
     best: tuple[Law, ...] = ()
     most = 0
     for terms in (simple_terms(search.outputs.shape), wide_terms(search.outputs.shape)):
-        laws = laws_among(terms, *search.equations(len(terms.terms), terms.block))
+        laws = _confirmed(search, terms)
         rank = gradient_rank(laws, search.generic)
         if rank > most:
             best, most = laws, rank
         if most == search.size - search.first_rank:
             break
     return best
+
+
+def _confirmed(search: "_Search", terms: Terms) -> tuple[Law, ...]:
+    """Return laws that hold at points that were not used to find them.
+
+    Equations at one point depend on each other, so that as many equations as unknowns may be too few.
+    """
+    for share in _SHARES:
+        laws = laws_among(terms, *search.equations(share * len(terms.terms), terms.block))
+        if all_hold(laws, *search.fresh()):
+            return laws
+    raise InputError(
+        f"laws among {len(terms.terms)} terms do not hold at points that were not used to find them, also with "
+        f"{_SHARES[-1]} equations for each; a map with fields of similar sizes is expected: rescale its parameters"
+    )
 
 
 class _Search:
@@ -239,6 +264,10 @@ class _Search:
         """
         count = max((unknowns + 20) // max(self.first_rank, 1) + 1, block + 3, _POINTS)
         return self._draw((count + 1) // 2, min(2 * (unknowns + 20) // count + 1, len(self._weights)))
+
+    def fresh(self) -> tuple[Float64[ndarray, "p D"], Float64[ndarray, "p n D"]]:
+        """Return new points and all combinations of the fields there."""
+        return self._draw(1, len(self._weights))
 
     def dimension(self, most: int) -> tuple[int, int]:
         """Return the dimension of the Lie algebra at the generic point, and the level of brackets that reaches it.

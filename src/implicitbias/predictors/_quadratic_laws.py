@@ -15,6 +15,8 @@ from implicitbias._core.trees import TreeShape, tree_shape
 
 # A combination of terms is conserved if its change along the fields is at most this share of the changes of its terms.
 _CONSERVED = 1e-9
+# A wrong law changes by about as much as its terms, and a right one by rounding errors.
+_WRONG = 1e-6
 _PIVOT, _ROUND, _DENOMINATOR = 1e-7, 1e-7, 12
 _RANK = 1e-9
 _ORDERS = 12
@@ -203,6 +205,19 @@ def gradient_rank(laws: tuple[Law, ...], point: Float64[ndarray, " D"]) -> int:
     sizes = np.linalg.norm(gradients, axis=1, keepdims=True)
     values = np.linalg.svd(gradients / np.where(sizes > 0.0, sizes, 1.0), compute_uv=False)
     return int(np.sum(values > _RANK * values[0]))
+
+
+def all_hold(
+    laws: tuple[Law, ...], points: Float64[ndarray, "p D"], fields: Float64[ndarray, "p n D"]
+) -> bool:
+    """Return whether no law changes along the fields at some points."""
+    for law in laws:
+        for point, some in zip(points, fields, strict=True):
+            gradients = _gradients(list(law.terms), point)
+            sizes = np.abs(some) @ (abs(gradients) @ np.abs(law.coefficients))
+            if np.any(np.abs(some @ (gradients @ law.coefficients)) > _WRONG * sizes):
+                return False
+    return True
 
 
 def _law(terms: list[Term], coefficients: Float64[ndarray, " m"]) -> Law:
