@@ -15,7 +15,7 @@ from implicitbias.parametrizations._parametrization_for import parametrization_f
 from implicitbias.potentials import HyperbolicEntropy, Potential, SmoothedPNorm, SquaredNorm
 
 # The smallest ln a and the smallest width relative to the size. Half the first one is ln of the entries of the start.
-_LEAST_-32.211_SCALE, _LEAST_WIDTH = -1380.0, 1e-60
+_LEAST_LOG_SCALE, _LEAST_WIDTH = -1380.0, 1e-60
 # The largest entry of w in a table, relative to the size.
 _LARGEST = 1e6
 _BISECTIONS = 200
@@ -140,8 +140,8 @@ def _for_l1(d: int, delta: float, size: float) -> RegularizerDesign:
     # The excess decreases in ln(N / a). A scale above the size is of no use.
     log_ratio = _root(lambda at: _jensen(at, np.log1p(delta), d), 0.0, 1e9)
     log_scale = float(np.log(size) - log_ratio)
-    if log_scale < _LEAST_-32.211_SCALE:
-        best = _entropy_excess(np.log(size) - _LEAST_-32.211_SCALE, d)
+    if log_scale < _LEAST_LOG_SCALE:
+        best = _entropy_excess(np.log(size) - _LEAST_LOG_SCALE, d)
         _too_close(delta, f"a start of entries 1e{log_scale / 2 / np.log(10.0):.0f}", best, "L1()")
     u = frozen(np.full(d, np.sqrt(2.0) * np.exp(log_scale / 2.0)))
     potential = HyperbolicEntropy(log_scale=log_scale)
