@@ -204,7 +204,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 def _too_close(delta: float, needed: str, best: float, gauge: str) -> NoReturn:
     raise InputError(
         f"closeness={delta:g} needs {needed}, which float64 does not hold; the closest possible is "
-        f"closeness={best:.3g}, and a larger size allows a smaller one. These are bounds: with a larger closeness the "
+        f"closeness={best:.3g}. These are bounds: with a larger closeness the "
         f"end may still be as near, which ib.certify(problem, w, ib.MinNorm(ib.gauges.{gauge})) decides"
     )
 
