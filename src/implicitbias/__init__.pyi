@@ -49,8 +49,10 @@ from .parametrizations import HadamardProduct as HadamardProduct
 from .parametrizations import MatrixDifference as MatrixDifference
 from .parametrizations import MatrixProduct as MatrixProduct
 from .parametrizations import Parametrization as Parametrization
+from .parametrizations import RegularizerDesign as RegularizerDesign
 from .parametrizations import SquareDifference as SquareDifference
 from .parametrizations import commutes as commutes
+from .parametrizations import design_regularizer as design_regularizer
 from .parametrizations import induced_potential as induced_potential
 from .parametrizations import parametrization_for as parametrization_for
 from .plotting import plot as plot

@@ -29,6 +29,7 @@ POTENTIALS: dict[str, ib.Potential] = {
     "half a hyperbolic entropy, alpha = 1e-100": 0.5 * ib.HyperbolicEntropy(log_scale=2 * np.log(10) * -100),
     "quadratic form": ib.QuadraticForm([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 1.0]]),
     "p-norm, p = 1.5": ib.PNorm(1.5),
+    "smoothed p-norm, p = 1.5": ib.SmoothedPNorm(1.5, 1e-3),
     "3 times a quadratic form": 3 * ib.QuadraticForm(np.diag([1.0, 0.1, 10.0]) + 0.05),
 }
 

@@ -54,6 +54,7 @@ MAKERS: dict[str, Callable[[float], Any]] = {
     "MirrorFlow": lambda change: ib.MirrorFlow(
         ib.LeastSquares(X.copy(), Y.copy()), ib.HyperbolicEntropy(np.full(3, 0.5 + change))
     ),
+    "design_regularizer": lambda change: ib.design_regularizer("l1", 3, 0.5 + change),
     "Schatten": lambda change: ib.gauges.Schatten(3 + change),
     "MinL1": lambda change: ib.MinL1(start=np.array([0.0, 1.0, change])),
     "MinL1, growth times": lambda change: ib.MinL1(growth_times=(np.array([1.0, 2.0, 3.0 + change]), 2.0)),

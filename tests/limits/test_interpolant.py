@@ -279,6 +279,7 @@ def test_bounded_domains() -> None:
     ("arguments", "words"),
     [
         ((ib.Problem(lambda p, x: x @ p, X, Y), ib.SquaredNorm()), "expects a least-squares problem"),
+        ((ib.Classification(X, [1, -1, 1, -1]), ib.SquaredNorm()), r"ib\.max_margin\(problem, potential\)"),
         ((PROBLEM, "l1"), "a potential is expected"),
         ((PROBLEM, ib.HyperbolicEntropy), "the class HyperbolicEntropy"),
         ((PROBLEM, ib.HyperbolicEntropy([1.0, 2.0])), "2 entries, but w has 9"),

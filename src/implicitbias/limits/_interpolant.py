@@ -17,7 +17,7 @@ from implicitbias.limits._dual_problem import DualProblem
 from implicitbias.limits._independent_rows import independent_rows
 from implicitbias.limits._limit import Limit
 from implicitbias.limits._tolerances import TOLERANCE
-from implicitbias.problems import LeastSquares, MatrixCompletion
+from implicitbias.problems import Classification, LeastSquares, MatrixCompletion
 
 _DEPENDENT = "The rows of X depend on each other, so that the minimisers of the loss need not fit y."
 # Multiples of a dual direction along which the domain of a potential is explored, in powers of 2.
@@ -60,6 +60,12 @@ def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
         >>> limit.point.round(4).tolist(), limit.certificate.holds
         ([0.0, 1.0], True)
     """
+    if isinstance(problem, Classification):
+        raise InputError(
+            "problem is a Classification, interpolant expects a least-squares problem; on separable data no minimiser "
+            "is finite, and the direction of the mirror flow converges to ib.max_margin(problem, potential); on other "
+            "data type ib.simulate(ib.MirrorFlow(problem, potential), w0, t1=1e4).final"
+        )
     if not isinstance(problem, (LeastSquares, MatrixCompletion)):
         raise InputError(
             f"problem is a {type(problem).__name__}, interpolant expects a least-squares problem; "

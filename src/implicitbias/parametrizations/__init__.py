@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations._commutes import commutes as commutes
     from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
     from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
+    from implicitbias.parametrizations._design_regularizer import RegularizerDesign as RegularizerDesign
+    from implicitbias.parametrizations._design_regularizer import design_regularizer as design_regularizer
     from implicitbias.parametrizations._diagonal import Diagonal as Diagonal
     from implicitbias.parametrizations._diagonal import TwoLayerDiagonal as TwoLayerDiagonal
     from implicitbias.parametrizations._exponential_flow import ExponentialFlow as ExponentialFlow
@@ -46,6 +48,7 @@ _LATE = {
     "_commutes": ("Commutation", "commutes"),
     "_coordinatewise": ("Coordinatewise",),
     "_deep_diagonal": ("DeepDiagonal",),
+    "_design_regularizer": ("RegularizerDesign", "design_regularizer"),
     "_diagonal": ("Diagonal", "TwoLayerDiagonal"),
     "_exponential_flow": ("ExponentialFlow",),
     "_factored_matrix": ("FactoredMatrix",),

@@ -13,6 +13,8 @@ from implicitbias.potentials._separable import SeparablePotential
 
 # Newton steps of the inverse mirror map. They increase from a lower bound, and converge quadratically.
 _STEPS = 14
+# Above this |w| / width, 1 + x^2 equals x^2 in float64, and x^2 could overflow.
+_FAR = 1e9
 
 
 class SmoothedPNorm(SeparablePotential):
@@ -73,22 +75,26 @@ class SmoothedPNorm(SeparablePotential):
 
     def curvature(self, w: jax.Array) -> jax.Array:
         """Return h''(w), (d,)."""
-        x = w / self.width
-        return (self.p - 1.0) * self.width ** (self.p - 2.0) * (1.0 + x * x) ** (self.p / 2.0 - 1.0)
+        return (
+            (self.p - 1.0) * self.width ** (self.p - 2.0) * jnp.hypot(1.0, w / self.width) ** (self.p - 2.0)
+        )
 
     def terms_formula(self, w: jax.Array) -> jax.Array:
         # By parts: h = w h' - int v h''(v) dv. The last integral is written without cancellation for small w.
-        x = w / self.width
-        power = jnp.expm1(self.p / 2.0 * jnp.log1p(x * x))
-        return w * self.mirror_formula(w) - (self.p - 1.0) / self.p * self.width**self.p * power
+        x = jnp.abs(w) / self.width
+        near = jnp.clip(x, 1e-150, _FAR)
+        power = jnp.expm1(self.p / 2.0 * jnp.log1p(near * near)) / near
+        slope = self.width ** (self.p - 1.0) * jnp.where(x > _FAR, x ** (self.p - 1.0), power)
+        # w is factored out, because the two terms may overflow where their difference must not be NaN.
+        return jnp.abs(w) * (jnp.abs(self.mirror_formula(w)) - (self.p - 1.0) / self.p * slope)
 
     def mirror_formula(self, w: jax.Array) -> jax.Array:
         x = jnp.abs(w) / self.width
-        square = x * x
+        square = jnp.minimum(x, _FAR) ** 2
         share, b = square / (1.0 + square), (3.0 - self.p) / 2.0
         total = jax.scipy.special.beta(0.5, b)
         incomplete = total * jax.scipy.special.betainc(0.5, b, share)
-        value = x * (1.0 + square) ** (self.p / 2.0 - 1.0) - (2.0 - self.p) / 2.0 * incomplete
+        value = x * jnp.hypot(1.0, x) ** (self.p - 2.0) - (2.0 - self.p) / 2.0 * incomplete
         # The two terms cancel to (p - 1) x for small x.
         near = (self.p - 1.0) * x * (1.0 - (2.0 - self.p) / 6.0 * square)
         return jnp.sign(w) * self.width ** (self.p - 1.0) * jnp.where(x < 1e-4, near, value)
