@@ -72,11 +72,11 @@ def test_later_jumps_of_three_layers_are_right_or_said_to_be_wrong(scale: float,
     apart = np.abs(found * scale / (expected * 1e-3) - 1)
     assert apart[0] < 2e-3
     assert bool(np.max(apart) > 0.1) == lost
-    assert len(trajectory.notes) == lost
-    if lost:
-        assert "decided by these errors" in trajectory.notes[0]
+    # From 1e-5 a note may estimate a relative error of some rtol, which bounds the true one from above.
+    assert any("decided by these errors" in note for note in trajectory.notes) == lost
     if scale == 1e-3:
         assert np.max(apart) < 10 * 1e-4
+        assert trajectory.notes == ()
 
 
 # Oracle: DOP853. The third jump once was 400 rtol late for seed 2 and 100 to 200 rtol for seed 10: no mode was found
@@ -89,4 +89,5 @@ def test_a_slow_mode_at_a_later_saddle_is_held_to_rtol(seed: int) -> None:
         found, trajectory = deep_jumps(net, 1e-3, end, levels, rtol)
         np.testing.assert_allclose(found, expected, rtol=3 * rtol)
         assert trajectory.notes == ()
-        assert trajectory.stats.steps < 500
+        # 365 steps would do with the exact Hessian throughout, which are more expensive.
+        assert trajectory.stats.steps < 600

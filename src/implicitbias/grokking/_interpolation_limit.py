@@ -159,6 +159,8 @@ def _followed(
         max_steps=max_steps,
         progress=progress,
     )
+    if progress is not None and trajectory.status.ok:
+        progress(1.0, "done")
     point = begin.at(_flat(shape, trajectory.final))
     polished = _polished(point) if trajectory.status.ok else point
     return _End(polished, float(np.linalg.norm(polished.theta - point.theta)), trajectory)

@@ -283,7 +283,7 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
         >>> R.mirror([1.0, -1.0]).round(6).tolist()  # arctan(w)
         [0.785398, -0.785398]
         >>> ib.induced_potential(ib.HadamardProduct(), ([1.0], [0.0]))
-        HyperbolicEntropy(scale=0.5)
+        HyperbolicEntropy(scale=[0.5])
     """
     G = as_parametrization(G)
     theta0 = G.checked(theta0, "theta0")
