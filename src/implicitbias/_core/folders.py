@@ -43,8 +43,11 @@ class ResultFolder:
             self._refuse_foreign(folder)
             above = next(place for place in folder.parents if place.exists())
             probe = _beside(above / folder.name, "probe")
-            probe.mkdir()
-            probe.rmdir()
+            try:
+                probe.mkdir()
+            finally:
+                # An interrupt may come while the folder is made.
+                shutil.rmtree(probe, ignore_errors=True)
         except (OSError, RuntimeError) as error:
             # Before Python 3.13, a link that points to itself raises RuntimeError.
             raise self._cannot_write(error) from None
