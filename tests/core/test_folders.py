@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,21 @@ def test_results_appear(there: str, tmp_path: Path) -> None:
 
 def test_the_check_makes_nothing(tmp_path: Path) -> None:
     place(tmp_path / "a" / "b").check()
+    assert names(tmp_path) == []
+
+
+def test_an_interrupt_while_a_folder_is_tried_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.mkdir
+
+    def interrupted(self: Path, *args: Any, **named: Any) -> None:
+        made(self, *args, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place(tmp_path / "out").check()
     assert names(tmp_path) == []
 
 
