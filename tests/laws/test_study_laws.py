@@ -1,6 +1,7 @@
 """What holds of every study in the registry: a new one is tested by its card.
 
-The first point of each study is computed in the default run, the others in the slow one.
+The first point of each study is computed in the default run, the others in the slow one, and those that take minutes
+with `pytest -m long`.
 """
 
 import json
@@ -21,6 +22,7 @@ from tests.architecture._source import DOCS
 from tests.studies.running import computed
 
 NAMES = [card.name for card in ib.studies.list()]
+MINUTES = {("early-late-sparse", "paper"), ("early-late-completion", "97x97")}
 
 
 def settings() -> list[Any]:
@@ -29,7 +31,9 @@ def settings() -> list[Any]:
     for name in NAMES:
         points = ib.studies.load(name).points()
         first.append(pytest.param(name, points[0], id=f"{name}-{points[0]}"))
-        rest += [pytest.param(name, p, id=f"{name}-{p}", marks=pytest.mark.slow) for p in points[1:]]
+        for other in points[1:]:
+            mark = pytest.mark.long if (name, other) in MINUTES else pytest.mark.slow
+            rest.append(pytest.param(name, other, id=f"{name}-{other}", marks=mark))
     return [*first, *rest]
 
 
