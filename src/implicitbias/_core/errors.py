@@ -28,3 +28,13 @@ class InfeasibleError(ImplicitBiasError, ValueError):
     def __reduce__(self) -> tuple[object, ...]:
         # Worker processes return exceptions by pickling, and by default only `args` is pickled.
         return (type(self), (str(self), self.certificate, self.combination))
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the type of an exception and the first line of its message."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of the message of an exception."""
+    return str(error).strip().partition("\n")[0]

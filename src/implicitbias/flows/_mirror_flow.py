@@ -19,7 +19,7 @@ from implicitbias.flows._log_time_in_w import LogTimeInW, log_time_in_w
 from implicitbias.flows._log_time_system import LogTimeSystem, log_time_system
 from implicitbias.flows._margin_rows import margin_rows
 from implicitbias.flows._primal_maps import InverseMirrorMap, PrimalMap, SeparableInverseMirrorMap
-from implicitbias.potentials import Potential
+from implicitbias.potentials import Potential, refuse_shape
 from implicitbias.predictors import traced
 from implicitbias.problems import Classification, LeastSquares
 from implicitbias.trajectories import Clock
@@ -68,18 +68,9 @@ class MirrorFlow(Flow):
                 "for instance ib.HyperbolicEntropy(scale=1e-6)"
             )
         shape = problem.predictor_shape
-        if potential.dimensions != 1 and potential.dimensions != len(shape):
-            raise InputError(
-                f"{type(potential).__name__} is a potential of matrices, but w has shape {shape}; type "
-                "ib.Classification(X, y) with matrices X (n, p, q), or a potential of vectors such as ib.Cosh()"
-            )
-        length, size = potential.length(), math.prod(shape)
-        if length is not None and length[1] != size:
-            columns = problem.linear_map.shape[1]
-            of_w = f"X has {columns} columns" if size == columns else f"w has {size} entries"
-            raise InputError(
-                f"the potential's {length[0]} has {length[1]} entries, but {of_w}; equally many are expected"
-            )
+        columns, size = problem.linear_map.shape[1], math.prod(shape)
+        of_w = f"X has {columns} columns" if size == columns else f"w has {size} entries"
+        refuse_shape(potential, shape, "ib.Classification(X, y) with matrices X (n, p, q)", of_w)
         self._settle({"problem": problem, "potential": potential})
 
     def checked_start(self, start: Any) -> tuple[TreeShape, Float64[ndarray, " d"]]:

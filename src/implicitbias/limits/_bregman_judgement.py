@@ -16,7 +16,7 @@ from implicitbias.limits._dual_problem import DualProblem, factorized
 from implicitbias.limits._independent_rows import IndependentRows, independent_rows
 from implicitbias.limits._least_squares_point import PointOfLeastSquares, relative_correlation
 from implicitbias.limits._tolerances import EPSILON
-from implicitbias.potentials import Potential
+from implicitbias.potentials import Potential, refuse_shape
 
 STATEMENT = "the point minimises the Bregman divergence from the start over the minimisers of the loss"
 # The bound of the relative gap and of most residuals, and that of the residuals that count like its root.
@@ -140,16 +140,8 @@ def checked_map(problem: Any, potential: Any) -> DualMap:
     """Return the inverse mirror map for the shape of w, or raise an `InputError` if the potential does not fit."""
     checked_potential(potential)
     shape = problem.predictor_shape
-    if potential.dimensions != 1 and potential.dimensions != len(shape):
-        raise InputError(
-            f"{type(potential).__name__} is a potential of matrices, but w has shape {shape}; type "
-            "ib.LeastSquares.entries(rows, cols, values, shape), or a potential of vectors such as ib.Cosh()"
-        )
-    length, size = potential.length(), math.prod(shape)
-    if length is not None and length[1] != size:
-        raise InputError(
-            f"the potential's {length[0]} has {length[1]} entries, but w has {size}; equally many are expected"
-        )
+    size = math.prod(shape)
+    refuse_shape(potential, shape, "ib.LeastSquares.entries(rows, cols, values, shape)", f"w has {size}")
     return DualMap(potential, (size,) if potential.dimensions == 1 else shape)
 
 

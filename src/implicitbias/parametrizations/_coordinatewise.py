@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, in_one_line
 from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._diagonal import Diagonal
@@ -77,9 +77,8 @@ def _refuse_mixing(rho: Callable[..., Any]) -> None:
         try:
             got = jax.eval_shape(rho, jax.ShapeDtypeStruct(probe.shape, probe.dtype))
         except Exception as error:  # The user's function may raise any exception.
-            line = str(error).strip().partition("\n")[0]
             raise InputError(
-                f"rho failed on an array of two numbers ({type(error).__name__}: {line}); {_HINT}"
+                f"rho failed on an array of two numbers ({in_one_line(error)}); {_HINT}"
             ) from error
         shape, kind = getattr(got, "shape", None), getattr(got, "dtype", None)
         if shape != probe.shape or kind != probe.dtype:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, in_one_line
 from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._diagonal import Diagonal
@@ -205,9 +205,8 @@ def _refuse_shape(k: Row, m: int, feature: int) -> None:
         try:
             got = jax.eval_shape(k, jax.ShapeDtypeStruct((m,), np.dtype(np.float64)))
         except Exception as error:  # The user's function may raise any exception.
-            line = str(error).strip().partition("\n")[0]
             raise InputError(
-                f"the map of feature {feature} failed on an array of {m} number(s) ({type(error).__name__}: {line}); "
+                f"the map of feature {feature} failed on an array of {m} number(s) ({in_one_line(error)}); "
                 f"{_HINT}"
             ) from error
     shape, kind = getattr(got, "shape", None), getattr(got, "dtype", None)

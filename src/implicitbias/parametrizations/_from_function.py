@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, in_one_line
 from implicitbias._core.fingerprints import shared_function
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import tree_shape
@@ -51,10 +51,9 @@ class FunctionParametrization(Parametrization):
                     f"are expected; {_HINT}"
                 ) from error
             except Exception as error:  # The user's function may raise any exception.
-                line = str(error).strip().partition("\n")[0]
                 raise InputError(
-                    f"G failed on a {name} with leaves of shapes {list(shape.shapes)} ({type(error).__name__}: "
-                    f"{line}); {_HINT}"
+                    f"G failed on a {name} with leaves of shapes {list(shape.shapes)} ({in_one_line(error)}"
+                    f"); {_HINT}"
                 ) from error
         _refuse_result(got)
         return shape.numpy_tree(flat)

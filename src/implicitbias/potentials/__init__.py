@@ -17,6 +17,7 @@ from implicitbias.potentials._quadratic_form import QuadraticForm as QuadraticFo
 from implicitbias.potentials._ray_lengths import ray_lengths as ray_lengths
 from implicitbias.potentials._separable import SeparablePotential as SeparablePotential
 from implicitbias.potentials._separable import SteepPotential as SteepPotential
+from implicitbias.potentials._shapes import refuse_shape as refuse_shape
 from implicitbias.potentials._smoothed_p_norm import SmoothedPNorm as SmoothedPNorm
 from implicitbias.potentials._spectral import Spectral as Spectral
 from implicitbias.potentials._squared_norm import SquaredNorm as SquaredNorm

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, in_one_line
 from implicitbias._core.trees import TreeShape
 
 
@@ -74,7 +74,6 @@ def _traced_shape(problem: Statement, shape: TreeShape, flat: ndarray) -> tuple[
 
 
 def _failure(problem: Statement, params: Any, error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0]
     shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(params) if eqx.is_array(leaf))
     hint = "check that model takes (params, X) in this order and that the arrays fit each other"
     concrete = (
@@ -89,7 +88,7 @@ def _failure(problem: Statement, params: Any, error: Exception) -> str:
         hint = "a module goes into params: type model=lambda net, X: jax.vmap(net)(X)"
     return (
         f"the model failed on parameters of shapes {shapes} and X of shape {problem.X.shape}: "
-        f"{type(error).__name__}: {line}; {hint}"
+        f"{in_one_line(error)}; {hint}"
     )
 
 
@@ -122,10 +121,9 @@ def _refuse_loss(problem: Statement, columns: tuple[int, ...]) -> None:
         try:
             out = eqx.filter_eval_shape(getattr(loss, method), row, target)
         except Exception as error:  # The user's loss may raise any exception.
-            line = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{name}.{method} failed on a prediction of shape {row.shape} and a target of shape {target.shape}: "
-                f"{type(error).__name__}: {line}"
+                f"{in_one_line(error)}"
             ) from error
         got, kind = getattr(out, "shape", None), getattr(out, "dtype", None)
         if got != right or kind is None or not jnp.issubdtype(kind, jnp.floating):

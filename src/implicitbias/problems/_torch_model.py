@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from numpy import ndarray
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, first_line
 from implicitbias.problems._torch_operators import CHECK, OPERATORS
 
 
@@ -116,10 +116,9 @@ def _evaluated(call: Call, values: dict[str, Any]) -> Any:
     try:
         return OPERATORS[call.operator](*arguments, **options)
     except (TypeError, ValueError, IndexError) as error:
-        line = str(error).strip().partition("\n")[0]
         raise InputError(
-            f"the operator {call.operator}{call.place} cannot be evaluated with these arguments: {line}; write this "
-            "part of the module with other operators, or write the model with jax.numpy"
+            f"the operator {call.operator}{call.place} cannot be evaluated with these arguments: {first_line(error)}; "
+            "write this part of the module with other operators, or write the model with jax.numpy"
         ) from error
 
 
