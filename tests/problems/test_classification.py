@@ -154,3 +154,13 @@ def test_a_loss_that_overflows_is_refused_and_located(method: str) -> None:
     ):
         getattr(problem, method)([1.0])
     assert problem.predict([1.0]).tolist() == [1.0, -800.0, -900.0]
+
+
+def test_a_reparametrised_problem_of_classes_is_refused_with_the_line_to_type() -> None:
+    X, y = np.eye(3), [0, 1, 2]
+    theta = np.ones((3, 3)), np.ones((3, 3))
+    refused = ib.Classification(X, y, loss="cross_entropy").reparametrize(ib.HadamardProduct())
+    with pytest.raises(ib.InputError, match=r"several classes cannot be reparametrised.*ib\.Problem\("):
+        refused.loss(theta)
+    typed = ib.Problem(lambda theta, X: X @ (theta[0] * theta[1]), X, y, loss="cross_entropy")
+    assert typed.loss(theta) == pytest.approx(np.log(3))
