@@ -12,6 +12,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,8 @@ def _write_plain(writer: _Writer, value: Any) -> bool:
         writer.put(type(value).__name__, np.asarray(value, dtype=complex).astype("<c16").tobytes())
     elif isinstance(value, str):
         writer.put("str", value.encode())
+    elif isinstance(value, PurePath):
+        writer.put("path", str(value).encode())
     elif isinstance(value, (bytes, bytearray)):
         writer.put("bytes", bytes(value))
     elif isinstance(value, np.dtype):

@@ -27,7 +27,7 @@ _PACKAGES = frozenset(
         "haiku",
     }
 )
-_PACKAGES |= {"einops", "jaxtyping", "pandas", "sklearn", "torch", "numba"}
+_PACKAGES |= {"einops", "jaxtyping", "pandas", "sklearn", "torch", "numba", "xarray"}
 # Methods that matter only if the class is called.
 _CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__"})
 # Methods that dataclasses may generate.

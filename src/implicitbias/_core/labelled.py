@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, in_one_line
 
 
 def dataset(
@@ -78,3 +78,54 @@ def read_netcdf(path: Path) -> Any:
         raise InputError(
             f"{path} cannot be read as NetCDF-4 ({error}); it is damaged or of another kind"
         ) from error
+
+
+def zarr_bytes(data: Any) -> bytes:
+    """Return a dataset as the bytes of a zipped Zarr store.
+
+    Version 2 of the format is written, because version 3 has no stable form for texts yet.
+    """
+    import io
+    import zipfile
+
+    from zarr.storage import MemoryStore
+
+    # xarray writes some entries twice, which a zip file would keep twice.
+    entries: dict[str, Any] = {}
+    data.to_zarr(MemoryStore(entries), zarr_format=2, consolidated=False)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), content.to_bytes())
+    return file.getvalue()
+
+
+def open_zarr(path: Path) -> Any:
+    """Return the dataset of a zipped Zarr store; its arrays are read when they are used.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    import zipfile
+
+    import xarray
+    from zarr.storage import ZipStore
+
+    try:
+        return xarray.open_zarr(ZipStore(path, mode="r"), consolidated=False, zarr_format=2, chunks={})
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} cannot be read as Zarr ({in_one_line(error)}); it is missing or damaged: start the sweep again "
+            "with the same folder, and the runs in it are computed again"
+        ) from error
+
+
+def labelled_arrays(
+    variables: Mapping[str, tuple[Sequence[str], Any]],
+    coordinates: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+) -> Any:
+    """Return an `xarray.Dataset` of arrays as they are, which may be arrays of Dask that are computed on use."""
+    import xarray
+
+    return xarray.Dataset(dict(variables), coords=dict(coordinates), attrs=dict(attributes))

@@ -23,14 +23,19 @@ from implicitbias.studies._registry import load as load
 from implicitbias.studies._result import StudyResult as StudyResult
 from implicitbias.studies._run import run as run
 from implicitbias.studies._study import Study as Study
-from implicitbias.studies._sweep import sweep as sweep
+from implicitbias.studies.sweeps import Failure as Failure
+from implicitbias.studies.sweeps import SweepResult as SweepResult
+from implicitbias.studies.sweeps import open_store as open
+from implicitbias.studies.sweeps import sweep as sweep
 
 __all__ = [
     "Assumption",
     "Card",
     "Claim",
+    "Failure",
     "Study",
     "StudyResult",
+    "SweepResult",
     "at_least",
     "at_most",
     "close",
@@ -39,6 +44,7 @@ __all__ = [
     "judge",
     "list",
     "load",
+    "open",
     "run",
     "sweep",
 ]

@@ -1,0 +1,109 @@
+"""The executor that spreads batches over the workers of a Dask cluster."""
+
+from hashlib import sha256
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from implicitbias._core.errors import ImplicitBiasError, InputError, in_one_line
+from implicitbias.studies.sweeps._executor import Ended, Executor
+from implicitbias.studies.sweeps._outcome import Outcome, WorkerLost
+from implicitbias.studies.sweeps._settings import Run
+from implicitbias.studies.sweeps._worker import run_batch
+
+LOCAL = "local"
+_CONNECT_SECONDS = 20
+
+
+class DaskCluster(Executor):
+    """The executor of a Dask cluster.
+
+    Each worker loads the function once, also a worker that comes later. Dask runs a batch again if its worker ends.
+
+    Args:
+        function: the function of the sweep.
+        address: the address of the scheduler, such as tcp://host:8786, or "local" for a cluster on this machine.
+        jobs: the number of workers of a cluster on this machine.
+        stored: whether the values must be such as a store can keep.
+        memory: the bytes that each worker of a cluster on this machine may use; None for no limit.
+
+    Raises:
+        InputError: no scheduler answers at this address.
+    """
+
+    def __init__(self, function: Any, address: str, jobs: int, stored: bool, memory: float | None) -> None:
+        import cloudpickle
+        from distributed import Client, LocalCluster
+
+        content = cloudpickle.dumps(function)
+        self._key, self._stored = sha256(content).hexdigest(), stored
+        self._cluster = None
+        if address == LOCAL:
+            limit = 0 if memory is None else int(memory)
+            self._cluster = LocalCluster(
+                n_workers=jobs, threads_per_worker=1, memory_limit=limit, dashboard_address=None
+            )
+        try:
+            self._client = Client(self._cluster or address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`, or type "
+                "--scheduler local for a cluster on this machine"
+            ) from None
+        from implicitbias.studies.sweeps._dask_plugin import LoadFunction
+
+        self._client.register_plugin(LoadFunction(self._key, content))
+        self._tasks: dict[int, Any] = {}
+        self._done: SimpleQueue[int] = SimpleQueue()
+
+    def slots(self) -> int:
+        """Return the number of threads of all workers, and 1 while there is no worker."""
+        if self._client.status != "running":
+            raise ImplicitBiasError(
+                "the connection to the Dask scheduler is lost; start the sweep again with the same --out folder: what "
+                "was stored is kept"
+            )
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return max(1, sum(worker["nthreads"] for worker in workers.values()))
+
+    def submit(self, number: int, runs: list[Run]) -> None:
+        """Start a batch on some worker."""
+        task = self._client.submit(run_batch, self._key, runs, self._stored, pure=False)
+        self._tasks[number] = task
+        task.add_done_callback(lambda _: self._done.put(number))
+
+    def collect(self, seconds: float) -> Ended:
+        """Return the batches that have ended, in the order in which they did."""
+        ended: Ended = []
+        while not ended or not self._done.empty():
+            try:
+                number = self._done.get(timeout=seconds)
+            except Empty:
+                break
+            task = self._tasks.pop(number)
+            ended.append((number, _result(task)))
+        return ended
+
+    def stop(self, number: int) -> None:
+        """Give a batch up, and start its worker anew."""
+        task = self._tasks[number]
+        busy = [worker for worker, keys in self._client.processing().items() if task.key in keys]
+        task.cancel()
+        if busy:
+            self._client.restart_workers(busy, raise_for_error=False)
+
+    def close(self) -> None:
+        """Leave the cluster, and end it if it was started here."""
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+def _result(task: Any) -> list[Outcome] | WorkerLost:
+    """Return the outcomes of a task of Dask, or how it has ended."""
+    if task.status == "finished":
+        outcomes: list[Outcome] = task.result()
+        return outcomes
+    if task.cancelled():
+        return WorkerLost("the worker was ended, or the scheduler is lost")
+    # Dask gives a batch up when several workers have ended while they ran it.
+    return WorkerLost(in_one_line(task.exception()))

@@ -1,0 +1,199 @@
+"""The results in a store, as a labelled dataset whose arrays are read when they are used."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.labelled import labelled_arrays
+from implicitbias.studies.sweeps._ledger import LEDGER, Ledger, Row
+from implicitbias.studies.sweeps._parts import open_part, unpacked
+from implicitbias.studies.sweeps._settings import POINT
+
+MISSING = "missing"
+# The runs of a grid may be incomplete; a list of points that fills less than this of its grid stays a list.
+_LEAST_FILLED = 0.25
+
+
+def open_store(folder: Any, study: str | None = None) -> Any:
+    """Return the stored results of a sweep as an `xarray.Dataset`.
+
+    If the settings form a grid, each setting is a dimension with its values as coordinate; otherwise there is one
+    dimension `run`, and the settings are coordinates along it. The arrays are read when they are used (Dask). Runs of
+    unequal shapes are padded with NaN, and runs that failed or are missing are NaN, or empty texts.
+
+    The variables `state` ("done", "failed" or "missing"), `seconds`, `code` (the version of the code that computed the
+    run) and `error` say what is known about each run.
+
+    Args:
+        folder: the folder that a sweep has written.
+        study: the name of the study or function, where the folder has several.
+
+    Returns:
+        An `xarray.Dataset`.
+
+    Raises:
+        InputError: the folder holds no store, or several studies and none is chosen, or a file is damaged.
+
+    Examples:
+        >>> import implicitbias as ib, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> swept = ib.studies.sweep(
+        ...     lambda a, b: {"total": a + b}, {"a": [1.0, 2.0], "b": [10, 20, 30]}, out=folder
+        ... )
+        >>> data = ib.studies.open(folder)
+        >>> data.total.sel(a=2.0).values.tolist()
+        [12.0, 22.0, 32.0]
+    """
+    place = Path(folder)
+    if not (place / LEDGER).is_file():
+        raise InputError(
+            f"{place} holds no results of a sweep; write some with implicitbias run --grid, or sweep(out=)"
+        )
+    with Ledger(place) as ledger:
+        rows = _chosen(ledger.rows(), study, place)
+        needed = {row.blob for row in rows if row.blob is not None}
+        blobs = {
+            number: unpacked(content) for number, (_, content) in ledger.blobs().items() if number in needed
+        }
+        parts = {n: open_part(place, file) for n, (file, _, _) in ledger.parts().items()}
+    settings = [json.loads(row.settings) for row in rows]
+    grid = _grid_of(settings)
+    sizes = tuple(len(values) for values in grid.values()) if grid else (len(rows),)
+    places = _places(settings, grid) if grid else np.arange(len(rows))
+    names = tuple(grid) if grid else ("run",)
+    variables = _known(rows, places, sizes)
+    pieces = _pieces_of(rows, places, blobs, parts)
+    variables |= {name: _gathered(found, sizes) for name, found in pieces.items()}
+    coordinates: Any = dict(grid) if grid else _listed(settings)
+    labelled = {name: ((*names, *dims), array) for name, (dims, array) in variables.items()}
+    return labelled_arrays(labelled, coordinates, {"study": rows[0].study})
+
+
+def _chosen(rows: list[Row], study: str | None, folder: Path) -> list[Row]:
+    names = list(dict.fromkeys(row.study for row in rows))
+    if not names:
+        raise InputError(f"the store in {folder} is empty; no run of its sweep has ended yet")
+    if study is None and len(names) > 1:
+        raise InputError(
+            f"{folder} holds {', '.join(names)}; choose one: open({str(folder)!r}, {names[0]!r})"
+        )
+    if study is not None and study not in names:
+        raise InputError(f"{folder} holds no {study!r}, but {', '.join(names)}")
+    return [row for row in rows if row.study == (study or names[0])]
+
+
+def _grid_of(settings: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the axes of the grid that the settings fill well; {} if they fill none."""
+    names = list(settings[0])
+    if names == [POINT] or any(set(one) != set(names) for one in settings):
+        return {}
+    axes = {name: _labels([one[name] for one in settings]) for name in names}
+    grid = {name: list(dict.fromkeys(labels)) for name, labels in axes.items()}
+    total = float(np.prod([len(values) for values in grid.values()], dtype=float))
+    if len(settings) < _LEAST_FILLED * total:
+        return {}
+    return {name: values if isinstance(values[0], str) else sorted(values) for name, values in grid.items()}
+
+
+def _labels(values: list[Any]) -> list[Any]:
+    """Return numbers as they are, and any other values as texts, so that a coordinate has one type."""
+    return values if all(isinstance(value, (int, float)) for value in values) else [str(v) for v in values]
+
+
+def _places(settings: list[dict[str, Any]], grid: dict[str, list[Any]]) -> np.ndarray:
+    """Return the place of each run in the flattened grid."""
+    index = []
+    for name, values in grid.items():
+        order = {value: k for k, value in enumerate(values)}
+        index.append([order[label] for label in _labels([one[name] for one in settings])])
+    return np.ravel_multi_index(tuple(map(np.array, index)), tuple(len(values) for values in grid.values()))
+
+
+def _known(rows: list[Row], places: np.ndarray, sizes: tuple[int, ...]) -> dict[str, Any]:
+    """Return state, seconds, code and error of each place."""
+    columns: dict[str, tuple[Any, list[Any]]] = {
+        "state": (MISSING, [row.state for row in rows]),
+        "seconds": (np.nan, [row.seconds for row in rows]),
+        "code": ("", [row.code for row in rows]),
+        "error": ("", [row.reason for row in rows]),
+    }
+    total, found = int(np.prod(sizes)), {}
+    for name, (fill, values) in columns.items():
+        kinds = np.array([fill, *values]).dtype
+        column = np.full(total, fill, dtype=kinds)
+        column[places] = values
+        found[name] = ((), column.reshape(sizes))
+    return found
+
+
+def _pieces_of(
+    rows: list[Row], places: np.ndarray, blobs: dict[int, Any], parts: dict[int, Any]
+) -> dict[str, list[tuple[tuple[str, ...], np.ndarray, Any]]]:
+    """Return {variable: [(dimensions, places, values)]}; the values of parts are arrays of Dask."""
+    groups: dict[tuple[bool, int], list[tuple[int, int]]] = defaultdict(list)
+    for row, place in zip(rows, places.tolist(), strict=True):
+        if row.blob is not None or row.part is not None:
+            groups[row.blob is not None, int(row.blob if row.blob is not None else row.part or 0)].append(
+                (int(row.row or 0), place)
+            )
+    found: dict[str, list[tuple[tuple[str, ...], np.ndarray, Any]]] = defaultdict(list)
+    for (in_blob, number), pairs in groups.items():
+        chosen, at = (np.array(column) for column in zip(*sorted(pairs), strict=True))
+        if in_blob:
+            arrays = {name: (dims, array) for name, (dims, array) in blobs[number].items()}
+        else:
+            arrays = {str(n): (tuple(map(str, v.dims)), v.data) for n, v in parts[number].variables.items()}
+        for name, (dims, array) in arrays.items():
+            whole = len(chosen) == len(array) and bool((chosen == np.arange(len(array))).all())
+            found[name].append((dims[1:], at, array if whole else array[chosen]))
+    return found
+
+
+def _gathered(pieces: list[tuple[tuple[str, ...], np.ndarray, Any]], sizes: tuple[int, ...]) -> Any:
+    """Return the dimensions of one variable after those of the grid, and its values in the order of the grid."""
+    import dask.array as da
+
+    dims = pieces[0][0]
+    if any(len(other) != len(dims) for other, _, _ in pieces):
+        raise InputError(
+            "a variable has another number of dimensions in some runs; open the runs of one kind"
+        )
+    total = int(np.prod(sizes))
+    kinds = np.result_type(*(array.dtype for _, _, array in pieces))
+    inner = tuple(max(array.shape[1 + k] for _, _, array in pieces) for k in range(len(dims)))
+    filled = sum(len(at) for _, at, _ in pieces)
+    padded = any(array.shape[1:] != inner for _, _, array in pieces)
+    # A number that is not there is NaN, which whole numbers and truth values cannot be.
+    if (filled < total or padded) and kinds.kind in "biu":
+        kinds = np.dtype(float)
+    fill = "" if kinds.kind == "U" else np.nan
+    stack = [
+        _widened(da.asarray(array).astype(kinds), inner, fill if padded else None) for _, _, array in pieces
+    ]
+    order = np.full(total, filled)
+    order[np.concatenate([at for _, at, _ in pieces])] = np.arange(filled)
+    if filled < total:
+        stack.append(da.full((1, *inner), fill, dtype=kinds))
+    together = stack[0] if len(stack) == 1 else da.concatenate(stack)
+    if not bool((order == np.arange(total)).all()):
+        together = together[order]
+    return dims, together.reshape((*sizes, *inner))
+
+
+def _widened(array: Any, inner: tuple[int, ...], fill: Any) -> Any:
+    import dask.array as da
+
+    if fill is None or array.shape[1:] == inner:
+        return array
+    widths = [(0, 0), *((0, size - had) for size, had in zip(inner, array.shape[1:], strict=True))]
+    return da.pad(array, widths, constant_values=fill)
+
+
+def _listed(settings: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings as coordinates along the dimension `run`."""
+    names = dict.fromkeys(name for one in settings for name in one)
+    return {name: ("run", np.array(_labels([one.get(name) for one in settings]))) for name in names}
