@@ -72,8 +72,13 @@ def _batch(term: Any, ends: jax.Array, decays: jax.Array) -> Any:
     return jax.vmap(lane)(ends, decays)
 
 
+def spread(function: Any, points: Any) -> Any:
+    """The values of a sweep over processes."""
+    return ib.studies.sweep(function, points, jobs=JOBS).values
+
+
 def main() -> None:
-    works = {"ours": partial(ib.studies.sweep, one, POINTS, JOBS), "vmap": together}
+    works = {"ours": partial(spread, one, POINTS), "vmap": together}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for round_ in range(1 + REPEATS):  # the first round compiles
         answers = {}
@@ -85,7 +90,7 @@ def main() -> None:
     ours, steps = (np.array(part) for part in zip(*answers["ours"], strict=True))
     theirs, their_steps = answers["vmap"]
     tight = partial(one, rtol=TIGHT)
-    exact = np.array([end for end, _ in ib.studies.sweep(tight, POINTS[:JUDGED], JOBS)])
+    exact = np.array([end for end, _ in spread(tight, POINTS[:JUDGED])])
     sizes = np.linalg.norm(exact, axis=1)
     errors = [float(np.max(np.linalg.norm(a[:JUDGED] - exact, axis=1) / sizes)) for a in (ours, theirs)]
     median = {name: statistics.median(values) for name, values in seconds.items()}

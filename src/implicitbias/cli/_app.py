@@ -13,6 +13,7 @@ from implicitbias import __version__
 from implicitbias._core.errors import ImplicitBiasError, InputError
 from implicitbias.cli import _margin_options as margin_options
 from implicitbias.cli import _path_options as path_options
+from implicitbias.cli import _sweep_options as sweep_options
 from implicitbias.cli import _table_options as table_options
 from implicitbias.cli._interrupts import kept_interrupts
 from implicitbias.cli._terminal import check_output, guarded_streams
@@ -63,9 +64,35 @@ def run_studies(
         Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")
     ] = None,
     as_json: _Json = False,
+    grid: sweep_options.Grid = None,
+    seeds: sweep_options.Seeds = None,
+    jobs: sweep_options.Jobs = 1,
+    scheduler: sweep_options.Scheduler = None,
+    retries: sweep_options.Retries = 0,
+    time_limit: sweep_options.TimeLimit = None,
+    memory_limit: sweep_options.MemoryLimit = None,
+    outdated: sweep_options.Outdated = "keep",
+    quiet: sweep_options.Quiet = False,
 ) -> None:
-    """Run studies, print their claims, and exit with status 1 if one does not hold."""
+    """Run studies, print their claims, and exit with status 1 if one does not hold.
+
+    With --grid, one study is run at all points of a grid of its settings, and the results are stored; the same command
+    goes on after an interrupt or a crash.
+    """
     from implicitbias import studies
+    from implicitbias.cli._sweep_run import SweepOptions, run_sweep_of
+
+    asked = SweepOptions(grid or [], seeds, jobs, scheduler, retries, time_limit, memory_limit, outdated)
+    if grid:
+        if as_json:
+            raise InputError("--json is not for sweeps; read the store with ib.studies.open in Python")
+        if not run_sweep_of(names or [], out, asked, quiet):
+            raise typer.Exit(1)
+        return
+    if asked.asked():
+        raise InputError(
+            f"{asked.asked()[0]} is for sweeps; name a grid too, such as --grid alpha=1e-4:1e2:log25"
+        )
 
     # All names are checked first, so that a misspelt one fails before any study runs.
     cards = [studies.find(name) for name in names] if names else list(studies.list())
@@ -75,7 +102,7 @@ def run_studies(
     results: list[studies.StudyResult] = []
     for card in cards:
         try:
-            with progress_bar(card.name) as progress:
+            with progress_bar(card.name, quiet=quiet) as progress:
                 result = studies.run(card.name, out=out, progress=progress)
         except KeyboardInterrupt:
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)

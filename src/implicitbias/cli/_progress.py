@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from implicitbias._core.progress import Progress as Report
+from implicitbias._core.progress import silent
 
 _SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def progress_bar(title: str, patience: float = 0.0) -> Iterator[Report]:
-    """Yield a function of (fraction, text) that shows progress; plain lines begin after `patience` seconds."""
+def progress_bar(title: str, patience: float = 0.0, quiet: bool = False) -> Iterator[Report]:
+    """Yield a function of (fraction, text) that shows progress, or nothing if `quiet`.
+
+    Plain lines begin after `patience` seconds.
+    """
+    if quiet:
+        yield silent
+        return
     if not sys.stderr.isatty():
         yield _lines(title, patience)
         return

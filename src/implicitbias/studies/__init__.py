@@ -22,10 +22,14 @@ from implicitbias.studies._registry import list_cards as list
 from implicitbias.studies._registry import load as load
 from implicitbias.studies._result import StudyResult as StudyResult
 from implicitbias.studies._run import run as run
+from implicitbias.studies._run_grid import run_grid as run_grid
 from implicitbias.studies._study import Study as Study
 from implicitbias.studies.sweeps import Failure as Failure
+from implicitbias.studies.sweeps import Limits as Limits
+from implicitbias.studies.sweeps import Place as Place
 from implicitbias.studies.sweeps import SweepResult as SweepResult
 from implicitbias.studies.sweeps import open_store as open
+from implicitbias.studies.sweeps import parsed_axes as parsed_axes
 from implicitbias.studies.sweeps import sweep as sweep
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "Card",
     "Claim",
     "Failure",
+    "Limits",
+    "Place",
     "Study",
     "StudyResult",
     "SweepResult",
@@ -45,6 +51,8 @@ __all__ = [
     "list",
     "load",
     "open",
+    "parsed_axes",
     "run",
+    "run_grid",
     "sweep",
 ]

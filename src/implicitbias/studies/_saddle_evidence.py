@@ -12,7 +12,7 @@ from implicitbias.studies._sweep_evidence import finished
 _BEYOND = 1.2
 
 
-def simulated(path: SaddlePath, exponents: tuple[int, ...], progress: Progress) -> ScaleSweep:
+def simulated(path: SaddlePath, exponents: tuple[float, ...], progress: Progress) -> ScaleSweep:
     """Return the flows from alpha = 10^-e for each exponent e, until shortly after the last jump.
 
     Raises:
@@ -22,7 +22,7 @@ def simulated(path: SaddlePath, exponents: tuple[int, ...], progress: Progress) 
     end, d = _BEYOND * float(path.times[-1]), path.problem.shape[1]
     trajectories = []
     for i, (exponent, unit) in enumerate(zip(exponents, units.tolist(), strict=True)):
-        progress((i + 1) / (len(exponents) + 1), f"flow from alpha = 1e-{exponent}")
+        progress((i + 1) / (len(exponents) + 1), f"flow from alpha = 1e-{exponent:g}")
         flow = MirrorFlow(path.problem, HyperbolicEntropy(log_scale=-2 * unit))
         trajectories.append(finished(simulate(flow, np.zeros(d), t1=end * unit)))
     return ScaleSweep(path, tuple(trajectories), units, path.problem.loss, _BEYOND)

@@ -33,6 +33,21 @@ class Study(ABC):
     def notes(self) -> str:
         """Return a paragraph for readers that says which settings are from the paper and which were chosen."""
 
+    def settings(self) -> dict[str, Any]:
+        """Return {name: default value} of the settings that a sweep of this study may vary; {} by default.
+
+        A study with settings also has `measure`.
+        """
+        return {}
+
+    def measure(self, **settings: Any) -> Any:
+        """Return an `xarray.Dataset` or a dict of one run at these settings, which is what a sweep stores.
+
+        Raises:
+            InputError: a setting is out of its range.
+        """
+        raise NotImplementedError
+
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
         """Return {file stem: matplotlib Figure} of this setting, from the dataset alone; {} by default."""
         return {}

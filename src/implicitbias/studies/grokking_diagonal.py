@@ -90,6 +90,16 @@ class GrokkingDiagonal(Study):
         )
         return figures
 
+    def settings(self) -> dict[str, Any]:
+        """Return the scale of the start, the weight decay, the sizes of the data, and the seed."""
+        return {"alpha": 1.0, "weight_decay": 1e-4, "n": 20, "d": 40, "sparsity": 2, "seed": 0}
+
+    def measure(self, **settings: Any) -> Any:
+        """Return the training and test errors along one flow."""
+        from implicitbias.studies._grid_runs import diagonal_run
+
+        return diagonal_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

@@ -124,6 +124,16 @@ class SaddleToSaddle(Study):
             figures[f"{point}-rates"] = rate_figure(small, errors, *labels, 1.0)
         return figures
 
+    def settings(self) -> dict[str, Any]:
+        """Return the scale of the start, the sizes of the data, the noise, and the seed."""
+        return {"alpha": 1e-30, "n": 12, "d": 30, "noise": 0.0, "seed": 0}
+
+    def measure(self, **settings: Any) -> Any:
+        """Return the distance of one flow from its limit path."""
+        from implicitbias.studies._grid_runs import saddle_run
+
+        return saddle_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

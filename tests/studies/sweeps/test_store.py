@@ -79,6 +79,17 @@ def test_a_dataset_keeps_its_dimensions(tmp_path: Path) -> None:
     data = swept(run, {"a": [1.0, 3.0]}, tmp_path / "s").to_dataset()
     assert data.loss.dims == ("a", "t")
     np.testing.assert_array_equal(data.loss[1], 3.0 * np.arange(4.0))
+    np.testing.assert_array_equal(data.loss.sel(t=2.0), [2.0, 6.0])
+
+
+def test_coordinates_that_differ_between_runs_are_variables(tmp_path: Path) -> None:
+    import xarray
+
+    def run(a: float) -> Any:
+        return xarray.Dataset({"loss": ("t", np.ones(2)), "t": ("t", a * np.arange(2.0))})
+
+    data = swept(run, {"a": [1.0, 3.0]}, tmp_path / "s").to_dataset()
+    np.testing.assert_array_equal(data.t_values, [[0.0, 1.0], [0.0, 3.0]])
 
 
 def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
@@ -127,6 +138,13 @@ def test_values_wait_in_the_ledger_and_are_read_from_it(
     swept(product, {"a": [1.0, 2.0]}, tmp_path / "s", seeds=3)
     assert len(list((tmp_path / "s" / "arrays").iterdir())) == 1
     assert ib.studies.open(tmp_path / "s").load().identical(waiting)
+
+
+def test_whole_numbers_are_one_setting_in_both_types(tmp_path: Path) -> None:
+    swept(lambda a: a, {"a": [1, 2]}, tmp_path / "s")
+    rows = ib.studies.open(tmp_path / "s")
+    assert swept(lambda a: a, {"a": [1.0, 2.0]}, tmp_path / "s", outdated="keep").reused == 2
+    assert ib.studies.open(tmp_path / "s").identical(rows)
 
 
 def test_two_functions_share_a_folder(tmp_path: Path) -> None:

@@ -69,7 +69,13 @@ def open_store(folder: Any, study: str | None = None) -> Any:
     pieces = _pieces_of(rows, places, blobs, parts)
     variables |= {name: _gathered(found, sizes) for name, found in pieces.items()}
     coordinates: Any = dict(grid) if grid else _listed(settings)
-    labelled = {name: ((*names, *dims), array) for name, (dims, array) in variables.items()}
+    labelled = {}
+    for name, (dims, array) in variables.items():
+        shared = _shared(array, len(sizes)) if dims == (name,) else None
+        if shared is not None:
+            coordinates[name] = shared
+        else:  # xarray keeps the name of a dimension for its coordinate.
+            labelled[f"{name}_values" if name in dims else name] = ((*names, *dims), array)
     return labelled_arrays(labelled, coordinates, {"study": rows[0].study})
 
 
@@ -197,3 +203,10 @@ def _listed(settings: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the settings as coordinates along the dimension `run`."""
     names = dict.fromkeys(name for one in settings for name in one)
     return {name: ("run", np.array(_labels([one.get(name) for one in settings]))) for name in names}
+
+
+def _shared(array: Any, axes: int) -> np.ndarray | None:
+    """Return the coordinate that all runs share, along the axes after the first ones; None if they differ."""
+    rows = np.asarray(array).reshape(-1, *array.shape[axes:])
+    known = rows[~np.isnan(rows).all(axis=1)] if rows.dtype.kind == "f" else rows
+    return known[0] if len(known) and bool((known == known[0]).all()) else None

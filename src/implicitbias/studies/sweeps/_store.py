@@ -65,7 +65,12 @@ class Store:
 
     def key_of(self, run: Run) -> str:
         """Return what identifies a run in the store: the fingerprint of the study and the settings."""
-        return fingerprint((self.label.study, run.settings))
+        # The numbers 1 and 1.0 are one setting.
+        settings = {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in run.settings.items()
+        }
+        return fingerprint((self.label.study, settings))
 
     def rows(self) -> dict[str, Row]:
         """Return the rows of this study, by key."""

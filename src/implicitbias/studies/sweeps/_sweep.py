@@ -95,14 +95,13 @@ def sweep(
             f"function is {function!r}, a function of the settings is expected: sweep(run, {{'alpha': [1e-2, 1e-4]}})"
         )
     label = _label_of(function) if out is not None else Label("", "")
-    limits = Limits(_whole("retries", retries), _positive("seconds", seconds), _positive("memory", memory))
     return run_sweep(
         function,
         runs_of(points, seeds),
         None if out is None else Path(out),
         label,
         place=Place(_jobs(jobs), scheduler),
-        limits=limits,
+        limits=Limits(retries, seconds, memory),
         outdated=outdated,
         progress=progress,
     )
@@ -120,6 +119,11 @@ def run_sweep(
     progress: Progress | None,
 ) -> SweepResult:
     """Run a function whose name and version of the code are given by a label; see `sweep`."""
+    limits = Limits(
+        _whole("retries", limits.retries),
+        _positive("seconds", limits.seconds),
+        _positive("memory", limits.memory),
+    )
     if outdated not in (None, KEEP, REPLACE):
         raise InputError(f"outdated is {outdated!r}, 'keep' or 'replace' is expected, or None")
     if out is not None:

@@ -1,0 +1,69 @@
+"""Run one study at all points of a grid of its settings."""
+
+from pathlib import Path
+from typing import Any
+
+from implicitbias._core.errors import InputError
+from implicitbias._core.progress import Progress
+from implicitbias.studies._registry import find, list_cards, load
+from implicitbias.studies.sweeps import Label, Limits, Place, SweepResult, run_sweep, runs_of
+
+
+def run_grid(
+    name: str,
+    grid: dict[str, Any],
+    out: Any,
+    *,
+    seeds: Any = None,
+    place: Place | None = None,
+    limits: Limits | None = None,
+    outdated: str | None = "keep",
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Run a study at all points of a grid, and keep the results in a store.
+
+    Settings that the grid leaves out have the defaults of the study, `ib.studies.load(name).settings()`.
+
+    Args:
+        name: a name that `ib.studies.list()` gives.
+        grid: {setting: values}.
+        out: the folder of the store.
+        seeds: the number of seeds; each point is run with seed = 0, ..., seeds - 1.
+        place: where the runs are computed; by default in this process.
+        limits: what a run may cost; by default without limits.
+        outdated: what happens to runs that another version has computed: "keep" or "replace" them; None refuses.
+        progress: a function that is called with (fraction done, text) when runs end.
+
+    Returns:
+        A `SweepResult`.
+
+    Raises:
+        InputError: the study is unknown or has no settings, or the grid names a setting that it does not have.
+    """
+    from implicitbias import __version__
+
+    find(name)
+    study = load(name)
+    defaults = study.settings()
+    if not defaults:
+        others = [card.name for card in list_cards() if load(card.name).settings()]
+        raise InputError(
+            f"{name} has no settings to sweep; type one of {', '.join(others)}, or run it without --grid"
+        )
+    unknown = sorted(set(grid) - set(defaults))
+    if unknown:
+        known = ", ".join(f"{key}={value!r}" for key, value in defaults.items())
+        raise InputError(f"{name} has no setting {', '.join(unknown)}; its settings and defaults are {known}")
+    if seeds is not None and "seed" not in defaults:
+        raise InputError(f"{name} has no setting seed; leave --seeds out")
+    fixed = {key: [value] for key, value in defaults.items() if not (key == "seed" and seeds is not None)}
+    return run_sweep(
+        study.measure,
+        runs_of(fixed | grid, seeds),
+        Path(out),
+        Label(name, __version__),
+        place=place or Place(),
+        limits=limits or Limits(),
+        outdated=outdated,
+        progress=progress,
+    )
