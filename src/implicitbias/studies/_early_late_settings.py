@@ -186,7 +186,7 @@ MARGIN_SMALL = Experiment(
     Separated(n=24, d=3000, gap=8.0),
     runs=(*_ALPHAS, (30.0, 1e-4), (30.0, 1e-6), (30.0, 1e-8)),
     own=(0.286, 1e-3),
-    small=1e-3,
+    small=1e-6,
     rtol=1e-5,
     tail=_TAIL,
 )
@@ -195,7 +195,7 @@ MARGIN_PAPER = Experiment(
     Separated(n=32, d=100_000, gap=25.0),
     runs=((3.0, 1e-3), (30.0, 1e-3), (30.0, 1e-5), (30.0, 1e-7)),
     own=(0.286, 1e-3),
-    small=1e-3,
+    small=1e-6,
     rtol=1e-4,
     tail=_TAIL,
 )
