@@ -164,7 +164,7 @@ def labels(X: Float64[ndarray, "n d"]) -> Float64[ndarray, " n"]:
     return np.asarray(np.sign(np.sum(X[:, :SPARSE], axis=1)))
 
 
-_ALPHAS = ((3.0, 1e-3), (30.0, 1e-3), (300.0, 1e-3))
+_ALPHAS = ((3.0, 1e-3), (30.0, 1e-3), (100.0, 1e-3))
 _TAIL = (20.0, 40.0, 80.0, 160.0)
 
 SPARSE_SMALL = Experiment(
