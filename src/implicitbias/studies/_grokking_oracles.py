@@ -11,14 +11,13 @@ from implicitbias.flows import NormDrift, simulate
 from implicitbias.limits import least_l1_dual
 from implicitbias.studies._grokking_evidence import Runs, flat
 from implicitbias.studies._grokking_settings import Model
+from implicitbias.studies._sinh_interpolant import sinh_interpolant
 from implicitbias.studies._sweep_evidence import finished
 
 # Times per run and drift at which it is compared with its closed form.
 _TIMES = 60
 # The drift of a diagonal network is compared with its dual formula at this tolerance, at so many slow times.
 _TIGHT, _DUAL = 1e-10, 41
-# Newton's method stops if a step of this share does not lower the residual, or after so many steps.
-_SHORTEST, _STEPS = 1e-6, 100
 
 
 def linear_variables(model: Model, runs: Runs) -> dict[str, Any]:
@@ -95,32 +94,13 @@ def _dual_path(model: Model, tau: Float64[ndarray, " m"]) -> Float64[ndarray, "m
     nu, path, now = np.zeros(len(model.y)), [], 0.0
     # At the start of the drift, the targets move from those of the start of training to y.
     for share in np.linspace(0.0, 1.0, 21):
-        nu = _newton(model.X, (1 - share) * (model.X @ (u * v)) + share * model.y, scale, centre, nu)
+        nu = sinh_interpolant(model.X, (1 - share) * (model.X @ (u * v)) + share * model.y, scale, centre, nu)
     for time in tau:
         for between in np.linspace(now, time, 1 + int(np.ceil(10 * (time - now))))[1:]:
-            nu = _newton(model.X, model.y, scale * np.exp(-2 * between), centre, nu)
+            nu = sinh_interpolant(model.X, model.y, scale * np.exp(-2 * between), centre, nu)
         now = time
         path.append(scale * np.exp(-2 * time) * np.sinh(centre + model.X.T @ nu))
     return np.array(path)
-
-
-def _newton(X: ndarray, y: ndarray, scale: ndarray, centre: ndarray, nu: ndarray) -> Float64[ndarray, " n"]:
-    """Return the nu with X (scale sinh(centre + X^T nu)) = y by Newton's method with halved steps."""
-
-    def gap(point: ndarray) -> Float64[ndarray, " n"]:
-        with np.errstate(over="ignore", invalid="ignore"):
-            misfit: ndarray = X @ (scale * np.sinh(centre + X.T @ point)) - y
-        return misfit
-
-    for _ in range(_STEPS):
-        here = gap(nu)
-        step, share = np.linalg.solve((X * (scale * np.cosh(centre + X.T @ nu))) @ X.T, here), 1.0
-        while share > _SHORTEST and not np.linalg.norm(gap(nu - share * step)) < np.linalg.norm(here):
-            share /= 2
-        if share <= _SHORTEST:  # The residual consists of rounding errors.
-            break
-        nu = nu - share * step
-    return nu
 
 
 def _lasso_path(model: Model, end: Float64[ndarray, " d"]) -> tuple[ndarray, ndarray, ndarray]:

@@ -74,6 +74,18 @@ _CARDS = (
         "implicitbias.studies.early_late_sparse",
     ),
     Card(
+        "early-late-margin",
+        "Lyu et al. 2024, arXiv 2311.18817",
+        "on data of a large margin the same networks predict well early, and badly late: they misgrok",
+        "implicitbias.studies.early_late_margin",
+    ),
+    Card(
+        "early-late-regression",
+        "Lyu et al. 2024, arXiv 2311.18817",
+        "with squared loss they turn from the least l2 norm to the least l1 norm, and grok or misgrok with the target",
+        "implicitbias.studies.early_late_regression",
+    ),
+    Card(
         "early-late-completion",
         "Lyu et al. 2024, arXiv 2311.18817",
         "from a large start a multiplication table is fitted early, and completed late by the least nuclear norm",
