@@ -55,6 +55,16 @@ def test_the_verdict_follows_the_predicted_time(found: Any) -> None:
         assert some[0].notes == ()
 
 
+# Oracle: by hand, theta = e^(-lam t) (theta_0 + e^(L lam t) h) with |h| = e^(-L lam T) |theta_0| in the lazy phase.
+def test_a_lazy_checkpoint_says_how_far_the_transition_is(found: Any) -> None:
+    for some in found:
+        np.testing.assert_allclose(-np.log(some[0].moved), 2.0 * 2.0, rtol=0.03)
+        assert "is left until the transition" in some[0].reason
+        assert "not lazy" in some[1].reason
+        assert "at least 2" in some[-1].reason
+        assert some[0].reason in str(some[0])
+
+
 def test_courses_of_all_scales_agree_on_the_axis_of_the_predicted_time(found: Any) -> None:
     for name in ("moved", "kernel_change", "kernel_cosine"):
         near, far = ([getattr(one, name) for one in some] for some in found)
@@ -81,6 +91,9 @@ def test_at_the_start_the_degree_is_that_of_the_gradients() -> None:
     T = np.log(margin * 10.0 * np.sqrt(2.0 * D) / np.log(1e3)) / 2e-3
     np.testing.assert_allclose(found.transition_time, T, rtol=1e-8)
     assert found.notes == ()
+    heavy = ib.diagnostics.phase(PROBLEM, start, start, weight_decay=1.0, late=False)
+    assert np.isnan(heavy.transition_time)
+    assert "The weight decay is 1, and one below 1 is expected" in " ".join(heavy.notes)
     small = (np.full(D, 0.1), np.full(D, 0.1))
     none = ib.diagnostics.phase(PROBLEM, small, small, weight_decay=1e-3, late=False)
     assert none.transition_time < 0.0
