@@ -31,10 +31,14 @@ def course(alpha: float, lam: float) -> tuple[Any, list[Any], float]:
 
 
 @pytest.fixture(scope="module")
-def found() -> list[tuple[ib.diagnostics.Phase, ...]]:
+def courses() -> list[tuple[float, float, Any]]:
+    return [(alpha, lam, course(alpha, lam)) for alpha, lam in ((10.0, 1e-3), (1e3, 1e-3))]
+
+
+@pytest.fixture(scope="module")
+def found(courses: Any) -> list[tuple[ib.diagnostics.Phase, ...]]:
     phases = []
-    for alpha, lam in ((10.0, 1e-3), (1e3, 1e-3)):
-        start, checkpoints, T = course(alpha, lam)
+    for alpha, lam, (start, checkpoints, T) in courses:
         some = ib.diagnostics.phase(PROBLEM, checkpoints, start, weight_decay=lam, late=False, X_new=X)
         np.testing.assert_allclose(some[0].transition_time, T, rtol=1e-8)
         np.testing.assert_allclose(some[0].paper_time, np.log(alpha) / lam, rtol=1e-12)
@@ -55,10 +59,14 @@ def test_the_verdict_follows_the_predicted_time(found: Any) -> None:
         assert some[0].notes == ()
 
 
-# Oracle: by hand, theta = e^(-lam t) (theta_0 + e^(L lam t) h) with |h| = e^(-L lam T) |theta_0| in the lazy phase.
-def test_a_lazy_checkpoint_says_how_far_the_transition_is(found: Any) -> None:
-    for some in found:
-        np.testing.assert_allclose(-np.log(some[0].moved), 2.0 * 2.0, rtol=0.03)
+# Oracle: by hand, moved = (m / M) e^(L lam (t - T)) in the lazy phase, with the smallest margin m of the checkpoint in
+# place of the limit M = ln(1 / lam).
+def test_a_lazy_checkpoint_says_how_far_the_transition_is(found: Any, courses: Any) -> None:
+    for some, (_, lam, (_, checkpoints, _)) in zip(found, courses, strict=True):
+        u, v = checkpoints[0]
+        least = float(np.min(Y * (X @ (u**2 - v**2))))
+        left = 2.0 * 2.0 - np.log(least / np.log(1.0 / lam))
+        np.testing.assert_allclose(-np.log(some[0].moved), left, rtol=0.03)
         assert "is left until the transition" in some[0].reason
         assert "not lazy" in some[1].reason
         assert "at least 2" in some[-1].reason
