@@ -225,8 +225,8 @@ def test_bad_input_is_refused() -> None:
         ib.kernel_regime(ib.Classification(X, Y), np.zeros(4), C=1.0).save("limit.npz")
 
 
-# Oracle: `max_margin`, which shares no solver with it. More features than rows make the kernel well conditioned, so that
-# projected gradient steps end alone; fewer features make it singular, so that rounds of rows follow.
+# Oracle: `max_margin`, which shares no solver with it. More features than rows make the kernel well conditioned, so
+# that projected gradient steps end alone; fewer features make it singular, so that rounds of rows follow.
 @pytest.mark.parametrize("features", [600, 40])
 def test_many_rows_have_the_largest_margin(features: int) -> None:
     rng = np.random.default_rng(0)
