@@ -42,7 +42,7 @@ def depth_dataset(progress: Progress, setting: Depths = DEPTHS) -> Any:
     """Return the dataset of all depths, scales of the start and weight decays of the setting."""
     X = setting.rows()
     y, runs = labels(X), []
-    plan = [(depth, *run) for depth in setting.depths for run in setting.runs]
+    plan = [(depth, s ** (2.0 / depth), decay) for depth in setting.depths for s, decay in setting.runs]
     for count, (depth, alpha, decay) in enumerate(plan):
         problem = Problem(power_difference(depth), X, y, "logistic")
         runs.append(_run(problem, setting, depth, alpha, decay))

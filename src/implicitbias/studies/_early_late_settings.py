@@ -84,7 +84,8 @@ class Depths:
         n: the number of training rows.
         d: the number of features.
         tested: the number of test rows.
-        runs: (alpha, lam) of the runs of each depth, from u = v = alpha.
+        runs: (s, lam) of the runs of each depth, from u = v = alpha with alpha^L = s^2, for which the starts of all
+            depths are as far in the kernel regime.
         rtol: the tolerance of the simulations.
     """
 

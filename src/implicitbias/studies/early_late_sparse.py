@@ -7,12 +7,13 @@ from numpy import ndarray
 
 from implicitbias._core.claim import Assumption, Claim, at_least, at_most, close
 from implicitbias._core.progress import Progress
+from implicitbias.studies._early_late_depth_claims import crossing, depth_claims, samples_claims
 from implicitbias.studies._stored_claims import all_finished, number
 from implicitbias.studies._study import Study
 
 _PAPER = "lyu2024dichotomy"
 _THEORY = "docs/theory.md, Early and late phases"
-_POINTS = ("small", "paper")
+_POINTS = ("small", "paper", "depths", "samples")
 # The largest relative gap of the margins.
 _GAP = 1e-9
 
@@ -21,12 +22,20 @@ class EarlyLateSparse(Study):
     """The study that follows diagonal networks from the largest l2 margin to the largest l1 margin."""
 
     def points(self) -> tuple[str, ...]:
-        """Return a setting that takes seconds, and the setting of the paper."""
+        """Return a setting that takes seconds, that of the paper, deeper networks, and the numbers of samples."""
         return _POINTS
 
     def compute(self, point: str, progress: Progress) -> Any:
         """Simulate training for several scales and weight decays, and compute both classifiers of largest margin."""
         # These imports are here, so that stored results can be judged without JAX.
+        if point == "depths":
+            from implicitbias.studies._early_late_depths import depth_dataset
+
+            return depth_dataset(progress)
+        if point == "samples":
+            from implicitbias.studies._early_late_samples import samples_dataset
+
+            return samples_dataset(progress)
         from implicitbias.studies._early_late_evidence import sparse_dataset
         from implicitbias.studies._early_late_settings import PAPER, SMALL
 
@@ -34,6 +43,10 @@ class EarlyLateSparse(Study):
 
     def claims(self, point: str, dataset: Any) -> list[Claim]:
         """Return the claims about both phases, about the time of the transition, and about the controls."""
+        if point == "depths":
+            return depth_claims(point, dataset)
+        if point == "samples":
+            return samples_claims(point, dataset)
         return [
             *oracle_claims(point, dataset),
             *phase_claims(point, dataset),
@@ -45,6 +58,10 @@ class EarlyLateSparse(Study):
         """Return the runs on the axis of the predicted time and of the paper's time, and the run of the paper."""
         from implicitbias.plotting import curves_figure
 
+        if point == "depths":
+            return _depth_figures(point, dataset)
+        if point == "samples":
+            return _samples_figures(point, dataset)
         x, names = dataset["place"].values, _names(dataset)
         panels = {
             label: {name: (x, values) for name, values in zip(names, dataset[key].values, strict=True)}
@@ -78,8 +95,39 @@ class EarlyLateSparse(Study):
             "of steps. The predicted time is T = ln(gamma_0 |theta_0| / ln(1 / lam)) / (2 lam) with the margin gamma_0 "
             "of the tangent-kernel machine at the start. It was derived here and is not in the paper, which has "
             "ln(alpha) / lam as alpha grows. The transition is measured where the cosine to the largest l1 margin "
-            "becomes larger than that to the largest l2 margin. Every number below was computed in this run."
+            "becomes larger than that to the largest l2 margin. The point 'depths' has u^L - v^L with L = 2, 3 and 4 on "
+            "64 rows in 240 dimensions, and the point 'samples' counts the rows that both classifiers need, for 30 to 240 "
+            "dimensions; both were chosen here. Every number below was computed in this run."
         )
+
+
+def _depth_figures(point: str, data: Any) -> dict[str, Any]:
+    from implicitbias.plotting import curves_figure
+
+    names = [
+        f"L = {L:.0f}, {name}"
+        for L, name in zip(data["depth"].values, _names(data), strict=True)
+    ]  # fmt: skip
+    panels = {
+        label: {name: (data["place"].values, row) for name, row in zip(names, data[key].values, strict=True)}
+        for key, label in _SHOWN
+    }
+    return {f"{point}-collapse": curves_figure(panels, "$L \\lambda (t - T)$", logarithmic=False)}
+
+
+def _samples_figures(point: str, data: Any) -> dict[str, Any]:
+    from implicitbias.plotting import curves_figure
+
+    panels = {
+        f"test accuracy, largest ${label}$ margin": {
+            f"d = {d}": (n, accuracy)
+            for d, n, accuracy in zip(
+                data["d"].values, data[f"{key}_n"].values, data[f"{key}_accuracy"].values, strict=True
+            )
+        }
+        for key, label in (("l2", "l_2"), ("l1", "l_1"))
+    }
+    return {f"{point}-accuracy": curves_figure(panels, "samples n")}
 
 
 _SHOWN = (
@@ -132,16 +180,6 @@ def phase_claims(point: str, data: Any) -> list[Claim]:
         at_most(point, "each run ends near the minimum of L + lam/2 |w|_1 (bound of the relative excess, by a dual "
                 "point)", "docs/theory.md, The end at a fixed weight decay", (np.max(data["excess"].values), 0.02)),
     ]  # fmt: skip
-
-
-def crossing(places: ndarray, difference: ndarray) -> float:
-    """Return where the difference becomes positive for the first time; nan if it does not."""
-    after = np.flatnonzero((difference[:-1] <= 0.0) & (difference[1:] > 0.0))
-    if len(after) == 0:
-        return np.nan
-    i = int(after[0])
-    share = -difference[i] / (difference[i + 1] - difference[i])
-    return float(places[i] + share * (places[i + 1] - places[i]))
 
 
 def transitions(data: Any) -> ndarray:
