@@ -1,10 +1,11 @@
 """How the study of early and late phases measures a transition, and the accuracy on test rows."""
 
+import jax.numpy as jnp
 import numpy as np
 
-from implicitbias.studies._early_late_settings import SMALL, labels
 from implicitbias.studies._early_late_depth_claims import crossing, needed
 from implicitbias.studies._early_late_depths import power_difference
+from implicitbias.studies._early_late_settings import SMALL, labels
 
 
 # By hand: the line through (1, -1) and (2, 3) is 0 at 1.25.
@@ -23,8 +24,8 @@ def test_the_number_of_samples_is_interpolated_in_its_logarithm() -> None:
 
 # By hand: 2^3 - 1 = 7 and (-1)^3 - 2^3 = -9.
 def test_the_deep_network_is_a_difference_of_powers() -> None:
-    theta = np.array([2.0, -1.0]), np.array([1.0, 2.0])
-    assert power_difference(3)(theta, np.eye(2)).tolist() == [7.0, -9.0]
+    theta = jnp.array([2.0, -1.0]), jnp.array([1.0, 2.0])
+    assert power_difference(3)(theta, jnp.eye(2)).tolist() == [7.0, -9.0]
 
 
 # By hand: the rule itself is always right, its negative never, and 0 has a tie in each row.
