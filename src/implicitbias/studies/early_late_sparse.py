@@ -96,8 +96,8 @@ class EarlyLateSparse(Study):
             "of the tangent-kernel machine at the start. It was derived here and is not in the paper, which has "
             "ln(alpha) / lam as alpha grows. The transition is measured where the cosine to the largest l1 margin "
             "becomes larger than that to the largest l2 margin. The point 'depths' has u^L - v^L with L = 2, 3 and 4 "
-            "on 64 rows in 240 dimensions, and the point 'samples' counts the rows that both classifiers need, for 30 to "
-            "240 dimensions; both were chosen here. Every number below was computed in this run."
+            "on 64 rows in 240 dimensions, and the point 'samples' counts the rows that both classifiers need, for 30 "
+            "to 240 dimensions; both were chosen here. Every number below was computed in this run."
         )
 
 
