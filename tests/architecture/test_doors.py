@@ -61,12 +61,14 @@ def imports_of(module: ast.Module, name: str) -> Iterator[str]:
 # Studies compare with SciPy's optimisers, as an oracle that shares no code with what they judge. A flow along kinks
 # finds the slopes of its held units by bounded least squares, which is a part of its field and predicts no end of it.
 # The search for a stop maximises a function of time.
+# That no classifier separates the data is a property of the problem, which flows and limits both ask for.
 _FLOWS = SOURCE / "flows"
 _OPTIMISERS = {
     SOURCE / "limits",
     SOURCE / "studies",
     _FLOWS / "_sliding_engine.py",
     _FLOWS / "_stop_search.py",
+    SOURCE / "problems" / "_inseparable.py",
 }
 
 

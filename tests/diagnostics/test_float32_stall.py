@@ -94,6 +94,19 @@ def test_classes_and_sampled_trajectories() -> None:
     assert stall.absorbed in trajectory.times
 
 
+# Oracle: by hand. The largest number of float32 is (2 - 2^-23) 2^127 = 3.4028e38. An infinite parameter does not change
+# either, but such a run is not frozen.
+def test_parameters_beyond_the_range_of_float32_have_overflowed() -> None:
+    problem = ib.Classification([[1.0, 0.0], [0.0, -1.0]], [1, -1])
+    trajectory = ib.simulate(ib.GradientFlow(problem), [1e39, 1.0], t1=10.0)
+    stall = ib.diagnostics.float32_stall(trajectory, problem, learning_rate=0.1)
+    assert stall.overflowed == stall.time == 0.0
+    assert np.isnan(stall.frozen)
+    assert "infinite parameters" in stall.sentence
+    inside = ib.simulate(ib.GradientFlow(problem), [1e38, 1.0], t1=10.0)
+    assert np.isnan(ib.diagnostics.float32_stall(inside, problem, learning_rate=0.1).overflowed)
+
+
 def test_short_runs_do_not_stall() -> None:
     stall = ib.diagnostics.float32_stall(ib.simulate(ib.GradientFlow(NET), START, t1=10.0), NET)
     assert np.isnan(stall.time)

@@ -31,10 +31,14 @@ def course(alpha: float, lam: float) -> tuple[Any, list[Any], float]:
 
 
 @pytest.fixture(scope="module")
-def found() -> list[tuple[ib.diagnostics.Phase, ...]]:
+def courses() -> list[tuple[float, float, Any]]:
+    return [(alpha, lam, course(alpha, lam)) for alpha, lam in ((10.0, 1e-3), (1e3, 1e-3))]
+
+
+@pytest.fixture(scope="module")
+def found(courses: Any) -> list[tuple[ib.diagnostics.Phase, ...]]:
     phases = []
-    for alpha, lam in ((10.0, 1e-3), (1e3, 1e-3)):
-        start, checkpoints, T = course(alpha, lam)
+    for alpha, lam, (start, checkpoints, T) in courses:
         some = ib.diagnostics.phase(PROBLEM, checkpoints, start, weight_decay=lam, late=False, X_new=X)
         np.testing.assert_allclose(some[0].transition_time, T, rtol=1e-8)
         np.testing.assert_allclose(some[0].paper_time, np.log(alpha) / lam, rtol=1e-12)
@@ -53,6 +57,20 @@ def test_the_verdict_follows_the_predicted_time(found: Any) -> None:
         assert some[-1].kernel_cosine < 0.7
         assert some[0].start_output == 0.0
         assert some[0].notes == ()
+
+
+# Oracle: by hand, moved = (m / M) e^(L lam (t - T)) in the lazy phase, with the smallest margin m of the checkpoint in
+# place of the limit M = ln(1 / lam).
+def test_a_lazy_checkpoint_says_how_far_the_transition_is(found: Any, courses: Any) -> None:
+    for some, (_, lam, (_, checkpoints, _)) in zip(found, courses, strict=True):
+        u, v = checkpoints[0]
+        least = float(np.min(Y * (X @ (u**2 - v**2))))
+        left = 2.0 * 2.0 - np.log(least / np.log(1.0 / lam))
+        np.testing.assert_allclose(-np.log(some[0].moved), left, rtol=0.03)
+        assert "is left until the transition" in some[0].reason
+        assert "not lazy" in some[1].reason
+        assert "at least 2" in some[-1].reason
+        assert some[0].reason in str(some[0])
 
 
 def test_courses_of_all_scales_agree_on_the_axis_of_the_predicted_time(found: Any) -> None:
@@ -81,6 +99,9 @@ def test_at_the_start_the_degree_is_that_of_the_gradients() -> None:
     T = np.log(margin * 10.0 * np.sqrt(2.0 * D) / np.log(1e3)) / 2e-3
     np.testing.assert_allclose(found.transition_time, T, rtol=1e-8)
     assert found.notes == ()
+    heavy = ib.diagnostics.phase(PROBLEM, start, start, weight_decay=1.0, late=False)
+    assert np.isnan(heavy.transition_time)
+    assert "The weight decay is 1, and one below 1 is expected" in " ".join(heavy.notes)
     small = (np.full(D, 0.1), np.full(D, 0.1))
     none = ib.diagnostics.phase(PROBLEM, small, small, weight_decay=1e-3, late=False)
     assert none.transition_time < 0.0

@@ -100,6 +100,18 @@ def test_margins_above_the_level_decay_freely(start: Any) -> None:
     np.testing.assert_allclose(drift.times[np.argmin(np.abs(drift.times - reached))], reached, rtol=1e-8)
 
 
+# Oracle: by hand. The signed rows (1, 0), (-1, 0) have the combination 0.
+def test_inseparable_data_are_refused_with_a_proof() -> None:
+    mixed = ib.Classification([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [1, -1, 1]).reparametrize(
+        ib.HadamardProduct()
+    )
+    start = (np.ones(2), np.ones(2))
+    with pytest.raises(ib.InfeasibleError, match="no linear classifier separates the data") as caught:
+        ib.simulate(ib.NormDrift(mixed, margin=LEVEL), start, t1=1.0)
+    assert caught.value.certificate.holds
+    np.testing.assert_allclose(caught.value.combination, [0.5, 0.5, 0.0], atol=1e-12)
+
+
 # Oracle: one of two equal rows alone. Rows that depend on each other share their pull.
 def test_dependent_rows(start: Any, drift: ib.Trajectory) -> None:
     twice = np.vstack([X, X[:1]])

@@ -223,3 +223,16 @@ def test_bad_input_is_refused() -> None:
         ib.kernel_regime(logistic, PARAMS, max_bytes=100)
     with pytest.raises(ib.InputError, match="limit is one of parameters"):
         ib.kernel_regime(ib.Classification(X, Y), np.zeros(4), C=1.0).save("limit.npz")
+
+
+# Oracle: `max_margin`, which shares no solver with it. More features than rows make the kernel well conditioned, so
+# that projected gradient steps end alone; fewer features make it singular, so that rounds of rows follow.
+@pytest.mark.parametrize("features", [600, 40])
+def test_many_rows_have_the_largest_margin(features: int) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, features))
+    y = np.sign(rng.standard_normal(300)) if features > 300 else np.sign(X @ rng.standard_normal(features))
+    problem = ib.Classification(X, y)
+    found = ib.kernel_regime(problem, np.zeros(features))
+    assert found.certificate.holds
+    np.testing.assert_allclose(found.point, ib.max_margin(problem, "l2").point, atol=1e-7)

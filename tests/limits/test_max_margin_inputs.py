@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import implicitbias as ib
-from implicitbias.limits._inseparable import exact_combination
+from implicitbias.problems._inseparable import exact_combination
 
 g = ib.gauges
 HORIZONS: list[Any] = ["l1", "l2", "linf", 3, g.Ellipsoid(np.diag([1.0, 2.0, 3.0])), g.Polar(g.L1())]

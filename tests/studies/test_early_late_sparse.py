@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 import implicitbias as ib
 from implicitbias.studies._early_late_claims import crossing
+from implicitbias.studies._early_late_depth_claims import needed
+from implicitbias.studies._early_late_depths import power_difference
 from implicitbias.studies._early_late_evidence import _logistic_excess
 from implicitbias.studies._early_late_settings import SPARSE_SMALL, Signs, labels
 from implicitbias.studies.early_late_sparse import STUDY
@@ -72,6 +75,18 @@ def test_a_transition_is_where_the_difference_changes_its_sign() -> None:
     assert crossing(places, np.array([-2.0, -1.0, 3.0, -1.0])) == 1.25
     assert np.isnan(crossing(places, np.array([1.0, 2.0, 3.0, 4.0])))
     assert np.isnan(crossing(places, np.full(4, np.nan)))
+
+
+# By hand: halfway between ln 4 and ln 16 is ln 8.
+def test_the_number_of_samples_is_interpolated_in_its_logarithm() -> None:
+    assert np.isclose(needed(np.array([1, 4, 16]), np.array([0.5, 0.8, 1.0])), 8.0)
+    assert np.isnan(needed(np.array([1, 4]), np.array([0.5, 0.8])))
+
+
+# By hand: 2^3 - 1 = 7 and (-1)^3 - 2^3 = -9.
+def test_the_deep_network_is_a_difference_of_powers() -> None:
+    theta = jnp.array([2.0, -1.0]), jnp.array([1.0, 2.0])
+    assert power_difference(3)(theta, jnp.eye(2)).tolist() == [7.0, -9.0]
 
 
 # By hand: the rule itself is always right, its negative never, and 0 has a tie in each row.

@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from numpy import ndarray
 from scipy.special import logsumexp
 
@@ -37,12 +37,13 @@ class Float32Stall:
     absorbed: float
     released: float
     frozen: float
+    overflowed: float
     smallest_margin: float
 
     @property
     def time(self) -> float:
-        """The first of the times `absorbed` and `frozen`; nan if there is none."""
-        return float(np.fmin(self.absorbed, self.frozen))
+        """The first of the times `absorbed`, `frozen` and `overflowed`; nan if there is none."""
+        return float(np.fmin(np.fmin(self.absorbed, self.frozen), self.overflowed))
 
     @property
     def sentence(self) -> str:
@@ -61,6 +62,11 @@ class Float32Stall:
             )
         if not np.isnan(self.frozen):
             parts.append(f"From t = {self.frozen:.4g} on a step changes no parameter in float32.")
+        if not np.isnan(self.overflowed):
+            parts.append(
+                f"From t = {self.overflowed:.4g} on a parameter is beyond 3.4e38, the largest number of float32, "
+                "so that a run in float32 has infinite parameters; rescale the data or the start."
+            )
         return " ".join(parts)
 
 
@@ -111,11 +117,17 @@ def float32_stall(
     def absorbed(point: Any) -> bool:
         return bool(np.max(_log_others(problem, point)) <= _LOG_ABSORBED)
 
+    def overflowed(point: Any) -> bool:
+        return not np.all(np.isfinite(_in_float32(problem.checked_params(point)[1])))
+
     def frozen(point: Any) -> bool:
         shape, theta = problem.checked_params(point)
         step = np.asarray(rate) * (np.asarray(shape.flatten(problem.gradient(point))) + decay * theta)
-        here = theta.astype(np.float32)
-        return bool(np.all(here - step.astype(np.float32) == here))
+        here, change = _in_float32(theta), _in_float32(step)
+        # An infinite parameter does not change either, but such a run has overflowed.
+        if not (np.all(np.isfinite(here)) and np.all(np.isfinite(change))):
+            return False
+        return bool(np.all(here - change == here))
 
     def first(holds: Callable[[Any], bool], after: int = 0) -> tuple[float, int]:
         """Return the first time at which a condition holds, nan if never, and the index of the next kept time."""
@@ -139,8 +151,15 @@ def float32_stall(
         absorbed=begin,
         released=np.inf if np.isnan(end) and not np.isnan(begin) else end,
         frozen=np.nan if rate is None else first(frozen)[0],
+        overflowed=first(overflowed)[0],
         smallest_margin=float(np.max(margins, initial=-np.inf)),
     )
+
+
+def _in_float32(values: Float64[ndarray, " p"]) -> Float32[ndarray, " p"]:
+    """Return the values in float32, where those beyond its range are infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _log_others(problem: TrainingProblem, point: Any) -> Float64[ndarray, " n"]:

@@ -14,7 +14,8 @@ from implicitbias.limits import Limit, kernel_regime, norm_minimizer
 from implicitbias.predictors import Jacobian, of
 from implicitbias.problems import TrainingProblem
 
-# Below these numbers training is still linear around the start, and above them it has left the start.
+# Below these numbers training is still linear around the start, and above them it has left the start. The theory page
+# derives what the second one means in time; the others were chosen from runs of diagonal networks.
 _LAZY_CHANGE, _LAZY_MOVE = 0.1, 0.3
 _RICH_MOVE, _RICH_COSINE = 2.0, 0.9
 # The largest relative deviation from J theta = L f, and the largest output at the start relative to what is learned.
@@ -72,20 +73,48 @@ class Phase(Fingerprinted):
 
     @property
     def verdict(self) -> str:
-        """The phase: "lazy", "on the way" or "rich".
+        r"""The phase: "lazy", "on the way" or "rich".
 
         It is lazy while the kernel has changed by at most 0.1 and the parameters have moved by at most 0.3. After that
-        it is rich if they have moved by at least 2, or if the cosine to the late point is at least 0.9. The numbers
-        were chosen from runs of diagonal networks of degree 2, which have moved by about 0.6 at the predicted
-        transition time, for all scales of the start and weight decays that were measured.
+        it is rich if they have moved by at least 2, or if the cosine to the late point is at least 0.9. In the lazy
+        phase `moved` is $e^{L \lambda (t - T)}$, which is derived, so that 0.3 is the time $1.2 / (L \lambda)$ before
+        T. The other three numbers are not derived: they were chosen from runs of diagonal networks of degree 2.
+        `reason` says on which of them a verdict rests.
         """
         if self.kernel_change <= _LAZY_CHANGE and self.moved <= _LAZY_MOVE:
             return "lazy"
         late = self.late_cosine >= _RICH_COSINE
         return "rich" if late or self.moved >= _RICH_MOVE else "on the way"
 
+    @property
+    def reason(self) -> str:
+        """The numbers on which the verdict rests, in words."""
+        ahead = f"it is {-np.log(self.moved):.2g}" if 0.0 < self.moved < np.inf else "it is infinite"
+        if self.verdict == "lazy":
+            return (
+                f"moved is {self.moved:.2g}, at most {_LAZY_MOVE:g}, and kernel_change is {self.kernel_change:.2g}, at "
+                f"most {_LAZY_CHANGE:g}. While training is lazy, moved grows like e^(L lam (t - T)), so that "
+                f"L lam (T - t) = -ln(moved) is left until the transition: {ahead}."
+            )
+        if self.moved >= _RICH_MOVE:
+            return f"moved is {self.moved:.2g}, at least {_RICH_MOVE:g}: what training has added exceeds the start."
+        if self.verdict == "rich":
+            return f"late_cosine is {self.late_cosine:.2g}, at least {_RICH_COSINE:g}."
+        wrong = [
+            f"{name} is {value:.2g}, more than {most:g}"
+            for name, value, most in (
+                ("moved", self.moved, _LAZY_MOVE),
+                ("kernel_change", self.kernel_change, _LAZY_CHANGE),
+            )
+            if not value <= most
+        ]
+        return (
+            f"{' and '.join(wrong)}, so that training is not lazy; moved is below {_RICH_MOVE:g} and late_cosine is "
+            f"not {_RICH_COSINE:g} or more, so that it is not rich either."
+        )
+
     def __str__(self) -> str:
-        lines = [f"The phase is {self.verdict!r}."]
+        lines = [f"The phase is {self.verdict!r}: {self.reason}"]
         lines += [f"  {name} {getattr(self, name):.4g}" for name in _NUMBERS]
         return "\n".join([*lines, *self.notes])
 
@@ -173,6 +202,12 @@ class _Start:
         except ImplicitBiasError as error:
             self.notes.append(f"The kernel regime has no predictor: {error}.")
         self.kernel = of(problem).tangent_kernel(start).ravel()
+        if decay >= 1.0 and not problem.double_objective.mean_loss.loss.quadratic:
+            self.notes.append(
+                f"The weight decay is {decay:g}, and one below 1 is expected: the margin ln(1 / lam) that training "
+                "keeps against it is not positive. So there is no predicted time of the transition, and start_output "
+                "is the size of the predictions themselves."
+            )
         # In regression the targets are y, and in classification the margin that training keeps.
         self.margin = np.log(1.0 / decay) if 0.0 < decay < 1.0 else np.nan
         self.output = self._output()

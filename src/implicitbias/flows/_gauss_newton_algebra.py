@@ -162,9 +162,11 @@ class Kernel(Algebra):
             return (gram.reshape(n * k, n * k) @ f.reshape(-1)).reshape(n, k)
 
         def eliminate(right: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            ahead, curved = J.mv(right), matrix.gamma_step * matrix.curve(gap)
-            inner = solve(matrix.collect(ahead - kernel(curved)).reshape(-1)).reshape(n, k)
-            back = curved + ratio * matrix.spread(inner)
+            # The kernel of S gap need not be formed: with the factorised matrix M = I + ratio R^T J J^T R, it is
+            # R^T J J^T R = (M - I) / ratio, so that the inverse of M cancels in it.
+            ahead = J.mv(right)
+            inner = solve(matrix.collect(ahead + shift * gap).reshape(-1)).reshape(n, k)
+            back = ratio * matrix.spread(inner)
             return (right - J.rmv(back)) / shift, (ahead - kernel(back)) / shift, jnp.zeros((), int)
 
         return eliminate, memory

@@ -17,14 +17,14 @@ from implicitbias.flows._margin_engine import MarginEngine
 from implicitbias.flows._margin_system import DiagonalMargins, MarginSystem, ModelMargins
 from implicitbias.flows._primal_maps import DiagonalNetworkMap, Rows, on_device
 from implicitbias.predictors import TracedPredictor, traced
-from implicitbias.problems import MeanLoss, Objective
+from implicitbias.problems import MeanLoss, Objective, TrainingProblem, refuse_inseparable_problem
 
 # Margins that differ from the level by at most this share are at the level.
 _AT_LEVEL = 1e-9
 
 
 def margin_engine(
-    objective: Objective,
+    problem: TrainingProblem,
     margin: float,
     shape: TreeShape,
     start: Float64[ndarray, " size"],
@@ -37,13 +37,15 @@ def margin_engine(
     phase of training in proportion to the logarithm of the time.
 
     Raises:
+        InfeasibleError: a margin of the start is not positive, and no linear classifier separates the data.
         InputError: a margin of the start is not positive, or the level cannot be reached from the start.
         ImplicitBiasError: the Jacobian of the margins needs more than `max_bytes`.
     """
-    system, u = _system(objective, shape, start, max_bytes)
+    system, u = _system(problem.double_objective, shape, start, max_bytes)
     margins = np.asarray(system.margins(jnp.asarray(u)))
     least = float(np.min(margins))
     if not least > 0.0:
+        refuse_inseparable_problem(problem)
         wrong = np.flatnonzero(~(margins > 0.0))
         raise InputError(
             f"{len(wrong)} of {len(margins)} margins of the start are not positive, the first is number {wrong[0]}, "

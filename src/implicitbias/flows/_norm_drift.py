@@ -69,6 +69,8 @@ class NormDrift(Flow):
             cross-entropy loss) and no margin is given, or the margin is not positive. `simulate` raises it if the start
             is not a minimum of the loss: the message names `ib.interpolation_limit`; with a margin, if the start does
             not separate the labels.
+        InfeasibleError: raised by `simulate` where the start does not separate the labels and no linear classifier can;
+            its certificate is a convex combination of the signed rows that is 0.
         ImplicitBiasError: the tangent kernel or the Hessian, or the Jacobian of the margins, needs more than 2 GiB.
 
     Reference:
@@ -121,9 +123,9 @@ class NormDrift(Flow):
     def engine(
         self, shape: TreeShape, start: Float64[ndarray, " size"], limits: Limits, max_bytes: int
     ) -> Engine:
-        objective = self.problem.double_objective
         if self.margin is not None:
-            return margin_engine(objective, self.margin, shape, start, limits, max_bytes)
+            return margin_engine(self.problem, self.margin, shape, start, limits, max_bytes)
+        objective = self.problem.double_objective
         predictor = traced(objective.readout).fitted(shape, start)
         point = critical_point(predictor, objective.mean_loss, shape, start, max_bytes)
         system = DriftSystem(

@@ -7,7 +7,7 @@ from implicitbias.gauges import Gauge, TwoSidedL1
 from implicitbias.limits._entrywise_margins import entrywise_separator
 from implicitbias.limits._linear_programs import largest_margin
 from implicitbias.limits._margin_certificate import GAP
-from implicitbias.limits._margins import Margins, Separator
+from implicitbias.problems._margins import Margins, Separator
 
 # The largest number of atoms, and of atoms without progress after which the method stops.
 _MOST_ATOMS = 200

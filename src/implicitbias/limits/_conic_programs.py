@@ -10,8 +10,8 @@ from scipy import sparse
 
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.gauges import Cone, ConeKind, Gauge
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._tolerances import RANK
+from implicitbias.problems._margins import Margins, Separator
 
 # Accuracy that is requested from Clarabel. Its last iterate is judged even if it does not reach this accuracy.
 _ACCURACY = 1e-12

@@ -10,8 +10,8 @@ from numpy import ndarray
 from implicitbias.gauges import conjugate
 from implicitbias.limits._interior_point import Point, Program, interior_point
 from implicitbias.limits._margin_faces import polished
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._separable_terms import Terms
+from implicitbias.problems._margins import Margins, Separator
 
 # The gap at which the last round stops, and the coarser gaps of the earlier rounds of a working set.
 FINEST = 1e-12

@@ -12,10 +12,10 @@ from implicitbias.limits._atom_margins import atom_separator
 from implicitbias.limits._conic_programs import separating_point
 from implicitbias.limits._entrywise_margins import entrywise_separator, improved
 from implicitbias.limits._fixed_rank import polished
-from implicitbias.limits._inseparable import refuse_inseparable
 from implicitbias.limits._margin_certificate import margin_certificate
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._singular_margins import singular_separator
+from implicitbias.problems._inseparable import refuse_inseparable
+from implicitbias.problems._margins import Margins, Separator
 
 # The largest number of entries of X for which a conic program is tried.
 _LARGEST_PROGRAM = 2 * 10**6

@@ -14,8 +14,8 @@ from scipy.linalg import LinAlgError, lstsq
 
 from implicitbias.gauges import Gauge, Nuclear, Schatten, Spectral
 from implicitbias.limits._margin_certificate import margin_certificate
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._singular_functions import Decomposed, Power
+from implicitbias.problems._margins import Margins, Separator
 
 _MOST_STEPS = 8
 _MOST_FACES = 6

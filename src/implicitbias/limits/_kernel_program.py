@@ -3,7 +3,8 @@ r"""The dual program of margins: $\min_q \frac12 q^\top K q - \sum_i q_i$ subjec
 Proximal steps, which add $\frac\delta2 \lVert q - q_0 \rVert^2$ to the objective, are solved by exchanges of active
 rows, and delta decreases as long as the exchanges end soon. The proximal term keeps the active part of K invertible, so
 that dependent rows do no harm, and it vanishes where q no longer changes. Rows enter the program in rounds, the most
-violated ones first, because most margins of a kernel machine are not active.
+violated ones first, because most margins of a kernel machine are not active. Before that, projected gradient steps find
+the first rows, and the whole answer where K is well conditioned.
 """
 
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from implicitbias.limits._projected_gradient import Approached, approached
 from implicitbias.limits._tangent_features import TangentFeatures
 
 # The number of rows of the first round, and the most rounds.
@@ -54,7 +56,14 @@ def solve(
     It stops at weights for which the combination of the g_i is nearly 0, unless `vanishing` is False.
     """
     m = gradients.number
-    rows = np.unique(np.linspace(0, m - 1, min(m, _FIRST)).astype(np.int64))
+    if gradients.kernel is None or m <= _FIRST:
+        rows = np.unique(np.linspace(0, m - 1, min(m, _FIRST)).astype(np.int64))
+    else:
+        near = _approached(gradients, upper, ridge)
+        if near.gap <= _FINE:
+            return Solved(near.q, None)
+        # The rows whose margins are smallest after a few gradient steps are likely to be active.
+        rows = np.sort(np.argsort(near.products, kind="stable")[: 2 * _FIRST])
     q, best, worst = np.zeros(m), np.zeros(m), np.inf
     for _ in range(_MOST_ROUNDS):
         kernel = gradients.block(rows)
@@ -74,6 +83,18 @@ def solve(
             break
         rows = _next_rows(rows, q, margins)
     return Solved(best, None)
+
+
+def _approached(gradients: TangentFeatures, upper: float, ridge: float) -> Approached:
+    kernel = gradients.kernel
+    assert kernel is not None
+    return approached(
+        lambda q: gradients.products(q) + ridge * q,
+        np.diag(kernel) + ridge,
+        upper,
+        lambda q, products: relative_gap(q, products, upper),
+        _FINE,
+    )
 
 
 def _next_rows(

@@ -74,38 +74,6 @@ def least_l1_dual(
     return shrunk
 
 
-def vanishing_combination(
-    rows: Float64[ndarray, "m d"],
-    free: Float64[ndarray, "m r"],
-    allowed: tuple[ndarray, ndarray] | None = None,
-) -> Float64[ndarray, " m"] | None:
-    """Return q >= 0 with sum 1, rows^T q = 0 and free^T q = 0; None if HiGHS finds that there is none.
-
-    With `allowed`, which holds the signs (positive, negative) that each coordinate of a classifier can take, an entry
-    of rows^T q may be negative if no positive sign is allowed, and positive if no negative sign is allowed.
-    """
-    m = len(rows)
-    if allowed is None:
-        both = np.hstack([rows, free])
-        sizes = np.linalg.norm(both, axis=0)
-        columns = both[:, sizes > 0.0] / sizes[sizes > 0.0]
-        above = None
-    else:
-        sizes = np.where(np.linalg.norm(rows, axis=0) > 0.0, np.linalg.norm(rows, axis=0), 1.0)
-        units, (plus, minus) = rows / sizes, allowed
-        columns = np.hstack([units[:, plus & minus], free])
-        above = np.hstack([units[:, plus & ~minus], -units[:, minus & ~plus]]).T
-    basis, singular, _ = np.linalg.svd(columns, full_matrices=False)
-    equal = basis[:, singular > 1e-13 * np.max(singular, initial=0.0)].T
-    if above is None and len(equal) == m:
-        return None  # independent rows
-    limits = {"A_eq": np.vstack([equal, np.ones(m)]), "b_eq": np.append(np.zeros(len(equal)), 1.0)}
-    if above is not None and len(above):
-        limits |= {"A_ub": above, "b_ub": np.zeros(len(above))}
-    answer = linprog(np.zeros(m), **limits, bounds=(0, None), options=_OPTIONS)
-    return None if answer.x is None or answer.status != 0 else np.maximum(answer.x, 0.0)
-
-
 def largest_margin(
     levels: Float64[ndarray, "m k"], free: Float64[ndarray, "m r"]
 ) -> tuple[Float64[ndarray, " k"], Float64[ndarray, " r"], Float64[ndarray, " m"]] | None:

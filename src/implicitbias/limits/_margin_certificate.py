@@ -8,9 +8,9 @@ from numpy import ndarray
 
 from implicitbias._core.certificate import Certificate
 from implicitbias.gauges import Gauge
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._min_l1 import COARSEST
 from implicitbias.limits._tolerances import EPSILON
+from implicitbias.problems._margins import Margins, Separator
 
 # The largest accepted relative gap of a margin.
 GAP = 1e-10

@@ -14,14 +14,12 @@ from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.status import Status
 from implicitbias.gauges import L1, L2, Gauge, LInf, Lp
-from implicitbias.limits._class_differences import ClassDifferences
 from implicitbias.limits._criterion import Criterion
 from implicitbias.limits._find_separator import Found, find_separator
 from implicitbias.limits._limit import Limit
 from implicitbias.limits._linear_programs import best_shifts
 from implicitbias.limits._margin_certificate import margin_certificate
-from implicitbias.limits._margins import Margins, Separator
-from implicitbias.problems import Classification
+from implicitbias.problems._margins import Margins, Separator, margins_of
 
 _NAMED = {"l1": L1(), "l2": L2(), "linf": LInf()}
 _SEVERAL = "Several points have this margin; this is the one of least Euclidean norm, scaled to the smallest margin 1."
@@ -185,22 +183,6 @@ def as_gauge(horizon: Any) -> Gauge:
         f'horizon is {horizon!r}, "l1", "l2", "linf", a number p >= 1, a potential or a gauge is expected; '
         'type ib.max_margin(problem, "l1")'
     )
-
-
-def margins_of(problem: Any, bias: bool) -> Margins:
-    """Return the margins of a classification problem, or raise an `InputError`."""
-    if not isinstance(problem, Classification):  # the only kind of problem with margins
-        raise InputError(
-            f"problem is a {type(problem).__name__}, a classification problem is expected; "
-            "type ib.Classification(X, y)"
-        )
-    if problem.by_classes:
-        differences = ClassDifferences(problem.linear_map, problem.y, len(problem.classes))
-        ones = np.ones(differences.shape[0])
-        free = differences.intercepts() if bias else np.zeros((len(ones), 0))
-        return Margins(differences, ones, free, differences)
-    signs = np.asarray(problem.y)
-    return Margins(problem.linear_map, signs, signs[:, None] if bias else np.zeros((len(signs), 0)))
 
 
 def best_intercepts(margins: Margins, w: Float64[ndarray, "..."]) -> Float64[ndarray, " r"]:

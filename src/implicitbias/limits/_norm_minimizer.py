@@ -12,16 +12,14 @@ from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InfeasibleError, InputError
 from implicitbias._core.status import Status
-from implicitbias.limits._inseparable import refuse_inseparable
 from implicitbias.limits._limit import Limit
-from implicitbias.limits._max_margin import margins_of
 from implicitbias.limits._norm_constraints import Constraints, Linearized, constraints_of
 from implicitbias.limits._norm_descent import Descended, descend, restored
 from implicitbias.limits._norm_judgement import judged, normalised
 from implicitbias.limits._norm_manifold import descend_on_manifold
 from implicitbias.limits._norm_multipliers import rounding_of
 from implicitbias.limits._tolerances import TOLERANCE
-from implicitbias.problems import Classification, ReparametrizedProblem
+from implicitbias.problems import refuse_inseparable_problem
 
 # A singular value decomposition of J in each step costs little up to so many multiplications in J J^T.
 _MOST_FACTORISED = 2e9
@@ -29,8 +27,6 @@ _MOST_FACTORISED = 2e9
 _SMALL, _ROUNDING = 1e-2 * TOLERANCE, 10.0
 # The largest relative distance by which the start is moved to satisfy f = y.
 _NEAR = 0.5
-# The largest number of entries of X for which a proof is sought that no classifier separates the data.
-_LARGEST = 2 * 10**6
 
 
 def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit:
@@ -173,10 +169,7 @@ def _refuse_margins(problem: Any, constraints: Constraints, at: Linearized) -> N
     if not len(wrong):
         return
     _refuse_conflicts(constraints)
-    linear = problem.problem if isinstance(problem, ReparametrizedProblem) else problem
-    if isinstance(linear, Classification) and at.constraints.number * linear.linear_map.shape[1] <= _LARGEST:
-        margins = margins_of(linear, bias=False)
-        refuse_inseparable(margins, np.arange(constraints.number), intercept=False)
+    refuse_inseparable_problem(problem)
     raise InputError(
         f"{len(wrong)} of {len(rows)} rows are not classified correctly by params, the first is row "
         f"{wrong[0]}; positive margins are expected. The likely cause is a training run that has not separated the "

@@ -13,8 +13,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from implicitbias.gauges import L2, Schatten
 from implicitbias.limits._entrywise_margins import entrywise_separator
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._singular_functions import Decomposed, Power
+from implicitbias.problems._margins import Margins, Separator
 
 _FASTER = 8.0
 # The share of the objective at which the sum of the complementary products is small.

@@ -8,9 +8,9 @@ from numpy import ndarray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from implicitbias.limits._fixed_rank import DUAL, polished
-from implicitbias.limits._margins import Margins, Separator
 from implicitbias.limits._primal_margins import primal_separator
 from implicitbias.limits._singular_functions import Decomposed, SingularFunction, smooth_polar
+from implicitbias.problems._margins import Margins, Separator
 
 # The barrier parameter is divided by this number when the weights are near their centre.
 _FASTER = 8.0

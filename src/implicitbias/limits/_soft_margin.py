@@ -15,8 +15,8 @@ from implicitbias.gauges import Gauge
 from implicitbias.limits._conic_programs import soft_point
 from implicitbias.limits._find_separator import find_separator
 from implicitbias.limits._limit import Limit
-from implicitbias.limits._margins import Margins, Separator
-from implicitbias.limits._max_margin import as_gauge, intercepts_of, margins_of
+from implicitbias.limits._max_margin import as_gauge, intercepts_of
+from implicitbias.problems._margins import Margins, Separator, margins_of
 
 # The largest accepted relative gap; the conic solver reaches about 1e-8.
 _GAP = 1e-6

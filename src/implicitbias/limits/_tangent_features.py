@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
+from scipy.linalg.blas import dsymv
 
 from implicitbias._core.errors import ImplicitBiasError, InputError
 from implicitbias.limits._norm_constraints import constraints_of
@@ -84,7 +85,10 @@ class TangentFeatures:
 
     def products(self, q: Float64[ndarray, " m"]) -> Float64[ndarray, " m"]:
         """Return the kernel times q, by products with the Jacobian if the kernel is not held."""
-        return self.apply(self.transpose(q)) if self.kernel is None else self.kernel @ q
+        if self.kernel is None:
+            return self.apply(self.transpose(q))
+        # The kernel is symmetric, and this product reads only one half of it.
+        return np.asarray(dsymv(1.0, self.kernel.T, q))
 
     def block(self, rows: Int64[ndarray, " k"]) -> Float64[ndarray, "k k"]:
         """Return the kernel of some rows, as an array that may be changed.

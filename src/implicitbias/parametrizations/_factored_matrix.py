@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
@@ -47,6 +48,18 @@ class FactoredMatrix(Parametrization):
                 "the gradients of the entries of W do not commute, so the flow of W is not a mirror flow"
             )
         )
+
+
+def row_products(factor: jax.Array, some: jax.Array, others: jax.Array) -> jax.Array:
+    """Return the products (n, m) of the rows `some` and `others` of a factor, whose numbers may repeat.
+
+    If the factor has few rows, each product is computed once and then looked up, which is cheaper than a product of
+    the chosen rows. Otherwise the Gram matrix of all rows would be the larger one.
+    """
+    if factor.shape[0] ** 2 <= some.shape[0] * others.shape[0]:
+        gram = factor @ factor.T
+        return jnp.take(jnp.take(gram, some, axis=0), others, axis=1)
+    return factor[some] @ factor[others].T
 
 
 def matrix_pair(theta: Any, name: str, axis: int) -> tuple[ndarray, ndarray]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from numpy import ndarray
 
-from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matrix_pair
+from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matrix_pair, row_products
 
 
 class MatrixDifference(FactoredMatrix):
@@ -31,7 +31,7 @@ class MatrixDifference(FactoredMatrix):
     def formula(self, theta: Any) -> jax.Array:
         """Return $U U^\\top - V V^\\top$ for JAX arrays."""
         U, V = theta
-        return U @ U.T - V @ V.T
+        return _gram(U) - _gram(V)
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
         """Return (U, V) as float64 matrices with equal numbers of rows."""
@@ -46,10 +46,22 @@ class MatrixDifference(FactoredMatrix):
         U, V = theta
         rows2, cols2 = (rows, cols) if other is None else other
         factors = jnp.concatenate([U, V], axis=1)  # S = factors factors^T
-        left, right = (factors[rows], factors[cols]), (factors[rows2], factors[cols2])
         return (
-            (rows[:, None] == rows2) * (left[1] @ right[1].T)
-            + (rows[:, None] == cols2) * (left[1] @ right[0].T)
-            + (cols[:, None] == rows2) * (left[0] @ right[1].T)
-            + (cols[:, None] == cols2) * (left[0] @ right[0].T)
+            (rows[:, None] == rows2) * row_products(factors, cols, cols2)
+            + (rows[:, None] == cols2) * row_products(factors, cols, rows2)
+            + (cols[:, None] == rows2) * row_products(factors, rows, cols2)
+            + (cols[:, None] == cols2) * row_products(factors, rows, rows2)
         )
+
+
+@jax.custom_jvp
+def _gram(U: jax.Array) -> jax.Array:
+    """Return U U^T. Its derivative is a matrix plus its transpose, which costs one product of matrices, not two."""
+    return U @ U.T
+
+
+@_gram.defjvp
+def _gram_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (U,), (change,) = primals, tangents
+    half = change @ U.T
+    return U @ U.T, half + half.T

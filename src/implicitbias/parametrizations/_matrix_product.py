@@ -6,7 +6,7 @@ import jax
 from numpy import ndarray
 
 from implicitbias._core.traced_maps import TracedMap
-from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matrix_pair
+from implicitbias.parametrizations._factored_matrix import FactoredMatrix, matrix_pair, row_products
 
 
 class MatrixProduct(FactoredMatrix):
@@ -45,7 +45,7 @@ class MatrixProduct(FactoredMatrix):
         U, V = theta
         rows2, cols2 = (rows, cols) if other is None else other
         same_row, same_col = rows[:, None] == rows2, cols[:, None] == cols2
-        return same_row * (V[cols] @ V[cols2].T) + same_col * (U[rows] @ U[rows2].T)
+        return same_row * row_products(V, cols, cols2) + same_col * row_products(U, rows, rows2)
 
     def layer_factors(self, theta: Any, linear: TracedMap) -> tuple[tuple[jax.Array, jax.Array], ...] | None:
         """Return $(e_r, V_c)$ for U and $(e_c, U_r)$ for V if the predictions are entries (r, c) of W, else None."""

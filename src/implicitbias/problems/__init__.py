@@ -1,6 +1,6 @@
 """Problems: a loss with its data, as a function of w or of the parameters of a model.
 
-The modules that import JAX are loaded on first use.
+The modules that import JAX or SciPy's optimisers are loaded on first use.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ from implicitbias.problems._training import TrainingProblem as TrainingProblem
 
 if TYPE_CHECKING:
     from implicitbias.problems._from_torch import from_torch as from_torch
+    from implicitbias.problems._inseparable import refuse_inseparable_problem as refuse_inseparable_problem
     from implicitbias.problems._loss import Loss as Loss
     from implicitbias.problems._loss import MarginLoss as MarginLoss
     from implicitbias.problems._model_checks import ModelFlags as ModelFlags
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _LATE = {
     "_from_torch": ("from_torch",),
+    "_inseparable": ("refuse_inseparable_problem",),
     "_loss": ("Loss", "MarginLoss"),
     "_model_checks": ("ModelFlags", "model_flags"),
     "_objective": ("MeanLoss", "Objective"),

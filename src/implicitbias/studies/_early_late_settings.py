@@ -215,3 +215,44 @@ REGRESSION_DENSE = Experiment(
     rtol=1e-5,
     tail=_TAIL,
 )
+
+
+@dataclass(frozen=True)
+class Depths:
+    """Networks u^L - v^L of several depths L on the same kind of data.
+
+    Attributes:
+        depths: the depths L.
+        n: the number of training rows.
+        d: the number of features.
+        tested: the number of test rows.
+        runs: (s, lam) of the runs of each depth, from u = v = alpha with alpha^L = s^2, for which the starts of all
+            depths are as far in the kernel regime.
+        rtol: the tolerance of the simulations.
+    """
+
+    depths: tuple[int, ...] = (2, 3, 4)
+    n: int = 64
+    d: int = 240
+    tested: int = 2000
+    runs: tuple[tuple[float, float], ...] = (
+        (30.0, 1e-2),
+        (30.0, 1e-4),
+        (30.0, 1e-8),
+        (30.0, 1e-12),
+        (10.0, 1e-4),
+        (100.0, 1e-4),
+    )
+    rtol: float = 1e-4
+
+    def rows(self) -> Float64[ndarray, "n d"]:
+        """Return the training rows."""
+        return np.random.default_rng(0).choice([-1.0, 1.0], (self.n, self.d))
+
+    def accuracy(self, w: Float64[ndarray, "d m"]) -> Float64[ndarray, " m"]:
+        """Return the share of test rows that each column classifies correctly; ties count one half."""
+        X = np.random.default_rng(1).choice([-1.0, 1.0], (self.tested, self.d))
+        return np.asarray(np.mean((1.0 + labels(X)[:, None] * np.sign(X @ w)) / 2.0, axis=0))
+
+
+DEPTHS = Depths()

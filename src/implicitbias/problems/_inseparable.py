@@ -1,24 +1,30 @@
 """Proofs that no linear classifier separates the data: convex combinations of the signed rows that are 0."""
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
+from scipy.optimize import linprog
 
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InfeasibleError
-from implicitbias.limits._linear_programs import vanishing_combination
-from implicitbias.limits._margins import Margins
-from implicitbias.limits._tolerances import EPSILON, TOLERANCE
+from implicitbias.problems._classification import Classification
+from implicitbias.problems._in_w import ReparametrizedProblem
+from implicitbias.problems._margins import Margins, margins_of
 
+# The relative rounding of float64, and the bound of the residuals of certificates.
+EPSILON, TOLERANCE = float(np.finfo(np.float64).eps), 1e-9
 # Weights below this share of the largest one count as 0.
 _NO_WEIGHT = 1e-9
 # Singular values of the equations above this share of the largest one leave room for the rounding of the weights.
 _ROOM = 1e-7
 # The largest number of entries of a system that is solved in exact arithmetic.
 _LARGEST_EXACT = 10_000
+# The largest number of entries of X for which a proof is sought for parameters that do not separate the data.
+_LARGEST = 2 * 10**6
+_OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
 class Combination(NamedTuple):
@@ -31,6 +37,20 @@ class Combination(NamedTuple):
 
     weights: Float64[ndarray, " m"]
     proof: str
+
+
+def refuse_inseparable_problem(problem: Any) -> None:
+    """Raise an `InfeasibleError` if predictions are linear in w and no w separates the data.
+
+    Nothing is examined for other models, and for X of more than 2e6 entries.
+    """
+    linear = problem.problem if isinstance(problem, ReparametrizedProblem) else problem
+    if not isinstance(linear, Classification):
+        return
+    margins = margins_of(linear, bias=False)
+    number, d = margins.linear_map.shape
+    if number * d <= _LARGEST:
+        refuse_inseparable(margins, np.arange(number), intercept=False)
 
 
 def refuse_inseparable(
@@ -182,3 +202,35 @@ def _certificate(
         max(TOLERANCE, len(z) * EPSILON),
         note=note,
     )
+
+
+def vanishing_combination(
+    rows: Float64[ndarray, "m d"],
+    free: Float64[ndarray, "m r"],
+    allowed: tuple[ndarray, ndarray] | None = None,
+) -> Float64[ndarray, " m"] | None:
+    """Return q >= 0 with sum 1, rows^T q = 0 and free^T q = 0; None if HiGHS finds that there is none.
+
+    With `allowed`, which holds the signs (positive, negative) that each coordinate of a classifier can take, an entry
+    of rows^T q may be negative if no positive sign is allowed, and positive if no negative sign is allowed.
+    """
+    m = len(rows)
+    if allowed is None:
+        both = np.hstack([rows, free])
+        sizes = np.linalg.norm(both, axis=0)
+        columns = both[:, sizes > 0.0] / sizes[sizes > 0.0]
+        above = None
+    else:
+        sizes = np.where(np.linalg.norm(rows, axis=0) > 0.0, np.linalg.norm(rows, axis=0), 1.0)
+        units, (plus, minus) = rows / sizes, allowed
+        columns = np.hstack([units[:, plus & minus], free])
+        above = np.hstack([units[:, plus & ~minus], -units[:, minus & ~plus]]).T
+    basis, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    equal = basis[:, singular > 1e-13 * np.max(singular, initial=0.0)].T
+    if above is None and len(equal) == m:
+        return None  # independent rows
+    limits = {"A_eq": np.vstack([equal, np.ones(m)]), "b_eq": np.append(np.zeros(len(equal)), 1.0)}
+    if above is not None and len(above):
+        limits |= {"A_ub": above, "b_ub": np.zeros(len(above))}
+    answer = linprog(np.zeros(m), **limits, bounds=(0, None), options=_OPTIONS)
+    return None if answer.x is None or answer.status != 0 else np.maximum(answer.x, 0.0)

@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from implicitbias.limits._class_differences import ClassDifferences
+from implicitbias._core.errors import InputError
+from implicitbias.problems._class_differences import ClassDifferences
+from implicitbias.problems._classification import Classification
 
 
 class Margins(NamedTuple):
@@ -82,3 +84,19 @@ class Separator(NamedTuple):
         if 0.0 < polar < np.inf:
             multipliers = multipliers / polar
         return Separator(w, b, multipliers)
+
+
+def margins_of(problem: Any, bias: bool) -> Margins:
+    """Return the margins of a classification problem, or raise an `InputError`."""
+    if not isinstance(problem, Classification):  # the only kind of problem with margins
+        raise InputError(
+            f"problem is a {type(problem).__name__}, a classification problem is expected; "
+            "type ib.Classification(X, y)"
+        )
+    if problem.by_classes:
+        differences = ClassDifferences(problem.linear_map, problem.y, len(problem.classes))
+        ones = np.ones(differences.shape[0])
+        free = differences.intercepts() if bias else np.zeros((len(ones), 0))
+        return Margins(differences, ones, free, differences)
+    signs = np.asarray(problem.y)
+    return Margins(problem.linear_map, signs, signs[:, None] if bias else np.zeros((len(signs), 0)))
