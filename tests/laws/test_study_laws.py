@@ -22,7 +22,11 @@ from tests.architecture._source import DOCS
 from tests.studies.running import computed
 
 NAMES = [card.name for card in ib.studies.list()]
-MINUTES = {("early-late-sparse", "paper"), ("early-late-completion", "97x97")}
+MINUTES = {
+    ("early-late-sparse", "paper"),
+    ("early-late-completion", "97x97"),
+    ("early-late-modular", "mod-23"),
+}
 
 
 def settings() -> list[Any]:
