@@ -24,7 +24,7 @@ class TestSeventeen(NamedClaims):
     def test_its_figures(self, data: Any) -> None:
         figures = STUDY.figures(POINT, data)
         assert set(figures) == {f"{POINT}-{name}" for name in ("collapse", "logarithm", "without-decay")}
-        assert len(figures[f"{POINT}-collapse"].axes) == 3
+        assert len(figures[f"{POINT}-collapse"].axes) == 2
 
 
 # Oracle: by hand: each change makes the statement false that is named.

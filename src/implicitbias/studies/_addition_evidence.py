@@ -134,13 +134,12 @@ def _run_variables(bench: Bench, courses: list[Course], found: Float64[ndarray, 
         t = course.predicted + places / course.decay
         moments = np.append(np.maximum(t, 0.0), times[0] / course.decay)
         states = states_of(course.run, moments)
-        outputs = [setting.outputs(states, part) for part in (0, 1)]
-        train, test = (setting.accuracy(one, part) for part, one in enumerate(outputs))
-        cosine = outputs[1].reshape(len(moments), -1) @ machine
-        size = np.linalg.norm(outputs[1].reshape(len(moments), -1), axis=1) * np.linalg.norm(machine)
-        cosine = np.divide(cosine, size, out=np.zeros_like(cosine), where=size > 0.0)
-        rows = np.array([train, test, cosine, np.linalg.norm(states, axis=1)])
-        early.append(rows[1:3, -1])
+        outputs = setting.outputs(states, 1)
+        flattened = outputs.reshape(len(moments), -1)
+        size = np.linalg.norm(flattened, axis=1) * np.linalg.norm(machine)
+        cosine = np.divide(flattened @ machine, size, out=np.zeros(len(size)), where=size > 0.0)
+        rows = np.array([setting.accuracy(outputs, 1), cosine])
+        early.append(rows[:, -1])
         rows[:, :-1][:, t < 0.0] = np.nan
         curves.append(rows[:, :-1])
     scales, decays = np.array(setting.runs).T
@@ -148,7 +147,7 @@ def _run_variables(bench: Bench, courses: list[Course], found: Float64[ndarray, 
     variables: dict[str, Any] = {
         name: (("run",), column) for name, column in zip(names, found.T, strict=True)
     }
-    keys = ("train", "test", "cosine", "norm")
+    keys = ("test", "cosine")
     variables |= {f"curve_{key}": (("run", "place"), np.array(curves)[:, k]) for k, key in enumerate(keys)}
     return variables | {
         "place": (("place",), places),

@@ -41,7 +41,7 @@ class EarlyLateModular(Study):
             f"scale {s:g}, $\\lambda$ = {d:g}"
             for s, d in zip(scales, dataset["weight_decay"].values, strict=True)
         ]
-        curves = {key: dataset[f"curve_{key}"].values for key in ("train", "test", "cosine")}
+        curves = {key: dataset[f"curve_{key}"].values for key in ("test", "cosine")}
 
         def panel(key: str, times: Any) -> dict[str, Any]:
             return dict(zip(names, zip(times, curves[key], strict=True), strict=True))
@@ -49,7 +49,6 @@ class EarlyLateModular(Study):
         same = np.broadcast_to(x, curves["test"].shape)
         logs = (x + predicted[:, None]) / np.log(scales)[:, None]
         labels = {
-            "train": "training accuracy",
             "test": "test accuracy",
             "cosine": "cosine to the kernel machine",
         }
