@@ -81,7 +81,7 @@ def addition_dataset(setting: Addition, progress: Progress) -> Any:
     variables = _run_variables(bench, courses, found[:-1])
     variables |= {
         "size": ((), np.array(setting.size)),
-        "time_error": ((), np.nanmax(np.abs(found[0] - found[-1]))),
+        "time_error": ((), np.max(np.abs(found[0] - found[-1])[1:3])),
         "simulation_status": (
             ("simulation",),
             np.array([c.run.status.name for c in [*courses, coarse, small]]),
