@@ -27,6 +27,7 @@ MINUTES = {
     ("early-late-sparse", "depths"),
     ("early-late-margin", "paper"),
     ("early-late-completion", "97x97"),
+    ("early-late-modular", "mod-23"),
 }
 
 

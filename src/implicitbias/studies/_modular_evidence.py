@@ -58,10 +58,7 @@ class Modular:
 
     def sums(self) -> tuple[Float64[ndarray, "m inputs"], Int64[ndarray, " m"], Int64[ndarray, " m"]]:
         """Return all inputs, their sums, and a random order of them, of which the first 90 % are for training."""
-        a, b = np.divmod(np.arange(self.size**2), self.size)
-        one_hot = np.eye(self.size)
-        order = np.random.default_rng(0).permutation(self.size**2)
-        return np.concatenate([one_hot[a], one_hot[b]], axis=1), (a + b) % self.size, order
+        return *all_sums(self.size), np.random.default_rng(0).permutation(self.size**2)
 
     def start(self, scale: float = 1.0) -> dict[str, Any]:
         """Return standard normal weights times a scale."""
@@ -77,6 +74,13 @@ SETTINGS = {
     "mod-13": Modular(13, 60, 8e5, (1600.0, 800.0, 400.0, 100.0), (0.08, 0.04, 0.02), (0.7, 1.0, 1.4)),
     "mod-23": Modular(23, 100, 5e6, (1600.0, 800.0, 400.0, 100.0), (0.08, 0.04, 0.02), (0.7, 1.0, 1.4)),
 }
+
+
+def all_sums(size: int) -> tuple[Float64[ndarray, "m inputs"], Int64[ndarray, " m"]]:
+    """Return all pairs of numbers below `size` as two one-hot vectors each, and their sums modulo `size`."""
+    a, b = np.divmod(np.arange(size**2), size)
+    one_hot = np.eye(size)
+    return np.concatenate([one_hot[a], one_hot[b]], axis=1), (a + b) % size
 
 
 def quadratic(params: Any, X: Any) -> Any:

@@ -91,6 +91,12 @@ _CARDS = (
         "from a large start a multiplication table is fitted early, and completed late by the least nuclear norm",
         "implicitbias.studies.early_late_completion",
     ),
+    Card(
+        "early-late-modular",
+        "Lyu et al. 2024, arXiv 2311.18817",
+        "from a large start a network learns the training sums mod p early like a kernel machine, and the others late",
+        "implicitbias.studies.early_late_modular",
+    ),
 )
 
 
