@@ -22,7 +22,13 @@ from tests.architecture._source import DOCS
 from tests.studies.running import computed
 
 NAMES = [card.name for card in ib.studies.list()]
-MINUTES = {("early-late-sparse", "paper"), ("early-late-completion", "97x97")}
+MINUTES = {
+    ("early-late-sparse", "paper"),
+    ("early-late-completion", "97x97"),
+    *(("commuting", point) for point in ("products", "maps", "designs", "diabetes", "digits")),
+    ("conservation-laws", "units"),
+    ("conservation-laws", "drawn"),
+}
 
 
 def settings() -> list[Any]:

@@ -79,6 +79,18 @@ _CARDS = (
         "from a large start a multiplication table is fitted early, and completed late by the least nuclear norm",
         "implicitbias.studies.early_late_completion",
     ),
+    Card(
+        "commuting",
+        "Li, Wang, Lee & Arora 2022, arXiv 2207.04036",
+        "where the gradients of its entries commute, a reparametrization trains as a mirror flow, and ends at its least",
+        "implicitbias.studies.commuting",
+    ),
+    Card(
+        "conservation-laws",
+        "Marcotte, Gribonval & Peyre 2023, arXiv 2307.00144",
+        "training conserves as many quantities as brackets of gradients say, and gradient descent leaves them slowly",
+        "implicitbias.studies.conservation_laws",
+    ),
 )
 
 
