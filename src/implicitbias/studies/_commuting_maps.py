@@ -133,7 +133,7 @@ def _largest_apart(one: Float64[ndarray, "t *shape"], other: Float64[ndarray, "t
 
 def minimiser(problem: Classification) -> Float64[ndarray, " d"]:
     """Return the minimiser of the logistic loss by Newton's method."""
-    Z = problem.linear_map.take(np.arange(problem.linear_map.shape[1])) * problem.targets[:, None]
+    Z = problem.linear_map.take(np.arange(problem.linear_map.shape[1])) * problem.y[:, None]
     w = np.zeros(Z.shape[1])
     for _ in range(50):
         p = 1.0 / (1.0 + np.exp(Z @ w))

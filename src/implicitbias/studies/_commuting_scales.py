@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -11,7 +12,7 @@ from implicitbias._core.progress import Progress
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.gauges import L1
 from implicitbias.limits import interpolant, least_gauge
-from implicitbias.parametrizations import HadamardProduct, Parametrization, SquareDifference
+from implicitbias.parametrizations import Parametrization
 from implicitbias.potentials import HyperbolicEntropy
 from implicitbias.studies._commuting_settings import sparse_regression
 
@@ -22,6 +23,9 @@ _DRAWN = tuple(np.arange(3.0, -12.5, -1.0))
 _RTOL = 1e-10
 # The end time in units of 1 / (smallest metric of w on the way), which is a for large scales and |w| for small ones.
 _LONG = 400.0
+# The coefficients of the two linear forms in (u, v) whose product is u * v, and u^2 - v^2 = (u - v)(u + v).
+_PRODUCT = np.eye(2)
+_DIFFERENCE = np.array([[1.0, -1.0], [1.0, 1.0]])
 
 
 def scales_dataset(progress: Progress) -> Any:
@@ -77,15 +81,17 @@ def _trained(scale: float, product: bool) -> tuple[Float64[ndarray, " d"], str]:
 
     The maps are given as functions, so that theta is integrated, and not the dual variables of the entropy.
     """
-    first, ones = np.sqrt(scale), np.ones(10)
-    G: Parametrization = HadamardProduct() if product else SquareDifference()
-    theta0 = (
-        (np.sqrt(2.0) * first * ones, 0.0 * ones)
-        if product
-        else (first / np.sqrt(2.0) * ones, first / np.sqrt(2.0) * ones)
-    )
-    problem = sparse_regression().reparametrize(Parametrization.from_function(G.formula))
-    growth = np.log(1.0 + 1.0 / scale)
-    end = _LONG * (1.0 + growth) / max(1.0, scale)
-    run = simulate(GradientFlow(problem), theta0, end, times=[end], rtol=_RTOL)
+    forms, entries = (_PRODUCT, np.sqrt([2.0, 0.0])) if product else (_DIFFERENCE, np.sqrt([0.5, 0.5]))
+    u0, v0 = np.sqrt(scale) * entries[:, None] * np.ones(10)
+    # The forms are traced, so that both maps share one compiled program.
+    G = Parametrization.from_function(jax.tree_util.Partial(product_of_forms, forms))
+    end = _LONG * (1.0 + np.log(1.0 + 1.0 / scale)) / max(1.0, scale)
+    flow = GradientFlow(sparse_regression().reparametrize(G))
+    run = simulate(flow, (u0, v0), end, times=[end], rtol=_RTOL)
     return np.asarray(G(run.final)), run.status.name
+
+
+def product_of_forms(forms: Any, theta: Any) -> Any:
+    """Return the product of two linear forms in u and v, in each entry."""
+    u, v = theta
+    return (forms[0, 0] * u + forms[0, 1] * v) * (forms[1, 0] * u + forms[1, 1] * v)

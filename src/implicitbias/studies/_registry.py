@@ -82,13 +82,13 @@ _CARDS = (
     Card(
         "commuting",
         "Li, Wang, Lee & Arora 2022, arXiv 2207.04036",
-        "where the gradients of its entries commute, a reparametrization trains as a mirror flow, and ends at its least",
+        "a map whose entries have commuting gradients trains as a mirror flow, whose potential says where it ends",
         "implicitbias.studies.commuting",
     ),
     Card(
         "conservation-laws",
         "Marcotte, Gribonval & Peyre 2023, arXiv 2307.00144",
-        "training conserves as many quantities as brackets of gradients say, and gradient descent leaves them slowly",
+        "brackets of gradients count what training conserves; gradient descent changes it in proportion to its rate",
         "implicitbias.studies.conservation_laws",
     ),
 )
