@@ -8,7 +8,14 @@ import pytest
 import implicitbias as ib
 from implicitbias._core.labelled import dataset
 from implicitbias.studies._conservation_evidence import first_order
-from implicitbias.studies._conservation_settings import drawn_relu, layers, linear_rule, matrices, relu
+from implicitbias.studies._conservation_settings import (
+    drawn_relu,
+    layers,
+    linear_rule,
+    matrices,
+    relu,
+    with_biases,
+)
 from implicitbias.studies.conservation_laws import STUDY
 from tests.studies.running import ClaimsHold, failing
 
@@ -100,7 +107,7 @@ def test_the_drift_to_first_order() -> None:
 # Oracle: by hand, row by row.
 def test_networks() -> None:
     rng = np.random.default_rng(3)
-    theta, X = layers(rng, (2, 3, 1), True), rng.standard_normal((4, 2))
+    theta, X = with_biases(rng, layers(rng, (2, 3, 1))), rng.standard_normal((4, 2))
     hidden = np.maximum(X @ theta[0]["W"] + theta[0]["b"], 0.0)
     np.testing.assert_allclose(relu(theta, X), hidden @ theta[1]["W"], rtol=1e-6)
     drawn = drawn_relu(np.random.default_rng(5))

@@ -24,6 +24,7 @@ from implicitbias.studies._conservation_settings import (
     relu_network,
     smooth,
     smooth_network,
+    with_biases,
 )
 from implicitbias.trajectories import Trajectory
 
@@ -39,8 +40,8 @@ def small_dataset(progress: Progress) -> Any:
     rng = np.random.default_rng(0)
     networks = [
         linear_network(rng, (2, 2, 2)),
-        relu_network(rng, (2, 2, 1), biases=False),
-        relu_network(rng, (2, 2, 1), biases=True),
+        relu_network(rng, layers(rng, (2, 2, 1))),
+        relu_network(rng, with_biases(rng, layers(rng, (2, 2, 1)))),
         smooth_network(rng, (2, 2, 1)),
     ]
     found = _counted(networks, lambda share, text: progress(0.6 * share, text))
@@ -57,9 +58,8 @@ def drawn_dataset(progress: Progress) -> Any:
 def units_dataset(progress: Progress) -> Any:
     """Return the drift of the laws of a network of ReLUs with biases, and of the same laws for tanh."""
     rng = np.random.default_rng(1)
-    theta0 = layers(rng, (2, 3, 1), biases=True)
-    laws = relu_network(np.random.default_rng(1), (2, 3, 1), biases=True)
-    found = conserved_quantities(laws.G, theta0)
+    theta0 = with_biases(rng, layers(rng, (2, 3, 1)))
+    found = conserved_quantities(relu_network(rng, theta0).G, theta0)
     X = rng.standard_normal((12, 2))
     y = np.tanh(X[:, :1]) - 0.5 * X[:, 1:]
     progress(0.2, "laws found")

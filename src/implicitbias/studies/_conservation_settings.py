@@ -60,12 +60,14 @@ def matrices(rng: np.random.Generator, sizes: Any) -> list[ndarray]:
     return [rng.standard_normal(shape) for shape in itertools.pairwise(sizes)]
 
 
-def layers(rng: np.random.Generator, sizes: Any, biases: bool) -> list[dict[str, ndarray]]:
-    """Return random layers of these sizes, with biases in the hidden ones if they are wanted."""
-    found: list[dict[str, ndarray]] = [{"W": matrix} for matrix in matrices(rng, sizes)]
-    for layer in found[:-1] if biases else []:
-        layer["b"] = rng.standard_normal(layer["W"].shape[1])
-    return found
+def layers(rng: np.random.Generator, sizes: Any) -> list[dict[str, ndarray]]:
+    """Return random layers of these sizes without biases."""
+    return [{"W": matrix} for matrix in matrices(rng, sizes)]
+
+
+def with_biases(rng: np.random.Generator, theta: list[dict[str, ndarray]]) -> list[dict[str, ndarray]]:
+    """Return the same layers with random biases in the hidden ones."""
+    return [layer | {"b": rng.standard_normal(layer["W"].shape[1])} for layer in theta[:-1]] + theta[-1:]
 
 
 def linear_rule(theta: list[Float64[ndarray, "m n"]]) -> int:
@@ -91,16 +93,17 @@ def linear_network(rng: np.random.Generator, sizes: Any) -> Network:
     return Network(f"linear {_named(sizes)}", theta, linear, linear_rule(theta))
 
 
-def relu_network(rng: np.random.Generator, sizes: Any, biases: bool) -> Network:
-    """Return a random network of ReLUs on random inputs, which has one law for each hidden unit."""
-    theta = layers(rng, sizes, biases)
-    kind = "ReLU with biases" if biases else "ReLU"
-    return Network(f"{kind} {_named(sizes)}", theta, on_random_rows(relu, theta, rng), int(sum(sizes[1:-1])))
+def relu_network(rng: np.random.Generator, theta: list[dict[str, ndarray]]) -> Network:
+    """Return a network of ReLUs on random inputs, which has one law for each hidden unit."""
+    units = [layer["W"].shape[1] for layer in theta[:-1]]
+    kind = "ReLU with biases" if "b" in theta[0] else "ReLU"
+    sizes = [len(theta[0]["W"]), *units, theta[-1]["W"].shape[1]]
+    return Network(f"{kind} {_named(sizes)}", theta, on_random_rows(relu, theta, rng), sum(units))
 
 
 def smooth_network(rng: np.random.Generator, sizes: Any) -> Network:
     """Return a random network with biases and the activation tanh, which has no law."""
-    theta = layers(rng, sizes, True)
+    theta = with_biases(rng, layers(rng, sizes))
     return Network(f"tanh with biases {_named(sizes)}", theta, on_random_rows(smooth, theta, rng), 0)
 
 
@@ -118,8 +121,8 @@ def drawn_linear(rng: np.random.Generator) -> Network:
 
 def drawn_relu(rng: np.random.Generator) -> Network:
     """Return a ReLU network of 2 to 4 matrices with sizes from 2 to 9, as in arXiv 2307.00144; half have biases."""
-    sizes = rng.integers(2, 10, size=rng.integers(2, 5) + 1)
-    return relu_network(rng, sizes, bool(rng.random() < 0.5))
+    theta = layers(rng, rng.integers(2, 10, size=rng.integers(2, 5) + 1))
+    return relu_network(rng, with_biases(rng, theta) if rng.random() < 0.5 else theta)
 
 
 def _named(sizes: Any) -> str:
