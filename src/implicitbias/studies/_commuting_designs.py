@@ -92,6 +92,7 @@ def _design(p: float, closeness: float) -> tuple[tuple[float, ...], str]:
     run = simulate(GradientFlow(problem.reparametrize(G)), design.start, _LATE, times=[_LATE], rtol=_RTOL)
     w = np.asarray(design.parametrization(run.final))
     limit = interpolant(problem, design.potential)
+    assert limit.multipliers is not None
     least = least_norm_bound(X, y, p, limit.multipliers)
     numbers = (
         float(np.linalg.norm(w, p)),

@@ -17,12 +17,12 @@ from implicitbias.trajectories import Trajectory
 # The entries (0, 0), (0, 1) and (1, 1) of symmetric matrices, and the matrices of unit entries there.
 _ROWS, _COLS = np.array([0, 0, 1]), np.array([0, 1, 1])
 _BASIS = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]])
-_START = np.array([[0.9, 0.1], [-0.2, 0.6]])
+_START = np.array([[1.2, 0.1], [0.1, 0.2]])
 # The entries at which training ends, and the weights of the entries in two losses.
-_END = np.array([0.7, 0.6, 1.2])
-_WEIGHTS = ((1.0, 1.0, 1.0), (10.0, 0.5, 1.0))
+_END = np.array([0.5, -0.4, 0.8])
+_WEIGHTS = ((1.0, 1.0, 1.0), (1.0, 10.0, 1.0))
 _PAIR = (np.array([0.6, 0.5, 0.7]), np.array([0.4, 0.5, 0.3]))
-_LATE, _RTOL, _SAMPLES = 150.0, 1e-10, 121
+_LATE, _RTOL, _SAMPLES = 300.0, 1e-10, 121
 # The nodes of a Gauss-Legendre rule in each step; the dense output is a polynomial of order 4 there.
 _NODES = 4
 

@@ -67,7 +67,10 @@ def layers(rng: np.random.Generator, sizes: Any) -> list[dict[str, ndarray]]:
 
 def with_biases(rng: np.random.Generator, theta: list[dict[str, ndarray]]) -> list[dict[str, ndarray]]:
     """Return the same layers with random biases in the hidden ones."""
-    return [layer | {"b": rng.standard_normal(layer["W"].shape[1])} for layer in theta[:-1]] + theta[-1:]
+    hidden = [
+        {"W": layer["W"], "b": np.asarray(rng.standard_normal(layer["W"].shape[1]))} for layer in theta[:-1]
+    ]
+    return [*hidden, theta[-1]]
 
 
 def linear_rule(theta: list[Float64[ndarray, "m n"]]) -> int:

@@ -72,10 +72,11 @@ class Commuting(Study):
             "is no sum over entries; the loss that changes is squared, then logistic (for maps without a closed "
             "form: squared with other targets), then the first one again. `designs` goes from potentials to maps "
             "and back, and trains designed regularisers. `diabetes` has 12 of the 442 patients with 65 features "
-            "(10 columns and their products) for regression, and all patients with 10 columns and progress above "
-            "or below the median for classification. `digits` is the table of pixel counts by digit and by row of "
-            "the image: from its sums, w = u * u finds the table of least relative entropy from its start, which "
-            "statistics calls raking. Every number below was computed in this run."
+            "(10 columns and their products) for regression, and all patients with four columns (sex, body mass "
+            "index, blood pressure, s5) and progress above or below the median for classification. `digits` is "
+            "the table of pixel counts by digit and by row of the image: from its sums, w = u * u finds the table "
+            "of least relative entropy from its start, which statistics calls raking. Every number below was "
+            "computed in this run."
         )
 
 
