@@ -93,7 +93,7 @@ def test_the_rule_for_products(sizes: tuple[int, ...], count: int) -> None:
 # Oracle: by hand: L = (u v - 1)^2 / 2 and h = u^2 - v^2 have h(grad L) = -(u v - 1)^2 h(theta); h(theta) is constant.
 # The integral of (u v - 1)^2 is computed on a fine grid.
 def test_the_drift_to_first_order() -> None:
-    problem = ib.LeastSquares(np.ones((1, 1)), np.ones(1)).reparametrize(ib.HadamardProduct())
+    problem = ib.LeastSquares(np.ones((2, 1)), np.ones(2)).reparametrize(ib.HadamardProduct())
     theta0 = (np.array([0.9]), np.array([0.2]))
     found = ib.conserved_quantities(ib.HadamardProduct(), theta0)
     flow = ib.simulate(ib.GradientFlow(problem), theta0, 4.0, rtol=1e-9)
