@@ -11,7 +11,7 @@ from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
 from implicitbias.flows import GradientDescent, GradientFlow, simulate
 from implicitbias.predictors import ConservedQuantities, conserved_quantities
-from implicitbias.problems import LeastSquares, Problem
+from implicitbias.problems import Problem, TrainingProblem
 from implicitbias.studies._conservation_settings import (
     Network,
     drawn_linear,
@@ -107,7 +107,7 @@ def _linear_model(theta: Any, X: Any) -> Any:
 
 
 def drift_variables(
-    problem: Problem | LeastSquares, theta0: Any, found: ConservedQuantities, rtol: float
+    problem: TrainingProblem, theta0: Any, found: ConservedQuantities, rtol: float
 ) -> dict[str, Any]:
     """Return the changes of laws along the flow and along descents, and the drift to first order in the rate."""
     flow = simulate(GradientFlow(problem), theta0, _END, rtol=rtol)
@@ -132,7 +132,7 @@ def drift_variables(
 
 
 def first_order(
-    problem: Problem | LeastSquares, flow: Trajectory, found: ConservedQuantities
+    problem: TrainingProblem, flow: Trajectory, found: ConservedQuantities
 ) -> Float64[ndarray, " laws"]:
     r"""Return $\int h(\nabla L(\theta_t)) dt$ for each law h along the flow.
 
