@@ -12,7 +12,7 @@ from implicitbias.flows import GradientFlow, MirrorFlow, simulate
 from implicitbias.limits import interpolant
 from implicitbias.parametrizations import HadamardProduct, Parametrization, commutes, induced_potential
 from implicitbias.potentials import HyperbolicEntropy, Potential
-from implicitbias.problems import Classification
+from implicitbias.problems import Classification, Problem
 from implicitbias.studies._commuting_settings import Map, maps, problems
 
 _RTOL = 1e-11
@@ -156,10 +156,8 @@ def _cross_entropy() -> tuple[float, list[str]]:
     return apart, [theta.status.name, mirror.status.name]
 
 
-def _class_problem(problem: Classification) -> Any:
+def _class_problem(problem: Classification) -> Problem:
     """Return the problem of several classes in theta, with the model X (u * v)."""
-    from implicitbias.problems import Problem
-
     return Problem(_class_model, problem.X, problem.y, "cross_entropy")
 
 
