@@ -28,6 +28,9 @@ MINUTES = {
     ("early-late-margin", "paper"),
     ("early-late-completion", "97x97"),
     ("early-late-modular", "mod-23"),
+    *(("commuting", point) for point in ("products", "maps", "designs", "diabetes", "digits")),
+    ("conservation-laws", "units"),
+    ("conservation-laws", "drawn"),
 }
 
 

@@ -97,6 +97,18 @@ _CARDS = (
         "from a large start a network learns the training sums mod p early like a kernel machine, and the others late",
         "implicitbias.studies.early_late_modular",
     ),
+    Card(
+        "commuting",
+        "Li, Wang, Lee & Arora 2022, arXiv 2207.04036",
+        "a map whose entries have commuting gradients trains as a mirror flow, whose potential says where it ends",
+        "implicitbias.studies.commuting",
+    ),
+    Card(
+        "conservation-laws",
+        "Marcotte, Gribonval & Peyre 2023, arXiv 2307.00144",
+        "brackets of gradients count what training conserves; gradient descent changes it in proportion to its rate",
+        "implicitbias.studies.conservation_laws",
+    ),
 )
 
 
