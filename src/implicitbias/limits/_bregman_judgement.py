@@ -11,7 +11,7 @@ from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.limits._dual_continuation import followed
-from implicitbias.limits._dual_maps import DualMap
+from implicitbias.limits._dual_maps import DualMap, Judged
 from implicitbias.limits._dual_problem import DualProblem, factorized
 from implicitbias.limits._independent_rows import IndependentRows, independent_rows
 from implicitbias.limits._least_squares_point import PointOfLeastSquares, relative_correlation
@@ -26,6 +26,20 @@ _ROOT = 1e-5
 _CANCELLED = 1e-6
 
 
+class Judgement(NamedTuple):
+    """The result of a judgement.
+
+    Attributes:
+        certificate: the certificate.
+        divergence: D(w, w0), infinite outside of the domain.
+        dual: the entries of X^T nu.
+    """
+
+    certificate: Certificate
+    divergence: float
+    dual: Float64[ndarray, " d"]
+
+
 class BregmanAt(NamedTuple):
     """A potential, a start and a least-squares problem, by which points are judged.
 
@@ -34,26 +48,28 @@ class BregmanAt(NamedTuple):
         linear_map: X.
         targets: (n,) y.
         w0: the entries of the start as one vector.
+        z0: the entries of the mirror map at the start.
     """
 
     dual_map: DualMap
     linear_map: LinearMap
     targets: Float64[ndarray, " n"]
     w0: Float64[ndarray, " d"]
+    z0: Float64[ndarray, " d"]
 
-    def certificate(
-        self, w: Float64[ndarray, " d"], nu: Float64[ndarray, " n"], note: str = ""
-    ) -> Certificate:
-        """Return the certificate of w that the dual variable nu gives."""
-        z = self.dual_map.mirror(self.w0) + self.linear_map.rmatvec(nu).ravel()
-        nearest, residuals = self.dual_map.point(z), {"stationarity": self.stationarity(w)}
+    def judgement(self, w: Float64[ndarray, " d"], nu: Float64[ndarray, " n"], note: str = "") -> Judgement:
+        """Return the certificate of w that the dual variable nu gives, and the divergence."""
+        dual = self.linear_map.rmatvec(nu).ravel()
+        z, residuals = self.z0 + dual, {"stationarity": self.stationarity(w)}
+        at = self.dual_map.judged(w, z)
         # The entries of an iterate may be rounded to the boundary of the domain.
-        if not (self.dual_map.contains(w) and self.dual_map.contains(nearest)):
-            return _certificate(np.inf, residuals | {"dual_form": np.inf, "dual_rounding": np.inf}, note)
-        mirrored, size = self.dual_map.mirror(w), self.divergence(w)
-        form = mirrored - z
+        if not at.inside:
+            residuals |= {"dual_form": np.inf, "dual_rounding": np.inf}
+            return Judgement(_certificate(np.inf, residuals, note), np.inf, dual)
+        size = self._divergence(w, at)
+        form = at.mirrored - z
         rounding = EPSILON * (self._terms(nu) + np.abs(z))
-        gap = abs(float((mirrored - self.dual_map.mirror(nearest)) @ (w - nearest)))
+        gap = abs(float((at.mirrored - at.back) @ (w - at.nearest)))
         local = (
             math.sqrt(max(0.0, float(part @ self.dual_map.inverse_hessian(z, part))))
             for part in (form, rounding)
@@ -63,7 +79,7 @@ class BregmanAt(NamedTuple):
         # If w is the start, the divergence is 0, its least value, whatever the dual variable.
         gap, away = (gap, away) if size > 0.0 else (0.0, 0.0)
         residuals |= {"dual_form": away / math.sqrt(2.0 * unit), "dual_rounding": rounded**2 / unit}
-        return _certificate(gap / unit, residuals, note)
+        return Judgement(_certificate(gap / unit, residuals, note), size, dual)
 
     def stationarity(self, w: Float64[ndarray, " d"]) -> float:
         """Return the relative gradient of the loss at w."""
@@ -72,15 +88,13 @@ class BregmanAt(NamedTuple):
         correlation = self.linear_map.rmatvec(rest)
         return float(np.max(relative_correlation(self.linear_map, self.targets, shaped, correlation)))
 
-    def divergence(self, w: Float64[ndarray, " d"]) -> float:
+    def _divergence(self, w: Float64[ndarray, " d"], at: Judged) -> float:
         """Return D(w, w0), or half of the symmetric divergence where the difference of values would cancel."""
-        there, here = self.dual_map.value(w), self.dual_map.value(self.w0)
-        z, z0 = self.dual_map.mirror(w), self.dual_map.mirror(self.w0)
-        slope = float(z0 @ (w - self.w0))
-        plain = there - here - slope
-        if plain > _CANCELLED * (abs(there) + abs(here) + abs(slope)):
+        here, slope = self.dual_map.value(self.w0), float(self.z0 @ (w - self.w0))
+        plain = at.value - here - slope
+        if plain > _CANCELLED * (abs(at.value) + abs(here) + abs(slope)):
             return plain
-        return float((z - z0) @ (w - self.w0)) / 2.0
+        return float((at.mirrored - self.z0) @ (w - self.w0)) / 2.0
 
     def _terms(self, nu: Float64[ndarray, " n"]) -> Float64[ndarray, " d"]:
         """Return a bound of the terms of X^T nu times the square root of their number, as errors of sums grow."""
@@ -102,12 +116,13 @@ def point_certificate(problem: Any, point: Any, potential: Any, start: Any) -> C
             f"point lies outside the domain of {type(potential).__name__} or on its boundary, an interior point is "
             "expected; its entries may be rounded to 0, or the potential may not fit the model"
         )
-    judge = BregmanAt(dual_map, at.linear_map, at.targets, w0)
+    z0 = dual_map.mirror(w0)
+    judge = BregmanAt(dual_map, at.linear_map, at.targets, w0, z0)
     independent = independent_rows(at.linear_map, at.fit)
-    best = judge.certificate(w, _nearest_dual(dual_map, independent, w, w0))
+    best = judge.judgement(w, _nearest_dual(dual_map, independent, w, z0)).certificate
     if not best.holds:
-        found = followed(DualProblem(dual_map, independent.rows, independent.targets, dual_map.mirror(w0)))
-        other = judge.certificate(w, independent.every(found.nu))
+        found = followed(DualProblem(dual_map, independent.rows, independent.targets, z0))
+        other = judge.judgement(w, independent.every(found.nu)).certificate
         best = other if _gap(other) < _gap(best) else best
     return best
 
@@ -117,14 +132,14 @@ def _gap(certificate: Certificate) -> float:
 
 
 def _nearest_dual(
-    dual_map: DualMap, independent: IndependentRows, w: Float64[ndarray, " d"], w0: Float64[ndarray, " d"]
+    dual_map: DualMap, independent: IndependentRows, w: Float64[ndarray, " d"], z0: Float64[ndarray, " d"]
 ) -> Float64[ndarray, " n"]:
     """Return the nu for which X^T nu is nearest to grad phi(w) - grad phi(w0), in the norm of the inverse Hessian."""
     z, rows = dual_map.mirror(w), independent.rows
     solve = factorized(dual_map.kernel(rows, z))
     if solve is None:
         return independent.every(np.zeros(rows.shape[0]))
-    weighted = dual_map.inverse_hessian(z, z - dual_map.mirror(w0))
+    weighted = dual_map.inverse_hessian(z, z - z0)
     return independent.every(solve(rows.matvec(weighted.reshape(rows.domain))))
 
 

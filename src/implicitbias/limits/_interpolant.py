@@ -76,21 +76,23 @@ def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
     n, d = problem.linear_map.shape
     with one_blas_thread(n * d * min(n, d) < FEW_PRODUCTS):
         independent = independent_rows(problem.linear_map, problem.targets)
-        dual = DualProblem(dual_map, independent.rows, independent.targets, dual_map.mirror(w0))
+        z0 = dual_map.mirror(w0)
+        dual = DualProblem(dual_map, independent.rows, independent.targets, z0)
         found = followed(dual)
         nu = independent.every(found.nu)
-        judge = BregmanAt(dual_map, problem.linear_map, problem.targets, w0)
-        certificate = judge.certificate(found.w, nu, _DEPENDENT if independent.rows.shape[0] < n else "")
+        judge = BregmanAt(dual_map, problem.linear_map, problem.targets, w0, z0)
+        judgement = judge.judgement(found.w, nu, _DEPENDENT if independent.rows.shape[0] < n else "")
+    certificate = judgement.certificate
     if not certificate.holds:
         _refuse_unreachable(dual, found.nu)
     shape = problem.predictor_shape
     return Limit(
         problem=problem,
         point=frozen(found.w.reshape(shape)),
-        value=judge.divergence(found.w) if dual_map.contains(found.w) else np.inf,
+        value=judgement.divergence,
         certificate=certificate,
         status=Status.CONVERGED if certificate.holds else Status.NOT_CERTIFIED,
-        dual=frozen(problem.linear_map.rmatvec(nu).reshape(shape)),
+        dual=frozen(judgement.dual.reshape(shape)),
         multipliers=frozen(nu),
     )
 
