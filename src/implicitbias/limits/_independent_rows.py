@@ -1,6 +1,6 @@
 """Independent combinations of the rows of a linear map, for least squares with dependent rows."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -53,19 +53,47 @@ def independent_rows(linear_map: LinearMap, targets: Float64[ndarray, " n"]) -> 
         and (_clearly_independent(linear_map, _SAMPLED * n) or _clearly_independent(linear_map, d))
     ):
         return IndependentRows(linear_map, targets, None)
+    return spanning_rows(linear_map).with_targets(targets)
+
+
+def spanning_rows(linear_map: Any) -> "SpanningRows":
+    """Return independent rows with the span of the rows of X, from its singular value decomposition.
+
+    Raises:
+        InputError: X is too large.
+    """
+    n, d = linear_map.shape
     if n * d > _LARGEST:
         raise InputError(
             f"X has shape ({n}, {d}) and rows that depend on each other, at most {_LARGEST:.1e} entries are expected "
             "then; drop dependent rows, or solve in a subset of the columns"
         )
-    X, norms = linear_map.take(np.arange(d)), linear_map.norms
+    X, norms = linear_map.part(np.arange(n), np.arange(d)), linear_map.norms
     scale = np.where(norms > 0.0, norms, 1.0)
     # The rank does not depend on the units of the columns.
     left, sizes, right = np.linalg.svd(X / scale, full_matrices=False)
     rank = int(np.count_nonzero(sizes > RANK * sizes[0]))
-    combine = left[:, :rank] / sizes[:rank]
     rows = DenseMap(frozen(np.asfortranarray(right[:rank] * scale)))
-    return IndependentRows(rows, combine.T @ targets, combine)
+    return SpanningRows(rows, left[:, :rank], sizes[:rank])
+
+
+class SpanningRows(NamedTuple):
+    """Independent rows that span the rows of X.
+
+    Attributes:
+        rows: the independent rows B^T X.
+        basis: (n, r) orthonormal columns that span the range of X.
+        sizes: (r,) the singular values, so that B is the basis divided by them.
+    """
+
+    rows: LinearMap
+    basis: Float64[ndarray, "n r"]
+    sizes: Float64[ndarray, " r"]
+
+    def with_targets(self, targets: Float64[ndarray, " n"]) -> IndependentRows:
+        """Return the rows with the targets of the predictions of w that are nearest to these."""
+        combine = self.basis / self.sizes
+        return IndependentRows(self.rows, combine.T @ targets, combine)
 
 
 def _clearly_independent(linear_map: LinearMap, columns: int) -> bool:
