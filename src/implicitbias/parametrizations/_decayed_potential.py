@@ -65,7 +65,8 @@ def decayed_potential(G: Any, theta0: Any, weight_decay: Any, time: Any) -> Pote
     if exponent > _LONGEST:
         raise InputError(
             f"weight_decay * time is {exponent:g}, at most {_LONGEST:g} is expected, because the start "
-            "e^(-weight_decay * time) theta0 leaves float64; use a shorter time, or ib.HyperbolicEntropy(log_scale=...) for u * v"
+            "e^(-weight_decay * time) theta0 leaves float64; use a shorter time, or for u * v "
+            "ib.HyperbolicEntropy(log_scale=...)"
         )
     _refuse_other_degrees(G, theta0)
     shrunk = jax.tree.map(
