@@ -92,8 +92,8 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None, d
 def _made(potential: Any, w0: Any, largest: float, data: Any) -> ForPotential:
     if potential.dimensions == 2:
         raise InputError(
-            f"potential is {potential!r}, an ib.Spectral potential is expected for matrices; for a sum type "
-            "ib.Spectral(ib.Cosh() + ib.SquaredNorm()); otherwise use ib.MirrorFlow, or ib.interpolant for its end"
+            f"potential is {potential!r}, an ib.Spectral potential is expected for matrices; use ib.MirrorFlow, "
+            "which integrates any potential, or ib.interpolant for its end"
         )
     if potential.separable is None:
         raise InputError(
