@@ -52,6 +52,7 @@ from .parametrizations import Parametrization as Parametrization
 from .parametrizations import RegularizerDesign as RegularizerDesign
 from .parametrizations import SquareDifference as SquareDifference
 from .parametrizations import commutes as commutes
+from .parametrizations import decayed_potential as decayed_potential
 from .parametrizations import design_regularizer as design_regularizer
 from .parametrizations import induced_potential as induced_potential
 from .parametrizations import parametrization_for as parametrization_for

@@ -63,6 +63,7 @@ PUBLIC_NAMES = [
     "certify",
     "commutes",
     "conserved_quantities",
+    "decayed_potential",
     "design_regularizer",
     "diagnostics",
     "forecast_grokking",

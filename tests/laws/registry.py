@@ -68,6 +68,10 @@ _many = np.random.default_rng(5).standard_normal((4, 3, 2))
 FUNCTIONS = [lambda p: jnp.sinh(p[0]) ** 2 - p[1] ** 2, lambda p: 3 * jnp.tanh(p[0] * p[1])]
 FUNCTIONS.append(FUNCTIONS[0])
 
+# Made for potentials, with their starts.
+_for_entropy = ib.parametrization_for(ib.HyperbolicEntropy([0.1, 1.0, 2.0]), _u)
+_for_cosh = ib.parametrization_for(ib.Cosh(), _u)
+
 # Each with parameters at which everything exists.
 PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
     "u * v": (ib.HadamardProduct(), (_u, _v)),
@@ -89,10 +93,12 @@ PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
         ib.Parametrization.from_function(lambda theta: jnp.tanh(theta[0]) @ theta[1].T),
         (_many[0], _many[1]),
     ),
+    "for a hyperbolic entropy": (_for_entropy, _for_entropy.start),
+    "for cosh": (_for_cosh, _for_cosh.start),
 }
 
 # Those whose flow is the mirror flow of a potential, with a start of (d,) arrays.
-MIRRORED = ("u * v", "u^2 - v^2", "depth 2")
+MIRRORED = ("u * v", "u^2 - v^2", "depth 2", "for a hyperbolic entropy", "for cosh")
 
 # Those with growth times: a direction and the order D of w in theta at 0.
 GROWING: dict[str, tuple[Diagonal, Any, int]] = {

@@ -1,5 +1,6 @@
 """Laws of every parametrization: pull-back, metric, tangent kernel of entries, potential, symmetries, closed flows."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -52,7 +53,8 @@ def jacobian(G: ib.Parametrization, theta: Any) -> np.ndarray:
 def jaxed(method: Any, *arguments: Any) -> np.ndarray:
     """A traced method on arrays, compiled, as the flows call it."""
     with double_precision():
-        return jax.tree.map(np.asarray, jax.jit(method)(*arguments))
+        # JAX takes a hash of a method, and maps that hold arrays have none.
+        return jax.tree.map(np.asarray, jax.jit(partial(method))(*arguments))
 
 
 # Law: <g, G(theta + h e) - G(theta - h e)> / 2h = <J^T g, e>, to order h^2 = 1e-10 times third derivatives below 30.

@@ -278,7 +278,7 @@ def test_bounded_domains() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((ib.Problem(lambda p, x: x @ p, X, Y), ib.SquaredNorm()), "expects a least-squares problem"),
+        ((ib.Problem(lambda p, x: x @ p, X, Y), ib.SquaredNorm()), "expects a problem that is linear in w"),
         ((ib.Classification(X, [1, -1, 1, -1]), ib.SquaredNorm()), r"ib\.max_margin\(problem, potential\)"),
         ((PROBLEM, "l1"), "a potential is expected"),
         ((PROBLEM, ib.HyperbolicEntropy), "the class HyperbolicEntropy"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import implicitbias as ib
+from implicitbias.potentials import tilted
 
 X = np.random.default_rng(3).standard_normal((2, 4))
 PROBLEM = ib.LeastSquares(X, [1.0, -0.5])
@@ -66,7 +67,6 @@ def test_smoothed_p_norm(p: float, width: float) -> None:
     [
         (ib.PNorm(1.5), "SmoothedPNorm"),
         (ib.PNorm(3), "second derivative of the potential is 0"),
-        (ib.Spectral(ib.Cosh()), "singular values"),
         (ib.Cosh().compose(np.eye(4) + 0.1), "Nash"),
         ("l1", "a potential is expected"),
     ],
@@ -76,3 +76,52 @@ def test_bad_input(potential: Any, words: str) -> None:
         ib.parametrization_for(potential, W0)
     with pytest.raises(ib.InputError, match="between 1 and 2"):
         ib.SmoothedPNorm(2.5, 0.1)
+
+
+# Matrices with the singular vectors of one matrix, of which the last direction is used by no row.
+RNG = np.random.default_rng(8)
+LEFT, RIGHT = np.linalg.qr(RNG.standard_normal((3, 3)))[0], np.linalg.qr(RNG.standard_normal((4, 3)))[0]
+MATRICES = np.einsum("pr,nr,qr->npq", LEFT, RNG.standard_normal((9, 2)) @ np.eye(2, 3), RIGHT)
+START = (LEFT * [0.5, -1.0, 0.2]) @ RIGHT.T
+LABELS = RNG.permutation([1, 1, 1, 1, -1, -1, -1, -1, -1])
+
+
+# Oracle: the end of the mirror flow of the matrix potential, which is computed from its dual over all matrices.
+def test_matrices_with_common_singular_vectors() -> None:
+    phi, problem = ib.Spectral(ib.HyperbolicEntropy(0.1)), ib.Classification(MATRICES, LABELS)
+    G = ib.parametrization_for(phi, START, data=MATRICES)
+    np.testing.assert_allclose(G(G.start), START, atol=1e-9)
+    np.testing.assert_allclose(G(G.theta_of(2.0 * START)), 2.0 * START, atol=1e-9)
+    end = G(ib.simulate(ib.GradientFlow(problem.reparametrize(G)), G.start, t1=1e4, rtol=1e-8).final)
+    np.testing.assert_allclose(end, ib.interpolant(problem, phi, START).point, atol=1e-6)
+
+
+# Oracle: J J^T is the inverse of the Hessian c I.
+def test_a_multiple_of_the_squared_frobenius_norm() -> None:
+    G = ib.parametrization_for(ib.Spectral(3.0 * ib.SquaredNorm()), START)
+    np.testing.assert_allclose(G(G.start), START, rtol=1e-15)
+    unit = RNG.standard_normal((3, 4))
+    pulled = G.pullback(G.start, unit)
+    np.testing.assert_allclose(G(pulled), unit / 3.0, rtol=1e-14)
+    with pytest.raises(ib.InputError, match="theta has shape"):
+        G(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("potential", "options", "words"),
+    [
+        (ib.Spectral(ib.Cosh()), {}, "singular values.*data=X"),
+        (ib.Spectral(ib.Cosh()), {"data": RNG.standard_normal((2, 3, 4))}, "no common singular vectors: "),
+        (ib.Spectral(ib.Cosh()), {"data": MATRICES[:, :2]}, "matrices of the shape"),
+        (tilted(ib.Spectral(ib.Cosh()), START), {}, r"an ib\.Spectral potential is expected"),
+        (ib.Spectral(ib.PNorm(3)), {"data": MATRICES}, "second derivative of the potential is 0"),
+    ],
+)
+def test_matrices_that_are_refused(potential: Any, options: Any, words: str) -> None:
+    with pytest.raises(ib.InputError, match=words):
+        ib.parametrization_for(potential, START, **options)
+
+
+def test_data_are_for_matrices() -> None:
+    with pytest.raises(ib.InputError, match="leave data out"):
+        ib.parametrization_for(ib.Cosh(), W0, data=MATRICES)

@@ -156,11 +156,15 @@ def test_a_loss_that_overflows_is_refused_and_located(method: str) -> None:
     assert problem.predict([1.0]).tolist() == [1.0, -800.0, -900.0]
 
 
-def test_a_reparametrised_problem_of_classes_is_refused_with_the_line_to_type() -> None:
-    X, y = np.eye(3), [0, 1, 2]
-    theta = np.ones((3, 3)), np.ones((3, 3))
-    refused = ib.Classification(X, y, loss="cross_entropy").reparametrize(ib.HadamardProduct())
-    with pytest.raises(ib.InputError, match=r"several classes cannot be reparametrised.*ib\.Problem\("):
-        refused.loss(theta)
-    typed = ib.Problem(lambda theta, X: X @ (theta[0] * theta[1]), X, y, loss="cross_entropy")
-    assert typed.loss(theta) == pytest.approx(np.log(3))
+# Oracle: the formula of the cross-entropy in NumPy, and its chain rule.
+def test_a_reparametrised_problem_of_classes() -> None:
+    theta = RNG.standard_normal((3, 3)), RNG.standard_normal((3, 3))
+    own, w = np.array([0, 1, 2, 2, 1, 0]), theta[0] * theta[1]
+    problem = ib.Classification(X, own, loss="cross_entropy").reparametrize(ib.HadamardProduct())
+    scores = X @ w
+    p = np.exp(scores) / np.sum(np.exp(scores), axis=1, keepdims=True)
+    slope = X.T @ (p - np.eye(3)[own]) / len(X)
+    np.testing.assert_allclose(problem.loss(theta), -np.mean(np.log(p[np.arange(6), own])), rtol=1e-13)
+    np.testing.assert_allclose(problem.predict(theta), scores, rtol=1e-13)
+    for got, other in zip(problem.gradient(theta), theta[::-1], strict=True):
+        np.testing.assert_allclose(got, slope * other, rtol=1e-12)

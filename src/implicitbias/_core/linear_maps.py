@@ -15,6 +15,8 @@ from implicitbias._core.values import Value
 
 # The number of entries that are converted to a dense block at a time.
 _BLOCK = 2**20
+# The same for products of columns, whose blocks should fit a cache, and the least number of columns in such a block.
+_CACHED, _LEAST_WIDTH = 2**17, 256
 # Columns with a smaller share of a weighted Gram matrix change none of its digits, also if there are a billion of them.
 _NEGLIGIBLE = 1e-26
 
@@ -92,7 +94,7 @@ class LinearMap(Value, ABC):
         n = self.shape[0]
         shares = weights * self.norms**2
         used = np.flatnonzero(shares > _NEGLIGIBLE * np.max(shares))
-        total, width = np.zeros((n, n)), max(1, _BLOCK // n)
+        total, width = np.zeros((n, n)), max(_LEAST_WIDTH, _CACHED // n)
         for first in range(0, len(used), width):
             some = used[first : first + width]
             columns = self.take(some)

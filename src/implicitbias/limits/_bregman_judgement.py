@@ -9,12 +9,11 @@ from numpy import ndarray
 
 from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InputError
-from implicitbias._core.linear_maps import LinearMap
 from implicitbias.limits._dual_continuation import followed
-from implicitbias.limits._dual_maps import DualMap
+from implicitbias.limits._dual_maps import DualMap, Judged
 from implicitbias.limits._dual_problem import DualProblem, factorized
-from implicitbias.limits._independent_rows import IndependentRows, independent_rows
-from implicitbias.limits._least_squares_point import PointOfLeastSquares, relative_correlation
+from implicitbias.limits._independent_rows import IndependentRows
+from implicitbias.limits._loss_minimisers import LossMinimisers, loss_minimisers
 from implicitbias.limits._tolerances import EPSILON
 from implicitbias.potentials import Potential, refuse_shape
 
@@ -26,34 +25,48 @@ _ROOT = 1e-5
 _CANCELLED = 1e-6
 
 
+class Judgement(NamedTuple):
+    """The result of a judgement.
+
+    Attributes:
+        certificate: the certificate.
+        divergence: D(w, w0), infinite outside of the domain.
+        dual: the entries of X^T nu.
+    """
+
+    certificate: Certificate
+    divergence: float
+    dual: Float64[ndarray, " d"]
+
+
 class BregmanAt(NamedTuple):
-    """A potential, a start and a least-squares problem, by which points are judged.
+    """A potential, a start and the minimisers of a loss, by which points are judged.
 
     Attributes:
         dual_map: the mirror map and its inverse.
-        linear_map: X.
-        targets: (n,) y.
+        minimisers: the minimisers of the loss.
         w0: the entries of the start as one vector.
+        z0: the entries of the mirror map at the start.
     """
 
     dual_map: DualMap
-    linear_map: LinearMap
-    targets: Float64[ndarray, " n"]
+    minimisers: LossMinimisers
     w0: Float64[ndarray, " d"]
+    z0: Float64[ndarray, " d"]
 
-    def certificate(
-        self, w: Float64[ndarray, " d"], nu: Float64[ndarray, " n"], note: str = ""
-    ) -> Certificate:
-        """Return the certificate of w that the dual variable nu gives."""
-        z = self.dual_map.mirror(self.w0) + self.linear_map.rmatvec(nu).ravel()
-        nearest, residuals = self.dual_map.point(z), {"stationarity": self.stationarity(w)}
+    def judgement(self, w: Float64[ndarray, " d"], nu: Float64[ndarray, " n"], note: str = "") -> Judgement:
+        """Return the certificate of w that the dual variable nu gives, and the divergence."""
+        dual = self.minimisers.linear_map.rmatvec(nu).ravel()
+        z, residuals = self.z0 + dual, {"stationarity": self.minimisers.stationarity(w)}
+        at = self.dual_map.judged(w, z)
         # The entries of an iterate may be rounded to the boundary of the domain.
-        if not (self.dual_map.contains(w) and self.dual_map.contains(nearest)):
-            return _certificate(np.inf, residuals | {"dual_form": np.inf, "dual_rounding": np.inf}, note)
-        mirrored, size = self.dual_map.mirror(w), self.divergence(w)
-        form = mirrored - z
+        if not at.inside:
+            residuals |= {"dual_form": np.inf, "dual_rounding": np.inf}
+            return Judgement(_certificate(np.inf, residuals, note), np.inf, dual)
+        size = self._divergence(w, at)
+        form = at.mirrored - z
         rounding = EPSILON * (self._terms(nu) + np.abs(z))
-        gap = abs(float((mirrored - self.dual_map.mirror(nearest)) @ (w - nearest)))
+        gap = abs(float((at.mirrored - at.back) @ (w - at.nearest)))
         local = (
             math.sqrt(max(0.0, float(part @ self.dual_map.inverse_hessian(z, part))))
             for part in (form, rounding)
@@ -63,29 +76,25 @@ class BregmanAt(NamedTuple):
         # If w is the start, the divergence is 0, its least value, whatever the dual variable.
         gap, away = (gap, away) if size > 0.0 else (0.0, 0.0)
         residuals |= {"dual_form": away / math.sqrt(2.0 * unit), "dual_rounding": rounded**2 / unit}
-        return _certificate(gap / unit, residuals, note)
+        return Judgement(_certificate(gap / unit, residuals, note), size, dual)
 
-    def stationarity(self, w: Float64[ndarray, " d"]) -> float:
-        """Return the relative gradient of the loss at w."""
-        shaped = w.reshape(self.linear_map.domain)
-        rest = self.targets - self.linear_map.matvec(shaped)
-        correlation = self.linear_map.rmatvec(rest)
-        return float(np.max(relative_correlation(self.linear_map, self.targets, shaped, correlation)))
-
-    def divergence(self, w: Float64[ndarray, " d"]) -> float:
+    def _divergence(self, w: Float64[ndarray, " d"], at: Judged) -> float:
         """Return D(w, w0), or half of the symmetric divergence where the difference of values would cancel."""
-        there, here = self.dual_map.value(w), self.dual_map.value(self.w0)
-        z, z0 = self.dual_map.mirror(w), self.dual_map.mirror(self.w0)
-        slope = float(z0 @ (w - self.w0))
-        plain = there - here - slope
-        if plain > _CANCELLED * (abs(there) + abs(here) + abs(slope)):
+        here, slope = self.dual_map.value(self.w0), float(self.z0 @ (w - self.w0))
+        plain = at.value - here - slope
+        if plain > _CANCELLED * (abs(at.value) + abs(here) + abs(slope)):
             return plain
-        return float((z - z0) @ (w - self.w0)) / 2.0
+        return float((at.mirrored - self.z0) @ (w - self.w0)) / 2.0
 
     def _terms(self, nu: Float64[ndarray, " n"]) -> Float64[ndarray, " d"]:
         """Return a bound of the terms of X^T nu times the square root of their number, as errors of sums grow."""
         size = float(np.max(np.abs(nu), initial=0.0)) or 1.0
-        return math.sqrt(len(nu)) * size * float(np.linalg.norm(nu / size)) * self.linear_map.norms
+        return (
+            math.sqrt(len(nu))
+            * size
+            * float(np.linalg.norm(nu / size))
+            * self.minimisers.linear_map.norms.ravel()
+        )
 
 
 def _certificate(gap: float, residuals: dict[str, float], note: str) -> Certificate:
@@ -94,20 +103,21 @@ def _certificate(gap: float, residuals: dict[str, float], note: str) -> Certific
 
 def point_certificate(problem: Any, point: Any, potential: Any, start: Any) -> Certificate:
     """Return the certificate of any point, with the best dual variable for its fit."""
-    at = PointOfLeastSquares(problem, point, "MinBregman")
+    minimisers = loss_minimisers(problem, "MinBregman")
     dual_map = checked_map(problem, potential)
-    w, w0 = at.w.ravel(), checked_start(problem, dual_map, start)
+    w, w0 = problem.predictor(point, "point").ravel(), checked_start(problem, dual_map, start)
     if not potential.contains(w.reshape(dual_map.shape)):
         raise InputError(
             f"point lies outside the domain of {type(potential).__name__} or on its boundary, an interior point is "
             "expected; its entries may be rounded to 0, or the potential may not fit the model"
         )
-    judge = BregmanAt(dual_map, at.linear_map, at.targets, w0)
-    independent = independent_rows(at.linear_map, at.fit)
-    best = judge.certificate(w, _nearest_dual(dual_map, independent, w, w0))
+    z0 = dual_map.mirror(w0)
+    judge = BregmanAt(dual_map, minimisers, w0, z0)
+    independent = minimisers.rows_at(minimisers.linear_map.matvec(w.reshape(minimisers.linear_map.domain)))
+    best = judge.judgement(w, _nearest_dual(dual_map, independent, w, z0)).certificate
     if not best.holds:
-        found = followed(DualProblem(dual_map, independent.rows, independent.targets, dual_map.mirror(w0)))
-        other = judge.certificate(w, independent.every(found.nu))
+        found = followed(DualProblem(dual_map, independent.rows, independent.targets, z0))
+        other = judge.judgement(w, independent.every(found.nu)).certificate
         best = other if _gap(other) < _gap(best) else best
     return best
 
@@ -117,14 +127,14 @@ def _gap(certificate: Certificate) -> float:
 
 
 def _nearest_dual(
-    dual_map: DualMap, independent: IndependentRows, w: Float64[ndarray, " d"], w0: Float64[ndarray, " d"]
+    dual_map: DualMap, independent: IndependentRows, w: Float64[ndarray, " d"], z0: Float64[ndarray, " d"]
 ) -> Float64[ndarray, " n"]:
     """Return the nu for which X^T nu is nearest to grad phi(w) - grad phi(w0), in the norm of the inverse Hessian."""
     z, rows = dual_map.mirror(w), independent.rows
     solve = factorized(dual_map.kernel(rows, z))
     if solve is None:
         return independent.every(np.zeros(rows.shape[0]))
-    weighted = dual_map.inverse_hessian(z, z - dual_map.mirror(w0))
+    weighted = dual_map.inverse_hessian(z, z - z0)
     return independent.every(solve(rows.matvec(weighted.reshape(rows.domain))))
 
 

@@ -22,6 +22,8 @@ _SOLVED = 1e-6
 _LINEAR = 2.0
 # The range of ln|nu| in which a start is looked for, and the number of times that it is halved.
 _RAY, _HALVINGS = 600.0, 25
+# The end of the linear range is first looked for where the change of z has this distance from 1 in its logarithm.
+_AROUND = 1.0
 # The logarithms of the least first target from a start at 0, and from another start, where smaller ones drown.
 _LEAST, _LEAST_BESIDE = -690.0, -18.0
 
@@ -32,7 +34,9 @@ class Family(ABC):
     end: float
 
     @abstractmethod
-    def newton(self, nu: Float64[ndarray, " n"], at: float, enough: float, most: int) -> Iterate:
+    def newton(
+        self, nu: Float64[ndarray, " n"], at: float, enough: float, most: int, solve: Solve | None
+    ) -> Iterate:
         """Return the result of damped Newton steps for the problem at a parameter."""
 
     @abstractmethod
@@ -52,8 +56,10 @@ class Targets(Family):
     def __init__(self, problem: DualProblem) -> None:
         self.problem = problem
 
-    def newton(self, nu: Float64[ndarray, " n"], at: float, enough: float, most: int) -> Iterate:
-        return self.problem.newton(nu, at, enough, most)
+    def newton(
+        self, nu: Float64[ndarray, " n"], at: float, enough: float, most: int, solve: Solve | None
+    ) -> Iterate:
+        return self.problem.newton(nu, at, enough, most, solve)
 
     def speed(self, found: Iterate, at: float) -> Float64[ndarray, " n"]:
         solve = found.solve or self.problem.factorized(found.z, at)
@@ -72,14 +78,24 @@ class Starts(Family):
     def __init__(self, problem: DualProblem) -> None:
         self.problem = problem
 
-    def newton(self, nu: Float64[ndarray, " n"], at: float, enough: float, most: int) -> Iterate:
-        return self.problem.moved(at).newton(nu, 0.0, enough, most)
+    def newton(
+        self, nu: Float64[ndarray, " n"], at: float, enough: float, most: int, solve: Solve | None
+    ) -> Iterate:
+        return self.problem.moved(at).newton(nu, 0.0, enough, most, solve)
 
     def speed(self, found: Iterate, at: float) -> Float64[ndarray, " n"]:
         problem = self.problem
         solve = found.solve or problem.factorized(found.z, 0.0)
         push = problem.fit(problem.dual_map.inverse_hessian(found.z, problem.z0))
         return np.zeros_like(found.nu) if solve is None or not np.all(np.isfinite(push)) else -solve(push)
+
+
+class Begin(NamedTuple):
+    """The begin of a path: a dual variable, which need not be a solution, its parameter, and a kernel near it."""
+
+    nu: Float64[ndarray, " n"]
+    at: float
+    solve: Solve | None = None
 
 
 class PathPoint(NamedTuple):
@@ -105,42 +121,45 @@ def _followed(problem: DualProblem) -> Iterate:
         return problem.at(np.zeros(len(problem.goal)), 0.0)
     scale = float(np.linalg.norm(problem.goal) + np.linalg.norm(problem.base))
     begin = _start(problem)
-    found = _walked(Targets(problem), begin[0], begin[1], _FIRST, scale)
+    found = _walked(Targets(problem), begin, _FIRST, scale)
     if found.size <= _SOLVED * scale or not problem.z0.any():
         return found
     centre = problem.moved(0.0)
     if not np.all(np.isfinite(centre.w0)) or not centre.goal.any():
         return found
     begin = _start(centre)
-    first = _walked(Targets(centre), begin[0], begin[1], _FIRST, scale)
+    first = _walked(Targets(centre), begin, _FIRST, scale)
     if first.size > _SOLVED * scale:
         return found
-    other = _walked(Starts(problem), first.nu, 0.0, _FIRST_MOVE, scale)
+    other = _walked(Starts(problem), Begin(first.nu, 0.0), _FIRST_MOVE, scale)
     return (other if other.size < found.size else found)._replace(
         steps=found.steps + first.steps + other.steps
     )
 
 
-def _walked(family: Family, start: Float64[ndarray, " n"], at: float, step: float, scale: float) -> Iterate:
+def _walked(family: Family, begin: Begin, step: float, scale: float) -> Iterate:
     """Return the solution at the end of a path, or the last iterate that was found.
 
     The path is predicted by its tangent, with steps as long as Newton's method converges in few steps.
 
     Args:
         family: the problems.
-        start: the dual variable at the first parameter, which need not be a solution.
-        at: the first parameter.
+        begin: where the path begins.
         step: the first step.
         scale: the size of the targets.
     """
     point: PathPoint | None = None
     steps, end = 0, _END * scale
+    start, at, solve = begin
     for _ in range(_MOST_POINTS):
         last = at == family.end
-        found = family.newton(start, at, end if last else _NEAR * scale, _MOST if point else _MOST_AT_END)
+        enough, most = end if last else _NEAR * scale, _MOST if point else _MOST_AT_END
+        found = family.newton(start, at, enough, most, solve)
         steps += found.steps
+        if last and found.size <= end:
+            return found._replace(steps=steps)
         if last and (found.size <= _SOLVED * scale or point is None):
-            found = family.newton(found.nu, at, end, _MOST_AT_END)
+            found = family.newton(found.nu, at, end, _MOST_AT_END, None)
             return found._replace(steps=steps + found.steps)
         if found.size <= _NEAR * scale and not last:
             point = PathPoint(at, found.nu, family.speed(found, at))
@@ -153,13 +172,13 @@ def _walked(family: Family, start: Float64[ndarray, " n"], at: float, step: floa
             break
         move = math.copysign(min(step, abs(family.end - point.at)), family.end - point.at)
         at = family.end if step >= abs(family.end - point.at) else point.at + move
-        start = point.nu + move * point.speed
+        start, solve = point.nu + move * point.speed, None
     assert point is not None
-    found = family.newton(point.nu, family.end, end, _MOST_AT_END)
+    found = family.newton(point.nu, family.end, end, _MOST_AT_END, None)
     return found._replace(steps=steps + found.steps)
 
 
-def _start(problem: DualProblem) -> tuple[Float64[ndarray, " n"], float]:
+def _start(problem: DualProblem) -> Begin:
     """Return a dual variable and the logarithm of a target for which it is nearly a solution."""
     kernel = problem.dual_map.kernel(problem.rows, problem.z0, 0.0)
     solve = factorized(kernel) if _in_range(np.diag(kernel)) else None
@@ -167,7 +186,7 @@ def _start(problem: DualProblem) -> tuple[Float64[ndarray, " n"], float]:
         return _start_without_slope(problem)
     direction = solve(problem.goal)
     unit = _linear_range(problem, direction)
-    return math.exp(unit) * direction, unit
+    return Begin(math.exp(unit) * direction, unit, lambda right: math.exp(unit) * solve(right))
 
 
 def _in_range(diagonal: Float64[ndarray, " n"]) -> bool:
@@ -187,13 +206,20 @@ def _linear_range(problem: DualProblem, direction: Float64[ndarray, " n"]) -> fl
     low, high = (_LEAST_BESIDE if problem.w0.any() else _LEAST), 0.0
     if linear(high):
         return high
+    # The range usually ends where z has changed by about 1.
+    guess = -math.log(float(np.max(np.abs(ray))))
+    if low < guess - _AROUND and guess + _AROUND < high:
+        if linear(guess - _AROUND):
+            low = guess - _AROUND
+        if not linear(guess + _AROUND):
+            high = guess + _AROUND
     while high - low > 0.5:
         middle = (low + high) / 2.0
         low, high = (middle, high) if linear(middle) else (low, middle)
     return low
 
 
-def _start_without_slope(problem: DualProblem) -> tuple[Float64[ndarray, " n"], float]:
+def _start_without_slope(problem: DualProblem) -> Begin:
     """Return a start where dw / dz at w0 is 0, infinite, or outside of float64: a dual variable of the size 1."""
     solve: Solve | None = factorized(problem.rows.gram(np.ones(len(problem.w0))))
     assert solve is not None  # the rows are independent
@@ -217,4 +243,4 @@ def _start_without_slope(problem: DualProblem) -> tuple[Float64[ndarray, " n"], 
             unit = target(log_size)
             low, high = (log_size, high) if unit < 0.0 else (low, log_size)
         unit = 0.0
-    return math.exp(log_size) * direction, unit
+    return Begin(math.exp(log_size) * direction, unit)

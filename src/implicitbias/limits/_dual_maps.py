@@ -1,7 +1,7 @@
 """Inverse mirror maps and their kernels X (Hess phi)^-1 X^T at a dual variable, as NumPy arrays in a common unit."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,6 +15,24 @@ from implicitbias._core.precision import double_precision
 
 # Entries of w below exp(-_LOGS) times the unit would underflow, so that the logarithms are taken from the potential.
 _LOGS = 300.0
+
+
+class Judged(NamedTuple):
+    """Values of a potential at a point w and at the point of a dual variable z.
+
+    Attributes:
+        mirrored: (d,) the mirror map at w.
+        nearest: (d,) the point of z.
+        back: (d,) the mirror map at the point of z.
+        value: phi(w).
+        inside: whether w and the point of z are finite and lie in the domain.
+    """
+
+    mirrored: Float64[ndarray, " d"]
+    nearest: Float64[ndarray, " d"]
+    back: Float64[ndarray, " d"]
+    value: float
+    inside: bool
 
 
 class DualMap:
@@ -34,7 +52,8 @@ class DualMap:
 
     def mirror(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
         """Return the mirror map at w."""
-        return np.asarray(self.potential.mirror(w.reshape(self.shape))).ravel()
+        with double_precision():
+            return np.asarray(_mirror(self.potential, jnp.asarray(w.reshape(self.shape)))).ravel()
 
     def contains(self, w: Float64[ndarray, " d"]) -> bool:
         """Return whether w is finite and lies inside the domain of the potential."""
@@ -42,7 +61,8 @@ class DualMap:
 
     def value(self, w: Float64[ndarray, " d"]) -> float:
         """Return phi(w)."""
-        return float(self.potential.value(w.reshape(self.shape)))
+        with double_precision():
+            return float(_value(self.potential, jnp.asarray(w.reshape(self.shape))))
 
     def point(self, z: Float64[ndarray, " d"], unit: float = 0.0) -> Float64[ndarray, " d"]:
         """Return w e^(-unit), which may be NaN or infinite if z has no such point."""
@@ -62,6 +82,15 @@ class DualMap:
         """Return X (Hess phi)^-1 X^T e^(-unit)."""
         with double_precision():
             return self._curved.kernel(rows, jnp.asarray(z.reshape(self.shape)), unit)
+
+    def judged(self, w: Float64[ndarray, " d"], z: Float64[ndarray, " d"]) -> Judged:
+        """Return the values of the potential by which w is judged with the dual variable z."""
+        with double_precision():
+            at = (jnp.asarray(part.reshape(self.shape)) for part in (w, z))
+            mirrored, nearest, back, value, inside = (
+                np.asarray(part) for part in _judged(self.potential, *at)
+            )
+            return Judged(mirrored.ravel(), nearest.ravel(), back.ravel(), float(value), bool(inside))
 
     def inverse_hessian(self, z: Float64[ndarray, " d"], v: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
         """Return (Hess phi)^-1 v at the point of the dual variable z."""
@@ -102,6 +131,26 @@ class FullCurvature:
         products = np.asarray(_inverse_hessians(self.potential, z, jnp.asarray(every))) * math.exp(-unit)
         kernel = every.reshape(n, -1) @ products.reshape(n, -1).T
         return (kernel + kernel.T) / 2.0
+
+
+# Compiled once for each shape, these are much faster than the methods of potentials, which check each point.
+@eqx.filter_jit
+def _mirror(potential: Any, w: jax.Array) -> jax.Array:
+    return potential.mirror_formula(w)
+
+
+@eqx.filter_jit
+def _value(potential: Any, w: jax.Array) -> jax.Array:
+    return potential.value_formula(w)
+
+
+@eqx.filter_jit
+def _judged(potential: Any, w: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+    nearest = potential.inverse_mirror_formula(z)
+    inside = jnp.all(jnp.isfinite(w)) & jnp.all(jnp.isfinite(nearest))
+    inside &= jnp.all(potential.domain_formula(w)) & jnp.all(potential.domain_formula(nearest))
+    back = potential.mirror_formula(nearest)
+    return potential.mirror_formula(w), nearest, back, potential.value_formula(w), inside
 
 
 @eqx.filter_jit

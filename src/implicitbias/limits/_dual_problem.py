@@ -23,6 +23,9 @@ _SHORTEST = 1e-3
 _FIRST_RIDGE, _MOST_RIDGE = 1e-14, 1e6
 # The method stops after this many steps without a smaller residual.
 _PATIENCE = 4
+# A kernel is used again after a step that left less than the first share of the residual, and is given up after a step
+# that leaves more than the second one. A product with X^T and one with X cost much less than a kernel.
+_FAST, _SLOW = 0.1, 0.15
 
 
 class Iterate(NamedTuple):
@@ -103,14 +106,18 @@ class DualProblem:
         """Return the inverse of the kernel at z as a function, or None if the kernel is not finite and positive."""
         return factorized(self.dual_map.kernel(self.rows, z, unit))
 
-    def newton(self, nu: Float64[ndarray, " n"], unit: float, enough: float, most: int) -> Iterate:
+    def newton(
+        self, nu: Float64[ndarray, " n"], unit: float, enough: float, most: int, solve: Solve | None = None
+    ) -> Iterate:
         """Return the iterate after damped Newton steps from nu, at which the residual is at most `enough` if possible.
 
         It stops after `most` steps, or when the residual decreases no further. Where a full step is much too long, a
         multiple of the diagonal is added to the kernel, as Levenberg and Marquardt do: a direction that hardly any
         entry of w can change would otherwise make all steps short.
+
+        Steps with the kernel of an earlier point, as with `solve` at the begin, are not counted.
         """
-        here = best = self.at(nu, unit)
+        here = best = self._chords(self.at(nu, unit), solve, unit, enough)
         since, ridge = 0, 0.0
         for step in range(1, most + 1):
             if here.size <= enough or since > _PATIENCE or not np.isfinite(here.size):
@@ -126,10 +133,19 @@ class DualProblem:
             if moved is None:
                 break
             ridge = ridge if ridge >= _FIRST_RIDGE else 0.0
-            here = moved._replace(steps=step)
+            solve = moved.solve if moved.size <= _FAST * here.size else None
+            here = self._chords(moved, solve, unit, enough)._replace(steps=step)
             since = 0 if here.size < 0.9 * best.size else since + 1
             best = here if here.size < best.size else best._replace(steps=step)
         return best
+
+    def _chords(self, here: Iterate, solve: Solve | None, unit: float, enough: float) -> Iterate:
+        """Return the iterate after steps with the kernel of an earlier point, as long as they converge fast."""
+        while solve is not None and enough < here.size < np.inf:
+            there = self.at(here.nu + solve(here.rest), unit)._replace(solve=solve)
+            fast = there.size <= _SLOW * here.size
+            here, solve = (there, solve) if fast else (here, None)
+        return here
 
     def _moved(self, here: Iterate, solve: Solve, unit: float) -> Iterate | None:
         """Return the iterate after a Newton step that is shortened where it is too long; None if it is very short."""

@@ -12,7 +12,7 @@ from implicitbias.limits._criterion import Criterion
 class MinBregman(Criterion):
     r"""The property that w minimises the divergence $D_\phi(w, w_0)$ over the minimisers of L.
 
-    The point w is optimal if and only if $X^\top (y - X w) = 0$ and
+    The point w is optimal if and only if $\nabla L(w) = 0$, which is $X^\top (y - X w) = 0$ for least squares, and
     $\nabla\phi(w) - \nabla\phi(w_0) = X^\top \nu$ for some $\nu$. Every $\nu$ gives a lower bound of the least
     divergence: with $v = \nabla\phi^*(\nabla\phi(w_0) + X^\top \nu)$ the duality gap is $D_\phi(w, v)$. The best $\nu$
     for the fit X w is computed here. The gap is
@@ -53,7 +53,7 @@ class MinBregman(Criterion):
         object.__setattr__(self, "start", kept(self.start))
 
     def certificate(self, problem: Any, point: Any) -> Certificate:
-        """Return the certificate of the point, for a least-squares problem over vectors or entries of a matrix.
+        """Return the certificate of the point, for a least-squares problem or a `Classification`.
 
         Raises:
             InputError: the problem is of another kind; the point or the start has the wrong shape, holds NaN, or lies

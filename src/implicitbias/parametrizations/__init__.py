@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from implicitbias.parametrizations._commutes import Commutation as Commutation
     from implicitbias.parametrizations._commutes import commutes as commutes
     from implicitbias.parametrizations._coordinatewise import Coordinatewise as Coordinatewise
+    from implicitbias.parametrizations._decayed_potential import decayed_potential as decayed_potential
     from implicitbias.parametrizations._deep_diagonal import DeepDiagonal as DeepDiagonal
     from implicitbias.parametrizations._design_regularizer import RegularizerDesign as RegularizerDesign
     from implicitbias.parametrizations._design_regularizer import design_regularizer as design_regularizer
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 _LATE = {
     "_commutes": ("Commutation", "commutes"),
     "_coordinatewise": ("Coordinatewise",),
+    "_decayed_potential": ("decayed_potential",),
     "_deep_diagonal": ("DeepDiagonal",),
     "_design_regularizer": ("RegularizerDesign", "design_regularizer"),
     "_diagonal": ("Diagonal", "TwoLayerDiagonal"),

@@ -8,13 +8,22 @@ import numpy as np
 from implicitbias._core.arrays import real_array
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._charts import ForPotential, LinearChart, ProductChart, SeparableChart
-from implicitbias.potentials import HyperbolicEntropy, Potential, QuadraticForm, SquaredNorm
+from implicitbias.parametrizations._spectral_charts import ScaledChart, SpectralChart, common_vectors
+from implicitbias.potentials import (
+    HyperbolicEntropy,
+    Potential,
+    QuadraticForm,
+    Spectral,
+    SquaredNorm,
+)
 
 # The largest |w| of a table relative to the largest entry of the start and to 1.
 _LARGEST = 1e6
+# Points at which the second derivative of a function of singular values is constant up to rounding if it is quadratic.
+_SAMPLES, _CONSTANT = np.array([1e-3, 0.1, 0.7, 1.0, 3.0, 20.0]), 1e-12
 
 
-def parametrization_for(potential: Any, w0: Any, largest: float | None = None) -> Any:
+def parametrization_for(potential: Any, w0: Any, largest: float | None = None, data: Any = None) -> Any:
     r"""Return a parametrization w = G(theta) whose gradient flow from `G.start` is the mirror flow from w0.
 
     It needs $J J^\top = (\nabla^2\phi)^{-1}$, so that $G^{-1}$ is an isometry from the domain with the metric
@@ -23,11 +32,21 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None) -
     computed by quadrature and inverted by monotone interpolation. Other potentials are refused: the isometry exists by
     Nash's theorem, but no general construction is implemented.
 
+    Potentials of matrices: a multiple of `Spectral(SquaredNorm())` has the map $W = c^{-1/2} \theta$. Let another
+    `Spectral` potential have the scalar function h. If all matrices $X_i$ of the data and the start have common
+    singular vectors, $X_i = U \operatorname{diag}(x_i) V^\top$, then the mirror flow stays in
+    $\{U \operatorname{diag}(s) V^\top\}$, where the potential is $\sum_k h(s_k)$. The map
+    $W = U \operatorname{diag}(G_h(\theta)) V^\top$ with the map $G_h$ for h gives this flow; it has this metric inside
+    of that space only. Other data are refused. A map of all matrices whose singular values are functions of those of
+    theta has the metric of a spectral potential only if this is quadratic, and $U U^\top$ has the metric of no
+    potential.
+
     Args:
-        potential: a `Potential` of vectors.
-        w0: (d,) the start.
+        potential: a `Potential`.
+        w0: (d,) or (p, q) the start.
         largest: the largest |w_i| that a table covers; None for 1e6, or 1e6 times the largest entry of w0. Outside G
             is NaN.
+        data: (n, p, q) the matrices of the problem, for `Spectral` potentials that are not quadratic.
 
     Returns:
         A `Parametrization` with the attributes `start` (theta0 with G(theta0) = w0), `error` (the largest relative
@@ -35,7 +54,8 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None) -
 
     Raises:
         InputError: the potential is not a sum over coordinates and has no closed form; its second derivative is 0 or
-            infinite somewhere, as that of `PNorm` at 0; w0 has another length or lies outside of the domain.
+            infinite somewhere, as that of `PNorm` at 0; w0 has another shape or lies outside of the domain; the
+            potential is one of matrices, and the data have no common singular vectors.
 
     Reference:
         li2022implicit; chou2023induce for single coordinates.
@@ -53,25 +73,28 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None) -
             f"potential is {potential!r}, a potential is expected; type "
             "ib.parametrization_for(ib.Cosh(), numpy.zeros(d))"
         )
-    if potential.dimensions != 1:
-        raise InputError(
-            f"potential is a {type(potential).__name__} of matrices, a potential of vectors is expected: a function of "
-            "singular values has the metric of such a potential only if that is quadratic, because "
-            "(theta_i - theta_j)^2 = (s_i - s_j)(h'(s_i) - h'(s_j)) must hold for all singular values; use "
-            "ib.MirrorFlow, or ib.interpolant for its end"
-        )
-    start = real_array(w0, "w0", ndim=1)
+    start = real_array(w0, "w0", ndim=potential.dimensions)
     if not potential.contains(start):
         raise InputError(
             f"w0 lies outside the domain of {type(potential).__name__} or on its boundary; choose an interior point"
         )
     if largest is None:
         largest = _LARGEST * max(1.0, float(np.max(np.abs(start), initial=0.0)))
-    return _made(potential, start, largest)
+    if data is not None and potential.dimensions == 1:
+        raise InputError(
+            "data is given and the potential is one of vectors, data are expected for Spectral potentials only; leave "
+            "data out"
+        )
+    return _made(potential, start, largest, data)
 
 
 @singledispatch
-def _made(potential: Any, w0: Any, largest: float) -> ForPotential:
+def _made(potential: Any, w0: Any, largest: float, data: Any) -> ForPotential:
+    if potential.dimensions == 2:
+        raise InputError(
+            f"potential is {potential!r}, an ib.Spectral potential is expected for matrices; use ib.MirrorFlow, "
+            "which integrates any potential, or ib.interpolant for its end"
+        )
     if potential.separable is None:
         raise InputError(
             f"potential is a {type(potential).__name__}, which is not a sum over coordinates; a parametrization exists "
@@ -82,15 +105,32 @@ def _made(potential: Any, w0: Any, largest: float) -> ForPotential:
 
 
 @_made.register
-def _(potential: HyperbolicEntropy, w0: Any, largest: float) -> ForPotential:
+def _(potential: HyperbolicEntropy, w0: Any, largest: float, data: Any) -> ForPotential:
     return ProductChart(potential, w0)
 
 
 @_made.register
-def _(potential: SquaredNorm, w0: Any, largest: float) -> ForPotential:
+def _(potential: SquaredNorm, w0: Any, largest: float, data: Any) -> ForPotential:
     return LinearChart(potential, np.eye(len(w0)), w0)
 
 
 @_made.register
-def _(potential: QuadraticForm, w0: Any, largest: float) -> ForPotential:
+def _(potential: QuadraticForm, w0: Any, largest: float, data: Any) -> ForPotential:
     return LinearChart(potential, np.asarray(potential.A), w0)
+
+
+@_made.register
+def _(potential: Spectral, w0: Any, largest: float, data: Any) -> ForPotential:
+    curvatures = potential.scalar.hessian_product(_SAMPLES, np.ones(len(_SAMPLES)))
+    if np.ptp(curvatures) <= _CONSTANT * curvatures[0]:
+        return ScaledChart(potential, float(curvatures[0]), w0)
+    if data is None:
+        raise InputError(
+            f"potential is {potential!r} and data is None, the matrices of the problem are expected, because only for "
+            "common singular vectors such a map is known: for all matrices, (theta_i - theta_j)^2 = "
+            "(s_i - s_j)(h'(s_i) - h'(s_j)) would have to hold for their singular values; type "
+            "ib.parametrization_for(potential, w0, data=X), or use ib.MirrorFlow, or ib.interpolant for its end"
+        )
+    left, right = common_vectors(real_array(data, "data", ndim=3), w0)
+    values = _made(potential.scalar, np.einsum("pr,pq,qr->r", left, w0, right), largest, None)
+    return SpectralChart(potential, left, right, values)

@@ -34,12 +34,16 @@ class ClassDifferences:
 
     def rmatvec(self, v: Float64[ndarray, " m"]) -> Float64[ndarray, "d k"]:
         """Return the transpose of the map at v, shaped as w."""
+        return self.X.rmatvec(np.ascontiguousarray(self.spread(v).T)).T
+
+    def spread(self, v: Float64[ndarray, " m"]) -> Float64[ndarray, "n k"]:
+        """Return N with X^T N = `rmatvec(v)`; its rows have the sum 0."""
         n, k = len(self.own), self.classes
         parts = v.reshape(n, k - 1)
         spread = np.zeros((n, k))
         np.put_along_axis(spread, self.others, -parts, axis=1)
         np.put_along_axis(spread, self.own[:, None], np.sum(parts, axis=1, keepdims=True), axis=1)
-        return self.X.rmatvec(np.ascontiguousarray(spread.T)).T
+        return spread
 
     def part(self, rows: Int64[ndarray, " m"], columns: Int64[ndarray, " j"]) -> Float64[ndarray, "m j"]:
         """Return some rows and columns of the map as a dense array."""

@@ -87,19 +87,12 @@ class ReparametrizedProblem(TrainingProblem):
         import jax
         import jax.numpy as jnp
 
-        from implicitbias.problems._objective import Objective, Reparametrized
+        from implicitbias.problems._objective import Objective
 
         inner = self.problem.objective()
-        linear = getattr(inner.readout, "linear", None)
-        if linear is None:
-            raise InputError(
-                "a problem of several classes cannot be reparametrised, a problem with one prediction for each row is "
-                "expected; type the model out, for instance "
-                "ib.Problem(lambda theta, X: X @ (theta[0] * theta[1]), X, y, loss='cross_entropy')"
-            )
         # JAX traces the arrays of G. Its functions and numbers are constants of the compiled program.
         G = jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, self.G)
-        return Objective(Reparametrized(linear, G), inner.mean_loss)
+        return Objective(inner.readout.reparametrized(G), inner.mean_loss)
 
     def __repr__(self) -> str:
         return f"{self.problem!r}.reparametrize({type(self.G).__name__}())"

@@ -27,6 +27,10 @@ class Linear(Readout):
     def at(self, inputs: Any) -> "Linear":
         return Linear(self.linear.at(inputs))
 
+    def reparametrized(self, G: Map) -> "Reparametrized":
+        """Return the readout as a function of theta with w = G(theta)."""
+        return Reparametrized(self.linear, G)
+
     def described_to(self, listener: ReadoutListener) -> Any:
         return listener.linear(self.linear)
 
@@ -47,6 +51,16 @@ class Reparametrized(Readout):
         return listener.reparametrized(self.linear, self.G)
 
 
+class Composed(eqx.Module):
+    """The model (theta, X) -> model(G(theta), X)."""
+
+    model: Callable[[Any, Any], jax.Array]
+    G: Map
+
+    def __call__(self, params: Any, X: jax.Array) -> jax.Array:
+        return self.model(self.G.formula(params), X)
+
+
 class Model(Readout):
     """The readout of a user's model(params, X)."""
 
@@ -61,6 +75,10 @@ class Model(Readout):
     def row(self, params: Any, x: jax.Array) -> jax.Array:
         """Return the prediction (k,) of a single row."""
         return jnp.asarray(self.model(params, x[None]), dtype=jnp.result_type(float)).reshape(-1)
+
+    def reparametrized(self, G: Map) -> "Model":
+        """Return the readout as a function of theta with w = G(theta)."""
+        return Model(Composed(self.model, G), self.X)
 
     def first_rows(self, count: int) -> "Model":
         return self if len(self.X) <= count else Model(self.model, self.X[:count])
