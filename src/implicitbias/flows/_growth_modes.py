@@ -32,7 +32,7 @@ COUNT = 12
 _MOST = 2 * COUNT
 # The error of a mode is at most rtol * _SHARE of its size. The error of the whole state is bounded already, so this has
 # no effect on modes that are larger than 1 / _SHARE of the state.
-_SHARE = 3.0
+_SHARE = 10.0
 # A mode is used if its residual is below this share of its rate.
 _CONVERGED = 0.1
 # A speed that decays at this multiple of the rates that matter may hide such a mode.
