@@ -30,7 +30,8 @@ def compiled(function: Callable[_P, _T], static_argnums: int | None = None) -> C
 
         options = _options()
         if static_argnums is None:
-            whole: Callable[..., Any] = eqx.filter_jit(function, compiler_options=options)
+            make: Any = eqx.filter_jit  # its annotations leave out the arguments that it passes to `jax.jit`
+            whole: Callable[..., Any] = make(function, compiler_options=options)
             return whole
         return jax.jit(function, static_argnums=static_argnums, compiler_options=options)
 
