@@ -16,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
+from implicitbias._core.compiled import compiled
 from implicitbias._core.precision import double_precision
 from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._counted_choice import CountedChoice
@@ -271,7 +272,7 @@ def _gradient(system: GaussNewtonSystem, u: jax.Array) -> jax.Array:
     return system.complete(system.moving(u))[1]
 
 
-@eqx.filter_jit
+@compiled
 def _iterations(system: GaussNewtonSystem, u: jax.Array, h: jax.Array, rtol: jax.Array) -> jax.Array:
     """Return the number of iterations of the first solve of a step."""
     prepared = system.prepare(u, GAMMA * h, (), rtol)

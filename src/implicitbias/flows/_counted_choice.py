@@ -7,12 +7,12 @@ after each part of the integration, because curvatures change on the way.
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias.flows._algebra_sizes import Sizes
 from implicitbias.flows._gauss_newton import GaussNewtonSystem
 from implicitbias.flows._guide import Changing, Report, Way
@@ -104,7 +104,7 @@ class CountedChoice(Changing):
         return Way(name, self.system.using(algebra), algebra.method)
 
 
-@eqx.filter_jit
+@compiled
 def _look(system: System, u: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return the time of `first_step`, the largest curvature and the slope at the start, which one call computes."""
     moving = system.moving(jnp.asarray(u))

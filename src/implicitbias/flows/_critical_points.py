@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.errors import ImplicitBiasError, InputError
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._engine import MATRIX_BYTES
@@ -209,12 +209,12 @@ def critical_point(
     return CriticalPoint(predictor, mean_loss, shape, theta, measures, max_bytes)
 
 
-@eqx.filter_jit
+@compiled
 def _hessian(manifold: StationaryManifold, theta: Any) -> jax.Array:
     return manifold.hessian(theta)
 
 
-@eqx.filter_jit
+@compiled
 def _measures(predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: Any) -> Measures:
     def model(point: jax.Array) -> jax.Array:
         return predictor(shape.unflatten(point))

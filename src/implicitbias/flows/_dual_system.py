@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.errors import InputError
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias.flows._primal_maps import PrimalMap, Rows, on_device
@@ -169,7 +169,7 @@ def dual_system(
     return system, _start(system)
 
 
-@eqx.filter_jit
+@compiled
 def _start(system: DualSystem) -> jax.Array:
     return system.start()
 

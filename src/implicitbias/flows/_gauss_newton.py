@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._errors import LEAF_FLOOR, relative_error, rms, smallest_size
@@ -244,16 +245,12 @@ class GaussNewtonSystem(System):
             predictions, pull_back = jax.vjp(self.model, point)
             return -pull_back(self.pull(predictions + gap, tau))[0] - self.weight_decay * point
 
-        def product(point: jax.Array, vector: jax.Array) -> jax.Array:
-            return jax.jvp(speed, (point,), (vector,))[1]
+        def change(vector: jax.Array) -> jax.Array:
+            return jax.jvp(lambda point: jax.jvp(speed, (point,), (vector,))[1], (theta,), (now,))[1]
 
-        now = speed(theta)
-        return growth_modes(
-            lambda vector: product(theta, vector),
-            now,
-            lambda vector: jax.jvp(lambda point: product(point, vector), (theta,), (now,))[1],
-            least,
-        )
+        # The products of a search share what does not depend on the vector, which is computed and compiled once.
+        now, product = jax.linearize(speed, theta)
+        return growth_modes(product, now, change, least)
 
     def rounding(self, u: jax.Array) -> Rounding:
         theta, f, tau = self.split(u)
@@ -344,12 +341,12 @@ def system_at(
     )
 
 
-@eqx.filter_jit
+@compiled
 def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> jax.Array:
     return predictor(shape.unflatten(theta))
 
 
-@eqx.filter_jit
+@compiled
 def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return the speed, the Hessian of the objective with weight decay, and the size of the terms of the speed.
 
@@ -370,7 +367,7 @@ def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array,
     return -slope(theta) - decay, (hessian + hessian.T) / 2, size
 
 
-@eqx.filter_jit
+@compiled
 def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
     """Return the factor that takes the factor of a `log_time` away; 1 without one."""
     _, f, tau = system.split(u)
@@ -378,6 +375,6 @@ def _unscaled(system: GaussNewtonSystem, u: Any) -> jax.Array:
     return jnp.ones(()) if scale is None else jnp.exp(-scale)
 
 
-@eqx.filter_jit
+@compiled
 def _error(system: GaussNewtonSystem, u: Any, point: Any) -> jax.Array:
     return system.error(u, point, u)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._limits import Limits
@@ -84,7 +85,7 @@ def log_unit_at(predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShap
     return float(min(-rate, _LONGEST_UNIT)) if np.isfinite(rate) else 0.0
 
 
-@eqx.filter_jit
+@compiled
 def _first_change(
     predictor: TracedPredictor, mean_loss: MeanLoss, shape: TreeShape, theta: Any
 ) -> tuple[jax.Array, jax.Array]:
@@ -113,6 +114,6 @@ def not_separated(mean_loss: MeanLoss, f: ndarray) -> tuple[str, ...]:
     )
 
 
-@eqx.filter_jit
+@compiled
 def _least_margins(mean_loss: MeanLoss, f: Any) -> jax.Array:
     return jnp.min(mean_loss.margins(jnp.asarray(f)), axis=1)

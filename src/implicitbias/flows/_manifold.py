@@ -16,6 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.predictors import TracedJacobian, TracedPredictor
@@ -209,7 +210,7 @@ def rank_of(manifold: Manifold, theta: ndarray) -> int:
         return int(_rank(manifold, theta))
 
 
-@eqx.filter_jit
+@compiled
 def _rank(manifold: Manifold, theta: Any) -> jax.Array:
     return manifold.rank_at(theta)
 
@@ -220,7 +221,7 @@ def stepped(manifold: Manifold, theta: ndarray) -> ndarray:
         return np.asarray(_stepped(manifold, theta))
 
 
-@eqx.filter_jit
+@compiled
 def _stepped(manifold: Manifold, theta: Any) -> jax.Array:
     residual = manifold.residual(theta)[0]
     change: jax.Array = manifold.with_tangent(theta, lambda tangent: tangent.step(residual))

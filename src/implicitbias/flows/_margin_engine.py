@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.status import Status
 from implicitbias.flows._dense import CurveOutput, Output, constant_output
 from implicitbias.flows._engine import Engine
@@ -253,7 +253,7 @@ def _allowed(
     return held
 
 
-@eqx.filter_jit
+@compiled
 def _looked(system: MarginSystem, u: Any) -> tuple[Pulls, jax.Array]:
     """Return what the rows do at u, and the derivative of u; one program for both is compiled faster than two."""
     u = jnp.asarray(u)
@@ -261,12 +261,12 @@ def _looked(system: MarginSystem, u: Any) -> tuple[Pulls, jax.Array]:
     return at, system.moved(u, at.q)
 
 
-@eqx.filter_jit
+@compiled
 def _complete(system: MarginSystem, u: Any) -> tuple[jax.Array, jax.Array]:
     return system.complete(jnp.asarray(u))
 
 
-@eqx.filter_jit
+@compiled
 def _error(system: MarginSystem, u: Any, end: Any, embedded: Any) -> jax.Array:
     return system.error(jnp.asarray(u), jnp.asarray(end), jnp.asarray(embedded))
 

@@ -6,12 +6,12 @@ grow like the square root of its stiffness. It solves no linear systems. Kinks o
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._method import Method, Trial
 from implicitbias.flows._system import FIRST_POWERS, System, largest_curvature
@@ -46,7 +46,7 @@ def stages(h: Any, radius: Any) -> Any:
     return 1.0 + (_STAGES * h * _SAFETY * radius + 1.0) ** 0.5
 
 
-@eqx.filter_jit
+@compiled
 def _first(system: System, u: Any, start: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     u = jnp.asarray(u)
     vector, radius = largest_curvature(system, u, start / jnp.linalg.norm(start), FIRST_POWERS)

@@ -53,7 +53,7 @@ def simulate(
         times: (m,) ascending times at which states are kept. By default, output is dense and the ends of the steps are
             kept; gradient descent keeps log-spaced steps.
         rtol: the largest local error of an array of the state relative to its size; for diagonal networks, of an entry.
-            Directions in which the state grows from a tiny start are held to 3 rtol of their own size. If one became
+            Directions in which the state grows from a tiny start are held to 10 rtol of their own size. If one became
             smaller than rounding errors of the state, `Trajectory.notes` says so.
         observe: {"name": fn(t, state)}, functions that are evaluated at the kept times; state has NumPy leaves. If one
             raises an exception or changes its shape after the start, the integration ends there with a note.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias.flows._rest import Curvature, Rest, rest_near
 from implicitbias.flows._sliding_stepper import Program, held_slopes
 from implicitbias.flows._sliding_system import SlidingSystem, Stand
@@ -70,13 +71,13 @@ def sliding_rest(program: Program, stand: Stand, u: ndarray, rtol: float) -> tup
     return np.concatenate([found.point, last[0].predictions]), note
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _error(program: Program, arrays: list[Any], stand: Stand, u: Any, theta: Any) -> jax.Array:
     u = jnp.asarray(u)
     return program.system(arrays).at(stand).error(u, u.at[: len(theta)].set(theta), u)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _place(program: Program, arrays: list[Any], stand: Stand, theta: Any) -> _Place:
     """Return the situation at theta with the slopes that hold the held units there."""
     theta = jnp.asarray(theta)

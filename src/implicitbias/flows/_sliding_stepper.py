@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from implicitbias._core.compiled import compiled
 from implicitbias.flows._ros34pw2 import ORDER, Step, curve_of, dense_weights, step
 from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
 from implicitbias.flows._stepper import Chunk, Cursor, empty_chunk, recorded, stuck
@@ -95,13 +96,13 @@ class Program:
         return self is other or (self.tree, self._fixed) == (other.tree, other._fixed)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def look(program: Program, arrays: list[Any], stand: Stand, u: Any) -> Look:
     """Return the situation of the units at u."""
     return program.system(arrays).at(stand).look(jnp.asarray(u))
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def slide(
     program: Program,
     arrays: list[Any],

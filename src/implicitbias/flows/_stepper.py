@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias.flows._growth_modes import Modes, no_modes
 from implicitbias.flows._lost_growth import LostGrowth, nothing_lost
 from implicitbias.flows._method import Method
@@ -119,7 +119,7 @@ def first_cursor(
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
-@eqx.filter_jit
+@compiled
 def _first_step(system: System, u: Any) -> jax.Array:
     """Return the time in which the inner variable would move by a tenth of its size; infinite at 0."""
     moving = system.mass(len(u))
@@ -144,7 +144,7 @@ def chunk_length(m: int, shown: int) -> int:
     return int(min(_CHUNK, max(2, _CHUNK_BYTES // (8 * m + 32 * shown))))
 
 
-@eqx.filter_jit
+@compiled
 def advance(
     system: System, method: Method, cursor: Cursor, t1: ArrayLike, rtol: ArrayLike, budget: ArrayLike
 ) -> tuple[Cursor, Chunk]:

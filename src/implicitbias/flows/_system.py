@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
 from implicitbias.flows._growth_modes import Modes
@@ -195,7 +196,7 @@ def modes_at(system: System, row: ndarray) -> Modes:
         return jax.tree.map(np.asarray, _modes(system, row))
 
 
-@eqx.filter_jit
+@compiled
 def _modes(system: System, row: Any) -> Modes:
     return system.modes(row)
 
@@ -220,7 +221,7 @@ def radius_at(system: System, row: Any) -> float:
         return float(_radius(system, row))
 
 
-@eqx.filter_jit
+@compiled
 def _radius(system: System, row: Any) -> jax.Array:
     return radius_of(system, jnp.asarray(row))
 
@@ -235,11 +236,11 @@ def _state(system: System, row: jax.Array) -> jax.Array:
     return system.state(row)
 
 
-@eqx.filter_jit
+@compiled
 def _many(method: Callable[[Any, jax.Array], jax.Array], system: System, rows: jax.Array) -> jax.Array:
     return jax.vmap(lambda row: method(system, row))(rows)
 
 
-@eqx.filter_jit
+@compiled
 def _one(method: Callable[[Any, jax.Array], jax.Array], system: System, row: jax.Array) -> jax.Array:
     return method(system, row)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.compiled import compiled
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._method import Method, Trial
 from implicitbias.flows._system import System
@@ -21,6 +21,7 @@ STAGES = (
     (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383),
     (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774),
 )
+_SHIFTS = np.array([[*row, *[0.0] * (7 - len(row))] for row in STAGES])
 EMBEDDED = (
     0.09468075576583945, 0.009183565540343254, 0.4877705284247616, 1.234297566930479,
     -2.7077123499835256, 1.866628418170587, 1 / 66,
@@ -60,7 +61,7 @@ def _dense_matrix() -> np.ndarray:
 DENSE = _dense_matrix()
 
 
-@eqx.filter_jit
+@compiled
 def _slope(system: System, u: Any) -> jax.Array:
     return system.complete(system.moving(jnp.asarray(u)))[1]
 
@@ -85,19 +86,21 @@ class Tsit5(Method):
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
     ) -> Trial:
-        x, slopes = system.moving(cursor.u), [cursor.memory]
-        for row in STAGES:
-            shift = sum((a * k for a, k in zip(row, slopes, strict=True)), jnp.zeros_like(x))
-            if row is STAGES[-1]:
-                end, slope = system.complete(x + h * shift)
-            else:
-                slope = system.slope(x + h * shift)
-            slopes.append(slope)
-        stages = h * jnp.stack(slopes)
+        x = system.moving(cursor.u)
+        shifts = jnp.asarray(_SHIFTS, x.dtype)
+
+        def stage(i: jax.Array, slopes: jax.Array) -> jax.Array:
+            # The rows after i are still zero. The loop body is compiled once, which matters for the first call.
+            return slopes.at[i + 1].set(system.slope(x + h * (shifts[i] @ slopes)))
+
+        begin = jnp.zeros((len(STAGES) + 1, len(x)), x.dtype).at[0].set(cursor.memory)
+        slopes = jax.lax.fori_loop(0, len(STAGES) - 1, stage, begin)
+        end, slope = system.complete(x + h * (shifts[-1] @ slopes))
+        stages = h * slopes.at[-1].set(slope)
         curve = jnp.asarray(DENSE.T, x.dtype) @ stages
         # The polynomial ends at x + sum_i b_i k_i up to the rounding of its published coefficients.
         curve = curve.at[3].add(system.moving(end) - x - jnp.sum(curve, axis=0))
-        return Trial(end, x + jnp.asarray(EMBEDDED, x.dtype) @ stages, curve, slopes[-1], jnp.zeros((), int))
+        return Trial(end, x + jnp.asarray(EMBEDDED, x.dtype) @ stages, curve, slope, jnp.zeros((), int))
 
     def first_memory(self, system: System, u: ndarray) -> Any:
         return np.asarray(_slope(system, u))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.maps import Map
 from implicitbias._core.readouts import Readout
 from implicitbias._core.traced_maps import TracedMap
@@ -331,7 +332,7 @@ def _sum_of_blocks(
     return jax.lax.scan(add, jnp.zeros((p, p), roots.dtype), (inputs, weights))[0]
 
 
-@eqx.filter_jit
+@compiled
 def _differences(model: Any, shape: TreeShape, theta: Any) -> jax.Array:
     """Return two relative differences: of predictions of single rows and of the batch, and of both tangent kernels.
 

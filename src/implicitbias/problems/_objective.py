@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from implicitbias._core.compiled import compiled
 from implicitbias._core.errors import InputError
 from implicitbias._core.maps import Map
 from implicitbias._core.readouts import Readout, ReadoutListener
@@ -202,7 +203,7 @@ class Forward:
         return parts
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _forward(constants: _Constants, arrays: list[Any], flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     leaves = [
         constant if array is None else array for array, constant in zip(arrays, constants.leaves, strict=True)
@@ -213,27 +214,31 @@ def _forward(constants: _Constants, arrays: list[Any], flat: Any) -> tuple[jax.A
     return objective.mean_loss.value(predictions), losses, predictions
 
 
-@eqx.filter_jit
+@compiled
 def gradient(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return the gradient of F in the flat parameters, the losses (n,) and the predictions (n, k).
 
     The gradient uses `Loss.derivative`, as flows do, because automatic differentiation of the value may lose digits.
     """
+    return _gradient(objective, shape, flat)
+
+
+@compiled
+def gradient_and_roots(
+    objective: Objective, shape: TreeShape, flat: Any
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Return the results of `gradient` and the roots (n, k, k) of the second derivative in the predictions."""
+    slope, losses, predictions = _gradient(objective, shape, flat)
+    return slope, losses, predictions, objective.mean_loss.roots(predictions)
+
+
+def _gradient(objective: Objective, shape: TreeShape, flat: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     predictions, back = jax.vjp(lambda point: objective.readout(shape.unflatten(point)), flat)
     losses = jax.vmap(objective.mean_loss.loss.value)(predictions, objective.mean_loss.targets)
     return back(objective.mean_loss.pull(predictions))[0], losses, predictions
 
 
-@eqx.filter_jit
-def gradient_and_roots(
-    objective: Objective, shape: TreeShape, flat: Any
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Return the results of `gradient` and the roots (n, k, k) of the second derivative in the predictions."""
-    slope, losses, predictions = gradient(objective, shape, flat)
-    return slope, losses, predictions, objective.mean_loss.roots(predictions)
-
-
-@eqx.filter_jit
+@compiled
 def log_value(mean_loss: MeanLoss, predictions: Any) -> jax.Array:
     """Return `mean_loss.log_value(predictions)`."""
     return mean_loss.log_value(predictions)

@@ -1,0 +1,43 @@
+"""Compilation with a setting of XLA that compiles fast."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from implicitbias._core import compiled as module
+from implicitbias._core.compiled import compiled
+
+
+def _softmax_of_product(X: jax.Array, w: jax.Array) -> jax.Array:
+    return jax.nn.softmax(jnp.tanh(X @ w))
+
+
+# Oracle: the same formula in NumPy.
+@pytest.mark.parametrize("known", [True, False], ids=["setting known", "setting unknown"])
+def test_a_compiled_function_returns_the_same_numbers(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not known:
+        monkeypatch.setattr(module, "_FAST", {"xla_cpu_no_such_setting": False})
+        monkeypatch.setattr(module, "_options", module._options.__wrapped__)
+    rng = np.random.default_rng(0)
+    X, w = rng.standard_normal((5, 3)).astype(np.float32), rng.standard_normal(3).astype(np.float32)
+    powers = np.exp(np.tanh(X @ w))
+    np.testing.assert_allclose(compiled(_softmax_of_product)(X, w), powers / powers.sum(), rtol=1e-5)
+
+
+def test_the_setting_is_known_to_this_version() -> None:
+    assert module._options() == module._FAST
+    monkeypatched = {"xla_cpu_no_such_setting": False}
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such_setting"):
+        jax.jit(lambda x: x, compiler_options=monkeypatched).lower(0.0).compile()
+
+
+def test_static_arguments_may_be_numbers_that_decide_the_program() -> None:
+    @partial(compiled, static_argnums=0)
+    def power(count: int, x: jax.Array) -> jax.Array:
+        return jnp.prod(jnp.stack([x] * count))
+
+    assert float(power(3, jnp.asarray(2.0))) == 8.0
+    assert float(power(5, jnp.asarray(2.0))) == 32.0
