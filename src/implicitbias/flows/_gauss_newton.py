@@ -106,18 +106,14 @@ class GaussNewtonSystem(System):
         return jnp.concatenate([-slope, (predictions - f).reshape(-1), jnp.ones_like(tau)])
 
     def curvature_product(self, u: jax.Array) -> Solve:
-        """Return the function v -> (J^T S J + lam) v at u."""
-        theta, f, tau = self.split(u)
-        predict, change = jax.linearize(self.model, theta)
-        del predict
-        back = jax.linear_transpose(change, theta)
-        roots = self.roots(f, tau)
+        """Return the function v -> H v with the Hessian H of the objective with weight decay at u."""
+        theta, _, tau = self.split(u)
 
-        def product(v: jax.Array) -> jax.Array:
-            ahead = jnp.einsum("nkl,nk->nl", roots, change(v))
-            return back(jnp.einsum("nkl,nl->nk", roots, ahead))[0] + self.weight_decay * v
+        def slope(point: jax.Array) -> jax.Array:
+            f, pull_back = jax.vjp(self.model, point)
+            return pull_back(self.pull(f, tau))[0] + self.weight_decay * point
 
-        return product
+        return jax.linearize(slope, theta)[1]
 
     def moving(self, u: jax.Array) -> jax.Array:
         theta, _, tau = self.split(u)
