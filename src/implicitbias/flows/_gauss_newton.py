@@ -233,11 +233,17 @@ class GaussNewtonSystem(System):
 
     def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
         theta, f, tau = self.split(u)
-        gap = f - self.model(theta)
+        # The negative curvature of a rounded kink that is crossed acts only until it is crossed, and is no growth.
+        sharp = self.predictor.sharp
+
+        def model(point: jax.Array) -> jax.Array:
+            return sharp(self.shape.unflatten(point))
+
+        gap = f - model(theta)
 
         def speed(point: jax.Array) -> jax.Array:
             # In the slow phase the slope of the loss has the size of lam, which is far below its change over the gap.
-            predictions, pull_back = jax.vjp(self.model, point)
+            predictions, pull_back = jax.vjp(model, point)
             return -pull_back(self.pull(predictions + gap, tau))[0] - self.weight_decay * point
 
         def product(point: jax.Array, vector: jax.Array) -> jax.Array:

@@ -123,6 +123,11 @@ class TracedPredictor(eqx.Module):
         return None
 
     @property
+    def sharp(self) -> "TracedPredictor":
+        """The predictor without rounded kinks, which is the predictor itself where no kinks are rounded."""
+        return self
+
+    @property
     def model(self) -> "ModelPredictor | None":
         """The predictor itself if it is that of a user's model, else None."""
         return None
