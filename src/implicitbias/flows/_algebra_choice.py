@@ -111,13 +111,7 @@ class AlgebraChoice(Changing):
 
     def first(self, system: System) -> Way:
         left = self.limits.end
-        late = 0.0 if self.system.predictor.linear_in_parameters else np.max(self.system.weight_decay) * left
-        costs = {
-            name: _STEPS * self.cost(name, _MEAN * _SHARE * left)
-            if name == "stabilised"
-            else (_STEPS + late / _LATE) * self.cost(name, _SHARE * left)
-            for name in self._implicit(self.follows)
-        }
+        costs = self._costs_to_end(left, self.follows)
         costs["explicit"] = self._explicit_to_end(left)
         return self._way(min(costs, key=lambda name: costs[name]))
 
@@ -139,7 +133,8 @@ class AlgebraChoice(Changing):
         watch = report.cursor.watch
         self.radius = self._radius_at(report.cursor.u, None if watch is None else watch.modes)
         now = float(report.cursor.t)
-        self.reached[way.name == "stabilised"] = now, step
+        if way.name != "explicit":
+            self.reached[way.name == "stabilised"] = now, step
         follows = watch is not None and bool(watch.followed)
         costs = {name: self._cost_to(name, step, now) for name in self._implicit(follows)}
         best = min(costs, key=lambda name: costs[name])
@@ -147,7 +142,9 @@ class AlgebraChoice(Changing):
         if way.name == "explicit":
             # It is stiff if the step is limited by the stability. Otherwise the explicit method stays the cheapest.
             stiff = step * self.radius > 0.3 * STABLE
-            return self._way(best) if stiff and self._explicit_to_end(left) > 1.5 * _STEPS * cost else way
+            ahead = self._costs_to_end(left, follows)
+            best = min(ahead, key=lambda name: ahead[name])
+            return self._way(best) if stiff and self._explicit_to_end(left) > 1.5 * ahead[best] else way
         equal = self.cost("explicit", step) * max(0.5, step * self.radius / STABLE)
         if equal < 0.5 * cost:
             best, cost = "explicit", equal
@@ -195,6 +192,16 @@ class AlgebraChoice(Changing):
             if name != "explicit"
             and not (name == "stabilised" and (follows or self.system.log_time is not None))
         ]
+
+    def _costs_to_end(self, left: float, follows: bool) -> dict[str, float]:
+        """Return the seconds that each algebra for stiff flows is expected to need for the rest of the flow."""
+        late = 0.0 if self.system.predictor.linear_in_parameters else np.max(self.system.weight_decay) * left
+        return {
+            name: _STEPS * self.cost(name, _MEAN * _SHARE * left)
+            if name == "stabilised"
+            else (_STEPS + late / _LATE) * self.cost(name, _SHARE * left)
+            for name in self._implicit(follows)
+        }
 
     def _cost_to(self, name: str, step: float, now: float) -> float:
         """Return the seconds that this algebra needs to cover the time of one step.
