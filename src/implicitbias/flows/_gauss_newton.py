@@ -45,7 +45,8 @@ class GaussNewtonSystem(System):
 
     `algebra` solves the linear systems. `weight_decay` is one number, or the decay of each entry (p,). If `exact`,
     steps use the positive part of the exact Hessian instead. With a `log_time`, the variable of the clock is tau, which
-    is the last unknown, and g and S are multiplied by t + t_0.
+    is the last unknown, and g and S are multiplied by t + t_0. `sharp` is the predictor without rounded kinks, if
+    `predictor` rounds them.
     """
 
     predictor: TracedPredictor
@@ -56,6 +57,7 @@ class GaussNewtonSystem(System):
     algebra: Algebra
     exact: bool = eqx.field(static=True, default=False)
     log_time: LogTime | None = None
+    sharp: TracedPredictor | None = None
 
     def using(self, algebra: Algebra) -> "GaussNewtonSystem":
         """Return the system that solves linear systems by this algebra."""
@@ -234,10 +236,10 @@ class GaussNewtonSystem(System):
     def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
         theta, f, tau = self.split(u)
         # The negative curvature of a rounded kink that is crossed acts only until it is crossed, and is no growth.
-        sharp = self.predictor.sharp
+        predictor = self.predictor if self.sharp is None else self.sharp
 
         def model(point: jax.Array) -> jax.Array:
-            return sharp(self.shape.unflatten(point))
+            return predictor(self.shape.unflatten(point))
 
         gap = f - model(theta)
 

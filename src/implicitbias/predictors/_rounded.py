@@ -43,10 +43,6 @@ class RoundedPredictor(TracedPredictor):
     def at(self, inputs: Any) -> TracedPredictor:
         return self.plain.at(inputs)
 
-    @property
-    def sharp(self) -> TracedPredictor:
-        return self.plain
-
     def _one(self, theta: Any, x: Any) -> jax.Array:
         """Return the predictions of one row, or of all rows if x is None."""
         evaluation = Evaluation(self.plan, None, None, self.widths)

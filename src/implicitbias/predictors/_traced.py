@@ -26,7 +26,8 @@ from implicitbias.predictors._traced_jacobian import (
 
 # The largest relative difference between predictions of single rows and of the batch that counts as rounding.
 _ROWS_AGREE = 1e-6
-# The largest accepted relative difference of products with the kernels of layers and of the Jacobian, and their rows.
+# The largest accepted relative difference between products with the kernel of layers and with the Jacobian, and the
+# number of rows on which they are compared.
 _KERNELS_AGREE, _SAMPLE = 1e-10, 8
 # The size in bytes of a block of rows of J.
 _BLOCK_BYTES = 64 * 2**20
@@ -37,7 +38,8 @@ class ModelStructure(NamedTuple):
 
     Attributes:
         rows_apart: whether it treats its rows independently.
-        layers: the sizes (a, b) of the factors of its dense layers that give its tangent kernel; empty if none do.
+        layers: the sizes (a, b) of the factors of its dense layers, from which its tangent kernel is computed; empty
+            if it is not.
     """
 
     rows_apart: bool = False
@@ -118,11 +120,7 @@ class TracedPredictor(eqx.Module):
     @property
     def linear(self) -> TracedMap | None:
         """The linear map from w to the predictions, or None if the predictions are not linear in an array w."""
-
-    @property
-    def sharp(self) -> "TracedPredictor":
-        """The predictor without rounded kinks."""
-        return self
+        return None
 
     @property
     def model(self) -> "ModelPredictor | None":
