@@ -155,18 +155,31 @@ def outcome(case: Case, run: Descent) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def apart(forecast: ib.Forecast, run: Descent) -> dict[str, float | None]:
+def apart(forecast: ib.Forecast, run: Descent, memorized: float | None) -> dict[str, float | None]:
     """Return the differences of the two curves of the test error over the logarithm of time, in points of the unit.
 
-    "worst" is at the step "worst_step", and "end" is the difference at the last step of the run.
+    "worst" is at the step "worst_step", and "end" is the difference at the last step of the run. "half_way" is the
+    relative difference of the steps at which both are half way from their errors at the memorization step of the run to
+    those at its last step.
     """
     steps = run.steps[1:][run.steps[1:] <= forecast.curve.step.values[-1]]
     known = np.interp(steps, forecast.curve.step.values, forecast.columns["test_error"])
     points = 100 * np.abs(known - run.test[1 : 1 + len(steps)]) / forecast.unit
     found = {"median": np.median(points), "worst": np.max(points), "end": points[-1]}
+    if memorized is not None:
+        curves = (forecast.curve.step.values, forecast.columns["test_error"]), (run.steps, run.test)
+        ours, real = (_half_way(*curve, memorized, float(steps[-1])) for curve in curves)
+        found["half_way"] = ours / real - 1.0
     return {name: _number(value) for name, value in found.items()} | {
         "worst_step": int(steps[np.argmax(points)])
     }
+
+
+def _half_way(steps: ndarray, errors: ndarray, first: float, last: float) -> float:
+    """Return the step at which errors are first half way from those at one step to those at another one."""
+    then, final = np.interp([first, last], steps, errors)
+    sign = np.sign(then - final)
+    return crossing(steps, sign * errors, sign * (then + final) / 2, int(np.searchsorted(steps, first)))[0]
 
 
 def forecast_of(case: Case) -> ib.Forecast:
@@ -250,7 +263,7 @@ class Record:
         run = descended(case, longest)
         line |= {"outcome": outcome(case, run), "seconds_of_descent": round(time.process_time() - begin, 2)}
         if forecast is not None:
-            line["points_apart"] = apart(forecast, run)
+            line["points_apart"] = apart(forecast, run, line["outcome"]["memorization_step"])
         if self.keep:
             np.savez(self.keep / f"{name.replace(' ', '_')}.descent.npz", **run._asdict())
         self.put(line)

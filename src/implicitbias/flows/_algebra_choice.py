@@ -33,9 +33,11 @@ from implicitbias.flows._tsit5 import STABLE
 SMALL = 3e6
 # A step evaluates about this many gradients besides its linear solves, and the explicit method this many in all.
 _GRADIENTS, _EXPLICIT = 14, 6
-# The stabilised method has order 2. It is the cheapest one where kinks limit the accuracy of all methods, above this
-# rtol.
-_LOOSE = 5e-3
+# The stabilised method has order 2, so that its error is in proportion to rtol^(2/3). It is chosen only above this
+# rtol. On a digits network its error is 0.7 rtol at 1e-4.
+_LOOSE = 5e-5
+# From starts whose entries are all smaller, linearly implicit steps follow growth modes in closed form.
+_TINY = 1e-8
 # A stabilised step evaluates about this many gradients besides its stages.
 _OTHERS = 4
 # A solve by conjugate gradients costs two gradients in each iteration, and a step has four solves.
@@ -44,6 +46,12 @@ _PER_ITERATION = 8
 _STEPS, _EXPLICIT_STEPS = 100, 60
 # A step of a linearly implicit method covers about this share of the time that is left.
 _SHARE = 0.05
+# Steps that grow like the time over three factors of 10 have on average as many stages as one of this share of the
+# longest step.
+_MEAN = 0.08
+# Late in a flow with weight decay, linearly implicit steps are at most about _LATE / lam long: their matrix lacks the
+# curvature of the model, which has the size of lam there.
+_LATE = 0.15
 # The way is changed once another one would have saved this many seconds, which covers a compilation in part. The number
 # is doubled at each change.
 _REGRET = 0.5
@@ -76,15 +84,26 @@ class AlgebraChoice(Changing):
         "_since_probe",
         "_probe_seconds",
         "_solved",
+        "reached",
     )
 
     def __init__(
-        self, system: GaussNewtonSystem, u: ndarray, sizes: Sizes, limits: Limits, kinked: bool = False
+        self,
+        system: GaussNewtonSystem,
+        u: ndarray,
+        sizes: Sizes,
+        limits: Limits,
+        rounded: GaussNewtonSystem | None = None,
     ) -> None:
         self.system, self.sizes, self.limits = system, sizes, limits
+        self.rounded = system if rounded is None else rounded
         self.allowed = sizes.allowed
-        if not kinked or limits.rtol < _LOOSE:
+        if limits.rtol < _LOOSE:
             del self.allowed["stabilised"]
+        theta = u[: system.shape.size]
+        self.follows = bool(system.unstable and 0.0 < np.max(np.abs(theta), initial=0.0) < _TINY)
+        # The time and the step size at the end of the last part by stabilised, and by linearly implicit steps.
+        self.reached: dict[bool, tuple[float, float]] = {}
         self.measured: dict[str, float] = {}
         self.iterations = 0.0  # of a solve by conjugate gradients, as last seen
         self.regret, self.patience = 0.0, _REGRET
@@ -98,7 +117,7 @@ class AlgebraChoice(Changing):
 
     def first(self, system: System) -> Way:
         left = self.limits.end
-        costs = {name: _STEPS * self.cost(name, _SHARE * left) for name in self._implicit}
+        costs = self._costs_to_end(left, self.follows)
         costs["explicit"] = self._explicit_to_end(left)
         return self._way(min(costs, key=lambda name: costs[name]))
 
@@ -114,16 +133,26 @@ class AlgebraChoice(Changing):
         if report.attempts == 0:
             return way
         left, step = self.limits.end - float(report.cursor.t), report.covered / report.attempts
+        # If all attempts were rejected, the step size is the one of the next attempt.
+        step = step if step > 0.0 else float(report.cursor.h)
         self._note_iterations(way.name, report)
         own = report.seconds / report.attempts if self.uses_times else self.cost(way.name, step)
         self.measured[way.name] = own
         watch = report.cursor.watch
         self.radius = self._radius_at(report.cursor.u, None if watch is None else watch.modes)
-        best, cost = self._best_implicit(step)
+        now = float(report.cursor.t)
+        if way.name != "explicit":
+            self.reached[way.name == "stabilised"] = now, step
+        follows = watch is not None and bool(watch.followed)
+        costs = {name: self._cost_to(name, step, now) for name in self._implicit(follows)}
+        best = min(costs, key=lambda name: costs[name])
+        cost = costs[best]
         if way.name == "explicit":
             # It is stiff if the step is limited by the stability. Otherwise the explicit method stays the cheapest.
             stiff = step * self.radius > 0.3 * STABLE
-            return self._way(best) if stiff and self._explicit_to_end(left) > 1.5 * _STEPS * cost else way
+            ahead = self._costs_to_end(left, follows)
+            best = min(ahead, key=lambda name: ahead[name])
+            return self._way(best) if stiff and self._explicit_to_end(left) > 1.5 * ahead[best] else way
         equal = self.cost("explicit", step) * max(0.5, step * self.radius / STABLE)
         if equal < 0.5 * cost:
             best, cost = "explicit", equal
@@ -163,14 +192,35 @@ class AlgebraChoice(Changing):
         solves = 4 * _LAGGED_ITERATIONS * self.sizes.precondition(name) / rate
         return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
 
-    @property
-    def _implicit(self) -> list[str]:
-        return [name for name in self.allowed if name != "explicit"]
+    def _implicit(self, follows: bool) -> list[str]:
+        """Return the names of the algebras for stiff flows; stabilised steps do not follow growth modes."""
+        return [
+            name
+            for name in self.allowed
+            if name != "explicit"
+            and not (name == "stabilised" and (follows or self.system.log_time is not None))
+        ]
 
-    def _best_implicit(self, step: float) -> tuple[str, float]:
-        costs = {name: self.cost(name, step) for name in self._implicit}
-        best = min(costs, key=lambda name: costs[name])
-        return best, costs[best]
+    def _costs_to_end(self, left: float, follows: bool) -> dict[str, float]:
+        """Return the seconds that each algebra for stiff flows is expected to need for the rest of the flow."""
+        late = 0.0 if self.system.predictor.linear_in_parameters else np.max(self.system.weight_decay) * left
+        return {
+            name: _STEPS * self.cost(name, _MEAN * _SHARE * left)
+            if name == "stabilised"
+            else (_STEPS + late / _LATE) * self.cost(name, _SHARE * left)
+            for name in self._implicit(follows)
+        }
+
+    def _cost_to(self, name: str, step: float, now: float) -> float:
+        """Return the seconds that this algebra needs to cover the time of one step.
+
+        The matrix of linearly implicit steps lacks the curvature of the model. Late in a flow with weight decay, this
+        limits them to a multiple of 1 / lam, whereas stabilised steps grow like the time. Thus the steps of each
+        kind are expected to be as long as they were before, or as the growth of the time has made them since.
+        """
+        then, size = self.reached.get(name == "stabilised", (now, step))
+        size = size if size >= step else min(step, size * now / max(then, 1e-300))
+        return self.cost(name, size) * step / size
 
     def _explicit_to_end(self, left: float) -> float:
         steps = _EXPLICIT_STEPS + left * self.radius / STABLE
@@ -197,26 +247,35 @@ class AlgebraChoice(Changing):
     def _way(self, name: str) -> Way:
         self.name = name
         algebra = self.allowed[name]
-        return Way(name, self.system.using(algebra), algebra.method)
+        system = self.rounded if name == "stabilised" else self.system
+        return Way(name, system.using(algebra), algebra.method)
 
 
 def guided(
-    system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int, *, kinked: bool
+    system: GaussNewtonSystem,
+    u: ndarray,
+    limits: Limits,
+    max_bytes: int,
+    *,
+    kinked: bool,
+    rounded: GaussNewtonSystem | None,
 ) -> tuple[GaussNewtonSystem, Guide]:
     """Return a system and its guide, which is settled if the caller names an algebra.
 
-    `kinked` says that the model has kinks, which the system crosses by its steps.
+    `kinked` says that the model has kinks, which the system crosses by its steps. `rounded` is the same system with
+    rounded kinks, in which stabilised steps are taken.
     """
     sizes = sizes_of(system, u, max_bytes)
     name = limits.algebra
     if name == "auto":
         name = sizes.direct()
         if name == "products" or sizes.multiplications(name) > SMALL:
-            return system, AlgebraChoice(system, u, sizes, limits, kinked)
+            return system, AlgebraChoice(system, u, sizes, limits, rounded)
         if not kinked and system.log_time is None:
             return system, CountedChoice(system, u, sizes, name, limits)
     algebra = sizes.named(name)
-    return system.using(algebra), Settled(name, algebra.method)
+    chosen = rounded if rounded is not None and name == "stabilised" else system
+    return chosen.using(algebra), Settled(name, algebra.method)
 
 
 def factorized(system: GaussNewtonSystem, u: ndarray, limits: Limits, max_bytes: int) -> GaussNewtonSystem:

@@ -46,7 +46,8 @@ class GaussNewtonSystem(System):
 
     `algebra` solves the linear systems. `weight_decay` is one number, or the decay of each entry (p,). If `exact`,
     steps use the positive part of the exact Hessian instead. With a `log_time`, the variable of the clock is tau, which
-    is the last unknown, and g and S are multiplied by t + t_0.
+    is the last unknown, and g and S are multiplied by t + t_0. `sharp` is the predictor without rounded kinks, if
+    `predictor` rounds them.
     """
 
     predictor: TracedPredictor
@@ -57,6 +58,7 @@ class GaussNewtonSystem(System):
     algebra: Algebra
     exact: bool = eqx.field(static=True, default=False)
     log_time: LogTime | None = None
+    sharp: TracedPredictor | None = None
 
     def using(self, algebra: Algebra) -> "GaussNewtonSystem":
         """Return the system that solves linear systems by this algebra."""
@@ -107,18 +109,14 @@ class GaussNewtonSystem(System):
         return jnp.concatenate([-slope, (predictions - f).reshape(-1), jnp.ones_like(tau)])
 
     def curvature_product(self, u: jax.Array) -> Solve:
-        """Return the function v -> (J^T S J + lam) v at u."""
-        theta, f, tau = self.split(u)
-        predict, change = jax.linearize(self.model, theta)
-        del predict
-        back = jax.linear_transpose(change, theta)
-        roots = self.roots(f, tau)
+        """Return the function v -> H v with the Hessian H of the objective with weight decay at u."""
+        theta, _, tau = self.split(u)
 
-        def product(v: jax.Array) -> jax.Array:
-            ahead = jnp.einsum("nkl,nk->nl", roots, change(v))
-            return back(jnp.einsum("nkl,nl->nk", roots, ahead))[0] + self.weight_decay * v
+        def slope(point: jax.Array) -> jax.Array:
+            f, pull_back = jax.vjp(self.model, point)
+            return pull_back(self.pull(f, tau))[0] + self.weight_decay * point
 
-        return product
+        return jax.linearize(slope, theta)[1]
 
     def moving(self, u: jax.Array) -> jax.Array:
         theta, _, tau = self.split(u)
@@ -238,11 +236,17 @@ class GaussNewtonSystem(System):
 
     def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
         theta, f, tau = self.split(u)
-        gap = f - self.model(theta)
+        # The negative curvature of a rounded kink that is crossed acts only until it is crossed, and is no growth.
+        predictor = self.predictor if self.sharp is None else self.sharp
+
+        def model(point: jax.Array) -> jax.Array:
+            return predictor(self.shape.unflatten(point))
+
+        gap = f - model(theta)
 
         def speed(point: jax.Array) -> jax.Array:
             # In the slow phase the slope of the loss has the size of lam, which is far below its change over the gap.
-            predictions, pull_back = jax.vjp(self.model, point)
+            predictions, pull_back = jax.vjp(model, point)
             return -pull_back(self.pull(predictions + gap, tau))[0] - self.weight_decay * point
 
         def change(vector: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """The gradient flow with weight decay, d theta = -(grad F + lam theta) dt."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,12 @@ from implicitbias.flows._primal_maps import DiagonalNetworkMap, PrimalMap
 from implicitbias.flows._sliding_choice import EventCosts
 from implicitbias.flows._sliding_engine import SlidingEngine
 from implicitbias.flows._weight_decay import checked_weight_decay, decays_at, weight_decay_text
-from implicitbias.predictors import gated, traced
+from implicitbias.predictors import gated, rounded, traced
 from implicitbias.problems import MeanLoss, ModelFlags, TrainingProblem, model_flags
 from implicitbias.trajectories import Clock
+
+# Stabilised steps round kinks over this share of rtol, relative to the size of the pre-activations.
+ROUNDED = 0.5
 
 
 class GradientFlow(Flow):
@@ -40,7 +44,8 @@ class GradientFlow(Flow):
     Models with piecewise linear units (ReLU, leaky ReLU, abs, clip, maxima) are integrated from kink to kink, and
     pre-activations that both sides of a kink push to 0 stay at 0, which is the solution in the sense of Filippov. Where
     a network is so wide that some unit switches in each step, its kinks are crossed by short steps instead, as long as
-    this is estimated to cost less. `Trajectory.notes` and `Trajectory.stats.events` show which was done.
+    this is estimated to cost less. Long stabilised steps round them over `rtol` / 2 times the size of pre-activations.
+    `Trajectory.notes` and `Trajectory.stats` show which was done.
 
     Without weight decay, the losses "logistic", "exponential" and "cross_entropy" tend to 0 if the model separates the
     labels. Long flows of them are integrated in the logarithm of the time, to times beyond float64: pass `log_t1`.
@@ -108,11 +113,17 @@ class GradientFlow(Flow):
         predictor = self.problem.remembered("fitted", shape, lambda: predictor.fitted(shape, start))
         base, u = gauss_newton_system(predictor, objective.mean_loss, shape, start, decay, limits)
         kinked = self.flags(shape, start).not_smooth
-        plain, guide = guided(base, u, limits, max_bytes, kinked=kinked)
-        engine = RosenbrockEngine(plain, u, shape, limits, guide)
         slides = kinked and limits.algebra in SLIDING
-        with_slopes = gated(predictor, shape, start) if slides else None
-        if with_slopes is None:
+        tracked = kinked and limits.algebra in (*SLIDING, "stabilised")
+        with_slopes = gated(predictor, shape, start) if tracked else None
+        smooth = None
+        if with_slopes is not None:
+            corners = rounded(with_slopes, start, ROUNDED * limits.rtol)
+            smooth, _ = gauss_newton_system(corners, objective.mean_loss, shape, start, decay, limits)
+            smooth = dataclasses.replace(smooth, sharp=predictor)
+        plain, guide = guided(base, u, limits, max_bytes, kinked=kinked, rounded=smooth)
+        engine = RosenbrockEngine(plain, u, shape, limits, guide)
+        if with_slopes is None or not slides:
             return engine
         kinks, _ = gauss_newton_system(with_slopes, objective.mean_loss, shape, start, decay, limits)
         rows = objective.mean_loss.targets.shape[0]

@@ -22,6 +22,7 @@ from implicitbias.predictors._jacobian import Jacobian as Jacobian
 from implicitbias.predictors._jacobian import LayerFactors as LayerFactors
 from implicitbias.predictors._predictor import Predictor as Predictor
 from implicitbias.predictors._predictor import of as of
+from implicitbias.predictors._rounded import rounded as rounded
 from implicitbias.predictors._traced import TracedPredictor as TracedPredictor
 from implicitbias.predictors._traced import traced as traced
 from implicitbias.predictors._traced_jacobian import TracedJacobian as TracedJacobian

@@ -89,7 +89,7 @@ class GatedPredictor(TracedPredictor):
 
     def _one(self, theta: Any, x: Any, slopes: Any, shifts: Any) -> tuple[jax.Array, jax.Array]:
         """Return the predictions and the pre-activations (m,) of one row, or of all rows if x is None."""
-        out, found = _evaluated(self.plain, self.shape, (theta, x), Evaluation(self.plan, slopes, shifts))
+        out, found = evaluated(self.plain, self.shape, (theta, x), Evaluation(self.plan, slopes, shifts))
         return out, jnp.concatenate([jnp.zeros(0), *found.inputs])
 
 
@@ -122,7 +122,7 @@ def _pre_activations(predictor: GatedPredictor, theta: Any) -> jax.Array:
     return predictor.evaluate(jnp.asarray(theta), None, None)[1]
 
 
-def _evaluated(plain: ModelPredictor, shape: TreeShape, at: tuple[Any, Any], evaluation: Evaluation) -> Any:
+def evaluated(plain: ModelPredictor, shape: TreeShape, at: tuple[Any, Any], evaluation: Evaluation) -> Any:
     """Return the predictions and the recorded units of an evaluation at (theta, x)."""
     theta, x = at
 
@@ -158,7 +158,7 @@ def _facts(plain: ModelPredictor, shape: TreeShape, points: Any) -> Any:
         groups: list[int] = []
 
         def run(shifts: Any) -> Any:
-            out, found = _evaluated(plain, shape, (theta, row), Evaluation(None, None, shifts))
+            out, found = evaluated(plain, shape, (theta, row), Evaluation(None, None, shifts))
             groups[:] = found.groups
             sizes.append([part.size for part in found.inputs])
             fits = [_fit(pair) for pair in found.factors]

@@ -57,10 +57,11 @@ class Evaluation:
             treat each operation as a unit and record it.
         slopes: the slopes of all units (m,); None for the slopes 0 and 1 of max(z, 0).
         shifts: the shifts of all units (m,); None for zeros.
+        widths: the half widths (m,) over which max(z, 0) is rounded; None for its kink, and for given slopes.
     """
 
-    def __init__(self, plan: tuple[float, ...] | None, slopes: Any, shifts: Any) -> None:
-        self.plan, self.slopes, self.shifts = plan, slopes, shifts
+    def __init__(self, plan: tuple[float, ...] | None, slopes: Any, shifts: Any, widths: Any = None) -> None:
+        self.plan, self.slopes, self.shifts, self.widths = plan, slopes, shifts, widths
         self.found = Units([], [], [])
         self._operations, self._filled = 0, 0
         self._places: dict[Any, tuple[int, Any]] = {}
@@ -210,11 +211,20 @@ class Evaluation:
     def _response(self, z: Any) -> Any:
         first, last = self._filled, self._filled + int(np.prod(z.shape))
         self._filled = last
+        if self.widths is not None:
+            return _rounded(z, jnp.asarray(self.widths)[first:last].reshape(z.shape))
         slope = (
             jnp.where(z > 0, 1.0, 0.0) if self.slopes is None else self.slopes[first:last].reshape(z.shape)
         )
         shift = 0.0 if self.shifts is None else self.shifts[first:last].reshape(z.shape)
         return slope * z + shift
+
+
+def _rounded(z: Any, width: Any) -> Any:
+    """Return max(z, 0) with the parabola between -width and width that continues it and its derivative."""
+    inside = jnp.abs(z) < width
+    parabola = (z + width) ** 2 / jnp.where(inside, 4 * width, 1.0)
+    return jnp.where(inside, parabola, jnp.where(z > 0, z, 0.0))
 
 
 def _identity(node: Node) -> Any:
