@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -55,13 +54,6 @@ def test_the_witness_changes_the_metric_and_nothing_else() -> None:
     assert w < 1e-7
     assert law < 1e-7
     assert metric > 1e-2
-
-
-# A ReLU unit has one law, and keeping its product of weights then leaves no direction.
-def test_the_predictions_of_a_relu_network_have_such_a_metric() -> None:
-    X = RNG.standard_normal((12, 2))
-    relu = ib.Problem(lambda p, X: jax.nn.relu(X @ p["W"]) @ p["V"], X, np.zeros(12))
-    assert ib.intrinsic_metric(relu, {"W": U, "V": V[0]}).holds
 
 
 def test_a_start_that_does_not_move_is_refused() -> None:
