@@ -119,11 +119,12 @@ class InducedHorizon(Gauge):
         for top in LEVEL_TOPS if failed is None else ():
             if all(self._along(ray, top * LEVEL_SHARES).arrived for ray in rays):
                 return frozen(top * LEVEL_SHARES)
+        ray = np.asarray(failed).tolist()
         raise InputError(
-            f"the horizon of {self.potential!r} cannot be computed: along the ray {np.asarray(failed).tolist()} from w0 "
-            "the flow ends before the potential reaches exp(35), and a domain that is the whole space is expected; the "
-            "likely cause is a G whose w is bounded or has one sign, for instance theta**2: add the other sign, for "
-            "instance theta[0]**2 - theta[1]**2"
+            f"the horizon of {self.potential!r} cannot be computed: along the ray {ray} from w0 the flow ends before "
+            "the potential reaches exp(35), and a domain that is the whole space is expected; the likely cause is a G "
+            "whose w is bounded or has one sign, for instance theta**2: add the other sign, for instance "
+            "theta[0]**2 - theta[1]**2"
         )
 
     @cached_property
@@ -139,10 +140,10 @@ class InducedHorizon(Gauge):
         ray = self._along(w / size, self.log_levels)
         if not ray.arrived:
             raise InputError(
-                f"the length of the ray {(w / size).tolist()} in a sublevel set of {self.potential!r} was not found: "
-                "the lift of the ray did not reach it; the domain must be the whole space, and the likely cause is else a "
-                "ray along which the metric of w loses rank in float64, as a corner of the set does if its axes are "
-                "not those of w; let G return the entries along these axes, and pass the data in them"
+                f"the length of the ray {(w / size).tolist()} in a sublevel set of {self.potential!r} was not found, "
+                "because the lift of the ray did not reach its end; the domain must be the whole space, and the likely "
+                "cause is else a corner of the set along which the metric of w loses rank in float64, because its axes "
+                "are not those of w; let G return the entries along these axes, and pass the data in them"
             )
         return size * np.exp(self._unit - ray.logs)
 
