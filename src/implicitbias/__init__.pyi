@@ -67,7 +67,9 @@ from .potentials import SmoothedPNorm as SmoothedPNorm
 from .potentials import Spectral as Spectral
 from .potentials import SquaredNorm as SquaredNorm
 from .predictors import ConservedQuantities as ConservedQuantities
+from .predictors import IntrinsicMetric as IntrinsicMetric
 from .predictors import conserved_quantities as conserved_quantities
+from .predictors import intrinsic_metric as intrinsic_metric
 from .problems import Classification as Classification
 from .problems import LeastSquares as LeastSquares
 from .problems import Loss as Loss

@@ -72,11 +72,6 @@ def test_equal_potentials_have_equal_fingerprints() -> None:
     assert jax.tree.leaves(SINH)
 
 
-def test_a_computed_potential_says_that_its_horizon_is_not_known() -> None:
-    with pytest.raises(ib.InputError, match=r"the horizon of induced_potential.* is not known.*pass a gauge"):
-        SINH.horizon()
-
-
 def runge_kutta(field: Any, state: np.ndarray, steps: int = 400) -> np.ndarray:
     """Return the end at time 1 of a flow, by the classical method of order 4."""
     h = 1.0 / steps

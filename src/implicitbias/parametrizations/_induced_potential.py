@@ -76,16 +76,13 @@ class InducedPotential(Potential):
         return jax.jvp(self.predictor, (theta,), (self.pulled(theta, v),))[1]
 
     def horizon(self) -> Gauge:
-        """Refuse, because flows at finite tolerance do not reach the large sublevel sets.
+        """Return the gauge of a large sublevel set, whose method `estimate(w)` returns the limit with an error bar.
 
-        Raises:
-            InputError: always; the message says which potentials have a horizon.
+        Its methods raise an `InputError` if the domain is not the whole space.
         """
-        raise InputError(
-            f"the horizon of {self!r} is not known: this potential is computed from flows of G, which do not reach "
-            "the sets on which it is very large; use a map with a closed form, for instance ib.HadamardProduct(), or "
-            "pass a gauge that you expect: ib.max_margin(problem, ib.gauges.L1())"
-        )
+        from implicitbias.parametrizations._induced_horizon import InducedHorizon
+
+        return InducedHorizon(self)
 
     def predictor(self, flat: jax.Array) -> jax.Array:
         """Return w at flat parameters."""

@@ -8,6 +8,7 @@ import numpy as np
 from implicitbias._core.arrays import real_array
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._charts import ForPotential, LinearChart, ProductChart, SeparableChart
+from implicitbias.parametrizations._embedded_chart import LARGEST_DIMENSION, EmbeddedChart
 from implicitbias.parametrizations._spectral_charts import ScaledChart, SpectralChart, common_vectors
 from implicitbias.potentials import (
     HyperbolicEntropy,
@@ -29,8 +30,9 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None, d
     It needs $J J^\top = (\nabla^2\phi)^{-1}$, so that $G^{-1}$ is an isometry from the domain with the metric
     $\nabla^2\phi$ to a Euclidean space. Closed forms: w = u * v for a `HyperbolicEntropy`, and linear maps for a
     `SquaredNorm` and a `QuadraticForm`. For other sums over coordinates, $\theta_i = \int \sqrt{h_i''} \, dw_i$ is
-    computed by quadrature and inverted by monotone interpolation. Other potentials are refused: the isometry exists by
-    Nash's theorem, but no general construction is implemented.
+    computed by quadrature and inverted by monotone interpolation. Other potentials of up to three entries are embedded
+    for $|w_i|$ up to `largest` by spirals whose metric has a relative error of about 1e-6, if their curvatures do not
+    differ much there. They have $d + d (d + 1)$ parameters.
 
     Potentials of matrices: a multiple of `Spectral(SquaredNorm())` has the map $W = c^{-1/2} \theta$. Let another
     `Spectral` potential have the scalar function h. If all matrices $X_i$ of the data and the start have common
@@ -44,21 +46,22 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None, d
     Args:
         potential: a `Potential`.
         w0: (d,) or (p, q) the start.
-        largest: the largest |w_i| that a table covers; None for 1e6, or 1e6 times the largest entry of w0. Outside G
-            is NaN.
+        largest: the largest |w_i| that is covered. For sums over coordinates None stands for 1e6, or 1e6 times the
+            largest entry of w0; other potentials of vectors need a number. Outside G is NaN.
         data: (n, p, q) the matrices of the problem, for `Spectral` potentials that are not quadratic.
 
     Returns:
         A `Parametrization` with the attributes `start` (theta0 with G(theta0) = w0), `error` (the largest relative
-        error of G, measured; 0 for a closed form) and `made_for` (the potential).
+        error of G, measured, or of its metric for spirals; 0 for a closed form) and `made_for` (the potential).
 
     Raises:
-        InputError: the potential is not a sum over coordinates and has no closed form; its second derivative is 0 or
-            infinite somewhere, as that of `PNorm` at 0; w0 has another shape or lies outside of the domain; the
-            potential is one of matrices, and the data have no common singular vectors.
+        InputError: the potential is not a sum over coordinates and has more than three entries, no number `largest`, or
+            curvatures that differ too much; its second derivative is 0 or infinite somewhere, as that of `PNorm` at 0;
+            w0 has another shape or lies outside of the domain; the potential is one of matrices, and the data have no
+            common singular vectors.
 
     Reference:
-        li2022implicit; chou2023induce for single coordinates.
+        li2022implicit; chou2023induce for single coordinates; nash1954isometric for spirals.
 
     Examples:
         >>> import numpy as np, implicitbias as ib
@@ -78,8 +81,6 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None, d
         raise InputError(
             f"w0 lies outside the domain of {type(potential).__name__} or on its boundary; choose an interior point"
         )
-    if largest is None:
-        largest = _LARGEST * max(1.0, float(np.max(np.abs(start), initial=0.0)))
     if data is not None and potential.dimensions == 1:
         raise InputError(
             "data is given and the potential is one of vectors, data are expected for Spectral potentials only; leave "
@@ -89,38 +90,48 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None, d
 
 
 @singledispatch
-def _made(potential: Any, w0: Any, largest: float, data: Any) -> ForPotential:
+def _made(potential: Any, w0: Any, largest: float | None, data: Any) -> ForPotential:
     if potential.dimensions == 2:
         raise InputError(
             f"potential is {potential!r}, an ib.Spectral potential is expected for matrices; use ib.MirrorFlow, "
             "which integrates any potential, or ib.interpolant for its end"
         )
-    if potential.separable is None:
+    if potential.separable is not None:
+        if largest is None:
+            largest = _LARGEST * max(1.0, float(np.max(np.abs(w0), initial=0.0)))
+        return SeparableChart(potential, w0, largest)
+    if len(w0) > LARGEST_DIMENSION:
         raise InputError(
-            f"potential is a {type(potential).__name__}, which is not a sum over coordinates; a parametrization exists "
-            "by Nash's theorem, but only sums over coordinates and quadratic forms have one here; use ib.MirrorFlow, "
-            "which integrates any potential, or ib.interpolant for its end"
+            f"potential is a {type(potential).__name__} of {len(w0)} entries, which is not a sum over coordinates; a "
+            f"parametrization exists by Nash's theorem, but it is computed for up to {LARGEST_DIMENSION} entries only; "
+            "use ib.MirrorFlow, which integrates any potential, or ib.interpolant for its end"
         )
-    return SeparableChart(potential, w0, largest)
+    if largest is None or not np.max(np.abs(w0)) < largest < np.inf:
+        raise InputError(
+            f"largest is {largest!r}, a number above all |w0_i| is expected for a {type(potential).__name__}, which is "
+            "not a sum over coordinates and is embedded in a bounded region only; type largest="
+            f"{1.0 + float(np.max(np.abs(w0))):g}"
+        )
+    return EmbeddedChart(potential, w0, float(largest))
 
 
 @_made.register
-def _(potential: HyperbolicEntropy, w0: Any, largest: float, data: Any) -> ForPotential:
+def _(potential: HyperbolicEntropy, w0: Any, largest: float | None, data: Any) -> ForPotential:
     return ProductChart(potential, w0)
 
 
 @_made.register
-def _(potential: SquaredNorm, w0: Any, largest: float, data: Any) -> ForPotential:
+def _(potential: SquaredNorm, w0: Any, largest: float | None, data: Any) -> ForPotential:
     return LinearChart(potential, np.eye(len(w0)), w0)
 
 
 @_made.register
-def _(potential: QuadraticForm, w0: Any, largest: float, data: Any) -> ForPotential:
+def _(potential: QuadraticForm, w0: Any, largest: float | None, data: Any) -> ForPotential:
     return LinearChart(potential, np.asarray(potential.A), w0)
 
 
 @_made.register
-def _(potential: Spectral, w0: Any, largest: float, data: Any) -> ForPotential:
+def _(potential: Spectral, w0: Any, largest: float | None, data: Any) -> ForPotential:
     curvatures = potential.scalar.hessian_product(_SAMPLES, np.ones(len(_SAMPLES)))
     if np.ptp(curvatures) <= _CONSTANT * curvatures[0]:
         return ScaledChart(potential, float(curvatures[0]), w0)

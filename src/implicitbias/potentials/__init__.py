@@ -21,5 +21,8 @@ from implicitbias.potentials._shapes import refuse_shape as refuse_shape
 from implicitbias.potentials._smoothed_p_norm import SmoothedPNorm as SmoothedPNorm
 from implicitbias.potentials._spectral import Spectral as Spectral
 from implicitbias.potentials._squared_norm import SquaredNorm as SquaredNorm
+from implicitbias.potentials._sublevel_gauge import LEVEL_SHARES as LEVEL_SHARES
+from implicitbias.potentials._sublevel_gauge import LEVEL_TOPS as LEVEL_TOPS
 from implicitbias.potentials._sublevel_gauge import SublevelGauge as SublevelGauge
+from implicitbias.potentials._sublevel_gauge import extrapolated as extrapolated
 from implicitbias.potentials._tilted import tilted as tilted

@@ -17,9 +17,9 @@ from implicitbias.gauges import ConicForm, Face, Gauge, KnownPoint, Polar
 from implicitbias.potentials._ray_lengths import log_lengths_formula
 
 # Natural logarithms of the largest level. The first one is used that the potential reaches without an overflow.
-_TOPS = (600.0, 300.0, 150.0, 75.0, 35.0)
+LEVEL_TOPS = (600.0, 300.0, 150.0, 75.0, 35.0)
 # All levels, as shares of the logarithm of the largest one.
-_SHARES = np.array([2.0 / 15.0, 0.2, 0.3, 0.45, 2.0 / 3.0, 1.0])
+LEVEL_SHARES = np.array([2.0 / 15.0, 0.2, 0.3, 0.45, 2.0 / 3.0, 1.0])
 _DIMENSION = 3  # in which a potential for any dimension is examined
 
 
@@ -64,21 +64,10 @@ class SublevelGauge(Gauge):
     def estimate(self, w: Any) -> tuple[float, float]:
         """Return the horizon at w, extrapolated to infinite levels, and an error bar.
 
-        The gauges are treated as polynomials in 1 / ln c. The best order is the one that changes the value least, and
-        the error bar is ten times the largest change of the two orders before it.
-
         Raises:
             InputError: w has NaN or infinite entries, or another shape.
         """
-        values, x = self._values(self.checked(w)), 1.0 / self.log_levels
-        table, ends = values.copy(), [float(values[-1])]
-        for order in range(1, len(values)):
-            table = (x[:-order] * table[1:] - x[order:] * table[:-1]) / (x[:-order] - x[order:])
-            ends.append(float(table[-1]))
-        changes = np.abs(np.diff(ends))
-        best = int(np.argmin(changes)) + 1
-        rounding = 1e-13 * abs(ends[0]) * 2.0**best
-        return ends[best], 10.0 * float(np.max(changes[max(best - 2, 0) : best])) + rounding
+        return extrapolated(self._values(self.checked(w)), 1.0 / self.log_levels)
 
     def subgradient(self, w: Any) -> Float64[ndarray, " d"]:
         """Return the gradient of the gauge at w, from the mirror map on the boundary of the sublevel set."""
@@ -121,7 +110,7 @@ class SublevelGauge(Gauge):
     def _values(self, w: Float64[ndarray, " d"]) -> Float64[ndarray, " levels"]:
         """Return the gauges of w at all levels."""
         if not w.any():
-            return np.zeros(len(_SHARES))
+            return np.zeros(len(LEVEL_SHARES))
         unit = float(np.max(np.abs(w)))
         return unit * np.exp(self._logs(np.ones(len(w))) - self._logs(w / unit))
 
@@ -139,8 +128,8 @@ class SublevelGauge(Gauge):
         """
         d = _DIMENSION if self.shape is None else self.shape[0]
         rays = [np.ones(d), *np.eye(d), *-np.eye(d)]
-        for top in _TOPS:
-            levels = top * _SHARES
+        for top in LEVEL_TOPS:
+            levels = top * LEVEL_SHARES
             if all(self._reached(ray, levels) for ray in rays):
                 return frozen(levels)
         raise InputError(
@@ -159,3 +148,19 @@ class SublevelGauge(Gauge):
     @cached_property
     def _bisection(self) -> Any:
         return jax.jit(log_lengths_formula(self.potential))
+
+
+def extrapolated(values: Float64[ndarray, " levels"], x: Float64[ndarray, " levels"]) -> tuple[float, float]:
+    """Return the limit of gauges at levels c with x = 1 / ln c as x goes to 0, and an error bar.
+
+    The gauges are treated as polynomials in x. The best order is the one that changes the value least, and the error
+    bar is ten times the largest change of the two orders before it.
+    """
+    table, ends = values.copy(), [float(values[-1])]
+    for order in range(1, len(values)):
+        table = (x[:-order] * table[1:] - x[order:] * table[:-1]) / (x[:-order] - x[order:])
+        ends.append(float(table[-1]))
+    changes = np.abs(np.diff(ends))
+    best = int(np.argmin(changes)) + 1
+    rounding = 1e-13 * abs(ends[0]) * 2.0**best
+    return ends[best], 10.0 * float(np.max(changes[max(best - 2, 0) : best])) + rounding

@@ -18,6 +18,8 @@ from implicitbias.predictors._conserved import conserved_quantities as conserved
 from implicitbias.predictors._gated import GatedPredictor as GatedPredictor
 from implicitbias.predictors._gated import gated as gated
 from implicitbias.predictors._gated import pre_activations as pre_activations
+from implicitbias.predictors._intrinsic import IntrinsicMetric as IntrinsicMetric
+from implicitbias.predictors._intrinsic import intrinsic_metric as intrinsic_metric
 from implicitbias.predictors._jacobian import Jacobian as Jacobian
 from implicitbias.predictors._jacobian import LayerFactors as LayerFactors
 from implicitbias.predictors._predictor import Predictor as Predictor

@@ -11,8 +11,9 @@ from numpy import ndarray
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.values import Value
-from implicitbias.parametrizations import Outputs, as_parametrization, bracket, bracket_and_size, outputs_of
+from implicitbias.parametrizations import Outputs, as_parametrization, outputs_of
 from implicitbias.predictors._gated import GatedPredictor, gated
+from implicitbias.predictors._lie_rows import combined, nested, rank_of, scaled
 from implicitbias.predictors._quadratic_laws import (
     Law,
     Terms,
@@ -25,11 +26,7 @@ from implicitbias.predictors._quadratic_laws import (
 from implicitbias.predictors._traced import traced
 from implicitbias.problems import TrainingProblem
 
-# Singular values below this share of the largest one count as 0; the fields are scaled to length 1.
-_RANK = 1e-9
 _MOST_LEVELS = 6
-# Brackets below this share of their two products are rounding errors.
-_ROUNDING = 1e-10
 # Random points, of which the one with the largest rank is generic. Half of them are near the start, because the map may
 # not be defined everywhere.
 _POINTS = 4
@@ -172,16 +169,36 @@ def conserved_quantities(G: Any, theta0: Any) -> ConservedQuantities:
         >>> bool(found.drift(path).max() < 1e-6)
         True
     """
+    anywhere, here, start = _maps(G, theta0)
+    return _found(anywhere, here, start)
+
+
+def outputs_here(G: Any, theta0: Any) -> tuple[Outputs, Float64[ndarray, " D"]]:
+    """Return the entries of w near theta0 as functions of the flat parameters, and the flat start.
+
+    Args:
+        G: a parametrization, a function of theta, or a problem, for which w is the vector of its predictions.
+        theta0: the parameters.
+
+    Raises:
+        InputError: theta0 does not fit.
+    """
+    _, here, start = _maps(G, theta0)
+    return here, start
+
+
+def _maps(G: Any, theta0: Any) -> tuple[Outputs, Outputs, Float64[ndarray, " D"]]:
+    """Return the map with units that are open or closed at random, the one with the units of theta0, and the start."""
     if not isinstance(G, TrainingProblem):
         outputs, start = outputs_of(as_parametrization(G), theta0)
-        return _found(outputs, outputs, start)
+        return outputs, outputs, start
     shape, start = G.checked_params(theta0, "theta0")
     with double_precision():
         predictor = traced(G.double_objective.readout)
         units = gated(predictor, shape, start)
         pair = (predictor, predictor) if units is None else (_with_random_slopes(units), units)
     anywhere, here = (Outputs(_Predictions(one), shape) for one in pair)
-    return _found(anywhere, here, start)
+    return anywhere, here, start
 
 
 def _with_random_slopes(units: GatedPredictor) -> GatedPredictor:
@@ -250,7 +267,7 @@ class _Search:
         many = k > self.size + _SPARE
         self._weights = self._rng.standard_normal((self.size + _SPARE, k)) if many else np.eye(k)
         points, rows = self._draw(_POINTS, len(self._weights))
-        ranks = [_rank(some) for some in rows]
+        ranks = [rank_of(some) for some in rows]
         self.generic, self.first_rank = points[int(np.argmax(ranks))], max(ranks)
         self._first = rows[int(np.argmax(ranks))]
 
@@ -280,7 +297,7 @@ class _Search:
             if rank >= most:
                 return rank, level - 1
             rows = np.concatenate([rows, self._nested(self.generic, level, self.outputs)])
-            larger = _rank(rows)
+            larger = rank_of(rows)
             if larger == rank:
                 return rank, level - 1
             rank = larger
@@ -291,17 +308,16 @@ class _Search:
 
     def rank_at(self, point: Float64[ndarray, " D"], levels: int, outputs: Outputs) -> int:
         """Return the rank of the fields of a map and of their brackets at a point."""
-        rows = _scaled(self._combined(point, outputs))
-        nested = [self._nested(point, level, outputs) for level in range(2, levels + 1)]
-        return _rank(np.concatenate([rows, *nested]))
+        rows = scaled(self._combined(point, outputs))
+        return rank_of(
+            np.concatenate([rows, *(self._nested(point, k, outputs) for k in range(2, levels + 1))])
+        )
 
     def _nested(self, point: ndarray, level: int, outputs: Outputs) -> Float64[ndarray, "n D"]:
         """Return random brackets of a level, scaled to length 1; those that are rounding errors are 0."""
         count = self.size - self.first_rank + _SPARE
         weights = self._rng.standard_normal((count, level, self._k))
-        values, sizes = (np.asarray(part) for part in _brackets(outputs, point, weights))
-        exact = np.linalg.norm(values, axis=1) > _ROUNDING * sizes
-        return _scaled(values[exact])
+        return nested(outputs, point, weights)
 
     def _draw(self, pairs: int, each: int) -> tuple[Float64[ndarray, "p D"], Float64[ndarray, "p n D"]]:
         """Return random points at which all fields are finite, and some combinations of the fields there."""
@@ -313,7 +329,7 @@ class _Search:
             if np.all(np.isfinite(fields)):
                 points.append(point)
                 fewer = self._rng.standard_normal((each, len(fields))) if each < len(fields) else np.eye(each)
-                rows.append(_scaled(fewer @ fields))
+                rows.append(scaled(fewer @ fields))
         if not points:
             raise InputError(
                 "the gradients of w are not finite at all points that were tried, near theta0 and elsewhere; a map "
@@ -322,37 +338,4 @@ class _Search:
         return np.array(points), np.array(rows)
 
     def _combined(self, point: ndarray, outputs: Outputs) -> Float64[ndarray, "n D"]:
-        return np.asarray(_combined(outputs, point, self._weights))
-
-
-# All points are evaluated by one program, because its compilation takes longer than the evaluation of a small network.
-@eqx.filter_jit
-def _combined(outputs: Outputs, flat: Any, weights: Any) -> jax.Array:
-    """Return the combinations of the fields with these weights at a point, (n, D)."""
-    return jax.vmap(jax.vjp(outputs, flat)[1])(weights)[0]
-
-
-@eqx.filter_jit
-def _brackets(outputs: Outputs, flat: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
-    """Return nested brackets [[X_1, X_2], ...] of combinations of the fields, and the sizes of their products.
-
-    The weights are (n, level, k), the brackets (n, D) and the sizes (n,).
-    """
-
-    def one(some: jax.Array) -> tuple[jax.Array, jax.Array]:
-        inner = outputs.field(some[0])
-        for a in some[1:-1]:
-            inner = bracket(inner, outputs.field(a))
-        return bracket_and_size(inner, outputs.field(some[-1]), flat)
-
-    return jax.vmap(one)(weights)
-
-
-def _scaled(rows: ndarray) -> ndarray:
-    sizes = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / np.where(sizes > 0.0, sizes, 1.0)
-
-
-def _rank(rows: Float64[ndarray, "n D"]) -> int:
-    values = np.linalg.svd(rows, compute_uv=False)
-    return int(np.sum(values > _RANK * max(values[0], 1e-300))) if len(values) else 0
+        return np.asarray(combined(outputs, point, self._weights))
