@@ -109,10 +109,11 @@ class SlidingEngine(Engine):
         pieces: list[CurveOutput] = []
         count = 0
         while count < _STEPS and inner.status() is None and not self.plain:
-            ends = limits.end, limits.rtol, limits.max_steps - inner.attempts
+            steps_left = limits.max_steps - inner.attempts
+            ends = np.asarray(limits.end), np.asarray(limits.rtol), np.asarray(steps_left)
             position = self.stand, inner.cursor, self.seen, np.asarray(self._arrival())
             with one_blas_thread(inner.guide.few_products):
-                carry = slide(self.program, self.program.arrays, *position, tuple(map(np.asarray, ends)))
+                carry = slide(self.program, self.program.arrays, *position, ends)
             taken = int(carry.chunk.filled)
             if taken:
                 pieces.append(filled(inner.system, carry.chunk))

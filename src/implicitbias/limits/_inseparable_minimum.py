@@ -7,8 +7,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import logsumexp
 
 from implicitbias._core.errors import InputError
-from implicitbias.limits._margins import Margins
 from implicitbias.limits._tolerances import EPSILON, RANK
+from implicitbias.problems._margins import Margins
 
 _MOST_STEPS, _MOST_HALVINGS = 200, 50
 # A step is accepted if the logarithm of the loss decreases by this share of its slope.

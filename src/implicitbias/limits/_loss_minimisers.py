@@ -11,9 +11,8 @@ from implicitbias._core.errors import InputError
 from implicitbias.limits._independent_rows import IndependentRows, independent_rows, spanning_rows
 from implicitbias.limits._inseparable_minimum import MarginMinimum
 from implicitbias.limits._least_squares_point import relative_correlation
-from implicitbias.limits._margins import Margins
-from implicitbias.limits._max_margin import margins_of
 from implicitbias.problems import Classification, LeastSquares, MatrixCompletion
+from implicitbias.problems._margins import Margins, margins_of
 
 _DEPENDENT = "The rows of X depend on each other, so that the minimisers of the loss need not fit y."
 _INSEPARABLE = "The loss is minimised at finite margins, because no linear classifier separates the data."
