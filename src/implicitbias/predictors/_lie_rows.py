@@ -15,11 +15,14 @@ _RANK = 1e-9
 # Brackets below this share of their two products are rounding errors.
 _ROUNDING = 1e-10
 # These programs run a few times only, and their compilation takes nearly all of the time: LLVM optimises nothing.
-_QUICKLY_COMPILED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+_JIT: Any = eqx.filter_jit  # its annotations leave out the arguments that it passes to `jax.jit`
+_quickly_compiled = _JIT(
+    compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+)
 
 
 # All points are evaluated by one program, because its compilation takes longer than the evaluation of a small network.
-@eqx.filter_jit(compiler_options=_QUICKLY_COMPILED)
+@_quickly_compiled
 def combined(outputs: Outputs, flat: Any, weights: Any) -> jax.Array:
     """Return the combinations of the fields with these weights at a point, (n, D)."""
     return jax.vmap(jax.vjp(outputs, flat)[1])(weights)[0]
@@ -52,7 +55,7 @@ def brackets(
     return np.asarray(values), np.asarray(sizes)
 
 
-@eqx.filter_jit(compiler_options=_QUICKLY_COMPILED)
+@_quickly_compiled
 def _brackets(outputs: Outputs, flat: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
     """Return nested brackets [[X_1, X_2], ...] of combinations of the fields, and the sizes of their products.
 
