@@ -37,4 +37,13 @@ def in_one_line(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of the message of an exception."""
-    return str(error).strip().partition("\n")[0]
+    try:
+        text = str(error)
+    except Exception:
+        text = "the message of this exception cannot be read"
+    return as_unicode(text).strip().partition("\n")[0]
+
+
+def as_unicode(text: str) -> str:
+    r"""Return a text with its lone surrogates written as \\udc80, because UTF-8 has no bytes for them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

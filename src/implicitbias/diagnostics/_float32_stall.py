@@ -31,6 +31,7 @@ class Float32Stall:
             trajectory, and nan if `absorbed` is nan.
         frozen: the first time at which a step of gradient descent changes no parameter, because it is below half of
             the spacing of float32; nan if there is none, or if no learning rate was given.
+        overflowed: the first time at which a parameter is beyond the largest number of float32; nan if there is none.
         smallest_margin: the largest value that the smallest margin has at the kept times.
     """
 

@@ -112,6 +112,15 @@ class Ledger:
                 self._connection.execute("ROLLBACK")
             raise self._unreadable(error) from error
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A scope that reads the ledger as it is at its beginning, while other processes write."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
     def rows(self, study: str | None = None) -> list[Row]:
         """Return the rows of one study, or of all, in the order in which their settings came first."""
         chosen = ("", ()) if study is None else ("WHERE study = ? ", (study,))

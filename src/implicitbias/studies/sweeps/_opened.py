@@ -11,7 +11,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import labelled_arrays
 from implicitbias.studies.sweeps._ledger import LEDGER, Ledger, Row
 from implicitbias.studies.sweeps._parts import open_part, unpacked
-from implicitbias.studies.sweeps._settings import POINT
+from implicitbias.studies.sweeps._settings import POINT, one_form
 
 MISSING = "missing"
 # The runs of a grid may be incomplete; a list of points that fills less than this of its grid stays a list.
@@ -53,7 +53,7 @@ def open_store(folder: Any, study: str | None = None) -> Any:
         raise InputError(
             f"{place} holds no results of a sweep; write some with implicitbias run --grid, or sweep(out=)"
         )
-    with Ledger(place) as ledger:
+    with Ledger(place) as ledger, ledger.reading():
         rows = _chosen(ledger.rows(), study, place)
         needed = {row.blob for row in rows if row.blob is not None}
         blobs = {
@@ -69,14 +69,26 @@ def open_store(folder: Any, study: str | None = None) -> Any:
     pieces = _pieces_of(rows, places, blobs, parts)
     variables |= {name: _gathered(found, sizes) for name, found in pieces.items()}
     coordinates: Any = dict(grid) if grid else _listed(settings)
-    labelled = {}
-    for name, (dims, array) in variables.items():
-        shared = _shared(array, len(sizes)) if dims == (name,) else None
+    labelled: dict[str, Any] = {}
+    settled = {*names, *coordinates}
+    for name, (own, array) in variables.items():
+        dims = tuple(_other_name(dim, settled) for dim in own)
+        shared = _shared(array, len(sizes)) if own == (name,) and dims == own else None
         if shared is not None:
             coordinates[name] = shared
         else:  # xarray keeps the name of a dimension for its coordinate.
-            labelled[f"{name}_values" if name in dims else name] = ((*names, *dims), array)
+            labelled[_other_name(name, {*settled, *dims, *(set(variables) - {name})})] = (
+                (*names, *dims),
+                array,
+            )
     return labelled_arrays(labelled, coordinates, {"study": rows[0].study})
+
+
+def _other_name(name: str, taken: set[str]) -> str:
+    """Return a name, with _values after it if a setting or a dimension has this name."""
+    while name in taken:
+        name += "_values"
+    return name
 
 
 def _chosen(rows: list[Row], study: str | None, folder: Path) -> list[Row]:
@@ -106,8 +118,16 @@ def _grid_of(settings: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _labels(values: list[Any]) -> list[Any]:
-    """Return numbers as they are, and any other values as texts, so that a coordinate has one type."""
-    return values if all(isinstance(value, (int, float)) for value in values) else [str(v) for v in values]
+    """Return numbers as they are, and any other values as texts, so that a coordinate has one type.
+
+    Texts are quoted where one of them looks like another value, such as the text "1" and the number 1.
+    """
+    truths = sum(isinstance(value, bool) for value in values)
+    if truths in (0, len(values)) and all(isinstance(value, (int, float)) for value in values):
+        return values
+    texts = {repr(one_form(value)): str(one_form(value)) for value in values}
+    quoted = len(set(texts.values())) < len(texts)
+    return [(repr if quoted else str)(one_form(value)) for value in values]
 
 
 def _places(settings: list[dict[str, Any]], grid: dict[str, list[Any]]) -> np.ndarray:
@@ -195,8 +215,11 @@ def _widened(array: Any, inner: tuple[int, ...], fill: Any) -> Any:
 
     if fill is None or array.shape[1:] == inner:
         return array
-    widths = [(0, 0), *((0, size - had) for size, had in zip(inner, array.shape[1:], strict=True))]
-    return da.pad(array, widths, constant_values=fill)
+    for axis, size in enumerate(inner, start=1):
+        missing = (*array.shape[:axis], size - array.shape[axis], *array.shape[axis + 1 :])
+        if missing[axis]:
+            array = da.concatenate([array, da.full(missing, fill, dtype=array.dtype)], axis=axis)
+    return array
 
 
 def _listed(settings: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, as_unicode
+from implicitbias.studies.sweeps._variables import RESERVED
 
 SEED = "seed"
 # A point that is no mapping is stored as the setting of this name.
@@ -93,9 +94,14 @@ def _values(name: str, values: Any) -> list[Any]:
     found = [_scalar(value) for value in values]
     if not found:
         raise InputError(f"the axis {name!r} of the grid has no values; give it one, or leave the axis out")
-    if len(set(map(repr, found))) < len(found):
+    if len({repr(one_form(value)) for value in found}) < len(found):
         raise InputError(f"the axis {name!r} of the grid has a value twice: {found}; leave one of them out")
     return found
+
+
+def one_form(value: Any) -> Any:
+    """Return the form of a setting that identifies it: the numbers 1 and 1.0, and 0.0 and -0.0, are one setting."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _scalar(value: Any) -> Any:
@@ -113,10 +119,19 @@ def check_storable(runs: Iterable[Run]) -> None:
     """Check that all settings are finite numbers, texts, True, False or None, which a store can identify.
 
     Raises:
-        InputError: a setting is of another kind.
+        InputError: a setting is of another kind, or has a name that the opened store needs.
     """
     for run in runs:
         for name, value in run.settings.items():
+            if name in RESERVED:
+                raise InputError(
+                    f"a setting is named {name}, under which an opened store says what is known about each run; give "
+                    "the setting another name"
+                )
+            if isinstance(value, str) and as_unicode(value) != value:
+                raise InputError(
+                    f"the setting {name} is {value!r}, half of a surrogate pair, which is no text of Unicode"
+                )
             plain = value is None or isinstance(value, (bool, int, float, str))
             if not plain or (isinstance(value, Real) and not math.isfinite(value)):
                 raise InputError(

@@ -21,7 +21,7 @@ from implicitbias.studies.sweeps._parts import (
     unpacked,
     write_part,
 )
-from implicitbias.studies.sweeps._settings import Run
+from implicitbias.studies.sweeps._settings import Run, one_form
 from implicitbias.studies.sweeps._variables import Variables, all_finite, layout_of, stacked
 
 DONE, FAILED = "done", "failed"
@@ -50,6 +50,8 @@ class Store:
     """
 
     def __init__(self, folder: Path, label: Label) -> None:
+        # The function of a run may change the working folder.
+        folder = folder.absolute()
         self.folder, self.label = folder, label
         try:
             if folder.exists() and any(folder.iterdir()) and not (folder / LEDGER).exists():
@@ -65,11 +67,7 @@ class Store:
 
     def key_of(self, run: Run) -> str:
         """Return what identifies a run in the store: the fingerprint of the study and the settings."""
-        # The numbers 1 and 1.0 are one setting.
-        settings = {
-            name: int(value) if isinstance(value, float) and value.is_integer() else value
-            for name, value in run.settings.items()
-        }
+        settings = {name: one_form(value) for name, value in run.settings.items()}
         return fingerprint((self.label.study, settings))
 
     def rows(self) -> dict[str, Row]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitbias._core.errors import InputError
+from implicitbias._core.errors import InputError, as_unicode
 from implicitbias._core.labelled import is_dataset
 
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
@@ -13,6 +13,8 @@ Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 # Names that the opened store gives to what it knows about each run.
 RESERVED = ("state", "seconds", "code", "error")
+# The dimension along which the values of several runs are stacked.
+RUN = "run"
 _NUMBERS_AND_TEXTS = "biufcU"
 
 
@@ -40,16 +42,30 @@ def variables_of(value: Any) -> Variables:
 
 
 def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+    if not isinstance(name, str) or not name.isidentifier() or name in (*RESERVED, RUN):
         raise InputError(
-            f"the function returned a variable named {name!r}; a name of Python other than {', '.join(RESERVED)} is "
-            "expected"
+            f"the function returned a variable named {name!r}; a name of Python other than "
+            f"{', '.join((*RESERVED, RUN))} is expected"
         )
     return name
 
 
 def _checked(name: str, dims: tuple[str, ...] | None, item: Any) -> tuple[tuple[str, ...], np.ndarray]:
+    if isinstance(item, np.ma.MaskedArray):
+        raise InputError(
+            f"the function returned {name} with a mask, which a store cannot keep; type {name}.filled()"
+        )
+    if RUN in (dims or ()):
+        raise InputError(f"the function returned {name} with a dimension named {RUN}; give it another name")
     array = np.asarray(item)
+    if array.dtype in (np.longdouble, np.clongdouble) and array.dtype not in (np.float64, np.complex128):
+        raise InputError(
+            f"the function returned {name} as {array.dtype}, which a store cannot keep; return float64 or complex128"
+        )
+    if array.dtype.kind == "U" and any(as_unicode(text) != text for text in array.ravel().tolist()):
+        raise InputError(
+            f"the function returned {name} with half of a surrogate pair, which is no text of Unicode"
+        )
     if array.dtype.kind not in _NUMBERS_AND_TEXTS:
         raise InputError(
             f"the function returned {name} as {type(item).__name__}, which a store cannot keep; return numbers, texts "
@@ -70,7 +86,7 @@ def stacked(values: list[Variables]) -> Variables:
     """Return the values of several runs of one layout, stacked along the new first dimension `run`."""
     first = values[0]
     return {
-        name: (("run", *dims), np.stack([value[name][1] for value in values]))
+        name: ((RUN, *dims), np.stack([value[name][1] for value in values]))
         for name, (dims, _) in first.items()
     }
 

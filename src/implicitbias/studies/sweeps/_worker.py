@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from implicitbias._core.errors import in_one_line
+from implicitbias._core.errors import as_unicode, in_one_line
 from implicitbias.studies.sweeps._outcome import Outcome
 from implicitbias.studies.sweeps._settings import Run
 from implicitbias.studies.sweeps._variables import variables_of
@@ -101,9 +101,10 @@ def outcome_of(function: Any, run: Run, stored: bool) -> Outcome:
     try:
         value = run.of(function)
         value = variables_of(value) if stored else value
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # A library may call sys.exit() where it fails.
         seconds = time.perf_counter() - begin
-        return Outcome(run.place, None, in_one_line(error), traceback.format_exc(), seconds, worker)
+        details = as_unicode(traceback.format_exc())
+        return Outcome(run.place, None, in_one_line(error), details, seconds, worker)
     return Outcome(run.place, value, seconds=time.perf_counter() - begin, worker=worker)
 
 
