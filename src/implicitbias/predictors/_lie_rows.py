@@ -19,7 +19,7 @@ _QUICKLY_COMPILED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expe
 
 
 # All points are evaluated by one program, because its compilation takes longer than the evaluation of a small network.
-@eqx.filter_jit(compiler_options=_QUICKLY_COMPILED)
+@eqx.filter_jit(compiler_options=_QUICKLY_COMPILED)  # type: ignore[call-overload]
 def combined(outputs: Outputs, flat: Any, weights: Any) -> jax.Array:
     """Return the combinations of the fields with these weights at a point, (n, D)."""
     return jax.vmap(jax.vjp(outputs, flat)[1])(weights)[0]
@@ -52,7 +52,7 @@ def brackets(
     return np.asarray(values), np.asarray(sizes)
 
 
-@eqx.filter_jit(compiler_options=_QUICKLY_COMPILED)
+@eqx.filter_jit(compiler_options=_QUICKLY_COMPILED)  # type: ignore[call-overload]
 def _brackets(outputs: Outputs, flat: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
     """Return nested brackets [[X_1, X_2], ...] of combinations of the fields, and the sizes of their products.
 
