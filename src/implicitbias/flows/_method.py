@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from numpy import ndarray
 
 from implicitbias.flows._growth_modes import Modes
@@ -63,6 +64,10 @@ class Method(eqx.Module):
         By default it is that of a method of order 2 with small coefficients.
         """
         return (_VISIBLE * rtol) ** (1 / 3)
+
+    def longest(self, memory: Any) -> Any:
+        """Return the largest step size that this method should attempt with its present memory."""
+        return jnp.inf
 
     def modes_now(self, modes: Modes, cursor: Any) -> Modes:
         """Return the modes at the cursor if the given ones were found some steps before."""

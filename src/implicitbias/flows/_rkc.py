@@ -23,6 +23,8 @@ _DAMPING, _STAGES = 2.0 / 13.0, 1.54
 ORDER = 3
 # The largest curvature is found by this many power iterations after as many accepted steps, and taken this much larger.
 _POWERS, _AGE, _SAFETY = 4, 5, 1.2
+# The most stages of a step. At rest the error is 0 for steps of any size, and one to t = 1e300 would never end.
+_MOST_STAGES = 1000
 
 
 class RkcMemory(NamedTuple):
@@ -84,6 +86,10 @@ class Rkc(Method):
         curve = jnp.stack([low, 3 * change - 2 * low - high, low + high - 2 * change, jnp.zeros_like(x)])
         after = RkcMemory(slope, vector, radius, jnp.where(due, 0, memory.age) + 1)
         return Trial(whole, embedded, curve, after, count.astype(int))
+
+    def longest(self, memory: Any) -> Any:
+        radius = jnp.maximum(memory.radius, jnp.finfo(jnp.float64).tiny)
+        return (_MOST_STAGES - 1.0) ** 2 / (_STAGES * _SAFETY * radius)
 
     def first_memory(self, system: System, u: ndarray) -> Any:
         start = np.cos(1.0 + np.arange(system.state_size(len(u))))

@@ -165,7 +165,7 @@ def advance(
     def attempt(carry: _Carry) -> _Carry:
         at, chunk = carry.cursor, carry.chunk
         left = t1 - at.t
-        free = jnp.minimum(at.h, system.quiet_time(at.u, rtol))
+        free = jnp.minimum(at.h, jnp.minimum(system.quiet_time(at.u, rtol), method.longest(at.memory)))
         watch = _watched(system, method, at, jnp.minimum(free, left), rtol)
         if watch is not None:
             # A mode that was seen but not found is not followed, so that the step has to be accurate without it.
