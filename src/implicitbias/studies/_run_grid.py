@@ -1,11 +1,13 @@
 """Run one study at all points of a grid of its settings."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress
 from implicitbias.studies._registry import find, list_cards, load
+from implicitbias.studies._study import Study
 from implicitbias.studies.sweeps import Label, Limits, Place, SweepResult, run_sweep, runs_of
 
 
@@ -58,7 +60,7 @@ def run_grid(
         raise InputError(f"{name} has no setting seed; leave --seeds out")
     fixed = {key: [value] for key, value in defaults.items() if not (key == "seed" and seeds is not None)}
     return run_sweep(
-        study.measure,
+        partial(_measured, study),
         runs_of(fixed | grid, seeds),
         Path(out),
         Label(name, __version__),
@@ -67,3 +69,8 @@ def run_grid(
         outdated=outdated,
         progress=progress,
     )
+
+
+def _measured(study: Study, *args: Any, **settings: Any) -> Any:
+    """Return one run of a study; sweeps pass settings by name."""
+    return study.measure(settings, *args)

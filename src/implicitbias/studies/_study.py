@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from implicitbias._core.claim import Claim
+from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress
 
 
@@ -40,13 +41,13 @@ class Study(ABC):
         """
         return {}
 
-    def measure(self, **settings: Any) -> Any:
+    def measure(self, settings: dict[str, Any]) -> Any:
         """Return an `xarray.Dataset` or a dict of one run at these settings, which is what a sweep stores.
 
         Raises:
-            InputError: a setting is out of its range.
+            InputError: a setting is out of its range, or the study has none.
         """
-        raise NotImplementedError
+        raise InputError(f"{type(self).__name__} has no settings to sweep; type ib.studies.run to run it")
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
         """Return {file stem: matplotlib Figure} of this setting, from the dataset alone; {} by default."""

@@ -94,7 +94,7 @@ class GrokkingDiagonal(Study):
         """Return the scale of the start, the weight decay, the sizes of the data, and the seed."""
         return {"alpha": 1.0, "weight_decay": 1e-4, "n": 20, "d": 40, "sparsity": 2, "seed": 0}
 
-    def measure(self, **settings: Any) -> Any:
+    def measure(self, settings: dict[str, Any]) -> Any:
         """Return the training and test errors along one flow."""
         from implicitbias.studies._grid_runs import diagonal_run
 

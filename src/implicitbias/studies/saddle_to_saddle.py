@@ -128,7 +128,7 @@ class SaddleToSaddle(Study):
         """Return the scale of the start, the sizes of the data, the noise, and the seed."""
         return {"alpha": 1e-30, "n": 12, "d": 30, "noise": 0.0, "seed": 0}
 
-    def measure(self, **settings: Any) -> Any:
+    def measure(self, settings: dict[str, Any]) -> Any:
         """Return the distance of one flow from its limit path."""
         from implicitbias.studies._grid_runs import saddle_run
 

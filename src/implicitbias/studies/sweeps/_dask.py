@@ -83,13 +83,14 @@ class DaskCluster(Executor):
             ended.append((number, _result(task)))
         return ended
 
-    def stop(self, number: int) -> None:
+    def stop(self, number: int) -> bool:
         """Give a batch up, and start its worker anew."""
         task = self._tasks[number]
         busy = [worker for worker, keys in self._client.processing().items() if task.key in keys]
         task.cancel()
         if busy:
             self._client.restart_workers(busy, raise_for_error=False)
+        return bool(busy)
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here."""

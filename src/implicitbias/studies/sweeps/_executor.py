@@ -34,9 +34,9 @@ class Executor(ABC):
         """Return whether a process works on a batch, so that its time counts."""
         return True
 
-    @abstractmethod
-    def stop(self, number: int) -> None:
-        """End the process that works on a batch, which then ends as lost."""
+    def stop(self, number: int) -> bool:
+        """End the process that works on a batch, which then ends as lost; return whether there is such a process."""
+        return False
 
 
 class Serial(Executor):
@@ -58,9 +58,6 @@ class Serial(Executor):
         """Return the batches that have run."""
         ended, self._ended = self._ended, []
         return ended
-
-    def stop(self, number: int) -> None:
-        """Do nothing: every batch has ended."""
 
     def close(self) -> None:
         """Do nothing: there are no processes."""

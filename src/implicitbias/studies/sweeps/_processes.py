@@ -99,7 +99,7 @@ class Processes(Executor):
         worker.process.join()
         worker.pipe.close()
         code = worker.process.exitcode
-        if code == OUT_OF_MEMORY and self._memory is not None:
+        if code == -OUT_OF_MEMORY and self._memory is not None:
             return WorkerLost(
                 f"the process used more than {self._memory / 2**20:.0f} MiB of memory", final=True
             )
@@ -110,11 +110,12 @@ class Processes(Executor):
         """Return whether the process of a batch has started, which takes seconds."""
         return any(worker.number == number and worker.ready for worker in self._workers)
 
-    def stop(self, number: int) -> None:
+    def stop(self, number: int) -> bool:
         """End the process that works on a batch."""
-        for worker in self._workers:
-            if worker.number == number:
-                _kill(worker)
+        busy = [worker for worker in self._workers if worker.number == number]
+        for worker in busy:
+            _kill(worker)
+        return bool(busy)
 
     def close(self) -> None:
         """End the processes: those that wait end by themselves when their pipe closes."""

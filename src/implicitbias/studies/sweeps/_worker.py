@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+import psutil
+
 from implicitbias._core.errors import as_unicode, in_one_line
 from implicitbias.studies.sweeps._outcome import Outcome
 from implicitbias.studies.sweeps._settings import Run
@@ -18,8 +20,8 @@ from implicitbias.studies.sweeps._variables import variables_of
 
 # What a process sends when it has started; another text says why it could not.
 READY = "ready"
-# The exit status of a process that has used more memory than it may.
-OUT_OF_MEMORY = 113
+# The signal by which a process ends itself when it has used more memory than it may.
+OUT_OF_MEMORY: int = getattr(signal, "SIGUSR2", signal.SIGTERM)  # Windows has no SIGUSR2
 _WATCH_SECONDS = 0.1
 # Each process would otherwise start as many threads as there are cores.
 _ONE_THREAD = {
@@ -112,13 +114,11 @@ def _watch(parent: int, memory: float | None) -> None:
     """End this process when its parent has ended, or when it uses more memory than it may."""
     while True:
         if os.getppid() != parent:
-            os._exit(1)
+            psutil.Process().kill()
         if memory is not None and _resident_bytes() > memory:
-            os._exit(OUT_OF_MEMORY)
+            os.kill(os.getpid(), OUT_OF_MEMORY)
         time.sleep(_WATCH_SECONDS)
 
 
 def _resident_bytes() -> float:
-    import psutil
-
     return float(psutil.Process().memory_info().rss)
