@@ -73,7 +73,7 @@ def with_biases(rng: np.random.Generator, theta: list[dict[str, ndarray]]) -> li
     return [*hidden, theta[-1]]
 
 
-def linear_rule(theta: list[Float64[ndarray, "m n"]]) -> int:
+def linear_rule(theta: list[Float64[ndarray, "_ _"]]) -> int:
     """Return the rank of the gradients of the entries of U_i^T U_i - U_{i+1} U_{i+1}^T, at generic matrices U_i."""
     rows = []
     places = np.cumsum([0, *(matrix.size for matrix in theta)])
