@@ -81,8 +81,9 @@ def test_losses_that_change_in_time_share_the_potential(name: str, bend: float) 
     )
 
 
-# Law: a start that gives -w gives the mirrored potential, and permuted coordinates give a permuted one.
-@pytest.mark.parametrize("name", MIRRORED)
+# Law: a start that gives -w gives the mirrored potential, and permuted coordinates give a permuted one. The starts are
+# written for maps of two factors.
+@pytest.mark.parametrize("name", [name for name in MIRRORED if isinstance(PARAMETRIZATIONS[name][1], tuple)])
 def test_the_potential_follows_the_symmetries_of_the_map(name: str) -> None:
     (G, (u, v)), R = PARAMETRIZATIONS[name], potential(name)
     opposite = (v, u) if name == "u^2 - v^2" else (u, -v)
