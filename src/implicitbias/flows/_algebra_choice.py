@@ -103,7 +103,8 @@ class AlgebraChoice(Changing):
         theta = u[: system.shape.size]
         self.follows = bool(system.unstable and 0.0 < np.max(np.abs(theta), initial=0.0) < _TINY)
         # The time and the step size at the end of the last part by stabilised, and by linearly implicit steps.
-        self.reached: dict[bool, tuple[float, float]] = {}
+        # A checkpoint keeps it, so that its keys are texts.
+        self.reached: dict[str, list[float]] = {}
         self.measured: dict[str, float] = {}
         self.iterations = 0.0  # of a solve by conjugate gradients, as last seen
         self.regret, self.patience = 0.0, _REGRET
@@ -142,7 +143,7 @@ class AlgebraChoice(Changing):
         self.radius = self._radius_at(report.cursor.u, None if watch is None else watch.modes)
         now = float(report.cursor.t)
         if way.name != "explicit":
-            self.reached[way.name == "stabilised"] = now, step
+            self.reached[_kind(way.name)] = [now, step]
         follows = watch is not None and bool(watch.followed)
         costs = {name: self._cost_to(name, step, now) for name in self._implicit(follows)}
         best = min(costs, key=lambda name: costs[name])
@@ -218,7 +219,7 @@ class AlgebraChoice(Changing):
         limits them to a multiple of 1 / lam, whereas stabilised steps grow like the time. Thus the steps of each
         kind are expected to be as long as they were before, or as the growth of the time has made them since.
         """
-        then, size = self.reached.get(name == "stabilised", (now, step))
+        then, size = self.reached.get(_kind(name), [now, step])
         size = size if size >= step else min(step, size * now / max(then, 1e-300))
         return self.cost(name, size) * step / size
 
@@ -249,6 +250,10 @@ class AlgebraChoice(Changing):
         algebra = self.allowed[name]
         system = self.rounded if name == "stabilised" else self.system
         return Way(name, system.using(algebra), algebra.method)
+
+
+def _kind(name: str) -> str:
+    return "stabilised" if name == "stabilised" else "implicit"
 
 
 def guided(
