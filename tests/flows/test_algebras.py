@@ -305,7 +305,7 @@ def test_the_curvature_of_stabilised_steps_is_that_of_the_model_too() -> None:
 
         hessian = np.asarray(jax.hessian(loss)(jnp.asarray(theta))) + 1e-2 * np.eye(len(theta))
         vector = np.cos(np.arange(len(theta)))
-        found = np.asarray(system.curvature_product(jnp.asarray(u))(jnp.asarray(vector)))
+        found = np.asarray(system.hessian_product(jnp.asarray(u))(jnp.asarray(vector)))
     np.testing.assert_allclose(found, hessian @ vector, rtol=1e-10)
 
 

@@ -109,7 +109,20 @@ class GaussNewtonSystem(System):
         return jnp.concatenate([-slope, (predictions - f).reshape(-1), jnp.ones_like(tau)])
 
     def curvature_product(self, u: jax.Array) -> Solve:
-        """Return the function v -> H v with the Hessian H of the objective with weight decay at u."""
+        """Return the function v -> (J^T S J + lam) v at u."""
+        theta, f, tau = self.split(u)
+        predict, change = jax.linearize(self.model, theta)
+        del predict
+        back = jax.linear_transpose(change, theta)
+        roots = self.roots(f, tau)
+
+        def product(v: jax.Array) -> jax.Array:
+            ahead = jnp.einsum("nkl,nk->nl", roots, change(v))
+            return back(jnp.einsum("nkl,nl->nk", roots, ahead))[0] + self.weight_decay * v
+
+        return product
+
+    def hessian_product(self, u: jax.Array) -> Solve:
         theta, _, tau = self.split(u)
 
         def slope(point: jax.Array) -> jax.Array:

@@ -51,7 +51,9 @@ def stages(h: Any, radius: Any) -> Any:
 @compiled
 def _first(system: System, u: Any, start: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     u = jnp.asarray(u)
-    vector, radius = largest_curvature(system, u, start / jnp.linalg.norm(start), FIRST_POWERS)
+    vector, radius = largest_curvature(
+        system.hessian_product(u), start / jnp.linalg.norm(start), FIRST_POWERS
+    )
     return system.complete(system.moving(u))[1], vector, radius
 
 
@@ -73,7 +75,7 @@ class Rkc(Method):
         u, x, memory = cursor.u, system.moving(cursor.u), cursor.memory
 
         def searched() -> tuple[jax.Array, jax.Array]:
-            return largest_curvature(system, u, memory.vector, _POWERS)
+            return largest_curvature(system.hessian_product(u), memory.vector, _POWERS)
 
         due = memory.age >= _AGE
         vector, radius = jax.lax.cond(due, searched, lambda: (memory.vector, memory.radius))

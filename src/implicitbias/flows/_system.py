@@ -149,6 +149,13 @@ class System(eqx.Module):
         """Return the function v -> C v with a curvature C that bounds the stiffness at u."""
         raise TypeError(f"a {type(self).__name__} has no products with its curvature")
 
+    def hessian_product(self, u: jax.Array) -> Solve:
+        """Return the function v -> H v with the Hessian H of the objective, by default that of `curvature_product`.
+
+        A step without linear solves must be stable for all of it. Its negative part is growth and no stiffness.
+        """
+        return self.curvature_product(u)
+
     def carried(self, u: jax.Array, change: jax.Array) -> jax.Array:
         """Return the change (m,) of the inner variable u when its first entries change by a small `change`."""
         return change
@@ -201,11 +208,8 @@ def _modes(system: System, row: Any) -> Modes:
     return system.modes(row)
 
 
-def largest_curvature(
-    system: System, u: jax.Array, vector: jax.Array, count: int
-) -> tuple[jax.Array, jax.Array]:
-    """Return an approximate eigenvector of the largest curvature at u, and this curvature, by power iterations."""
-    product = system.curvature_product(u)
+def largest_curvature(product: Solve, vector: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    """Return an approximate eigenvector of the largest curvature, and this curvature, by power iterations."""
 
     def one(_: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         image = product(state[0])
@@ -229,7 +233,7 @@ def _radius(system: System, row: Any) -> jax.Array:
 def radius_of(system: System, row: jax.Array) -> jax.Array:
     """Return the largest curvature at an inner variable, in a traced function."""
     start = jnp.cos(1.0 + jnp.arange(system.state_size(len(row))))
-    return largest_curvature(system, row, start / jnp.linalg.norm(start), FIRST_POWERS)[1]
+    return largest_curvature(system.curvature_product(row), start / jnp.linalg.norm(start), FIRST_POWERS)[1]
 
 
 def _state(system: System, row: jax.Array) -> jax.Array:
