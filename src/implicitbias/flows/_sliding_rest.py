@@ -25,6 +25,8 @@ _NOISE = 1e-12
 # Where the flow comes to rest numerically is up to a few rtol away from its rest point, because each step has an error
 # of up to rtol and is followed by a projection. The rest point itself is certified by its own speed and Hessian.
 _NEAR = 5.0
+# How often the held units are changed in a search.
+_CHANGES = 8
 
 
 class _Place(NamedTuple):
@@ -34,22 +36,55 @@ class _Place(NamedTuple):
         speed: the projected speed plus the step to the surface, (p,).
         hessian: the projected Hessian plus the identity on the normals, (p, p).
         terms: the norm of the terms of the speed, which cancel at rest.
-        fits: whether all slopes fit: those of free units to their sides, and those of held units between 0 and 1.
+        slopes: the slopes, where those of held units are clipped to [0, 1], flat.
+        wrong: which free units are not on the side of their slope, flat.
+        leaving: which entries of the held places have no slope between 0 and 1 that holds them.
         predictions: the predictions there, flat.
     """
 
     speed: Any
     hessian: Any
     terms: Any
-    fits: Any
+    slopes: Any
+    wrong: Any
+    leaving: Any
     predictions: Any
+
+    def fits(self) -> bool:
+        """Return whether the units may stay as they are."""
+        return not (np.any(self.wrong) or np.any(self.leaving))
+
+    def fitting(self, stand: Stand) -> Stand:
+        """Return the units with those released and moved to their other side that do not fit."""
+        slopes, places = np.array(self.slopes), np.asarray(stand.places)
+        released = places[self.leaving]
+        slopes[released] = np.round(slopes[released])
+        slopes[self.wrong] = 1.0 - slopes[self.wrong]
+        return Stand(slopes, places, np.asarray(stand.held) & ~self.leaving)
 
 
 def sliding_rest(program: Program, stand: Stand, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
     """Return the rest point that the flow at u has reached within rtol, and a note, or None if there is none."""
-    p = program.parameters
-    if p > _MOST_FOR_REST:
+    if program.parameters > _MOST_FOR_REST:
         return None
+    for _ in range(_CHANGES):
+        found, place = _found(program, stand, u, rtol)
+        if found is None:
+            return None
+        if place.fits():
+            note = (
+                f"the flow is at rest, with {int(np.sum(stand.held))} pre-activations held at 0: |theta'| = "
+                f"{found.speed:.1e} at the rest point, and the least eigenvalue of the Hessian along the flow is "
+                f"{found.least:.1e}. The remaining time was crossed in one step"
+            )
+            return np.concatenate([found.point, place.predictions]), note
+        # Near a rest point on the border of two such surfaces, the flow would hover for long before it changes sides.
+        stand = place.fitting(stand)
+    return None
+
+
+def _found(program: Program, stand: Stand, u: ndarray, rtol: float) -> tuple[Rest | None, _Place]:
+    """Return the rest point within rtol of u with these held units, or None, and the last place of the search."""
     last: list[_Place] = []
 
     def curvature(theta: ndarray) -> Curvature:
@@ -60,15 +95,8 @@ def sliding_rest(program: Program, stand: Stand, u: ndarray, rtol: float) -> tup
     def near(theta: ndarray) -> bool:
         return bool(np.asarray(_error(program, program.arrays, stand, u, theta)) <= _NEAR * rtol)
 
-    found: Rest | None = rest_near(curvature, u[:p], near)
-    if found is None or not last[0].fits:
-        return None
-    note = (
-        f"the flow is at rest, with {int(np.sum(stand.held))} pre-activations held at 0: |theta'| = "
-        f"{found.speed:.1e} at the rest point, and the least eigenvalue of the Hessian along the flow is "
-        f"{found.least:.1e}. The remaining time was crossed in one step"
-    )
-    return np.concatenate([found.point, last[0].predictions]), note
+    found = rest_near(curvature, u[: program.parameters], near)
+    return found, last[0]
 
 
 @partial(compiled, static_argnums=0)
@@ -103,14 +131,15 @@ def _place(program: Program, arrays: list[Any], stand: Stand, theta: Any) -> _Pl
     speed = seen.force - surface.outside(seen.force) - outside
     back = jax.vjp(lambda at: system.gated.evaluate(at, system.gated.slopes, None)[0], theta)[1]
     terms = jnp.linalg.norm(back(jnp.abs(system.base.mean_loss.pull(f)))[0]) + jnp.linalg.norm(decay)
-    return _Place(speed, (tangent + tangent.T) / 2, terms, _fits(system, first.z, first.q), f.ravel())
+    wrong, leaving = _misfits(system, first.z, first.q)
+    return _Place(speed, (tangent + tangent.T) / 2, terms, system.stand.slopes, wrong, leaving, f.ravel())
 
 
-def _fits(system: SlidingSystem, z: jax.Array, q: jax.Array) -> jax.Array:
-    """Return whether the slopes of the free units fit to their sides, and those of held units hold them."""
+def _misfits(system: SlidingSystem, z: jax.Array, q: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return which free units are on another side than their slope, and which held units no slope holds."""
     slopes, places, held = system.stand
     noise = _NOISE * jnp.max(jnp.abs(z), initial=0.0)
     free = ~jnp.zeros(len(z), dtype=bool).at[places].max(held)
     sides = jnp.where(slopes > 0.5, z >= -noise, z <= noise)
     inside = (q[places] > 0.0) & (slopes[places] > 0.0) & (slopes[places] < 1.0)
-    return jnp.all(~free | sides) & jnp.all(~held | inside)
+    return free & ~sides, held & ~inside
