@@ -120,6 +120,8 @@ def test_bad_numbers_of_jobs_are_refused(jobs: object) -> None:
         ({"seconds": 0.0}, "seconds is 0.0"),
         ({"memory": "1 GB"}, "memory is '1 GB'"),
         ({"outdated": "drop"}, "'keep' or 'replace'"),
+        ({"out": 5}, "out is 5, the name of a folder"),
+        ({"out": ""}, "out is '', the name of a folder"),
         ({"scheduler": "nowhere"}, "no Dask scheduler answers at nowhere"),
     ],
 )

@@ -64,9 +64,9 @@ class Ledger:
         self.file = folder / LEDGER
         try:
             self._connection = sqlite3.connect(self.file, timeout=_PATIENCE_SECONDS, isolation_level=None)
-            # A killed process loses nothing that was committed, and no reader waits for a writer.
+            # Neither a kill nor a loss of power undoes a commit, after which old parts are deleted; no reader waits.
             self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
             self._prepare()
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from None

@@ -186,7 +186,8 @@ def _gathered(pieces: list[tuple[tuple[str, ...], np.ndarray, Any]], sizes: tupl
     dims = pieces[0][0]
     if any(len(other) != len(dims) for other, _, _ in pieces):
         raise InputError(
-            "a variable has another number of dimensions in some runs; open the runs of one kind"
+            "a variable has another number of dimensions in some runs; "
+            "return it under two names, one for each kind"
         )
     total = int(np.prod(sizes))
     kinds = np.result_type(*(array.dtype for _, _, array in pieces))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,7 +99,7 @@ def sweep(
     return run_sweep(
         function,
         runs_of(points, seeds),
-        None if out is None else Path(out),
+        _folder(out),
         label,
         place=Place(_jobs(jobs), scheduler),
         limits=Limits(retries, seconds, memory),
@@ -244,6 +245,14 @@ def _label_of(function: Any) -> Label:
         raise InputError(
             f"the function cannot be identified by its content, and its stored runs could not be found again: {error}"
         ) from error
+
+
+def _folder(out: Any) -> Path | None:
+    if out is None:
+        return None
+    if not isinstance(out, (str, PathLike)) or not str(out):
+        raise InputError(f"out is {out!r}, the name of a folder is expected, or None for no store")
+    return Path(out)
 
 
 def _whole(name: str, value: Any) -> int:
