@@ -150,7 +150,7 @@ def growth_claims(point: str, data: Any) -> list[Claim]:
     """Return the claims that runs from all starts collapse, and that their times grow like ln(alpha)."""
     at, logs = transitions(data), np.log(data["alpha"].values)
     same = data["weight_decay"].values == data["weight_decay"].values[0]
-    apart = logs[same] - np.mean(logs[same])
+    apart = logs[same] - np.sum(logs[same]) / np.sum(same)
     slope = apart @ (data["transition"].values + at)[same] / (apart @ apart)
     # The part of the state that remembers the start is smaller by e^(-2 lam T) at the transition.
     bar = 2.0 * coarse_error(data) + float(np.exp(-2.0 * np.min(data["transition"].values)))
