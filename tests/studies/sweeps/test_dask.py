@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import implicitbias as ib
+from implicitbias.studies.sweeps._dask import _result as outcome_of
+from implicitbias.studies.sweeps._outcome import WorkerLost
 
 pytestmark = pytest.mark.slow
 
@@ -90,3 +93,36 @@ def test_a_run_that_hangs_on_a_local_cluster_fails_alone() -> None:
     result = ib.studies.sweep(hangs, [0, 1, 2], scheduler="local", jobs=1, seconds=2.0)
     assert result.values == [0, None, 2]
     assert [failure.reason for failure in result.failures] == ["it took longer than 2 s"]
+
+
+class _Task:
+    """A task of Dask in one state, whose answers are those of `distributed.Future`."""
+
+    def __init__(self, status: str, answer: object = None) -> None:
+        self.status, self.answer = status, answer
+
+    def result(self, timeout: float) -> object:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+    def exception(self) -> object:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (_Task("lost"), "scheduler is lost"),
+        (_Task("cancelled"), "scheduler is lost"),
+        (_Task("pending"), "scheduler is lost"),
+        (_Task("error", MemoryError("KilledWorker")), "KilledWorker"),
+        (_Task("error"), "gave the batch up"),
+        (_Task("finished", OSError("closed")), "could not be fetched"),
+        (_Task("finished", CancelledError()), "could not be fetched"),
+    ],
+)
+def test_a_task_in_any_state_of_a_broken_connection_is_a_lost_worker(task: _Task, reason: str) -> None:
+    result = outcome_of(task)
+    assert isinstance(result, WorkerLost)
+    assert reason in str(result)

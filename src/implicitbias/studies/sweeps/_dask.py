@@ -1,5 +1,8 @@
 """The executor that spreads batches over the workers of a Dask cluster."""
 
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from hashlib import sha256
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -12,6 +15,7 @@ from implicitbias.studies.sweeps._worker import run_batch
 
 LOCAL = "local"
 _CONNECT_SECONDS = 20
+_FETCH_SECONDS = 60
 
 
 class DaskCluster(Executor):
@@ -58,16 +62,15 @@ class DaskCluster(Executor):
     def slots(self) -> int:
         """Return the number of threads of all workers, and 1 while there is no worker."""
         if self._client.status != "running":
-            raise ImplicitBiasError(
-                "the connection to the Dask scheduler is lost; start the sweep again with the same --out folder: what "
-                "was stored is kept"
-            )
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            raise _lost()
+        with _connected():
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
         return max(1, sum(worker["nthreads"] for worker in workers.values()))
 
     def submit(self, number: int, runs: list[Run]) -> None:
         """Start a batch on some worker."""
-        task = self._client.submit(run_batch, self._key, runs, self._stored, pure=False)
+        with _connected():
+            task = self._client.submit(run_batch, self._key, runs, self._stored, pure=False)
         self._tasks[number] = task
         task.add_done_callback(lambda _: self._done.put(number))
 
@@ -86,10 +89,11 @@ class DaskCluster(Executor):
     def stop(self, number: int) -> bool:
         """Give a batch up, and start its worker anew."""
         task = self._tasks[number]
-        busy = [worker for worker, keys in self._client.processing().items() if task.key in keys]
-        task.cancel()
-        if busy:
-            self._client.restart_workers(busy, raise_for_error=False)
+        with _connected():
+            busy = [worker for worker, keys in self._client.processing().items() if task.key in keys]
+            task.cancel()
+            if busy:
+                self._client.restart_workers(busy, raise_for_error=False)
         return bool(busy)
 
     def close(self) -> None:
@@ -99,12 +103,40 @@ class DaskCluster(Executor):
             self._cluster.close()
 
 
+def _lost() -> ImplicitBiasError:
+    """Return the error of a sweep whose scheduler no longer answers."""
+    return ImplicitBiasError(
+        "the connection to the Dask scheduler is lost; start the sweep again with the same --out folder: what was "
+        "stored is kept"
+    )
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """Turn the errors of a connection that breaks while it is used into the one error that says what to do."""
+    from distributed.client import ClosedClientError
+
+    try:
+        yield
+    except (OSError, CancelledError, ClosedClientError) as error:
+        raise _lost() from error
+
+
 def _result(task: Any) -> list[Outcome] | WorkerLost:
-    """Return the outcomes of a task of Dask, or how it has ended."""
-    if task.status == "finished":
-        outcomes: list[Outcome] = task.result()
-        return outcomes
-    if task.cancelled():
+    """Return the outcomes of a task of Dask, or how it has ended.
+
+    The state of a task is read once and its exception is asked for in the state "error" only: the connection may be
+    lost at any moment, and a task that is lost has no exception and answers no question.
+    """
+    status = task.status
+    if status == "error":
+        # Dask gives a batch up when several workers have ended while they ran it.
+        error = task.exception()
+        return WorkerLost("Dask gave the batch up" if error is None else in_one_line(error))
+    if status != "finished":
         return WorkerLost("the worker was ended, or the scheduler is lost")
-    # Dask gives a batch up when several workers have ended while they ran it.
-    return WorkerLost(in_one_line(task.exception()))
+    try:
+        outcomes: list[Outcome] = task.result(timeout=_FETCH_SECONDS)
+    except (OSError, CancelledError) as error:
+        return WorkerLost(f"its outcomes could not be fetched ({in_one_line(error)})")
+    return outcomes
