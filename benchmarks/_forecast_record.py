@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,22 +16,17 @@ from numpy import ndarray
 
 import implicitbias as ib
 from benchmarks._forecast_cases import SLOW, Case
+from implicitbias.studies._measured_training import (
+    Descent,
+    Training,
+    crossing,
+    outcome_of,
+    points_apart,
+    trained,
+)
 
 # Training is followed until its test error has stopped changing, but not beyond this number of steps.
 LONGEST = 1_000_000
-# The number of recorded points for each factor of 10 in steps.
-PER_DECADE = 300
-
-
-class Descent(NamedTuple):
-    """A run of real training: steps, both errors, the test loss and the norm, and whether it ended at rest."""
-
-    steps: ndarray
-    train: ndarray
-    test: ndarray
-    loss: ndarray
-    norm: ndarray
-    settled: bool
 
 
 def optimizer_of(case: Case) -> optax.GradientTransformation:
@@ -47,35 +42,8 @@ def descended(case: Case, longest: int = LONGEST) -> Descent:
         advance, measure = _compiled(case)
         state = jax.tree.map(jnp.asarray, case.start)
         carried = state, optimizer_of(case).init(state)
-        steps, rows = [0], [measure(state)]
-        total = round(SLOW / (case.weight_decay * case.learning_rate))
-        while True:
-            decades = np.log10(total / max(steps[-1], 1))
-            ahead = np.geomspace(max(steps[-1], 1), total, 2 + round(PER_DECADE * decades))
-            for step in np.unique(np.round(ahead)).astype(int):
-                if step > steps[-1]:
-                    carried = advance(carried, int(step - steps[-1]))
-                    steps.append(int(step))
-                    rows.append(measure(carried[0]))
-            run = Descent(np.array(steps), *np.array(rows).T, settled=False)
-            settled = at_rest(run, counts=_counts(case))
-            if settled or not np.isfinite(run.norm[-1]) or 2 * total > longest:
-                return run._replace(settled=settled)
-            total *= 2
-
-
-def at_rest(run: Descent, *, counts: bool) -> bool:
-    """Return whether the test error changed by at most 0.3 % of its unit, and the loss and the norm by 1 %, of late.
-
-    The changes are those over the second half of the steps.
-    """
-    before, last = (
-        np.array([np.interp(step, run.steps, column) for column in (run.test, run.loss, run.norm)])
-        for step in (run.steps[-1] / 2, run.steps[-1])
-    )
-    # A loss that has nearly vanished is compared with the first one.
-    scale = np.array([1.0 if counts else run.test[0], max(last[1], 0.01 * run.loss[0]), last[2]])
-    return bool(np.all(np.abs(last - before) <= np.array([3e-3, 0.01, 0.01]) * scale))
+        training = Training(carried, advance, lambda both: measure(both[0]), _counts(case))
+        return trained(training, round(SLOW / (case.weight_decay * case.learning_rate)), longest)
 
 
 def _counts(case: Case) -> bool:
@@ -118,41 +86,17 @@ def _compiled(case: Case) -> tuple[Callable[[Any, int], Any], Callable[[Any], nd
     return advance, lambda params: np.asarray(measure(params))
 
 
-def crossing(steps: ndarray, values: ndarray, level: float, first: int = 0) -> tuple[float, int]:
-    """Return the step at which values first are at most a level, from an index on, and the index of the next record.
-
-    Between two records the step is on the straight line. Both are nan and -1 if the level is never reached.
-    """
-    below = np.flatnonzero(values[first:] <= level)
-    if len(below) == 0:
-        return np.nan, -1
-    i = first + int(below[0])
-    if i == first:
-        return float(steps[i]), i
-    share = (values[i - 1] - level) / (values[i - 1] - values[i])
-    return float(steps[i - 1] + share * (steps[i] - steps[i - 1])), i
-
-
 def outcome(case: Case, run: Descent) -> dict[str, Any]:
-    """Return the times and errors of a run by the definitions of `ib.Forecast`."""
-    counts = _counts(case)
-    unit = 1.0 if counts else float(run.test[0])
-    memorized, index = crossing(run.steps, run.train, 0.01 * (1.0 if counts else float(run.train[0])))
-    final = float(run.test[-1])
-    found = {
-        "steps": int(run.steps[-1]), "at_rest": run.settled, "final_error": _number(final),
-        "memorization_step": _number(memorized), "grokking_step": None, "groks": False,
-        "norms": [_number(run.norm[0]), _number(run.norm[-1])],
+    """Return what the record keeps of a run."""
+    found = outcome_of(run, counts=_counts(case))
+    kept = {
+        "steps": int(run.steps[-1]), "at_rest": run.settled, "final_error": _number(found.final),
+        "memorization_step": _number(found.memorized), "grokking_step": _number(found.grokked),
+        "groks": found.groks, "norms": [_number(run.norm[0]), _number(run.norm[-1])],
     }  # fmt: skip
-    if index < 0 or not np.isfinite(final):
-        return found
-    then = float(np.interp(memorized, run.steps, run.test))
-    sign = np.sign(then - final)
-    grokked = crossing(run.steps, sign * run.test, sign * (then + final) / 2, index)[0] if sign else np.nan
-    groks = (then - final) / unit >= 0.1 and grokked >= 10 * memorized
-    return found | {
-        "error_at_memorization": _number(then), "grokking_step": _number(grokked), "groks": bool(groks)
-    }  # fmt: skip
+    if np.isfinite(found.error_then):
+        kept["error_at_memorization"] = _number(found.error_then)
+    return kept
 
 
 def apart(forecast: ib.Forecast, run: Descent, memorized: float | None) -> dict[str, float | None]:
@@ -162,12 +106,11 @@ def apart(forecast: ib.Forecast, run: Descent, memorized: float | None) -> dict[
     relative difference of the steps at which both are half way from their errors at the memorization step of the run to
     those at its last step.
     """
-    steps = run.steps[1:][run.steps[1:] <= forecast.curve.step.values[-1]]
-    known = np.interp(steps, forecast.curve.step.values, forecast.columns["test_error"])
-    points = 100 * np.abs(known - run.test[1 : 1 + len(steps)]) / forecast.unit
+    known = forecast.curve.step.values, forecast.columns["test_error"]
+    steps, points = points_apart(known, run, forecast.unit)
     found = {"median": np.median(points), "worst": np.max(points), "end": points[-1]}
     if memorized is not None:
-        curves = (forecast.curve.step.values, forecast.columns["test_error"]), (run.steps, run.test)
+        curves = known, (run.steps, run.test)
         ours, real = (_half_way(*curve, memorized, float(steps[-1])) for curve in curves)
         found["half_way"] = ours / real - 1.0
     return {name: _number(value) for name, value in found.items()} | {

@@ -241,6 +241,12 @@ def test_many_units_are_crossed_without_events_until_that_costs_more(monkeypatch
     both = ib.simulate(flow, start(), t1=20.0, rtol=1e-4)
     assert both.stats.events > 0
     assert apart(both.final, followed.final) < 5e-3
+    # A promise that is far too low is noticed by what events then cost, and the flow goes on without them.
+    assert any("far more than was expected" in note for note in both.notes)
+    monkeypatch.setattr(_sliding_engine, "_PATIENCE", np.inf)
+    patient = ib.simulate(flow, start(), t1=20.0, rtol=1e-4)
+    assert patient.stats.events > both.stats.events
+    assert apart(patient.final, followed.final) < 5e-3
 
 
 @pytest.mark.parametrize("case", ["all units dead", "one row", "rows on their kink", "decay as a pytree"])

@@ -12,8 +12,9 @@ from scipy.optimize import brentq
 import implicitbias as ib
 from benchmarks import _forecast_record
 from benchmarks._forecast_cases import Case, drawn, linear, linear_model, negative
-from benchmarks._forecast_record import Descent, Record, at_rest, crossing, descended
+from benchmarks._forecast_record import Record, descended
 from benchmarks.calibrate_forecast import accuracy, false_alarms
+from implicitbias.studies._measured_training import Descent, at_rest, crossing
 
 LAM, RATE = 5e-3, 0.1
 

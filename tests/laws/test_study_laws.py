@@ -23,6 +23,7 @@ from tests.studies.running import computed
 
 NAMES = [card.name for card in ib.studies.list()]
 MINUTES = {
+    ("grokking-digits", "grid"),
     ("early-late-sparse", "paper"),
     ("early-late-sparse", "depths"),
     ("early-late-margin", "paper"),

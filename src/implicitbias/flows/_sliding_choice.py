@@ -60,8 +60,10 @@ class EventCosts(NamedTuple):
         """Whether the flow is integrated from kink to kink from its start."""
         return self.units <= _FEW_UNITS and self.gated.multiplications(self.gated.direct()) <= _FEW_PRODUCTS
 
-    def prefers_events(self, name: str, part: Part, changed: int, end: float) -> bool:
-        """Return whether the rest of the flow is cheaper with events, judged by the last part without events.
+    def promised(self, name: str, part: Part, changed: int, end: float) -> float:
+        """Return the multiplications of the rest of the flow with events, and 0 if it is cheaper without events.
+
+        Both are judged by the last part without events.
 
         Args:
             name: the name of the algebra in that part.
@@ -70,7 +72,7 @@ class EventCosts(NamedTuple):
             end: the end time of the flow.
         """
         if part.attempts == 0 or part.begin <= 0.0 or part.end <= part.begin:
-            return False
+            return 0.0
         # The steps may grow like the time; if not, the number of parts is the larger one of the two.
         parts = min(
             (end - part.end) / (part.end - part.begin),
@@ -78,9 +80,13 @@ class EventCosts(NamedTuple):
         )
         steps = part.attempts * parts
         sliding = min(_STEPS + _PER_EVENT * changed * parts, _CROWDED * steps)
-        with_events = sliding * (_TIMES * self._step(self.gated, self._direct(), _ITERATIONS) + _EVENT)
+        with_events = sliding * self.step_with_events()
         without = steps * self._step(self.plain, name, part.iterations / part.attempts)
-        return without > _WORTH * with_events + _COMPILE
+        return with_events if without > _WORTH * with_events + _COMPILE else 0.0
+
+    def step_with_events(self) -> float:
+        """Return the multiplications of an attempted step with events."""
+        return _TIMES * self._step(self.gated, self._direct(), _ITERATIONS) + _EVENT
 
     def _direct(self) -> str:
         costs = {

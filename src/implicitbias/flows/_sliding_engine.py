@@ -36,6 +36,8 @@ _STEPS = 64
 _SWEEPS = 5
 # A slope nearer than this to 0 or 1 counts as 0 or 1.
 _BOUND = 1e-9
+# Events are given up when they have cost this many times as much as the rest of the flow was expected to cost.
+_PATIENCE = 2.0
 # The step after an event in which no slope has changed is this part of the previous one.
 _GRAZING = 0.25
 
@@ -62,10 +64,15 @@ class SlidingEngine(Engine):
     most_held: int = field(init=False, default=0)
     seen: Any = field(init=False, default=None)
     crowded: bool = field(init=False, default=False)
+    costly: bool = field(init=False, default=False)
+    promised: float = field(init=False, default=0.0)
+    spent: float = field(init=False, default=0.0)
     arriving: ndarray | None = field(init=False, default=None)
     sweeps: int = field(init=False, default=0)
 
-    saved = ("plain", "stand", "events", "most_held", "seen", "crowded", "arriving", "sweeps")
+    saved = (
+        "plain", "stand", "events", "most_held", "seen", "crowded", "costly", "promised", "spent", "arriving", "sweeps"
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
@@ -118,10 +125,22 @@ class SlidingEngine(Engine):
             if taken:
                 pieces.append(filled(inner.system, carry.chunk))
             count += taken
-            inner.count(self.program.algebra, Rosenbrock().cost, taken, int(carry.cursor.rejected))
+            self._spend(
+                inner.count(self.program.algebra, Rosenbrock().cost, taken, int(carry.cursor.rejected))
+            )
             self._take(carry)
         self.t = inner.t
         return pieces[0].joined(pieces) if pieces else None
+
+    def _spend(self, attempts: int) -> None:
+        """Count the cost of steps with events, and take none any more if they cost far more than they promised to."""
+        if self.costs.begins_with_events:
+            return
+        # An event without a step computes the slopes of the held units, which takes a factorisation of their normals.
+        normals = self.costs.plain.p * len(self.stand.places) ** 2
+        self.spent += attempts * self.costs.step_with_events() + (1 + attempts) * normals
+        self.costly = self.spent > _PATIENCE * self.promised
+        self.plain = self.plain or self.costly
 
     def _without_events(self) -> Output | None:
         """Return the next part without events, and compare the costs of the rest of the flow."""
@@ -130,7 +149,7 @@ class SlidingEngine(Engine):
         name, before = inner.way.name, inner.cursor.u
         output = inner.advance()
         self.t = inner.t
-        if self.crowded or inner.status() is not None:
+        if self.crowded or self.costly or inner.status() is not None:
             return output
         part = Part(t, inner.t, inner.attempts - attempts, int(inner.cursor.iterations) - iterations)
         if self.costs.begins_with_events:
@@ -138,9 +157,10 @@ class SlidingEngine(Engine):
             self.stand = self._stand(inner.cursor.u)
             return output
         # With no change of sides, events are as cheap as they can be.
-        if self.costs.prefers_events(name, part, 0, inner.limits.end):
+        if self.costs.promised(name, part, 0, inner.limits.end):
             changed = changed_sides(self._pre_activations(before), self._pre_activations(inner.cursor.u))
-            self.plain = not self.costs.prefers_events(name, part, changed, inner.limits.end)
+            self.promised = self.costs.promised(name, part, changed, inner.limits.end)
+            self.plain, self.spent = self.promised == 0.0, 0.0
             self.stand = self._stand(inner.cursor.u)
         return output
 
@@ -254,12 +274,14 @@ class SlidingEngine(Engine):
         missed = ", ".join(sorted(predictor.missed))
         if missed:
             notes = (f"Kinks inside {missed} are not followed; there the flow takes small steps.", *notes)
-        if self.plain and not self.crowded and not self.costs.begins_with_events:
+        if self.plain and not (self.crowded or self.costly or self.costs.begins_with_events):
             units = f"The model has {self.costs.units} units max(z, 0), counted for each row."
             notes = (
                 f"{units} Their kinks were crossed by short steps, which costs less here than events.",
                 *notes,
             )
+        if self.costly:
+            notes = ("Events cost far more than was expected, and the flow went on without them.", *notes)
         if self.crowded:
             more = f"More than {_MOST} pre-activations would have stayed at 0 at the same time."
             notes = (f"{more} None were held from there on, which costs many steps.", *notes)

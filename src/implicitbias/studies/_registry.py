@@ -68,6 +68,12 @@ _CARDS = (
         "implicitbias.studies.grokking_modular",
     ),
     Card(
+        "grokking-digits",
+        "Boursier, Pesme & Dragomir 2025, arXiv 2505.20172",
+        "on images of digits, forecasts written down before training agree with the gradient descent that follows",
+        "implicitbias.studies.grokking_digits",
+    ),
+    Card(
         "early-late-sparse",
         "Lyu et al. 2024, arXiv 2311.18817",
         "diagonal networks from a large start turn from the largest l2 to the largest l1 margin, at a predicted time",
