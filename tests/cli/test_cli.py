@@ -104,11 +104,24 @@ class TestRun:
         install(monkeypatch, 1.0, float("nan"))
         status, out, _ = answer(monkeypatch, capsys, "run", "--out", str(tmp_path))
         assert status == 1
-        assert "5 claims, 1 FAIL." in out
+        assert "3 claims, 1 FAIL." in out
         assert "NO" in out
         assert "nan" in out
         # What failed is kept, to look at.
         assert json.loads((tmp_path / NAME / "claims.json").read_text())["all_hold"] is False
+
+    def test_without_a_name_the_first_point_of_each_study_runs(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        assert answer(monkeypatch, capsys, "run", "--out", str(tmp_path))[0] == 0
+        claims = tmp_path / NAME / "claims.json"
+        assert json.loads(claims.read_text())["points"] == ["first"]
+        assert answer(monkeypatch, capsys, "run", NAME, "--point", "second", "--out", str(tmp_path))[0] == 0
+        assert json.loads(claims.read_text())["points"] == ["first", "second"]
+        status, out, err = answer(monkeypatch, capsys, "run", "--point", "second")
+        assert (status, out) == (2, "")
+        assert "--point is for one study" in err
 
     def test_without_out_nothing_is_written(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -151,7 +164,7 @@ class TestRun:
             raise KeyboardInterrupt
 
         install(monkeypatch, at_second=interrupt)
-        status, _, err = answer(monkeypatch, capsys, "run", "--out", str(tmp_path))
+        status, _, err = answer(monkeypatch, capsys, "run", NAME, "--out", str(tmp_path))
         assert status == 130
         assert f"interrupted; nothing of {NAME} was written" in err
         assert list(tmp_path.iterdir()) == []

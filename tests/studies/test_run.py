@@ -48,6 +48,30 @@ class TestResult:
         assert [c.point for c in result.claims] == ["first", "first", "second", "second"]
         assert listing(tmp_path) == []
 
+    def test_points_that_are_not_run_again_are_kept(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        first = ib.studies.run(NAME, out=tmp_path, points=["first"])
+        assert list(first.datasets) == ["first"]
+        both = ib.studies.run(NAME, out=tmp_path, points=["second"])
+        assert list(both.datasets) == ["first", "second"]
+        assert json.loads((tmp_path / NAME / "claims.json").read_text())["points"] == ["first", "second"]
+        assert both.datasets["first"].measured.identical(first.datasets["first"].measured)
+        # What is kept is read before anything is computed, so that a damaged file costs no time.
+        (tmp_path / NAME / "first.nc").write_bytes(b"")
+        with pytest.raises(ib.InputError, match=r"first\.nc"):
+            ib.studies.run(NAME, out=tmp_path, points=["second"])
+
+    @pytest.mark.parametrize("points", [["third"], ["first", "third"], []])
+    def test_an_unknown_point_lists_the_points(
+        self, points: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        with pytest.raises(ib.InputError, match="one of first, second is expected"):
+            ib.studies.run(NAME, out=tmp_path, points=points)
+        assert listing(tmp_path) == []
+
     def test_one_failing_claim_is_enough(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         install(monkeypatch, 1.0, 1.6)
         result = ib.studies.run(NAME, out=tmp_path)

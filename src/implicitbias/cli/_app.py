@@ -58,10 +58,15 @@ def list_studies(as_json: _Json = False) -> None:
 @app.command("run")
 def run_studies(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="STUDY", help="Studies; all if none is named.")
+        list[str] | None,
+        typer.Argument(metavar="STUDY", help="Studies; the first point of each one if none is named."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")
+    ] = None,
+    points: Annotated[
+        list[str] | None,
+        typer.Option("--point", metavar="NAME", help="Run this point of the study only; may be repeated."),
     ] = None,
     as_json: _Json = False,
     grid: sweep_options.Grid = None,
@@ -75,6 +80,9 @@ def run_studies(
     quiet: sweep_options.Quiet = False,
 ) -> None:
     """Run studies, print their claims, and exit with status 1 if one does not hold.
+
+    A study that is named runs at all its points, of which some take minutes. Without a name, each study runs at its
+    first point, which takes some minutes for all of them.
 
     With --grid, one study is run at all points of a grid of its settings, and the results are stored; the same command
     goes on after an interrupt or a crash.
@@ -96,6 +104,13 @@ def run_studies(
 
     # All names are checked first, so that a misspelt one fails before any study runs.
     cards = [studies.find(name) for name in names] if names else list(studies.list())
+    if points and len(names or []) != 1:
+        raise InputError(
+            "--point is for one study; name it, such as implicitbias run grokking-digits --point small"
+        )
+    chosen = {
+        card.name: points or (None if names else studies.load(card.name).points()[:1]) for card in cards
+    }
     from implicitbias.cli._progress import progress_bar
     from implicitbias.cli._tables import print_json, print_result, result_record
 
@@ -103,7 +118,7 @@ def run_studies(
     for card in cards:
         try:
             with progress_bar(card.name, quiet=quiet) as progress:
-                result = studies.run(card.name, out=out, progress=progress)
+                result = studies.run(card.name, out=out, progress=progress, points=chosen[card.name])
         except KeyboardInterrupt:
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
             raise typer.Exit(130) from None
