@@ -1,7 +1,7 @@
 """What holds of every study in the registry: a new one is tested by its card.
 
-The first point of each study is computed in the default run, the others in the slow one, and those that take minutes
-with `pytest -m long`.
+The first point of each study is computed in the default run, the others in the slow one, and those that take about a
+minute or more with `pytest -m long`.
 """
 
 import json
@@ -24,6 +24,10 @@ from tests.studies.running import computed
 NAMES = [card.name for card in ib.studies.list()]
 MINUTES = {
     ("grokking-digits", "grid"),
+    ("grokking-completion", "20x20"),
+    ("grokking-modular", "mod-23"),
+    ("grokking-relu", "10-inputs"),
+    ("separable", "matrices"),
     ("early-late-sparse", "paper"),
     ("early-late-sparse", "depths"),
     ("early-late-margin", "paper"),

@@ -87,13 +87,17 @@ def run_studies(
     With --grid, one study is run at all points of a grid of its settings, and the results are stored; the same command
     goes on after an interrupt or a crash.
     """
-    from implicitbias import studies
+    from implicitbias.cli._study_run import StudyOptions, run_named
     from implicitbias.cli._sweep_run import SweepOptions, run_sweep_of
 
     asked = SweepOptions(grid or [], seeds, jobs, scheduler, retries, time_limit, memory_limit, outdated)
     if grid:
         if as_json:
             raise InputError("--json is not for sweeps; read the store with ib.studies.open in Python")
+        if points:
+            raise InputError(
+                "--point names a point of a study, and --grid has its own; leave one of them out"
+            )
         if not run_sweep_of(names or [], out, asked, quiet):
             raise typer.Exit(1)
         return
@@ -102,36 +106,7 @@ def run_studies(
             f"{asked.asked()[0]} is for sweeps; name a grid too, such as --grid alpha=1e-4:1e2:log25"
         )
 
-    # All names are checked first, so that a misspelt one fails before any study runs.
-    cards = [studies.find(name) for name in names] if names else list(studies.list())
-    if points and len(names or []) != 1:
-        raise InputError(
-            "--point is for one study; name it, such as implicitbias run grokking-digits --point small"
-        )
-    chosen = {
-        card.name: points or (None if names else studies.load(card.name).points()[:1]) for card in cards
-    }
-    from implicitbias.cli._progress import progress_bar
-    from implicitbias.cli._tables import print_json, print_result, result_record
-
-    results: list[studies.StudyResult] = []
-    for card in cards:
-        try:
-            with progress_bar(card.name, quiet=quiet) as progress:
-                result = studies.run(card.name, out=out, progress=progress, points=chosen[card.name])
-        except KeyboardInterrupt:
-            typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
-            raise typer.Exit(130) from None
-        where = result.folder
-        if not as_json:
-            last = "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
-            print_result(result, last, first=not results)
-        results.append(result)
-    if as_json:
-        print_json([result_record(result) for result in results])
-    if out is not None:
-        check_output(f"the results in {out} are complete")
-    if not all(result.ok for result in results):
+    if not run_named(names or [], points, out, StudyOptions(as_json, quiet)):
         raise typer.Exit(1)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
 from implicitbias.grokking import Forecast, forecast_grokking
@@ -30,6 +31,8 @@ _SLOW, _LONGEST = 10.0, 350_000
 _SCALES = {"tanh": 6.0, "relu": 2.0}
 # At 1e-4, the flow of a ReLU network takes about ten times the steps.
 _TOLERANCES = {"tanh": 1e-4, "relu": 1e-3}
+# The largest width and number of training rows of a sweep; the digits have 1797 rows, of which 1000 are for the test.
+_MOST = 700
 # The number of steps at which both curves are kept for figures.
 _KEPT = 200
 
@@ -174,34 +177,54 @@ def _settings(settings: tuple[Digits, ...]) -> dict[str, Any]:
 
 
 def _numbers(pairs: list[Pair]) -> dict[str, Any]:
-    """Return what was forecast and what was measured, in steps, fractions, points and seconds."""
-    rows = []
-    for pair in pairs:
-        forecast, run, rate = pair.forecast, pair.run, pair.setting.learning_rate
-        known = forecast.curve.step.values, forecast.columns["test_error"]
-        points = points_apart(known, run, forecast.unit)[1]
-        rows.append(
-            {
-                "forecast_memorized": forecast.memorization_step,
-                "forecast_grokked": forecast.grokking_step,
-                "forecast_low": forecast.grokking_interval[0] / rate,
-                "forecast_high": forecast.grokking_interval[1] / rate,
-                "forecast_then": forecast.test_error_at_memorization,
-                "forecast_final": forecast.final_test_error,
-                "forecast_seconds": pair.seconds[0],
-                "measured_memorized": pair.outcome.memorized,
-                "measured_grokked": pair.outcome.grokked,
-                "measured_then": pair.outcome.error_then,
-                "measured_final": pair.outcome.final,
-                "measured_steps": run.steps[-1],
-                "measured_rest": run.settled,
-                "measured_seconds": pair.seconds[1],
-                "points_median": np.median(points),
-                "points_worst": np.max(points),
-                "points_end": points[-1],
-            }
-        )
+    """Return what was forecast and what was measured for each network."""
+    rows = [numbers_of(pair) for pair in pairs]
     return {name: (("run",), np.array([row[name] for row in rows])) for name in rows[0]}
+
+
+def numbers_of(pair: Pair) -> dict[str, Any]:
+    """Return what was forecast and what was measured, in steps, fractions, points and seconds."""
+    forecast, run, rate = pair.forecast, pair.run, pair.setting.learning_rate
+    known = forecast.curve.step.values, forecast.columns["test_error"]
+    points = points_apart(known, run, forecast.unit)[1]
+    return {
+        "forecast_memorized": forecast.memorization_step,
+        "forecast_grokked": forecast.grokking_step,
+        "forecast_low": forecast.grokking_interval[0] / rate,
+        "forecast_high": forecast.grokking_interval[1] / rate,
+        "forecast_then": forecast.test_error_at_memorization,
+        "forecast_final": forecast.final_test_error,
+        "forecast_seconds": pair.seconds[0],
+        "measured_memorized": pair.outcome.memorized,
+        "measured_grokked": pair.outcome.grokked,
+        "measured_then": pair.outcome.error_then,
+        "measured_final": pair.outcome.final,
+        "measured_steps": run.steps[-1],
+        "measured_rest": run.settled,
+        "measured_seconds": pair.seconds[1],
+        "points_median": np.median(points),
+        "points_worst": np.max(points),
+        "points_end": points[-1],
+    }
+
+
+def digits_run(
+    *, activation: str, width: float, weight_decay: float, seed: int, images: float
+) -> dict[str, Any]:
+    """Return the numbers of one network at settings that a sweep varies.
+
+    Raises:
+        InputError: a setting is out of its range.
+    """
+    for name, value in (("width", width), ("images", images)):
+        if value % 1 or not 1 <= value <= _MOST:
+            raise InputError(f"{name} is {value!r}, a whole number from 1 to {_MOST} is expected")
+    if activation not in _SCALES:
+        raise InputError(f"activation is {activation!r}, one of {', '.join(_SCALES)} is expected")
+    if not weight_decay > 0.0:
+        raise InputError(f"weight_decay is {weight_decay!r}, a positive number is expected")
+    pair = pair_of(Digits(activation, int(width), float(weight_decay), int(seed), int(images)))
+    return {**numbers_of(pair), "fingerprint": pair.fingerprint}
 
 
 def _curves(pairs: list[Pair]) -> dict[str, Any]:

@@ -41,6 +41,16 @@ class GrokkingDigits(Study):
             claims += _accuracy_claims(point, dataset.isel(run=dataset["activation"].values == name), name)
         return [*claims, *_coverage_claims(point, dataset), *_baseline_claims(point, dataset)]
 
+    def settings(self) -> dict[str, Any]:
+        """Return the network, its weight decay, the seed of rows and start, and the number of training rows."""
+        return {"activation": "tanh", "width": 128, "weight_decay": 1.5e-2, "seed": 0, "images": 50}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        """Return the forecast and the outcome of one network, in steps, fractions and points."""
+        from implicitbias.studies._digits_evidence import digits_run
+
+        return digits_run(**settings)
+
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
         """Return a figure for each network, with the errors that were forecast and measured."""
         from implicitbias.plotting import curves_figure

@@ -1,0 +1,48 @@
+"""Run studies, print their claims and write their results."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+from implicitbias import studies
+from implicitbias._core.errors import InputError
+from implicitbias.cli._progress import progress_bar
+from implicitbias.cli._tables import print_json, print_result, result_record
+from implicitbias.cli._terminal import check_output
+
+
+class StudyOptions(NamedTuple):
+    """How results are told: as JSON or as tables, and whether progress is hidden."""
+
+    as_json: bool
+    quiet: bool
+
+
+def run_named(names: list[str], points: list[str] | None, out: Path | None, options: StudyOptions) -> bool:
+    """Run the named studies, or the first point of each study if none is named; return whether every claim holds."""
+    # All names are checked first, so that a misspelt one fails before any study runs.
+    cards = [studies.find(name) for name in names] if names else list(studies.list())
+    if points and len(names) != 1:
+        raise InputError(
+            "--point is for one study; name it, such as implicitbias run grokking-digits --point small"
+        )
+    results: list[studies.StudyResult] = []
+    for card in cards:
+        chosen = points or (None if names else studies.load(card.name).points()[:1])
+        try:
+            with progress_bar(card.name, quiet=options.quiet) as progress:
+                result = studies.run(card.name, out=out, progress=progress, points=chosen)
+        except KeyboardInterrupt:
+            typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
+            raise typer.Exit(130) from None
+        where = result.folder
+        if not options.as_json:
+            last = "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
+            print_result(result, last, first=not results)
+        results.append(result)
+    if options.as_json:
+        print_json([result_record(result) for result in results])
+    if out is not None:
+        check_output(f"the results in {out} are complete")
+    return all(result.ok for result in results)
