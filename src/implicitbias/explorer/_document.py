@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 from bokeh.document import Document
-from bokeh.models import CategoricalColorMapper, ColumnDataSource, HoverTool
+from bokeh.models import CategoricalColorMapper, ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from implicitbias.explorer._exploration import Exploration
 from implicitbias.explorer._picture import QUIET, Axes, Curve, Picture, Role
+from implicitbias.explorer._ranges import axis_ranges
 from implicitbias.explorer._session import Session
 from implicitbias.explorer._worker import Worker
 
 _PLACES = [str(place) for place in range(QUIET + 1)]
-_LINES = {Role.FLOW: {"line_width": 6, "line_alpha": 0.4}, Role.PREDICTION: {"line_width": 1.8}}
+_LINES: dict[Role, dict[str, Any]] = {
+    Role.FLOW: {"line_width": 6, "line_alpha": 0.4},
+    Role.PREDICTION: {"line_width": 1.8},
+}
 _MARKERS = {Role.ONE_CLASS: "circle", Role.OTHER_CLASS: "triangle"}
-_HEIGHT = 340
+_HEIGHT, _SQUARE = 340, 460
 
 
 class Figures:
@@ -31,6 +35,7 @@ class Figures:
         )
         self.asked = ColumnDataSource({"number": []}, name="asked")
         self.answer = ColumnDataSource({"text": []}, name="answer")
+        self.axes = tuple(axes)
         self.sources = [{role: ColumnDataSource(_columns(role, ())) for role in Role} for _ in axes]
         self.figures = [self._figure(one, sources) for one, sources in zip(axes, self.sources, strict=True)]
         # A page finds models by name if a root refers to them.
@@ -38,6 +43,10 @@ class Figures:
 
     def draw(self, version: int, picture: Picture) -> None:
         """Show a picture and its numbers."""
+        for plot, axes, curves in zip(self.figures, self.axes, picture.panels, strict=True):
+            ranges = axis_ranges(axes, curves)
+            for shown, (first, last) in zip((plot.x_range, plot.y_range), ranges, strict=True):
+                shown.update(start=first, end=last, reset_start=first, reset_end=last)
         for sources, curves in zip(self.sources, picture.panels, strict=True):
             for role, source in sources.items():
                 source.data = _columns(role, [curve for curve in curves if curve.role is role])
@@ -55,9 +64,13 @@ class Figures:
         self.answer.data = {"text": [json.dumps(record)]}
 
     def _figure(self, axes: Axes, sources: dict[Role, ColumnDataSource]) -> Any:
-        plot = figure(
-            height=_HEIGHT, sizing_mode="stretch_width", min_width=200,
-            x_axis_label=axes.x, y_axis_label=axes.y, match_aspect=axes.equal,
+        x_range, y_range = (Range1d(start=low, end=high) for low, high in axis_ranges(axes, ()))
+        shape: dict[str, Any] = (
+            {"aspect_ratio": 1, "max_width": _SQUARE} if axes.equal else {"height": _HEIGHT}
+        )
+        plot: Any = figure(
+            **shape, sizing_mode="stretch_width", min_width=200, x_range=x_range, y_range=y_range,
+            x_axis_label=axes.x, y_axis_label=axes.y,
             x_axis_type="log" if axes.x_log else "linear", y_axis_type="log" if axes.y_log else "linear",
             tools="pan,box_zoom,wheel_zoom,reset,save", active_drag=None, active_scroll=None,
             background_fill_color=None, border_fill_color=None, outline_line_color=None,
@@ -65,7 +78,7 @@ class Figures:
         plot.toolbar.logo = None
         plot.toolbar.autohide = True
         plot.xgrid.visible = axes.equal
-        colour = {"field": "place", "transform": self.mapper}
+        colour: dict[str, Any] = {"field": "place", "transform": self.mapper}
         for role, look in _LINES.items():
             lines = plot.multi_line(
                 "x", "y", source=sources[role], line_color=colour, line_join="round", **look
@@ -120,7 +133,8 @@ def add_exploration(
         document.add_root(plot)
     folder = files("implicitbias.explorer")
     document.title = f"{exploration.title} · implicitbias"
-    document.template = folder.joinpath("_page.html").read_text(encoding="utf-8")
+    template: Any = folder.joinpath("_page.html").read_text(encoding="utf-8")
+    document.template = template
     document.template_variables.update(
         exploration=exploration,
         names=names,

@@ -26,8 +26,8 @@ class Gate(Router):
     def refuses(self, request: HTTPServerRequest) -> bool:
         """Return whether a request is refused.
 
-        A page of another site cannot know the token. The host is checked against sites whose name points to this machine,
-        and the origin against pages of other sites that send requests here.
+        A page of another site cannot know the token. The host is checked against sites whose name points to this
+        machine, and the origin against pages of other sites that send requests here.
         """
         first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
         if not secrets.compare_digest(first.encode("utf-8", "replace"), self._token):

@@ -19,7 +19,8 @@ from implicitbias.explorer._sparse_data import (
 
 # Slow times of the flow and of the prediction: the first, the last and their number.
 _SLOW, _PREDICTED = (1e-5, 20.0, 260), (1e-2, 20.0, 40)
-_FLOOR = 1e-8
+# Smaller errors are not shown.
+_FLOOR = 1e-6
 
 
 def errors(*, alpha: float, weight_decay: float, n: int, d: int, noise: float, seed: int) -> Picture:
@@ -64,8 +65,8 @@ def errors(*, alpha: float, weight_decay: float, n: int, d: int, noise: float, s
 def slow_phase(data: SparseData, alpha: float, tau: Float64[ndarray, " m"]) -> Float64[ndarray, "m d"]:
     """Return the w of the slow phase at the slow times, for a vanishing weight decay and without simulation.
 
-    It is the interpolant w = a sinh(X^T nu) with X w = y and a = alpha^2 e^(-2 tau) (docs/theory.md, The limit of a small
-    weight decay). Each is the first guess of the next one.
+    It is the interpolant w = a sinh(X^T nu) with X w = y and a = alpha^2 e^(-2 tau) (docs/theory.md, The limit of a
+    small weight decay). Each is the first guess of the next one.
     """
     from implicitbias.studies._sinh_interpolant import sinh_interpolant
 
@@ -73,7 +74,8 @@ def slow_phase(data: SparseData, alpha: float, tau: Float64[ndarray, " m"]) -> F
     nu, rows = np.zeros(n), []
     for log_scale in 2.0 * math.log(alpha) - 2.0 * np.concatenate([np.linspace(-3.0, 0.0, 7), tau]):
         scale = np.full(d, math.exp(log_scale))
-        nu = sinh_interpolant(data.X, data.y, scale, np.zeros(d), nu)
+        with np.errstate(over="ignore"):  # of steps of Newton's method that are too long, and are halved
+            nu = sinh_interpolant(data.X, data.y, scale, np.zeros(d), nu)
         rows.append(scale * np.sinh(data.X.T @ nu))
     return np.array(rows[7:])
 
@@ -96,9 +98,9 @@ def _time(times: Float64[ndarray, " m"], values: Float64[ndarray, " m"], level: 
 GROKKING_DIAGONAL = Exploration(
     "grokking-diagonal",
     "Late generalisation of a diagonal network",
-    "A two-layer diagonal network with weight decay λ first fits its training data, and generalises at a fixed slow time "
-    "λt. The slow phase is predicted without training, for λ → 0: at each slow time it is the solution of a convex problem "
-    "whose scale α² falls like exp(−2 λt). The flow starts at u = √2 α, v = 0. Errors are shares of the error of w = 0.",
+    "A two-layer diagonal network with weight decay λ first fits its training data, and generalises at a fixed slow "
+    "time λt. The slow phase is predicted without training, for λ → 0: at each slow time it solves a convex problem, "
+    "whose scale α² falls like exp(−2 λt). The flow starts at u = √2 α, v = 0. Errors are shares of that of w = 0.",
     (
         Setting("alpha", "initialisation α", -2.0, 1.0, 0.1, 0.3, powers=True),
         Setting("weight_decay", "weight decay λ", -7.0, -1.0, 0.1, -4.0, powers=True),

@@ -38,6 +38,7 @@
   };
   const ask = () => {
     fields.forEach(label);
+    main.dataset.asked = version + 1;
     if (model && !waiting) { waiting = true; requestAnimationFrame(send); }
   };
 

@@ -17,19 +17,19 @@ from implicitbias.explorer._sparse_data import (
     sparse_data,
     steps,
 )
+from implicitbias.limits import SaddlePath, saddle_path
 
 # The end of the simulation in units of the last jump time, and the number of times of a curve.
 _BEYOND, _TIMES = 1.2, 400
 # Deep networks are integrated in their parameters, and this tolerance keeps a redraw fast.
 _RTOL = 1e-3
 # The smallest loss that the logarithmic axis shows, relative to the first one.
-_FLOOR = 1e-12
+_FLOOR = 1e-6
 
 
 def two_layers(*, alpha: float, n: int, d: int, noise: float, seed: int) -> Picture:
     """Return the path of u * v and the flow from u = sqrt(2) alpha, v = 0."""
     from implicitbias.flows import MirrorFlow, simulate
-    from implicitbias.limits import saddle_path
     from implicitbias.potentials import HyperbolicEntropy
     from implicitbias.problems import LeastSquares
 
@@ -46,7 +46,6 @@ def two_layers(*, alpha: float, n: int, d: int, noise: float, seed: int) -> Pict
 def deep(*, depth: int, alpha: float, n: int, d: int, noise: float, seed: int) -> Picture:
     """Return the path of a diagonal network with several layers, and the flow from one layer of zeros."""
     from implicitbias.flows import GradientFlow, simulate
-    from implicitbias.limits import saddle_path
     from implicitbias.parametrizations import DeepDiagonal
     from implicitbias.problems import LeastSquares
 
@@ -71,10 +70,10 @@ def _direction(depth: int, d: int) -> tuple[Float64[ndarray, " d"], ...]:
 
 
 def _path_picture(
-    data: SparseData, path: object, flow: tuple[ndarray, ndarray], count: int, note: str
+    data: SparseData, path: SaddlePath, flow: tuple[ndarray, ndarray], count: int, note: str
 ) -> Picture:
     """Return the picture of a path and of a flow (slow times, w)."""
-    times, levels = np.asarray(path.times), np.asarray(path.coefficients)  # type: ignore[attr-defined]
+    times, levels = np.asarray(path.times), np.asarray(path.coefficients)
     slow, w = flow
     end = float(times[-1]) * _BEYOND
     corners, which = steps(times, end)
@@ -114,7 +113,7 @@ SADDLE_TO_SADDLE = Exploration(
     "A two-layer diagonal network w = u v that is trained from a vanishing initialisation jumps from saddle to saddle. "
     "The predicted path is computed without training. The flow starts at u = √2 α, v = 0, and slow time is the time "
     "divided by ln(1/α). The smaller α is, the closer the flow is to the path.",
-    (Setting("alpha", "initialisation α", -300.0, -0.5, 0.5, -10.0, powers=True), *_SIZES),
+    (Setting("alpha", "initialisation α", -300.0, -0.5, 0.5, -30.0, powers=True), *_SIZES),
     _AXES,
     two_layers,
 )

@@ -18,8 +18,8 @@ _PAIRS = 30
 
 _COUNTS = ("3", "5", "6", "10", "15", "30")
 _TIMES, _MAX_STEPS = 300, 2000
-# The logarithm of the first time of the curves.
-_FIRST = -2.0
+# The first time of the curves is 10 to this power.
+_FIRST = 0.05
 # A p-norm with p close to 1 needs many steps.
 _SMALLEST_P = 1.2
 
@@ -42,7 +42,7 @@ def plane(
         MirrorFlow(repeated, potential), np.zeros(2), log_t1=log_end, rtol=1e-3, max_steps=_MAX_STEPS
     )
     last = float(run.log_times[-1])
-    logs = np.linspace(_FIRST, last, _TIMES)
+    logs = np.geomspace(min(_FIRST * math.log(10.0), last), last, _TIMES)
     w = np.array(run.state(log_t=logs))
     # The entries may be beyond the square root of the largest float.
     w /= np.maximum(np.max(np.abs(w), axis=1, keepdims=True), 1e-300)
@@ -59,7 +59,7 @@ def plane(
     note = ""
     if not run.status.ok:
         note = f"The simulation stopped early, at t = 10^{last / math.log(10.0):.3g}: {run.status.value}."
-    known = np.array([0.0, logs[-1] / math.log(10.0)])
+    known = logs[[0, -1]] / math.log(10.0)
     rates = (
         Curve("margin of the flow", logs / math.log(10.0), margins, Role.FLOW, 0),
         Curve("largest margin", known, np.full(2, limit.margin), Role.PREDICTION, 0),
@@ -126,23 +126,23 @@ def _scene(
 SEPARABLE = Exploration(
     "separable",
     "The largest margin in a gauge",
-    "On separable data the mirror flow of a potential diverges, and its direction converges to the classifier of largest "
-    "margin, measured in the horizon of the potential. The limit is predicted by a convex program, and the flow is "
-    "simulated in the logarithm of the time, because it needs times beyond 10^300. α is the initialisation "
+    "On separable data the mirror flow of a potential diverges, and its direction converges to the classifier of "
+    "largest margin, measured in the horizon of the potential. The limit is predicted by a convex program, and the "
+    "flow is simulated in the logarithm of the time, because it needs times beyond 10³⁰⁰. α is the initialisation "
     "of the two-layer diagonal network behind the hyperbolic entropy, whose margin converges slowest; p belongs to the "
     "p-norm. Other potentials use neither.",
     (
         choice("gauge", "gauge of the margin", _POTENTIALS),
         Setting("p", "p of the p-norm", _SMALLEST_P, 8.0, 0.1, 3.0),
         Setting("alpha", "initialisation α", -4.0, 1.0, 0.1, 0.0, powers=True),
-        Setting("horizon", "end of the flow, log10 of t", 1.0, 9999.0, 1.0, 200.0),
+        Setting("horizon", "end of the flow, log₁₀ t", 0.5, 4.0, 0.1, 2.0, powers=True),
         choice("pairs", "points per class", ("10", *(c for c in _COUNTS if c != "10"))),
         Setting("apart", "distance of the classes", 0.5, 3.0, 0.05, 1.0),
         Setting("seed", "seed of the data", 0, 999, 1, 926),
     ),
     (
         Axes("Classifiers in the plane", "x₁", "x₂", equal=True),
-        Axes("Margin of w, relative to its gauge", "log10 of t", "margin"),
+        Axes("Margin of w, relative to its gauge", "log₁₀ t", "margin", x_log=True),
     ),
     plane,
     compiled=("gauge",),

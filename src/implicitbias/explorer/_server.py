@@ -1,6 +1,8 @@
 """The local server of the explorer."""
 
+import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,26 +49,30 @@ def explorer_server(study: str | None = None, port: int = 0) -> Iterator[Running
     chosen = EXPLORATIONS[0] if study is None else find(study)
     if not 0 <= port <= 65535:
         raise InputError(f"--port is {port}, a number from 0 to 65535 is expected; 0 takes any free port")
-    from tornado.netutil import bind_sockets
+    with socket.socket() as listener:
+        _bind(listener, port)
+        with _serving(listener, chosen) as running:
+            yield running
 
+
+def _bind(listener: socket.socket, port: int) -> None:
+    """Let a socket listen on the port of this machine."""
+    listener.setblocking(False)
+    if os.name != "nt":  # There, the option would let two programs use one port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sockets = bind_sockets(port, address=_ADDRESS)
+        listener.bind((_ADDRESS, port))
+        listener.listen()
     except OSError as error:
         raise InputError(
-            f"port {port} cannot be used: {error.strerror or error}; another program may use it: leave out --port to take "
-            "a free one"
+            f"port {port} cannot be used: {error.strerror or error}; another program may use it: leave out --port to "
+            "take a free one"
         ) from None
-    try:
-        with _serving(sockets, chosen) as running:
-            yield running
-    finally:
-        for one in sockets:
-            one.close()
 
 
 @contextmanager
-def _serving(sockets: list[Any], chosen: Exploration) -> Iterator[RunningServer]:
-    """Serve all explorations on bound sockets."""
+def _serving(listener: socket.socket, chosen: Exploration) -> Iterator[RunningServer]:
+    """Serve all explorations on a socket."""
     import asyncio
 
     from bokeh.server.server import BaseServer
@@ -78,7 +84,7 @@ def _serving(sockets: list[Any], chosen: Exploration) -> Iterator[RunningServer]
     from implicitbias.explorer._gate import Gate
     from implicitbias.explorer._worker import Worker
 
-    token, port = secrets.token_urlsafe(24), sockets[0].getsockname()[1]
+    token, port = secrets.token_urlsafe(24), listener.getsockname()[1]
     events = asyncio.new_event_loop()
     asyncio.set_event_loop(events)
     loop, worker = IOLoop.current(), Worker()
@@ -99,7 +105,7 @@ def _serving(sockets: list[Any], chosen: Exploration) -> Iterator[RunningServer]
         stats_log_frequency_milliseconds=3_600_000,
     )
     http = HTTPServer(Gate(application, token, port), max_header_size=_LARGEST, max_body_size=_LARGEST)
-    http.add_sockets(sockets)
+    http.add_socket(listener)
     server = BaseServer(loop, application, http)
     server.start()
     worker.compile_ahead([chosen, *(one for one in EXPLORATIONS if one is not chosen)])

@@ -1,7 +1,7 @@
 """One open page: it computes the newest settings, and an old answer never replaces a newer one."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from implicitbias._core.errors import InputError
 from implicitbias.explorer._exploration import Exploration
@@ -9,6 +9,7 @@ from implicitbias.explorer._picture import Picture
 from implicitbias.explorer._worker import Answer, Worker
 
 
+@runtime_checkable
 class View(Protocol):
     """What a session shows its pictures and messages on."""
 
@@ -23,8 +24,8 @@ class Session:
     """The settings that a page asked for last, and the computation in progress.
 
     At most one computation is in progress. Settings that arrive meanwhile replace each other, and the last of them is
-    computed next. So answers come in the order of the settings, and no computation is wasted on settings that the reader
-    has left already.
+    computed next. So answers come in the order of the settings, and no computation is wasted on settings that the
+    reader has left already.
     """
 
     def __init__(

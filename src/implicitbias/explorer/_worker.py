@@ -21,7 +21,7 @@ class Worker:
     """Threads that compute pictures: one for the pages, and one that compiles programs ahead."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._used: set[tuple[str, ...]] = set()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._serve, daemon=True)]
@@ -42,7 +42,7 @@ class Worker:
 
     def ask(self, exploration: Exploration, numbers: Sequence[Any], done: Callable[[Answer], object]) -> None:
         """Compute a picture in the thread, and call `done` there with the picture or with why there is none."""
-        self._jobs.put(lambda: done(self.answer(exploration, numbers)) and None)
+        self._jobs.put(lambda: done(self.answer(exploration, numbers)))
 
     def answer(self, exploration: Exploration, numbers: Sequence[Any]) -> Answer:
         """Return the picture of the settings, or why there is none."""
