@@ -34,7 +34,8 @@ class Explorer:
         connection = http.client.HTTPConnection(self.host, timeout=20)
         try:
             connection.request("GET" if body is None else "POST", path, body, headers or {})
-            return connection.getresponse().status
+            with connection.getresponse() as response:
+                return response.status
         finally:
             connection.close()
 
@@ -112,7 +113,7 @@ def test_the_page_follows_the_keyboard(browser, explorer: Explorer) -> None:
     assert problems == []
     page.emulate_media(color_scheme="dark")
     ink = "() => Bokeh.documents[0].roots()[0].left[0].major_label_text_color"
-    assert page.evaluate(ink) == "#9aa5ad"
+    page.wait_for_function(f"() => ({ink})() === '#9aa5ad'", timeout=SECONDS)
     page.close()
 
 
@@ -160,6 +161,8 @@ def test_too_large_messages_end_the_connection(explorer: Explorer) -> None:
             await socket.write_message(json.dumps(part))
         reply = await asyncio.wait_for(socket.read_message(), 30)
         socket.close()
+        while reply is not None and await socket.read_message() is not None:  # until the connection has ended
+            pass
         return reply
 
     assert "PULL-DOC-REPLY" in asyncio.run(reply_to(50_000))
