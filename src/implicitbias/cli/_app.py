@@ -308,6 +308,24 @@ def predict_new_rows(
     run_predict(folder, data, out=out, jump=jump, score=score, cleaning=cleaning)
 
 
+@app.command("explore")
+def explore(
+    study: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="The page to open; the first one if none is named.")
+    ] = None,
+    port: Annotated[int, typer.Option(metavar="PORT", help="The port; 0 takes any free one.")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+) -> None:
+    """Open a local page with sliders, on which predictions and simulations follow the settings.
+
+    Pages: saddle-to-saddle, deep-diagonal, separable, grokking-diagonal. The address has a secret token and works on
+    this machine only. Ctrl-C ends the program.
+    """
+    from implicitbias.cli._explore_run import run_explorer
+
+    run_explorer(study, port, browser=not no_browser)
+
+
 def main() -> None:
     """Run the command line: the console script `implicitbias`."""
     with guarded_streams(), kept_interrupts():
