@@ -66,3 +66,14 @@ def test_without_decay_it_is_the_induced_potential() -> None:
 def test_bad_input(arguments: Any, words: str) -> None:
     with pytest.raises(ib.InputError, match=words):
         ib.decayed_potential(*arguments)
+
+
+# Times often are entries of arrays.
+def test_arrays_without_dimensions_are_numbers() -> None:
+    potentials = [
+        ib.decayed_potential(ib.HadamardProduct(), (_u + 1.0, _v), decay, time)
+        for decay, time in ((0.5, 2.0), (np.array(0.5), np.array(2.0)))
+    ]
+    assert potentials[0] == potentials[1]
+    with pytest.raises(ib.InputError, match=r"time is array\(\[2\.\]\)"):
+        ib.decayed_potential(ib.HadamardProduct(), (_u + 1.0, _v), 0.5, np.array([2.0]))

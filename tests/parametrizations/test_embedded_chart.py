@@ -44,7 +44,7 @@ def test_the_metric_is_the_inverse_hessian() -> None:
     ("potential", "d", "largest", "message"),
     [
         (PHI, 2, None, r"largest is None.*embedded in a bounded region only; type largest=1\.5"),
-        (PHI, 2, 0.4, r"largest is 0\.4, a number above all"),
+        (PHI, 2, 0.4, r"largest is 0\.4, a finite number above all"),
         (ib.Cosh().compose(np.eye(2) + 0.3), 2, 6.0, r"Hessian .* varies too much .*largest=1\.5"),
         (ib.Cosh().compose(np.eye(4) + 0.3), 4, 1.0, r"of 4 entries.*for up to 3 entries only"),
     ],

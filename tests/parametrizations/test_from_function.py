@@ -32,6 +32,7 @@ def test_it_trains_as_the_built_in_map_does() -> None:
         (lambda theta: (theta, theta), np.ones(2), "returns a tuple, one array w is expected"),
         (jnp.sum, np.ones(2), "shape \\(\\), .* type jnp.atleast_1d"),
         (lambda theta: theta.astype(jnp.float32), np.ones(2), "returns float32"),
+        (lambda theta: theta * 1j, np.ones(2), "returns complex128, real numbers .* type jnp.real"),
         (np.sin, np.ones(2), "numpy or SciPy"),
         (lambda theta: theta["u"], np.ones(2), "G failed on a theta0? with leaves of shapes \\[\\(2,\\)\\]"),
         (lambda theta: theta, np.array([np.nan]), "NaN"),

@@ -125,3 +125,20 @@ def test_matrices_that_are_refused(potential: Any, options: Any, words: str) -> 
 def test_data_are_for_matrices() -> None:
     with pytest.raises(ib.InputError, match="leave data out"):
         ib.parametrization_for(ib.Cosh(), W0, data=MATRICES)
+
+
+@pytest.mark.parametrize("potential", [ib.HyperbolicEntropy(0.5), ib.SquaredNorm(), ib.Cosh()])
+@pytest.mark.parametrize("largest", [-1.0, 0.5, np.nan, np.inf, "10", [10.0]])
+def test_a_bad_bound_is_refused_for_all_maps(potential: Any, largest: Any) -> None:
+    with pytest.raises(ib.InputError, match=r"largest is .*above 0\.5, is expected; type largest=1\.5"):
+        ib.parametrization_for(potential, [0.5], largest=largest)
+
+
+def test_equal_maps_have_equal_hashes() -> None:
+    for potential in (ib.HyperbolicEntropy([0.5]), ib.SquaredNorm()):
+        one, other = (ib.parametrization_for(potential, [w0]) for w0 in (0.0, -0.0))
+        assert one == other
+        assert hash(one) == hash(other)
+        assert {one: 1}[other] == 1
+        assert one != ib.parametrization_for(potential, [1.0])
+    assert hash(ib.HyperbolicEntropy([0.5, 1.0])) == hash(ib.HyperbolicEntropy([0.5, 1.0]))

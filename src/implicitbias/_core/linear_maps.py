@@ -19,6 +19,8 @@ _BLOCK = 2**20
 _CACHED, _LEAST_WIDTH = 2**17, 256
 # Columns with a smaller share of a weighted Gram matrix change none of its digits, also if there are a billion of them.
 _NEGLIGIBLE = 1e-26
+# The same for Gram matrices of a few digits.
+_SMALL = 3e-5
 
 
 class Storage(NamedTuple):
@@ -89,18 +91,25 @@ class LinearMap(Value, ABC):
         """Return the largest magnitude or the norm of each column; either is NaN or inf if an entry is."""
         return self.norms
 
-    def gram(self, weights: Float64[ndarray, " d"]) -> Float64[ndarray, "n n"]:
-        """Return X diag(weights) X^T for weights >= 0; columns whose share is below rounding are left out."""
+    def gram(self, weights: Float64[ndarray, " d"], rough: bool = False) -> Float64[ndarray, "n n"]:
+        """Return X diag(weights) X^T for weights >= 0; columns whose share is below rounding are left out.
+
+        If `rough` is True, it is computed in float32, and columns of a small share are left out, too.
+        """
         n = self.shape[0]
         shares = weights * self.norms**2
-        used = np.flatnonzero(shares > _NEGLIGIBLE * np.max(shares))
+        most = float(np.max(shares))
+        used = np.flatnonzero(shares > (_SMALL if rough else _NEGLIGIBLE) * most)
         total, width = np.zeros((n, n)), max(_LEAST_WIDTH, _CACHED // n)
+        scale = most if rough and 0.0 < most < np.inf else 1.0
         for first in range(0, len(used), width):
             some = used[first : first + width]
             columns = self.take(some)
-            columns *= np.sqrt(weights[some])
+            columns *= np.sqrt(weights[some] / scale)
+            if rough:
+                columns = columns.astype(np.float32)
             total += columns @ columns.T
-        return total
+        return total * scale
 
     @cached_property
     def norms(self) -> Float64[ndarray, " d"]:
@@ -197,7 +206,7 @@ class SparseMap(LinearMap):
     def part(self, rows: Int64[ndarray, " m"], columns: Int64[ndarray, " k"]) -> Float64[ndarray, "m k"]:
         return self.X[rows][:, columns].toarray()
 
-    def gram(self, weights: Float64[ndarray, " d"]) -> Float64[ndarray, "n n"]:
+    def gram(self, weights: Float64[ndarray, " d"], rough: bool = False) -> Float64[ndarray, "n n"]:
         return ((self.X * weights) @ self.X.T).toarray()
 
     def squares(self) -> Float64[ndarray, " d"]:
@@ -348,7 +357,7 @@ class EntriesMap(LinearMap):
     def squares(self) -> Float64[ndarray, " d"]:
         return np.bincount(self.places, minlength=self.shape[1]).astype(np.float64)
 
-    def gram(self, weights: Float64[ndarray, " d"]) -> Float64[ndarray, "n n"]:
+    def gram(self, weights: Float64[ndarray, " d"], rough: bool = False) -> Float64[ndarray, "n n"]:
         return np.equal.outer(self.places, self.places) * weights[self.places]
 
     def traced(self) -> Any:

@@ -2,8 +2,13 @@
 
 from typing import Any
 
+from numpy import ndarray
+
 from implicitbias._core.fingerprints import fingerprint
 from implicitbias._core.settled import Settled, sealed
+
+# The hash covers this many entries of an array.
+_HASHED = 16
 
 
 class Fingerprinted:
@@ -27,6 +32,24 @@ class Fingerprinted:
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickling loses the read-only flag of arrays, so it is set again.
         vars(self).update({name: sealed(item) for name, item in state.items()})
+
+
+class Hashed(Fingerprinted):
+    """A value that is a pytree of arrays, numbers and functions, and can be the key of a dictionary.
+
+    Values that are equal as pytrees have equal hashes.
+    """
+
+    def __hash__(self) -> int:
+        import jax
+
+        leaves, structure = jax.tree.flatten(self)
+        return hash((structure, *map(_hashable, leaves)))
+
+
+def _hashable(leaf: Any) -> Any:
+    """Return the shape and some entries of an array, and other leaves as they are."""
+    return (leaf.shape, *leaf.ravel()[:_HASHED].tolist()) if isinstance(leaf, ndarray) else leaf
 
 
 class Value(Settled, Fingerprinted):

@@ -159,7 +159,7 @@ def checked_start(problem: Any, dual_map: DualMap, start: Any) -> Float64[ndarra
     """Return the entries of the start, or of the point at which the mirror map is 0 if it is None."""
     potential = dual_map.potential
     if start is None:
-        w0 = np.asarray(potential.inverse_mirror(np.zeros(dual_map.shape))).ravel()
+        w0 = dual_map.point(np.zeros(math.prod(dual_map.shape)))
         if not np.all(np.isfinite(w0)):
             raise InputError(
                 f"{type(potential).__name__} has no point at which its mirror map is 0, so that a start is expected; "

@@ -24,6 +24,9 @@ _LINEAR = 2.0
 _RAY, _HALVINGS = 600.0, 25
 # The end of the linear range is first looked for where the change of z has this distance from 1 in its logarithm.
 _AROUND = 1.0
+# Beyond the linear range, a start may have at most this relative residual. The number of trials, and how near the
+# logarithm of a target comes to that of the data.
+_ALIKE, _TRIALS, _REACHED = 0.4, 8, 0.05
 # The logarithms of the least first target from a start at 0, and from another start, where smaller ones drown.
 _LEAST, _LEAST_BESIDE = -690.0, -18.0
 
@@ -185,12 +188,77 @@ def _start(problem: DualProblem) -> Begin:
     if solve is None:
         return _start_without_slope(problem)
     direction = solve(problem.goal)
+    further = _beyond_linear(problem, direction)
+    if further is not None:
+        return further
     unit = _linear_range(problem, direction)
     return Begin(math.exp(unit) * direction, unit, lambda right: math.exp(unit) * solve(right))
 
 
 def _in_range(diagonal: Float64[ndarray, " n"]) -> bool:
     return bool(np.all((diagonal > 1e-290) & (diagonal < 1e250)))
+
+
+def _beyond_linear(problem: DualProblem, direction: Float64[ndarray, " n"]) -> Begin | None:
+    """Return a multiple of the direction beyond the linear range with its target, or None if it fits badly.
+
+    Where many entries of w matter alike, the solutions for all targets have nearly the same direction.
+    """
+    ray = Ray(problem, direction)
+    first = 1.0 / float(np.max(np.abs(ray.change)))
+    size = _size_on(ray, first)
+    for _ in range(_TRIALS):
+        if size is None:
+            return None
+        unit = min(ray.unit(size), 0.0)
+        if not np.isfinite(unit):
+            return None
+        found = problem.at(size * direction, unit)
+        if found.size <= _ALIKE * float(np.linalg.norm(problem.goal)):
+            return Begin(found.nu, unit)
+        size = (first + size) / 2.0
+    return None
+
+
+def _size_on(ray: "Ray", first: float) -> float | None:
+    """Return the multiple of a ray that reaches the whole target, or None if it is smaller than `first` or not found.
+
+    The logarithm of the reached target is about linear in the multiple where the inverse mirror map is exponential.
+    """
+    size, unit = first, ray.unit(first)
+    if not unit < -1.0:
+        return None
+    ahead = 2.0 * first
+    for _ in range(_TRIALS):
+        next_unit = ray.unit(ahead)
+        if not np.isfinite(next_unit) or not next_unit > unit:
+            return None
+        if abs(next_unit) < _REACHED:
+            return ahead
+        size, unit, ahead = ahead, next_unit, ahead - next_unit * (ahead - size) / (next_unit - unit)
+        if not ahead > first:
+            return None
+    return None
+
+
+class Ray:
+    """The dual variables c nu for c > 0.
+
+    Attributes:
+        change: (d,) the change X^T nu of z at c = 1.
+    """
+
+    def __init__(self, problem: DualProblem, direction: Float64[ndarray, " n"]) -> None:
+        self._problem, self.change = problem, problem.pull(direction)
+        self._full = float(direction @ problem.goal)
+
+    def unit(self, size: float) -> float:
+        """Return the logarithm of the share of the target that w - w0 reaches along the direction; maybe infinite."""
+        z = self._problem.z0 + size * self.change
+        unit = self._problem.dual_map.log_size(z)
+        change = self._problem.dual_map.point(z, unit) - in_unit(self._problem.w0, unit)
+        share = float(self.change @ change) / self._full
+        return unit + math.log(share) if 0.0 < share < np.inf else -np.inf if share <= 0.0 else np.inf
 
 
 def _linear_range(problem: DualProblem, direction: Float64[ndarray, " n"]) -> float:
@@ -224,23 +292,15 @@ def _start_without_slope(problem: DualProblem) -> Begin:
     solve: Solve | None = factorized(problem.rows.gram(np.ones(len(problem.w0))))
     assert solve is not None  # the rows are independent
     direction = solve(problem.goal)
-    ray, full = problem.pull(direction), float(direction @ problem.goal)
-
-    def target(log_size: float) -> float:
-        z = problem.z0 + math.exp(log_size) * ray
-        unit = problem.dual_map.log_size(z)
-        change = problem.dual_map.point(z, unit) - in_unit(problem.w0, unit)
-        share = float(ray @ change) / full
-        return unit + math.log(share) if 0.0 < share < np.inf else -np.inf if share <= 0.0 else np.inf
-
-    log_size = -math.log(float(np.max(np.abs(ray))))
-    unit = target(log_size)
+    ray = Ray(problem, direction)
+    log_size = -math.log(float(np.max(np.abs(ray.change))))
+    unit = ray.unit(math.exp(log_size))
     if unit > _LEAST:
         # No continuation is needed: the dual variable on this ray whose point has the targets is near enough.
         low, high = log_size - _RAY, log_size + _RAY
         for _ in range(_HALVINGS):
             log_size = (low + high) / 2.0
-            unit = target(log_size)
+            unit = ray.unit(math.exp(log_size))
             low, high = (log_size, high) if unit < 0.0 else (low, log_size)
         unit = 0.0
     return Begin(math.exp(log_size) * direction, unit)

@@ -66,22 +66,21 @@ class DualMap:
 
     def point(self, z: Float64[ndarray, " d"], unit: float = 0.0) -> Float64[ndarray, " d"]:
         """Return w e^(-unit), which may be NaN or infinite if z has no such point."""
-        far = unit < -_LOGS
+        point = _far_point if unit < -_LOGS else _point
         with double_precision():
-            return np.asarray(
-                _point(self.potential, jnp.asarray(z.reshape(self.shape)), jnp.asarray(unit), far)
-            ).ravel()
+            return np.asarray(point(self.potential, z.reshape(self.shape), unit)).ravel()
 
     def log_size(self, z: Float64[ndarray, " d"]) -> float:
         """Return the largest ln|w_i|, also where w is outside of float64."""
-        return float(np.max(self.potential.inverse_mirror_logs(z.reshape(self.shape))[1]))
+        with double_precision():
+            return float(_log_size(self.potential, z.reshape(self.shape)))
 
     def kernel(
-        self, rows: LinearMap, z: Float64[ndarray, " d"], unit: float = 0.0
+        self, rows: LinearMap, z: Float64[ndarray, " d"], unit: float = 0.0, rough: bool = False
     ) -> Float64[ndarray, "n n"]:
-        """Return X (Hess phi)^-1 X^T e^(-unit)."""
+        """Return X (Hess phi)^-1 X^T e^(-unit), with a few digits only if `rough` is True and this is faster."""
         with double_precision():
-            return self._curved.kernel(rows, jnp.asarray(z.reshape(self.shape)), unit)
+            return self._curved.kernel(rows, jnp.asarray(z.reshape(self.shape)), unit, rough)
 
     def judged(self, w: Float64[ndarray, " d"], z: Float64[ndarray, " d"]) -> Judged:
         """Return the values of the potential by which w is judged with the dual variable z."""
@@ -110,13 +109,14 @@ class DiagonalCurvature:
     def __init__(self, potential: Any) -> None:
         self.potential = potential
 
-    def kernel(self, rows: LinearMap, z: jax.Array, unit: float) -> Float64[ndarray, "n n"]:
-        slopes = np.asarray(_slopes(self.potential, z, jnp.asarray(unit), unit < -_LOGS))
+    def kernel(self, rows: LinearMap, z: jax.Array, unit: float, rough: bool) -> Float64[ndarray, "n n"]:
+        slopes_at = _far_slopes if unit < -_LOGS else _slopes
+        slopes = np.asarray(slopes_at(self.potential, z, unit))
         used = rows.norms > 0.0
         # Slopes may be infinite where z_i = 0, for instance those of p-norms above p = 2.
         finite = used & np.isfinite(slopes)
         most = float(np.max(slopes[finite], initial=0.0)) or np.inf
-        return rows.gram(np.where(used, np.minimum(slopes, most), 0.0))
+        return rows.gram(np.where(used, np.minimum(slopes, most), 0.0), rough)
 
 
 class FullCurvature:
@@ -125,7 +125,7 @@ class FullCurvature:
     def __init__(self, potential: Any) -> None:
         self.potential = potential
 
-    def kernel(self, rows: LinearMap, z: jax.Array, unit: float) -> Float64[ndarray, "n n"]:
+    def kernel(self, rows: LinearMap, z: jax.Array, unit: float, rough: bool) -> Float64[ndarray, "n n"]:
         n = rows.shape[0]
         every = rows.rmatvec(np.eye(n)).reshape(n, *z.shape)
         products = np.asarray(_inverse_hessians(self.potential, z, jnp.asarray(every))) * math.exp(-unit)
@@ -133,18 +133,33 @@ class FullCurvature:
         return (kernel + kernel.T) / 2.0
 
 
-# Compiled once for each shape, these are much faster than the methods of potentials, which check each point.
-@eqx.filter_jit
+class _Compiled:
+    """A function of a potential and arrays, compiled once for each shape.
+
+    It is much faster than the methods of potentials, which check each point. A potential whose leaves are arrays is
+    passed to JAX as it is, because `equinox.filter_jit` spends as much time on a call as 10 000 exponentials take.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._filtered = eqx.filter_jit(function)
+        self._plain = jax.jit(function)
+
+    def __call__(self, potential: Any, *arguments: Any) -> Any:
+        arrays = all(eqx.is_array(leaf) for leaf in jax.tree.leaves(potential))
+        return (self._plain if arrays else self._filtered)(potential, *arguments)
+
+
+@_Compiled
 def _mirror(potential: Any, w: jax.Array) -> jax.Array:
     return potential.mirror_formula(w)
 
 
-@eqx.filter_jit
+@_Compiled
 def _value(potential: Any, w: jax.Array) -> jax.Array:
     return potential.value_formula(w)
 
 
-@eqx.filter_jit
+@_Compiled
 def _judged(potential: Any, w: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     nearest = potential.inverse_mirror_formula(z)
     inside = jnp.all(jnp.isfinite(w)) & jnp.all(jnp.isfinite(nearest))
@@ -153,34 +168,43 @@ def _judged(potential: Any, w: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]
     return potential.mirror_formula(w), nearest, back, potential.value_formula(w), inside
 
 
-@eqx.filter_jit
-def _point(potential: Any, z: jax.Array, unit: Any, far: bool) -> jax.Array:
-    if not far:
-        return potential.inverse_mirror_formula(z) * jnp.exp(-unit)
+@_Compiled
+def _point(potential: Any, z: jax.Array, unit: Any) -> jax.Array:
+    return potential.inverse_mirror_formula(z) * jnp.exp(-unit)
+
+
+@_Compiled
+def _far_point(potential: Any, z: jax.Array, unit: Any) -> jax.Array:
     signs, logs = potential.inverse_mirror_logs_formula(z)
     return jnp.where(signs == 0.0, 0.0, signs * jnp.exp(logs - unit))
 
 
-@eqx.filter_jit
-def _slopes(potential: Any, z: jax.Array, unit: Any, far: bool) -> jax.Array:
-    plain = potential.inverse_mirror_slope_formula(z)
-    if not far:
-        return plain * jnp.exp(-unit)
+@_Compiled
+def _log_size(potential: Any, z: jax.Array) -> jax.Array:
+    return jnp.max(potential.inverse_mirror_logs_formula(z)[1])
 
+
+@_Compiled
+def _slopes(potential: Any, z: jax.Array, unit: Any) -> jax.Array:
+    return potential.inverse_mirror_slope_formula(z) * jnp.exp(-unit)
+
+
+@_Compiled
+def _far_slopes(potential: Any, z: jax.Array, unit: Any) -> jax.Array:
     # The derivative of ln|w| times |w|; at z = 0 it is 0 times infinity.
     def logs(at: jax.Array) -> jax.Array:
         return potential.inverse_mirror_logs_formula(at)[1]
 
-    zero = z == 0.0
+    zero, plain = z == 0.0, potential.inverse_mirror_slope_formula(z)
     value, rate = jax.jvp(logs, (jnp.where(zero, 1.0, z),), (jnp.ones_like(z),))
     return jnp.where(zero, plain * jnp.exp(-unit), jnp.abs(rate) * jnp.exp(value - unit))
 
 
-@eqx.filter_jit
+@_Compiled
 def _inverse_hessian(potential: Any, z: jax.Array, v: jax.Array) -> jax.Array:
     return potential.inverse_hessian_formula(z, v)
 
 
-@eqx.filter_jit
+@_Compiled
 def _inverse_hessians(potential: Any, z: jax.Array, rows: jax.Array) -> jax.Array:
     return jax.vmap(potential.inverse_hessian_formula, in_axes=(None, 0))(z, rows)

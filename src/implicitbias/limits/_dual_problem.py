@@ -25,7 +25,9 @@ _FIRST_RIDGE, _MOST_RIDGE = 1e-14, 1e6
 _PATIENCE = 4
 # A kernel is used again after a step that left less than the first share of the residual, and is given up after a step
 # that leaves more than the second one. A product with X^T and one with X cost much less than a kernel.
-_FAST, _SLOW = 0.1, 0.15
+_FAST, _SLOW = 0.1, 0.3
+# Kernels are rough until a step with one leaves more than this share of the residual.
+_HELPFUL = 0.5
 
 
 class Iterate(NamedTuple):
@@ -104,7 +106,7 @@ class DualProblem:
 
     def factorized(self, z: Float64[ndarray, " d"], unit: float) -> Solve | None:
         """Return the inverse of the kernel at z as a function, or None if the kernel is not finite and positive."""
-        return factorized(self.dual_map.kernel(self.rows, z, unit))
+        return factorized(self.dual_map.kernel(self.rows, z, unit, True))
 
     def newton(
         self, nu: Float64[ndarray, " n"], unit: float, enough: float, most: int, solve: Solve | None = None
@@ -118,33 +120,48 @@ class DualProblem:
         Steps with the kernel of an earlier point, as with `solve` at the begin, are not counted.
         """
         here = best = self._chords(self.at(nu, unit), solve, unit, enough)
-        since, ridge = 0, 0.0
+        since, ridge, rough = 0, 0.0, True
         for step in range(1, most + 1):
             if here.size <= enough or since > _PATIENCE or not np.isfinite(here.size):
                 break
-            kernel = self.dual_map.kernel(self.rows, here.z, unit)
-            moved = None
-            while moved is None and ridge <= _MOST_RIDGE:
-                solve = factorized(kernel, ridge)
-                if solve is None:
-                    break
-                moved = self._moved(here, solve, unit)
-                ridge = max(100.0 * ridge, _FIRST_RIDGE) if moved is None else ridge / 100.0
-            if moved is None:
+            moved, ridge = self._damped(here, unit, ridge, rough)
+            if moved is None and not rough:
                 break
-            ridge = ridge if ridge >= _FIRST_RIDGE else 0.0
+            if moved is None:
+                ridge, rough = 0.0, False
+                continue
+            rough = rough and moved.size <= _HELPFUL * here.size
             solve = moved.solve if moved.size <= _FAST * here.size else None
             here = self._chords(moved, solve, unit, enough)._replace(steps=step)
             since = 0 if here.size < 0.9 * best.size else since + 1
             best = here if here.size < best.size else best._replace(steps=step)
         return best
 
+    def _damped(self, here: Iterate, unit: float, ridge: float, rough: bool) -> tuple[Iterate | None, float]:
+        """Return the iterate after a Newton step with the least ridge that suffices, and the ridge to try next."""
+        kernel = self.dual_map.kernel(self.rows, here.z, unit, rough)
+        while ridge <= _MOST_RIDGE:
+            solve = factorized(kernel, ridge)
+            if solve is None:
+                break
+            moved = self._moved(here, solve, unit)
+            if moved is not None:
+                return moved, ridge / 100.0 if ridge / 100.0 >= _FIRST_RIDGE else 0.0
+            ridge = max(100.0 * ridge, _FIRST_RIDGE)
+        return None, ridge
+
     def _chords(self, here: Iterate, solve: Solve | None, unit: float, enough: float) -> Iterate:
-        """Return the iterate after steps with the kernel of an earlier point, as long as they converge fast."""
-        while solve is not None and enough < here.size < np.inf:
-            there = self.at(here.nu + solve(here.rest), unit)._replace(solve=solve)
-            fast = there.size <= _SLOW * here.size
-            here, solve = (there, solve) if fast else (here, None)
+        """Return the iterate after BFGS steps from the kernel of an earlier point, as long as they converge fast."""
+        if solve is None:
+            return here
+        secants = Secants(solve)
+        while enough < here.size < np.inf:
+            move = secants.step(here.rest)
+            there = self.at(here.nu + move, unit)._replace(solve=solve)
+            if not there.size <= _SLOW * here.size:
+                break
+            secants = secants.after(move, here.rest - there.rest)
+            here = there
         return here
 
     def _moved(self, here: Iterate, solve: Solve, unit: float) -> Iterate | None:
@@ -162,6 +179,29 @@ class DualProblem:
                 return self._iterate(here.nu + size * direction, z, w, unit)._replace(solve=solve)
             size /= 2.0
         return None
+
+
+class Secants:
+    """The inverse of a kernel, corrected by the changes of the residual along earlier steps (BFGS)."""
+
+    def __init__(self, solve: Solve, steps: tuple[tuple[ndarray, ndarray], ...] = ()) -> None:
+        self._solve, self._steps = solve, steps
+
+    def after(self, move: Float64[ndarray, " n"], change: Float64[ndarray, " n"]) -> "Secants":
+        """Return the inverse that maps also this change of the residual to this step."""
+        return Secants(self._solve, (*self._steps, (move, change))) if move @ change > 0.0 else self
+
+    def step(self, rest: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
+        """Return the product with a residual."""
+        shares = []
+        for move, change in reversed(self._steps):
+            share = float(move @ rest) / float(move @ change)
+            rest = rest - share * change
+            shares.append(share)
+        step = self._solve(rest)
+        for (move, change), share in zip(self._steps, reversed(shares), strict=True):
+            step = step + (share - float(change @ step) / float(move @ change)) * move
+        return step
 
 
 def in_unit(values: Float64[ndarray, " k"], unit: float) -> Float64[ndarray, " k"]:

@@ -97,7 +97,7 @@ def _refuse_other_degrees(G: Any, theta0: Any) -> None:
 
 def _checked(value: Any, name: str) -> float:
     """Return a finite number >= 0, or raise an `InputError`."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not 0.0 <= value < np.inf:
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "fiu" or not 0.0 <= array < np.inf:
         raise InputError(f"{name} is {value!r}, a finite number >= 0 is expected; type {name}=0.01")
-    return float(value)
+    return float(array)

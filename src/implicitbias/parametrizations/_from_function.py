@@ -110,6 +110,11 @@ def _refuse_result(got: Any) -> None:
             f"G returns a {type(got).__name__}, one array w is expected; type jnp.concatenate([...]) or "
             "jnp.stack([...]) to return several parts as one array"
         )
+    if np.issubdtype(kind, np.complexfloating):
+        raise InputError(
+            f"G returns {kind}, real numbers are expected; type jnp.real(w), or return both parts by "
+            "jnp.stack([w.real, w.imag])"
+        )
     if kind != np.float64:
         raise InputError(
             f"G returns {kind} for float64 parameters, float64 is expected; remove conversions such as "

@@ -45,9 +45,13 @@ class InducedHorizon(Gauge):
 
     Examples:
         >>> import implicitbias as ib
-        >>> R = ib.induced_potential(lambda theta: theta[0] * theta[1], ([1.0, 1.0], [0.0, 0.0]))
-        >>> value, error = R.horizon().estimate([2.0, -1.0])  # the l1 norm, with the length 1 along (1, 1)
-        >>> abs(value - 1.5) <= error <= 1e-2
+        >>> R = ib.induced_potential(
+        ...     lambda theta: theta[0] ** 2 - 2 * theta[1] ** 2, ([1.0, 1.0], [1.0, 1.0])
+        ... )
+        >>> value, error = R.horizon().estimate(
+        ...     [2.0, -1.0]
+        ... )  # (w_+ + w_- / 2) / 2, with the length 1 along (1, 1)
+        >>> abs(value - 1.25) <= error <= 1e-2
         True
     """
 
@@ -141,9 +145,10 @@ class InducedHorizon(Gauge):
         if not ray.arrived:
             raise InputError(
                 f"the length of the ray {(w / size).tolist()} in a sublevel set of {self.potential!r} was not found, "
-                "because the lift of the ray did not reach its end; the domain must be the whole space, and the likely "
-                "cause is else a corner of the set along which the metric of w loses rank in float64, because its axes "
-                "are not those of w; let G return the entries along these axes, and pass the data in them"
+                "because the lift of the ray did not reach its end; if the domain is the whole space, the likely cause "
+                "is a corner of the set in the direction of the ray, at which the metric of w loses rank in float64, "
+                "because w mixes the entries that grow by themselves; let G return these entries, and multiply X by "
+                "the matrix that mixes them"
             )
         return size * np.exp(self._unit - ray.logs)
 

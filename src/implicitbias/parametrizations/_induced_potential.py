@@ -17,6 +17,7 @@ from implicitbias.gauges import Gauge
 from implicitbias.parametrizations._commutes import commutes
 from implicitbias.parametrizations._fields import Outputs, traced_outputs
 from implicitbias.parametrizations._from_function import as_parametrization
+from implicitbias.parametrizations._recognised import recognised_potential
 from implicitbias.potentials import Potential, tilted
 
 _RTOL, _STEPS = 1e-12, 4000
@@ -256,8 +257,11 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
     linear problem ends at the interpolant of least R.
 
     For `HadamardProduct`, `SquareDifference` and `DeepDiagonal(2)` the potential is a hyperbolic entropy, less a linear
-    term. For other maps it is computed from flows of the fields $\nabla G_i$ at a tolerance of 1e-12; each evaluation
-    integrates one. The domain of R may be smaller than the whole space: for instance w > 0 for $w = \theta^2$.
+    term. So it is for functions that are such maps up to names and rotations of the parameters: exact arithmetic
+    recognises polynomials $w_i = \frac12 \theta^\top A_i \theta$ in parameters of their own whose matrices have the
+    eigenvalues $\pm \lambda$ and 0, and linear maps, which have a `QuadraticForm`. For other maps the potential is
+    computed from flows of the fields $\nabla G_i$ at a tolerance of 1e-12; each evaluation integrates one. The domain
+    of R may be smaller than the whole space: for instance w > 0 for $w = \theta^2$.
 
     Args:
         G: a parametrization, or a function of theta written with `jax.numpy` that returns one array w.
@@ -286,6 +290,8 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
     theta0 = G.checked(theta0, "theta0")
     w0 = np.asarray(G(theta0))
     known = G.known_potential(theta0)
+    if known is None:
+        known = recognised_potential(G, theta0)
     if known is not None:
         return tilted(known, w0)
     verdict = commutes(G, theta0)

@@ -14,13 +14,13 @@ from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.traced_maps import TracedMap
-from implicitbias._core.values import Fingerprinted
+from implicitbias._core.values import Hashed
 from implicitbias.parametrizations._exponential_flow import ExponentialFlow
 from implicitbias.parametrizations._leaves import leaf
 from implicitbias.potentials import Potential
 
 
-class Parametrization(Fingerprinted, eqx.Module):
+class Parametrization(Hashed, eqx.Module):
     r"""A map $w = G(\theta)$ from the trained parameters $\theta$ to the predictor w.
 
     Under the gradient flow $\dot\theta = -J(\theta)^\top \nabla L(G(\theta))$ with the Jacobian $J = DG$, the predictor

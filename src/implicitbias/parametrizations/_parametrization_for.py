@@ -24,7 +24,7 @@ _LARGEST = 1e6
 _SAMPLES, _CONSTANT = np.array([1e-3, 0.1, 0.7, 1.0, 3.0, 20.0]), 1e-12
 
 
-def parametrization_for(potential: Any, w0: Any, largest: float | None = None, data: Any = None) -> Any:
+def parametrization_for(potential: Any, w0: Any, largest: Any = None, data: Any = None) -> Any:
     r"""Return a parametrization w = G(theta) whose gradient flow from `G.start` is the mirror flow from w0.
 
     It needs $J J^\top = (\nabla^2\phi)^{-1}$, so that $G^{-1}$ is an isometry from the domain with the metric
@@ -86,7 +86,21 @@ def parametrization_for(potential: Any, w0: Any, largest: float | None = None, d
             "data is given and the potential is one of vectors, data are expected for Spectral potentials only; leave "
             "data out"
         )
-    return _made(potential, start, largest, data)
+    return _made(potential, start, _checked_largest(largest, start), data)
+
+
+def _checked_largest(largest: Any, w0: Any) -> float | None:
+    """Return the number, or raise an `InputError` if it is not above all |w0_i|; some maps do not use it."""
+    if largest is None:
+        return None
+    array = np.asarray(largest)
+    size = float(np.max(np.abs(w0), initial=0.0))
+    if array.ndim or array.dtype.kind not in "fiu" or not size < array < np.inf:
+        raise InputError(
+            f"largest is {largest!r}, a finite number above all |w0_i|, thus above {size:g}, is expected; type "
+            f"largest={1.0 + size:g}"
+        )
+    return float(array)
 
 
 @singledispatch
@@ -106,13 +120,13 @@ def _made(potential: Any, w0: Any, largest: float | None, data: Any) -> ForPoten
             f"parametrization exists by Nash's theorem, but it is computed for up to {LARGEST_DIMENSION} entries only; "
             "use ib.MirrorFlow, which integrates any potential, or ib.interpolant for its end"
         )
-    if largest is None or not np.max(np.abs(w0)) < largest < np.inf:
+    if largest is None:
         raise InputError(
-            f"largest is {largest!r}, a number above all |w0_i| is expected for a {type(potential).__name__}, which is "
+            f"largest is None, a number above all |w0_i| is expected for a {type(potential).__name__}, which is "
             "not a sum over coordinates and is embedded in a bounded region only; type largest="
             f"{1.0 + float(np.max(np.abs(w0))):g}"
         )
-    return EmbeddedChart(potential, w0, float(largest))
+    return EmbeddedChart(potential, w0, largest)
 
 
 @_made.register

@@ -15,12 +15,12 @@ from numpy import ndarray
 from implicitbias._core.arrays import frozen, real_array
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
-from implicitbias._core.values import Fingerprinted
+from implicitbias._core.values import Hashed
 from implicitbias.gauges import Gauge
 from implicitbias.potentials._written import written
 
 
-class Potential(Fingerprinted, eqx.Module):
+class Potential(Hashed, eqx.Module):
     r"""A Legendre function $\phi$: strictly convex and differentiable, and its gradient is onto the dual space.
 
     Subclasses define the three formulas `value_formula`, `mirror_formula` and `inverse_mirror_formula`, which JAX

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias._core.values import Value
@@ -211,7 +212,7 @@ def _with_random_slopes(units: GatedPredictor) -> GatedPredictor:
 
 def _found(anywhere: Outputs, outputs: Outputs, start: Float64[ndarray, " D"]) -> ConservedQuantities:
     """Return the conserved quantities of a map, which may differ from the map at theta0 in the slopes of its units."""
-    with double_precision():
+    with double_precision(), one_blas_thread():
         search = _Search(anywhere, start)
         laws = _laws(search)
         independent = gradient_rank(laws, search.generic)

@@ -56,7 +56,8 @@ def refuse_output(problem: Statement, shape: TreeShape, flat: ndarray) -> None:
 
 def _traced_shape(problem: Statement, shape: TreeShape, flat: ndarray) -> tuple[int, ...]:
     """Return the shape of the predictions, or raise an `InputError` if the model fails or returns no float array."""
-    params, X = shape.unflatten(jax.device_put(flat)), jax.device_put(problem.X)
+    # The leaves are cut by NumPy, because JAX would compile a program for each of them.
+    params, X = jax.tree.map(_on_device, shape.numpy_tree(flat)), jax.device_put(problem.X)
     try:
         out = eqx.filter_eval_shape(problem.model, params, X)
     except Exception as error:  # The user's model may raise any exception.
@@ -71,6 +72,10 @@ def _traced_shape(problem: Statement, shape: TreeShape, flat: ndarray) -> tuple[
         hint = "; is a `return` missing?" if out is None else hint
         raise InputError(f"the model returns {what}, an array of floats (n,) or (n, k) is expected{hint}")
     return tuple(got)
+
+
+def _on_device(leaf: Any) -> Any:
+    return jax.device_put(leaf) if isinstance(leaf, ndarray) else leaf
 
 
 def _failure(problem: Statement, params: Any, error: Exception) -> str:
