@@ -32,6 +32,7 @@ class TestTheSmallTable(NamedClaims):
         ("grows like ln(alpha)", {"alpha_middle": lambda x: 2.0 * x}),
         ("semidefinite", {"kkt_value": lambda x: 1.001 * x}),
         ("never completed", {"baseline_test": lambda x: 0.5 * x}),
+        ("pulls towards the start", {"held_test": lambda x: 0.0 * x}),
         ("no early phase", {"small_test": lambda x: x + 1.0}),
     ],
 )

@@ -47,6 +47,7 @@ def misjudged(data: Any, **changed: Any) -> list[str]:
         ("(ln 1/lam)^(1/2)", {"size": lambda x: x**2, "coarse_size": lambda x: x**2}),
         ("falls late", {"own_score": lambda x: 0.0 * x + 0.7}),
         ("without weight decay", {"control_score": lambda x: x - 0.1}),
+        ("pulls towards the start", {"held_score": lambda x: 0.0 * x + 0.7}),
         ("no early phase", {"small_score": lambda x: 0.0 * x + 0.95}),
     ],
 )

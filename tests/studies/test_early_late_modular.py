@@ -39,6 +39,8 @@ class TestSeventeen(NamedClaims):
         ("grows like ln(scale)", {"middle": 2.0}),
         ("ln t replaces", {"baseline_reach": 10.0}),
         ("no early phase", {"small_moved": 0.01}),
+        ("by guessing (accuracy, in", {"held_test": np.inf}),
+        ("M - (1/3) ln M", {"end_margin": 2.0}),
         ("lazy", {"phase_verdict": np.nan}),
         ("soon after", {"time_error": np.nan, "moved": np.nan}),
     ],

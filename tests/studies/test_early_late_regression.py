@@ -41,6 +41,7 @@ class TestTheSparseTarget(NamedClaims):
         ("the width", {"path_place": lambda x: 1.01 * x}),
         ("rises late", {"own_score": lambda x: 0.0 * x + 1.0}),
         ("without weight decay", {"control_score": lambda x: x + 0.1}),
+        ("pulls towards the start", {"held_score": lambda x: 0.0 * x + 0.6}),
         ("no early phase", {"small_score": lambda x: 0.5 * x}),
     ],
 )

@@ -46,6 +46,7 @@ class TestTheSmallSetting(NamedClaims):
         ("rises late", {"own_score": lambda x: 0.0 * x + x[-1]}),
         ("near T too", {"own_transition": lambda x: x + 5.0}),
         ("without weight decay the test accuracy", {"control_score": lambda x: x + 0.1}),
+        ("pulls towards the start", {"held_score": lambda x: 0.0 * x + 0.9}),
         ("no early phase", {"small_score": lambda x: 0.0 * x + 0.6}),
     ],
 )  # fmt: skip

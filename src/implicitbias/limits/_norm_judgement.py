@@ -20,6 +20,8 @@ from implicitbias.problems import model_flags
 _HOMOGENEOUS = 1e-8
 # The share of the tolerance from which rounding errors of the stationarity are told.
 _NOTABLE = 0.1
+# The singular values of J are computed up to so many multiplications in J J^T, and beyond it the eigenvalues of J J^T.
+_MOST_FACTORISED = 1e10
 # Pre-activations below this share of the largest one count as 0, where the derivative of their unit jumps.
 _AT_KINK = 1e-7
 
@@ -88,27 +90,7 @@ def _residuals(at: Linearized, q: Float64[ndarray, " m"]) -> dict[str, float]:
 
 def _reasons(problem: Any, at: Linearized, q: Float64[ndarray, " m"]) -> list[str]:
     """Return sentences on what may keep a point from being a KKT point, apart from its place."""
-    sentences = []
-    if at.J is None:
-        sizes = np.sqrt(np.maximum(np.linalg.eigvalsh(at.kernel), 0.0))
-        rank = int(np.sum(sizes > np.sqrt(RANK) * np.max(sizes, initial=0.0)))
-    else:
-        sizes = svdvals(at.J, check_finite=False)
-        rank = int(np.sum(sizes > RANK * np.max(sizes, initial=0.0)))
-    rounding = rounding_of(at, q)
-    if rank < len(at.c):
-        sentences.append(
-            f"The Jacobian has rank {rank}, and there are {len(at.c)} constraints: some rows depend on each other, "
-            "for instance because units are dead."
-        )
-    elif rounding > _NOTABLE * TOLERANCE:
-        sentences.append(
-            "The rows of the Jacobian nearly depend on each other: its least singular value is "
-            f"{np.min(sizes) / np.max(sizes):.1g} of the largest one, and the largest multiplier is "
-            f"{np.max(np.abs(q)):.1g}. Rounding errors of the Jacobian alone may change the stationarity by "
-            f"{rounding:.0e}. The likely cause are inputs that are close to each other, or more rows than the model "
-            "can tell apart: pass fewer rows."
-        )
+    sentences = [_dependence(at, q)]
     flags = model_flags(problem, at.constraints.tree, at.flat)
     if flags.not_smooth:
         sentences.append(
@@ -117,7 +99,35 @@ def _reasons(problem: Any, at: Linearized, q: Float64[ndarray, " m"]) -> list[st
         )
     if flags.single_precision:
         sentences.append("The model computes in a lower precision than float64, which limits the residuals.")
-    return sentences
+    return [sentence for sentence in sentences if sentence]
+
+
+def _dependence(at: Linearized, q: Float64[ndarray, " m"]) -> str:
+    """Return a sentence if rows of the Jacobian depend on each other, or nearly; else an empty one."""
+    m, p = len(at.c), len(at.flat)
+    if m > p:
+        return f"There are {m} constraints and {p} parameters, so that some rows of the Jacobian depend on each other."
+    if at.J is None or m * m * p > _MOST_FACTORISED:
+        sizes = np.sqrt(np.maximum(np.linalg.eigvalsh(at.kernel), 0.0))
+        rank = int(np.sum(sizes > np.sqrt(RANK) * np.max(sizes, initial=0.0)))
+    else:
+        sizes = svdvals(at.J, check_finite=False)
+        rank = int(np.sum(sizes > RANK * np.max(sizes, initial=0.0)))
+    if rank < m:
+        return (
+            f"The Jacobian has rank {rank}, and there are {m} constraints: some rows depend on each other, "
+            "for instance because units are dead."
+        )
+    rounding = rounding_of(at, q)
+    if rounding > _NOTABLE * TOLERANCE:
+        return (
+            "The rows of the Jacobian nearly depend on each other: its least singular value is "
+            f"{np.min(sizes) / np.max(sizes):.1g} of the largest one, and the largest multiplier is "
+            f"{np.max(np.abs(q)):.1g}. Rounding errors of the Jacobian alone may change the stationarity by "
+            f"{rounding:.0e}. The likely cause are inputs that are close to each other, or more rows than the model "
+            "can tell apart: pass fewer rows."
+        )
+    return ""
 
 
 def _kinks(problem: Any, at: Linearized) -> str:

@@ -6,9 +6,10 @@ from numpy import ndarray
 from scipy.linalg import lstsq, qr
 from scipy.optimize import nnls
 
+from implicitbias.limits._non_negative_program import non_negative
 from implicitbias.limits._norm_constraints import Linearized
 from implicitbias.limits._tolerances import EPSILON, RANK
-from implicitbias.limits._working_set import working_set
+from implicitbias.limits._working_set import MANY, working_set
 
 # The stabilisation relative to the kernel where J does not fit into memory, and the number of refinements.
 _STABLE, _REFINEMENTS = 1e-13, 5
@@ -28,6 +29,8 @@ def multipliers_of(at: Linearized) -> Float64[ndarray, " m"]:
     if at.constraints.equality:
         found = lstsq(at.J.T, at.flat, cond=RANK, lapack_driver="gelsy", check_finite=False)
         return np.asarray(found[0])
+    if len(at.c) > MANY:  # SciPy's active-set method takes minutes to hours.
+        return _many(at, size)
     # A common unit of the rows keeps the numbers of the solver near 1.
     unit = np.sqrt(at.scale) or 1.0
     columns = np.vstack([at.J.T / unit, at.c[None] / (unit * size)])
@@ -63,12 +66,28 @@ def _non_negative(columns: Float64[ndarray, "r m"], target: Float64[ndarray, " r
     return q
 
 
+def _many(at: Linearized, size: float) -> Float64[ndarray, " m"]:
+    """Return the multipliers of many constraints from the kernel, whose positive ones J then makes accurate."""
+    q = _by_kernel(at, size)
+    positive = q > 0.0
+    if at.J is None or not positive.any():
+        return q
+    columns = np.vstack([at.J[positive].T, at.c[None, positive] / size]) / np.sqrt(at.scale)
+    target = np.append(at.flat, 0.0) / np.sqrt(at.scale)
+    better = lstsq(columns, target, cond=RANK, check_finite=False, lapack_driver="gelsy")[0]
+    if np.all(better >= 0.0):
+        q[positive] = better
+    return q
+
+
 def _by_kernel(at: Linearized, size: float) -> Float64[ndarray, " m"]:
     """Return the multipliers from the kernel alone; each refinement removes most of the error of the one before."""
     product = at.matvec(at.flat)
+    q = np.zeros(len(at.c))
     if not at.constraints.equality:
         at = at._replace(kernel=at.kernel + np.outer(at.c, at.c) / size**2)
-    q = np.zeros(len(at.c))
+        if len(at.c) > MANY:
+            q = non_negative(at.kernel, product)
     for _ in range(_REFINEMENTS):
         q = working_set(at, product, q, _STABLE * at.scale).q
     return q

@@ -7,10 +7,13 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from implicitbias.limits._non_negative_program import non_negative
 from implicitbias.limits._norm_constraints import Linearized
 
 # The number of exchanges of all wrong rows at once, after which rows are exchanged one by one.
 _BLOCKS = 20
+# With more rows, an interior-point method finds the active ones where none are known or exchanges do not end.
+MANY = 500
 # The relative increases of the diagonal that are tried where rounding makes the matrix indefinite.
 _RIDGES = (0.0, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8)
 
@@ -84,24 +87,38 @@ def working_set(
         active = np.ones(len(right), dtype=bool)
         factor, q = _solved(at.kernel, active, target, stabilisation)
         return WorkingSet(at, q, active, factor, stabilisation)
-    active = before > 0.0
-    slack_size = np.abs(at.kernel).max() + float(np.max(np.abs(target)))
+    many = len(right) > MANY
+    active = before > 0.0 if before.any() or not many else _interior(at.kernel, target, stabilisation)
+    largest, size = float(np.max(np.abs(at.kernel))), float(np.max(np.abs(target)))
     factor, q = _solved(at.kernel, active, target, stabilisation)
     fewest, patience = len(right) + 1, _BLOCKS
     for _ in range(_BLOCKS + 50 * len(right)):
         slack = at.kernel @ q + stabilisation * q - target
-        wrong = np.where(active, q < 0.0, slack < -1e-14 * slack_size)
+        # Large multipliers add their rounding errors to the slack.
+        rounding = 1e-14 * (size + largest * max(1.0, float(np.max(np.abs(q)))))
+        wrong = np.where(active, q < 0.0, slack < -rounding)
         count = int(np.count_nonzero(wrong))
         if count == 0:
             break
         if count < fewest:
             fewest, patience = count, _BLOCKS
         patience -= 1
+        if patience < 0 and many:
+            active, patience, many = _interior(at.kernel, target, stabilisation), _BLOCKS, False
+            factor, q = _solved(at.kernel, active, target, stabilisation)
+            continue
         if patience < 0:  # The exchange of the last wrong row alone cannot cycle (Murty).
             wrong[: np.flatnonzero(wrong)[-1]] = False
         active = active ^ wrong
         factor, q = _solved(at.kernel, active, target, stabilisation)
     return WorkingSet(at, np.maximum(q, 0.0), active, factor, stabilisation)
+
+
+def _interior(kernel: Float64[ndarray, "m m"], target: ndarray, stabilisation: float) -> Bool[ndarray, " m"]:
+    """Return the rows with a positive multiplier in the whole program."""
+    matrix = kernel.copy()
+    matrix[np.diag_indices(len(matrix))] += stabilisation
+    return np.asarray(non_negative(matrix, target) > 0.0)
 
 
 def _solved(

@@ -14,7 +14,7 @@ from implicitbias.diagnostics import phase
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.limits import Limit, kernel_regime
 from implicitbias.problems import Problem
-from implicitbias.studies._addition_settings import Addition
+from implicitbias.studies._addition_settings import Addition, network
 from implicitbias.studies._grokking_flows import COARSER, first_below, flat, states_of
 from implicitbias.studies._sweep_evidence import finished
 from implicitbias.trajectories import Trajectory
@@ -91,6 +91,7 @@ def addition_dataset(setting: Addition, progress: Progress) -> Any:
         _kernel_variables(bench)
         | _end_variables(bench, courses)
         | _small_variables(bench, small)
+        | _held_variables(bench, first)
         | _phase_variables(bench, first, found[0])
     )
     progress(0.8, "run without weight decay")
@@ -186,6 +187,31 @@ def _small_variables(bench: Bench, course: Course) -> dict[str, Any]:
         "small_memorized": ((), found[0]),
         "small_moved": ((), _moved(states, start)[0]),
         "small_test": ((), bench.setting.accuracy(outputs, 1)[0]),
+    }
+
+
+def _held_variables(bench: Bench, course: Course) -> dict[str, Any]:
+    """Return the accuracies at the end of the main run if its weight decay pulls the parameters towards the start.
+
+    It trains the change of the parameters, in which the network is not homogeneous, so that the start does not decay.
+    """
+    setting, (W, V) = bench.setting, bench.setting.start(course.scale)
+    X, right = setting.rows(0)
+
+    def moved(change: Any, X: Any) -> Any:
+        return network((W + change[0], V + change[1]), X)
+
+    flow = GradientFlow(Problem(moved, X, right, loss="cross_entropy"), course.decay)
+    end = float(course.run.times[-1])
+    run = simulate(
+        flow, (0.0 * W, 0.0 * V), t1=end, times=np.array([end]), rtol=setting.rtol, solver=_ALGEBRA
+    )
+    state = flat((W + run.final[0], V + run.final[1]))[None]
+    accuracies = [setting.accuracy(setting.outputs(state, part), part)[0] for part in (0, 1)]
+    return {
+        "held_train": ((), np.array(accuracies[0])),
+        "held_test": ((), np.array(accuracies[1])),
+        "held_status": (("held_run",), np.array([run.status.name])),
     }
 
 

@@ -226,6 +226,9 @@ def control_claims(point: str, data: Any, words: Words) -> list[Claim]:
         at_most(point, f"without weight decay {words.score} stays that of {words.early} until 100 times the last time "
                 "(largest share of the transition)", PAPER,
                 (np.max(np.abs(share(data, "control_score"))), _BEGIN), all_finished(data)),
+        at_most(point, f"if the weight decay pulls towards the start, so that the network is not homogeneous in what "
+                f"decays, {words.score} is still that of {words.early} at the end of the first run (share of the "
+                "transition)", THEORY, (abs(float(share(data, "held_score")[-1])), _BEGIN), all_finished(data)),
         at_least(point, f"from a small start there is no early phase: {words.score} is nearer to that of "
                  f"{words.late} as soon as the training data are fitted (share of the transition)", PAPER,
                  (again[fitted[0]] if len(fitted) else np.nan, 0.5)),

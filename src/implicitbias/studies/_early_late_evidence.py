@@ -6,7 +6,8 @@ The variables, with d features, runs from several starts with several weight dec
   explained share of the variance of the test targets. `fit`: the smallest margin, or the explained share of the squares
   of the training targets. `size_l1`, `size_l2`: the norms of w; `size`: the norm of the parameters.
 - `coarse_*` (place,): the same for the last run at a tolerance that is ten times larger. `own_*`: the run from the
-  start of the paper; `control_*`: a run without weight decay; `small_*`: a run from a small start.
+  start of the paper; `control_*`: a run without weight decay; `small_*`: a run from a small start; `held_*`: the end of
+  a run whose weight decay pulls the parameters towards the start.
 - `alpha`, `weight_decay`, `transition` (run,): the start, lam, and lam T. `excess` (run,): a bound of the relative
   excess of the end over the least L + lam/2 |w|_1.
 - `l2_score`, `l1_score`, `l1_l2_cosine`: of both limits. `gaps`: their certificates. `kernel_apart`: the relative
@@ -27,7 +28,7 @@ from implicitbias._core.progress import Progress
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.gauges import L1
 from implicitbias.limits import MinL1, certify, kernel_regime, least_gauge, max_margin
-from implicitbias.parametrizations import SquareDifference
+from implicitbias.parametrizations import Parametrization, SquareDifference
 from implicitbias.problems import Classification, LeastSquares
 from implicitbias.studies._early_late_settings import Experiment
 
@@ -37,6 +38,9 @@ _OWN_TIMES = np.geomspace(1e-3, 15.0, 40)
 # time of the run with it.
 _SMALL_TIMES = np.geomspace(0.1, 3e3, 46)
 _CONTROL_TIMES = np.array([1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0])
+# The end of the run that is held at its start needs few digits, because it is the minimum of a strongly convex function
+# up to the curvature of the network.
+_HELD_RTOL = 1e-3
 
 
 class Ends(NamedTuple):
@@ -148,10 +152,11 @@ def training_dataset(training: Training, progress: Progress) -> Any:
         progress(0.1 + 0.5 * len(runs) / len(times), f"run from alpha = {alpha:g} with lam = {decay:g}")
     own = _run(training, setting.own[0], setting.own[1], _OWN_TIMES / setting.own[1])
     small = _run(training, setting.small, setting.own[1], _SMALL_TIMES)
+    held = _held(training)
     control = _run(training, setting.runs[0][0], 0.0, times[0][-1] * _CONTROL_TIMES)
     coarse = _run(training, *setting.runs[-1], times[-1], 10.0 * setting.rtol)
     progress(0.8, "test data")
-    every = [*runs, own, small, control, coarse]
+    every = [*runs, own, small, control, coarse, held]
     measured, ends = _measured(training, every)
     groups = {
         key: (("run", "place"), np.stack([one[key] for one in measured[: len(runs)]])) for key in measured[0]
@@ -159,8 +164,8 @@ def training_dataset(training: Training, progress: Progress) -> Any:
     variables: dict[str, Any] = groups | {
         f"{name}_{key}": (dimension, value)
         for name, dimension, one in zip(
-            ("own", "small", "control", "coarse"),
-            ("own_time", "small_time", "control_time", "place"),
+            ("own", "small", "control", "coarse", "held"),
+            ("own_time", "small_time", "control_time", "place", "held_time"),
             measured[len(runs) :],
             strict=True,
         )
@@ -220,6 +225,24 @@ def _run(
         u, v = trajectory.state(float(t))
         w[i], size[i] = (u - v) * (u + v), np.sqrt(u @ u + v @ v)
     return Run(w, size, trajectory.status.name)
+
+
+def _held(training: Training) -> Run:
+    """Return the end of the first run with a weight decay that pulls towards the start.
+
+    It trains the change delta of the parameters of (alpha + delta_u)^2 - (alpha + delta_v)^2, which is not homogeneous
+    in delta, so that the start does not decay.
+    """
+    (alpha, decay), d = training.experiment.runs[0], training.problem.shape[1]
+    G = Parametrization.from_function(
+        lambda delta: (delta[0] - delta[1]) * (2.0 * alpha + delta[0] + delta[1])
+    )
+    flow = GradientFlow(training.problem.reparametrize(G), weight_decay=decay)
+    end = training.transition(alpha, decay) + training.experiment.transition_places()[-1] / decay
+    trajectory = simulate(flow, (np.zeros(d), np.zeros(d)), t1=end, times=np.array([end]), rtol=_HELD_RTOL)
+    delta = trajectory.final
+    w = (delta[0] - delta[1]) * (2.0 * alpha + delta[0] + delta[1])
+    return Run(w[None], np.array([np.linalg.norm(np.concatenate(delta))]), trajectory.status.name)
 
 
 def _measured(training: Training, runs: list[Run]) -> tuple[list[dict[str, ndarray]], dict[str, Any]]:
