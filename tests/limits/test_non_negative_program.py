@@ -35,7 +35,7 @@ def test_it_agrees_with_scipy(name: str, size: float) -> None:
     q = non_negative(A.T @ A, A.T @ b)
     known, misfit = nnls(A, b)
     assert np.min(q) >= 0.0
-    np.testing.assert_allclose(A @ q, A @ known, atol=1e-6 * np.linalg.norm(b))
+    np.testing.assert_allclose(A @ q, A @ known, atol=1e-6 * float(np.linalg.norm(b)))
     assert np.linalg.norm(A @ q - b) <= misfit + 1e-6 * np.linalg.norm(b)
 
 

@@ -90,8 +90,8 @@ class EarlyLateModular(Study):
             "seeds the networks generalise at the same times, but some end with one to five test sums wrong. The time "
             "T = ln(gamma_0 |theta_0| / ln(1 / lam)) / (3 lam), with the margin gamma_0 of the tangent-kernel machine "
             "at the start, was derived here and is not in the paper, which has ln(scale) / lam for large scales. "
-            "Most test sums are right where the median margin of the test is positive. Every number below was "
-            "computed in this run."
+            "Most test sums are right where the median margin of the test is positive. The run whose weight decay "
+            "pulls towards the start was added here. Every number below was computed in this run."
         )
 
 
