@@ -3,9 +3,11 @@
 Other programs on the machine change wall-clock times, so the processor time of each part is reported too: that of a
 path in the loop and in the processes, and the overhead of a point. This is the time of the process that sends the
 batches and stores their values, and the time that the other processes spend outside the function, without their start.
+Batches are of a fixed time, so that a busy machine has more of them; the overhead of points without work has fewer.
 """
 
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -38,6 +40,27 @@ def path(seed: int) -> dict[str, Any]:
         "begin": begin,
         "end": time.process_time(),
     }
+
+
+def nothing(seed: int) -> dict[str, Any]:
+    """Return what `path` returns, without its work."""
+    return {"l1": 1.0 * seed, "jumps": seed, "process": 1, "begin": 0.0, "end": 1.0}
+
+
+def overhead(stored: bool) -> float:
+    """Return the processor seconds of all processes for one point more of a function without work."""
+    spent = []
+    for points in (POINTS // 10, POINTS + POINTS // 10):
+        with tempfile.TemporaryDirectory() as folder:
+            before = _processor_seconds()
+            ib.studies.sweep(nothing, {"seed": range(points)}, out=folder if stored else None, jobs=JOBS)
+            spent.append(_processor_seconds() - before)
+    return (spent[1] - spent[0]) / POINTS
+
+
+def _processor_seconds() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 class Spent(NamedTuple):
@@ -104,9 +127,11 @@ def paths() -> list[Row]:
     for name in ("memory", "store"):
         ours, peer = middle[name], middle["loop"]
         busy = JOBS * peer.inside / (ours.inside + ours.outside)
+        bare = 1e3 * overhead(stored=name == "store")
         note = (
-            f"overhead {1e3 * ours.outside:.3f} ms a point; a path takes {1e3 * ours.inside:.2f} ms of a processor, "
-            f"{1e3 * peer.inside:.2f} ms in the loop; ratio by processor time {busy:.2f}; load {os.getloadavg()[0]:.1f}"
+            f"overhead {bare:.3f} ms a point without work, {1e3 * ours.outside:.3f} ms here; a path takes "
+            f"{1e3 * ours.inside:.2f} ms of a processor, {1e3 * peer.inside:.2f} ms in the loop; "
+            f"ratio by processor time {busy:.2f}; load {os.getloadavg()[0]:.1f}"
         )
         error = float(np.max(np.abs(answers[name] - answers["loop"])))
         work = f"{POINTS} paths ({N}, {D}), {JOBS} processes, {name}"

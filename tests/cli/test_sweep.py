@@ -45,8 +45,8 @@ def test_a_sweep_of_a_study_is_stored_and_goes_on(ask: Ask, tmp_path: Path) -> N
     ("words", "told"),
     [
         (
-            ("separable", "--grid", "alpha=1"),
-            "separable has no settings to sweep; type one of saddle-to-saddle",
+            ("commuting", "--grid", "alpha=1"),
+            "commuting has no settings to sweep; type one of saddle-to-saddle",
         ),
         (
             ("grokking-diagonal", "--grid", "beta=1"),
