@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 import implicitbias as ib
 from tests.cli._command import answer
@@ -19,11 +20,16 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_sweep_of_a_study_is_stored_and_goes_on(ask: Ask, tmp_path: Path) -> None:
     sweep = ("grokking-diagonal", "--grid", "weight_decay=1e-3", "--out", tmp_path / "s", "--quiet")
-    code, out, err = ask(*sweep, "--grid", "alpha=1,-1")
+    table = tmp_path / "runs.parquet"
+    code, out, err = ask(*sweep, "--grid", "alpha=1,-1", "--parquet", table)
     assert (code, err) == (1, "")
     assert "1 of 2 runs are done, 1 failed" in out
     assert "alpha=-1, weight_decay=0.001" in out
     assert "a positive number is expected" in out
+    assert f"Table: {table}" in out
+    rows = parquet.read_table(table, columns=["alpha", "state", "final_test"]).to_pylist()
+    assert [(row["alpha"], row["state"]) for row in rows] == [(-1, "failed"), (1, "done")]
+    assert rows[0]["final_test"] is None
     code, out, _ = ask(*sweep, "--grid", "alpha=1,2")
     assert code == 0
     assert "2 of 2 runs are done, 1 of them were in" in out
@@ -39,8 +45,8 @@ def test_a_sweep_of_a_study_is_stored_and_goes_on(ask: Ask, tmp_path: Path) -> N
     ("words", "told"),
     [
         (
-            ("separable", "--grid", "alpha=1"),
-            "separable has no settings to sweep; type one of saddle-to-saddle",
+            ("commuting", "--grid", "alpha=1"),
+            "commuting has no settings to sweep; type one of saddle-to-saddle",
         ),
         (
             ("grokking-diagonal", "--grid", "beta=1"),

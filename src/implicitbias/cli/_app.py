@@ -77,6 +77,7 @@ def run_studies(
     time_limit: sweep_options.TimeLimit = None,
     memory_limit: sweep_options.MemoryLimit = None,
     outdated: sweep_options.Outdated = "keep",
+    parquet: sweep_options.Parquet = None,
     quiet: sweep_options.Quiet = False,
 ) -> None:
     """Run studies, print their claims, and exit with status 1 if one does not hold.
@@ -90,7 +91,9 @@ def run_studies(
     from implicitbias.cli._study_run import StudyOptions, run_named
     from implicitbias.cli._sweep_run import SweepOptions, run_sweep_of
 
-    asked = SweepOptions(grid or [], seeds, jobs, scheduler, retries, time_limit, memory_limit, outdated)
+    asked = SweepOptions(
+        grid or [], seeds, jobs, scheduler, retries, time_limit, memory_limit, outdated, parquet
+    )
     if grid:
         if as_json:
             raise InputError("--json is not for sweeps; read the store with ib.studies.open in Python")

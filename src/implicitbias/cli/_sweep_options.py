@@ -1,5 +1,6 @@
 """Options of `implicitbias run` for sweeps."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,5 +28,9 @@ MemoryLimit = Annotated[
 ]
 Outdated = Annotated[
     str, typer.Option(metavar="keep|replace", help="What happens to stored runs of another version.")
+]
+Parquet = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the runs of the sweep to this Parquet file too, one row a run."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]

@@ -22,6 +22,7 @@ class SweepOptions(NamedTuple):
     time_limit: float | None
     memory_limit: float | None
     outdated: str
+    parquet: Path | None
 
     def asked(self) -> list[str]:
         """Return the options that only a sweep has and that were typed."""
@@ -32,6 +33,7 @@ class SweepOptions(NamedTuple):
             "--retries": self.retries != 0,
             "--time-limit": self.time_limit is not None,
             "--memory-limit": self.memory_limit is not None,
+            "--parquet": self.parquet is not None,
         }
         return [name for name, typed in given.items() if typed]
 
@@ -74,6 +76,8 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
         typer.echo(
             f"  and {len(result.failures) - _SHOWN} more, which the variable `error` of the store names"
         )
+    if options.parquet is not None:
+        typer.echo(f"Table: {studies.to_parquet(folder, options.parquet, name)}")
     typer.echo(f'Results: {folder}; to read them, type ib.studies.open("{folder}") in Python')
     if result.unfinished:
         typer.echo(

@@ -31,6 +31,7 @@ from implicitbias.studies.sweeps import SweepResult as SweepResult
 from implicitbias.studies.sweeps import open_store as open
 from implicitbias.studies.sweeps import parsed_axes as parsed_axes
 from implicitbias.studies.sweeps import sweep as sweep
+from implicitbias.studies.sweeps import to_parquet as to_parquet
 
 __all__ = [
     "Assumption",
@@ -55,4 +56,5 @@ __all__ = [
     "run",
     "run_grid",
     "sweep",
+    "to_parquet",
 ]

@@ -40,15 +40,17 @@ class Signs(Data):
         n: the number of training rows.
         d: the number of features.
         tested: the number of test rows.
+        seed: the seed of the training and of the test rows.
     """
 
     n: int
     d: int
     tested: int
+    seed: int = 0
 
     def rows(self) -> Float64[ndarray, "n d"]:
         """Return the training rows."""
-        return np.random.default_rng(0).choice([-1.0, 1.0], (self.n, self.d))
+        return np.random.default_rng([0, self.seed]).choice([-1.0, 1.0], (self.n, self.d))
 
     def problem(self) -> Classification:
         """Return the training problem in w."""
@@ -57,7 +59,7 @@ class Signs(Data):
 
     def score(self, w: Float64[ndarray, "d m"]) -> Float64[ndarray, " m"]:
         """Return the share of test rows that each column classifies correctly; ties count one half."""
-        rng, right, left = np.random.default_rng(1), np.zeros(w.shape[1]), self.tested
+        rng, right, left = np.random.default_rng([1, self.seed]), np.zeros(w.shape[1]), self.tested
         while left > 0:
             count = min(left, max(1, _BLOCK // self.d))
             X = 2.0 * rng.integers(0, 2, (count, self.d), dtype=np.int8) - 1.0
@@ -93,16 +95,18 @@ class Separated(Data):
         d: the number of features.
         gap: the width of the empty strip between both classes.
         squared: whether the labels are the targets of a regression.
+        seed: the seed of the rows and of w*.
     """
 
     n: int
     d: int
     gap: float
     squared: bool = False
+    seed: int = 0
 
     def draw(self) -> tuple[Float64[ndarray, "n d"], Float64[ndarray, " n"], Float64[ndarray, " d"]]:
         """Return the training rows, their labels, and w*."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(self.seed)
         direction = rng.standard_normal(self.d)
         direction /= np.linalg.norm(direction)
         z = rng.standard_normal((self.n, self.d))

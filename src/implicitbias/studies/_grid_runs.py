@@ -24,7 +24,7 @@ def saddle_run(*, alpha: float, n: int, d: int, noise: float, seed: int) -> Any:
     The targets are those of a teacher with 2 ones, plus noise.
     """
     X, y, _ = _sparse_data(n, d, 2, noise, seed)
-    _expect("alpha", alpha, 0.0 < alpha < 1.0, "a number between 0 and 1")
+    expect("alpha", alpha, 0.0 < alpha < 1.0, "a number between 0 and 1")
     path = saddle_path(LeastSquares(X, y))
     runs = simulated(path, (float(-np.log10(alpha)),), silent)
     numbers = {
@@ -45,8 +45,8 @@ def diagonal_run(*, alpha: float, weight_decay: float, n: int, d: int, sparsity:
     shares of the error of w = 0; the times are slow ones, and nan if they are not reached.
     """
     X, y, teacher = _sparse_data(n, d, sparsity, 0.0, seed)
-    _expect("alpha", alpha, alpha > 0.0, "a positive number")
-    _expect("weight_decay", weight_decay, weight_decay > 0.0, "a positive number")
+    expect("alpha", alpha, alpha > 0.0, "a positive number")
+    expect("weight_decay", weight_decay, weight_decay > 0.0, "a positive number")
     slow = np.geomspace(*_SLOW)
     flow = GradientFlow(LeastSquares(X, y).reparametrize(HadamardProduct()), weight_decay)
     start = np.sqrt(2.0) * alpha * np.ones(d), np.zeros(d)
@@ -58,8 +58,8 @@ def diagonal_run(*, alpha: float, weight_decay: float, n: int, d: int, sparsity:
     variables: dict[str, Any] = {
         "train": (("slow_time",), train),
         "test": (("slow_time",), test),
-        "memorization_time": ((), _first(slow, train <= 0.01)),
-        "generalisation_time": ((), _first(slow, test <= 0.1)),
+        "memorization_time": ((), first_time(slow, train <= 0.01)),
+        "generalisation_time": ((), first_time(slow, test <= 0.1)),
         "final_test": ((), np.array(test[-1])),
         "steps": ((), np.array(run.stats.steps)),
     }
@@ -69,18 +69,33 @@ def diagonal_run(*, alpha: float, weight_decay: float, n: int, d: int, sparsity:
 def _sparse_data(n: int, d: int, sparsity: int, noise: float, seed: int) -> tuple[Any, Any, Any]:
     """Return Gaussian inputs, targets, and the teacher, which begins with ones."""
     for name, value in (("n", n), ("d", d), ("sparsity", sparsity)):
-        _expect(name, value, value >= 1 and value % 1 == 0, "a positive whole number")
-    _expect("sparsity", sparsity, sparsity <= d, f"at most d = {d}")
+        expect_count(name, value)
+    expect("sparsity", sparsity, sparsity <= d, f"at most d = {d}")
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))
     teacher = np.where(np.arange(d) < sparsity, 1.0, 0.0)
     return X, X @ teacher + noise * rng.standard_normal(n), teacher
 
 
-def _first(times: Any, reached: Any) -> Any:
+def expect_count(name: str, value: Any) -> None:
+    """Raise an error about a number of rows, features or layers that is no positive whole number.
+
+    Raises:
+        InputError: it is none.
+    """
+    expect(name, value, value >= 1 and value % 1 == 0, "a positive whole number")
+
+
+def first_time(times: Any, reached: Any) -> Any:
+    """Return the first time at which a level is reached; nan if it is not."""
     return np.array(times[int(np.argmax(reached))] if np.any(reached) else np.nan)
 
 
-def _expect(name: str, value: Any, fine: bool, expected: str) -> None:
+def expect(name: str, value: Any, fine: bool, expected: str) -> None:
+    """Raise an error about a setting that is not fine.
+
+    Raises:
+        InputError: the setting is not fine.
+    """
     if not fine:
         raise InputError(f"{name} is {value!r}, {expected} is expected")

@@ -53,6 +53,16 @@ class DeepDiagonalNetworks(Study):
             figures[f"{point}-off-support"] = rate_figure(small, rest, label, y_label, float(D))
         return figures
 
+    def settings(self) -> dict[str, Any]:
+        """Return the scale of the start, the depth, the sizes of the data, and the seed."""
+        return {"alpha": 1e-3, "depth": 3, "n": 4, "d": 6, "seed": 9}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        """Return the distance of one flow from its limit path."""
+        from implicitbias.studies._grid_regressions import deep_run
+
+        return deep_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

@@ -68,6 +68,16 @@ class EarlyLateMargin(Study):
         """Return the runs on the axis of the predicted time and of the paper's time, and the run of the paper."""
         return phase_figures(point, dataset, WORDS)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the scale of the start, the weight decay, the sizes and the gap of the data, and the seed."""
+        return {"alpha": 30.0, "weight_decay": 1e-3, "n": 24, "d": 3000, "gap": 8.0, "seed": 0}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        """Return how one run turns from the largest l2 to the largest l1 margin."""
+        from implicitbias.studies._grid_classifiers import margin_run
+
+        return margin_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

@@ -75,6 +75,16 @@ class EarlyLateSparse(Study):
             return samples_figures(point, dataset)
         return phase_figures(point, dataset, WORDS)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the scale of the start, the weight decay, the sizes of the data, and the seed."""
+        return {"alpha": 30.0, "weight_decay": 1e-3, "n": 96, "d": 600, "seed": 0}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        """Return how one run turns from the largest l2 to the largest l1 margin."""
+        from implicitbias.studies._grid_classifiers import sparse_run
+
+        return sparse_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

@@ -66,6 +66,16 @@ class GrokkingLinear(Study):
 
         return grokking_figures(point, dataset)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the weight decay, the scale of the start, the sizes of the data, and the seed."""
+        return {"weight_decay": 1e-4, "scale": 1.0, "n": 30, "d": 200, "seed": 0}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        """Return the errors of one run over slow time."""
+        from implicitbias.studies._grid_regressions import linear_run
+
+        return linear_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

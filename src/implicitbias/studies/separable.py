@@ -67,6 +67,16 @@ class SeparableData(Study):
             figures[f"{point}-descents"] = descents(dataset)
         return plane_figures(point, dataset) | figures if point == PLANE else figures
 
+    def settings(self) -> dict[str, Any]:
+        """Return the horizon, the number of points in the plane, the logarithm of the end time, and the seed."""
+        return {"horizon": "l2", "n": 20, "log_time": 1000.0, "seed": 0}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        """Return how far one flow in the plane is from the largest margin."""
+        from implicitbias.studies._grid_classifiers import plane_run
+
+        return plane_run(**settings)
+
     def notes(self) -> str:
         """Return a paragraph that says which settings are from the paper and which were chosen here."""
         return (

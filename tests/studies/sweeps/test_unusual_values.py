@@ -128,7 +128,7 @@ def test_a_store_is_read_as_it_was_while_another_sweep_settles(
     study = Ledger(tmp_path).rows()[0].study
     writer = Store(tmp_path, Label(study, "x"))
     run = runs_of({"a": [3]})[0]
-    writer.add([run], [Outcome(0, variables_of(3.0))])
+    writer.add([writer.key_of(run)], [run], [Outcome(0, variables_of(3.0))])
     rows = Ledger.rows
 
     def interrupted(ledger: Ledger, *chosen: Any) -> Any:

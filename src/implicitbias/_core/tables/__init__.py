@@ -13,6 +13,7 @@ from implicitbias._core.tables._frames import is_series as is_series
 from implicitbias._core.tables._frames import series_array as series_array
 from implicitbias._core.tables._numeric_columns import numeric_columns as numeric_columns
 from implicitbias._core.tables._numeric_columns import read_columns as read_columns
+from implicitbias._core.tables._parquet import write_parquet as write_parquet
 from implicitbias._core.tables._recipe import Input as Input
 from implicitbias._core.tables._recipe import Recipe as Recipe
 from implicitbias._core.tables._table import Table as Table

@@ -1,6 +1,7 @@
 """Sweeps: many runs of one function over a grid, on one machine or a cluster, kept in one store."""
 
 from implicitbias.studies.sweeps._drive import Limits as Limits
+from implicitbias.studies.sweeps._export import to_parquet as to_parquet
 from implicitbias.studies.sweeps._opened import open_store as open_store
 from implicitbias.studies.sweeps._outcome import Failure as Failure
 from implicitbias.studies.sweeps._result import SweepResult as SweepResult
@@ -22,4 +23,5 @@ __all__ = [
     "run_sweep",
     "runs_of",
     "sweep",
+    "to_parquet",
 ]

@@ -1,9 +1,12 @@
 """The ledger of a sweep's store: a SQLite file that says what became of each run and where its values are."""
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from implicitbias._core.errors import ImplicitBiasError, InputError
@@ -12,6 +15,8 @@ LEDGER = "ledger.sqlite"
 _FORMAT = 1
 # Another sweep may write at the same time; a merge of large parts takes seconds.
 _PATIENCE_SECONDS = 120.0
+# A copy during which the ledger changed is made again, so many times at most.
+_COPIES = 20
 _TABLES = """
 CREATE TABLE IF NOT EXISTS format (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS blobs (id INTEGER PRIMARY KEY, layout TEXT NOT NULL, content BLOB NOT NULL);
@@ -58,12 +63,19 @@ _INSERT = (
 
 
 class Ledger:
-    """An open ledger. All changes are made inside `writing`, by one writer at a time."""
+    """An open ledger. All changes are made inside `writing`, by one writer at a time.
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / LEDGER
+    Args:
+        folder: the folder of the file.
+        named: the file that errors name; by default the file itself.
+    """
+
+    def __init__(self, folder: Path, named: Path | None = None) -> None:
+        self.file = named or folder / LEDGER
         try:
-            self._connection = sqlite3.connect(self.file, timeout=_PATIENCE_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(
+                folder / LEDGER, timeout=_PATIENCE_SECONDS, isolation_level=None
+            )
             # Neither a kill nor a loss of power undoes a commit, after which old parts are deleted; no reader waits.
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
@@ -90,6 +102,10 @@ class Ledger:
             return ImplicitBiasError(
                 f"{self.file} cannot be written ({error}); free some space and start the sweep again: what was stored "
                 "is kept"
+            )
+        if "readonly" in str(error) or "unable to open" in str(error):
+            return InputError(
+                f"{self.file} cannot be written ({error}); copy its folder to where you may write, or type another one"
             )
         return InputError(
             f"{self.file} cannot be used ({error}); it is damaged, from another program, or on a file system without "
@@ -192,3 +208,56 @@ class Ledger:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+
+@contextmanager
+def ledger_to_read(folder: Path) -> Iterator[Ledger]:
+    """Yield the ledger of a folder, or a copy of it where the folder cannot be written.
+
+    SQLite writes beside a ledger with a write-ahead log even to read it. Its mode for files that never change ignores
+    this log, in which the last runs of a killed sweep are.
+
+    Raises:
+        InputError: the ledger is damaged, or another process writes it faster than it can be copied.
+    """
+    if os.access(folder, os.W_OK) and os.access(folder / LEDGER, os.W_OK):
+        with Ledger(folder) as ledger:
+            yield ledger
+        return
+    with TemporaryDirectory() as copy:
+        _copy(folder, Path(copy))
+        with Ledger(Path(copy), named=folder / LEDGER) as ledger:
+            yield ledger
+
+
+def _copy(folder: Path, copy: Path) -> None:
+    """Copy a ledger and its log, as they are at one moment."""
+    log = f"{LEDGER}-wal"
+    for _ in range(_COPIES):
+        before = _state(folder / LEDGER), _state(folder / log)
+        try:
+            shutil.copyfile(folder / LEDGER, copy / LEDGER)
+            (copy / log).unlink(missing_ok=True)
+            if before[1] is not None:
+                shutil.copyfile(folder / log, copy / log)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"{folder / LEDGER} cannot be copied ({error.strerror}); ask its owner for leave to read it"
+            ) from None
+        if before == (_state(folder / LEDGER), _state(folder / log)):
+            return
+    raise InputError(
+        f"{folder / LEDGER} was written while it was copied, {_COPIES} times in turn; another user's sweep is at work: "
+        "try again later"
+    )
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None if there is no file."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -9,13 +9,18 @@ import numpy as np
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import labelled_arrays
-from implicitbias.studies.sweeps._ledger import LEDGER, Ledger, Row
+from implicitbias.studies.sweeps._ledger import LEDGER, Row, ledger_to_read
 from implicitbias.studies.sweeps._parts import open_part, unpacked
 from implicitbias.studies.sweeps._settings import POINT, one_form
+from implicitbias.studies.sweeps._variables import Variables
 
 MISSING = "missing"
 # The runs of a grid may be incomplete; a list of points that fills less than this of its grid stays a list.
 _LEAST_FILLED = 0.25
+# How often the ledger is read until all its parts can be opened.
+_ATTEMPTS = 5
+# Whole numbers beyond this one lose digits as numbers of double precision.
+_LARGEST_EXACT = 2**53
 
 
 def open_store(folder: Any, study: str | None = None) -> Any:
@@ -23,7 +28,8 @@ def open_store(folder: Any, study: str | None = None) -> Any:
 
     If the settings form a grid, each setting is a dimension with its values as coordinate; otherwise there is one
     dimension `run`, and the settings are coordinates along it. The arrays are read when they are used (Dask). Runs of
-    unequal shapes are padded with NaN, and runs that failed or are missing are NaN, or empty texts.
+    unequal shapes are padded with NaN, and runs that failed or are missing are NaN, or empty texts. Whole numbers are
+    then numbers of double precision, or objects if they are beyond 2^53. The folder may be one that you cannot write.
 
     The variables `state` ("done", "failed" or "missing"), `seconds`, `code` (the version of the code that computed the
     run) and `error` say what is known about each run.
@@ -53,13 +59,7 @@ def open_store(folder: Any, study: str | None = None) -> Any:
         raise InputError(
             f"{place} holds no results of a sweep; write some with implicitbias run --grid, or sweep(out=)"
         )
-    with Ledger(place) as ledger, ledger.reading():
-        rows = _chosen(ledger.rows(), study, place)
-        needed = {row.blob for row in rows if row.blob is not None}
-        blobs = {
-            number: unpacked(content) for number, (_, content) in ledger.blobs().items() if number in needed
-        }
-        parts = {n: open_part(place, file) for n, (file, _, _) in ledger.parts().items()}
+    rows, blobs, parts = _read(place, study)
     settings = [json.loads(row.settings) for row in rows]
     grid = _grid_of(settings)
     sizes = tuple(len(values) for values in grid.values()) if grid else (len(rows),)
@@ -82,6 +82,30 @@ def open_store(folder: Any, study: str | None = None) -> Any:
                 array,
             )
     return labelled_arrays(labelled, coordinates, {"study": rows[0].study})
+
+
+def _read(place: Path, study: str | None) -> tuple[list[Row], dict[int, Variables], dict[int, Any]]:
+    """Return the rows of a study, the values that wait in the ledger, and the open parts.
+
+    Another sweep may merge parts after the ledger was read and before they are open; the ledger is then read again.
+    Parts that are open can be read after they are deleted.
+    """
+    for attempt in range(_ATTEMPTS):
+        with ledger_to_read(place) as ledger, ledger.reading():
+            rows = _chosen(ledger.rows(), study, place)
+            needed = {row.blob for row in rows if row.blob is not None}
+            blobs = {
+                number: unpacked(content)
+                for number, (_, content) in ledger.blobs().items()
+                if number in needed
+            }
+            files = {number: file for number, (file, _, _) in ledger.parts().items()}
+        try:
+            return rows, blobs, {number: open_part(place, file) for number, file in files.items()}
+        except InputError:
+            if attempt + 1 == _ATTEMPTS:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _other_name(name: str, taken: set[str]) -> str:
@@ -197,6 +221,8 @@ def _gathered(pieces: list[tuple[tuple[str, ...], np.ndarray, Any]], sizes: tupl
     # A number that is not there is NaN, which whole numbers and truth values cannot be.
     if (filled < total or padded) and kinds.kind in "biu":
         kinds = np.dtype(float)
+    if kinds.kind in "fc" and any(_loses_digits(array) for _, _, array in pieces):
+        kinds = np.dtype(object)
     fill = "" if kinds.kind == "U" else np.nan
     stack = [
         _widened(da.asarray(array).astype(kinds), inner, fill if padded else None) for _, _, array in pieces
@@ -204,11 +230,25 @@ def _gathered(pieces: list[tuple[tuple[str, ...], np.ndarray, Any]], sizes: tupl
     order = np.full(total, filled)
     order[np.concatenate([at for _, at, _ in pieces])] = np.arange(filled)
     if filled < total:
-        stack.append(da.full((1, *inner), fill, dtype=kinds))
+        stack.append(_constant((1, *inner), fill, kinds))
     together = stack[0] if len(stack) == 1 else da.concatenate(stack)
     if not bool((order == np.arange(total)).all()):
         together = together[order]
     return dims, together.reshape((*sizes, *inner))
+
+
+def _loses_digits(array: Any) -> bool:
+    """Return whether whole numbers would be others in double precision; the array is read for this."""
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < np.dtype(np.int64).itemsize or not array.size:
+        return False
+    return int(array.max()) > _LARGEST_EXACT or int(array.min()) < -_LARGEST_EXACT
+
+
+def _constant(shape: tuple[int, ...], value: Any, kinds: np.dtype) -> Any:
+    """Return an array of Dask of one value; Dask makes none of objects directly."""
+    import dask.array as da
+
+    return da.full(shape, value, dtype=float if kinds.kind == "O" else kinds).astype(kinds)
 
 
 def _widened(array: Any, inner: tuple[int, ...], fill: Any) -> Any:
@@ -219,7 +259,7 @@ def _widened(array: Any, inner: tuple[int, ...], fill: Any) -> Any:
     for axis, size in enumerate(inner, start=1):
         missing = (*array.shape[:axis], size - array.shape[axis], *array.shape[axis + 1 :])
         if missing[axis]:
-            array = da.concatenate([array, da.full(missing, fill, dtype=array.dtype)], axis=axis)
+            array = da.concatenate([array, _constant(missing, fill, array.dtype)], axis=axis)
     return array
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,15 @@ def is_damaged(folder: Path, name: str, digest: str) -> bool:
 
 
 def remove_unknown(folder: Path, known: set[str]) -> None:
-    """Delete the parts that no ledger knows; a process that was killed, or a merge, leaves them."""
+    """Delete the parts that no ledger knows; a process that was killed, or a merge, leaves them.
+
+    Those who have opened a part can still read it. Windows keeps such a file, which a later call then deletes.
+    """
     place = folder / ARRAYS
     for file in place.glob(f"*{_END}*") if place.is_dir() else ():
         if file.name not in known:
-            file.unlink(missing_ok=True)
+            with suppress(PermissionError):
+                file.unlink(missing_ok=True)
     for file in place.glob(".*.part") if place.is_dir() else ():
         file.unlink(missing_ok=True)
 

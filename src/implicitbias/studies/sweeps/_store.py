@@ -74,29 +74,29 @@ class Store:
         """Return the rows of this study, by key."""
         return {row.key: row for row in self._ledger.rows(self.label.study)}
 
-    def add(self, runs: Iterable[Run], outcomes: Iterable[Outcome]) -> None:
-        """Keep the outcomes of some runs; when this returns, no kill of a process loses them.
+    def add(self, keys: Iterable[str], runs: Iterable[Run], outcomes: Iterable[Outcome]) -> None:
+        """Keep the outcomes of some runs under their keys; when this returns, no kill of a process loses them.
 
         Raises:
             ImplicitBiasError: the disk is full; nothing of these outcomes is kept, and everything before is.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        groups: dict[str, list[tuple[Run, Outcome]]] = defaultdict(list)
-        for run, outcome in zip(runs, outcomes, strict=True):
-            groups["" if outcome.reason else layout_of(outcome.value)].append((run, outcome))
+        groups: dict[str, list[tuple[str, Run, Outcome]]] = defaultdict(list)
+        for key, run, outcome in zip(keys, runs, outcomes, strict=True):
+            groups["" if outcome.reason else layout_of(outcome.value)].append((key, run, outcome))
         with self._ledger.writing():
-            for layout, pairs in groups.items():
+            for layout, group in groups.items():
                 blob = None
                 if layout:
-                    content = packed(stacked([outcome.value for _, outcome in pairs]))
+                    content = packed(stacked([outcome.value for _, _, outcome in group]))
                     blob = self._ledger.add_blob(layout, content)
-                self._ledger.insert(self._row(*pair, blob, k, now) for k, pair in enumerate(pairs))
+                self._ledger.insert(self._row(*one, blob, k, now) for k, one in enumerate(group))
         if self._ledger.blob_bytes() > _BLOB_BYTES:
             self.settle()
 
-    def _row(self, run: Run, outcome: Outcome, blob: int | None, place: int, now: str) -> Row:
+    def _row(self, key: str, run: Run, outcome: Outcome, blob: int | None, place: int, now: str) -> Row:
         return Row(
-            self.key_of(run),
+            key,
             self.label.study,
             json.dumps(run.settings),
             self.label.code,

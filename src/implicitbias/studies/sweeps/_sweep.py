@@ -173,8 +173,10 @@ def _with_store(
             "folder"
         )
     missing = [run for run, key in zip(runs, keys, strict=True) if key not in kept]
+    key_at = {run.place: key for run, key in zip(runs, keys, strict=True)}
     for pairs in computed(function, missing, place, limits, progress, stored=True):
-        store.add([run for run, _ in pairs], [outcome for _, outcome in pairs])
+        ended, outcomes = zip(*pairs, strict=True)
+        store.add([key_at[run.place] for run in ended], ended, outcomes)
     store.settle()
     rows = store.rows()
     found = [(run, rows[key]) for run, key in zip(runs, keys, strict=True) if key in rows]
