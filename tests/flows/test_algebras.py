@@ -316,3 +316,15 @@ def test_a_factorisation_that_is_slower_than_expected_is_left(monkeypatch: pytes
     )
     assert model.way.name == "layers"
     assert model.after(4, 4e4, 20.0, t=4e4) == "normal"
+
+
+# On a processor the load of the machine changes times by less than this factor, and a wrong count by more.
+@pytest.mark.parametrize(("factor", "trusted"), [(0.3, 1.0), (3.0, 1.0), (20.0, 20.0)])
+def test_times_replace_counts_only_where_they_differ_much(
+    monkeypatch: pytest.MonkeyPatch, factor: float, trusted: float
+) -> None:
+    model = Model(monkeypatch, end=1e6, radius=1.0, kernel=10.0, normal=10.0, lagged=10.0, nystrom=10.0)
+    model.way = model.choice._way("layers")
+    counted = model.choice.cost("layers", 1.0)
+    model.after(4, 4e4, 4 * factor * counted, t=4e4)
+    assert model.choice.measured["layers"] == pytest.approx(trusted * counted)

@@ -11,6 +11,9 @@ from numpy import ndarray
 from scipy.integrate import solve_ivp
 
 import implicitbias as ib
+from implicitbias._core.precision import double_precision
+from implicitbias.flows._large_rest import HessianProducts
+from implicitbias.flows._limits import Limits
 from implicitbias.flows._rest import Curvature, rest_near
 
 LAM = 1e-3
@@ -131,8 +134,47 @@ def test_rest_is_told_with_its_evidence() -> None:
     assert "least eigenvalue of the Hessian" in trajectory.notes[0]
 
 
+# Oracle: the search with the whole Hessian. The attention network has symmetries, along which the curvature is 0.
+@pytest.mark.parametrize("name", CASES)
+def test_products_with_the_hessian_find_the_same_rest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CASES[name]()
+    flow = ib.GradientFlow(case.problem, LAM)
+    whole = ib.simulate(flow, case.start, t1=1e300)
+    monkeypatch.setattr("implicitbias.flows._gauss_newton._MOST_FOR_WHOLE", 0)
+    trajectory = ib.simulate(flow, case.start, t1=1e300)
+    assert trajectory.status is ib.Status.REACHED_TIME
+    assert trajectory.stats.steps < 300
+    assert "the flow is at rest" in trajectory.notes[0]
+    expected = flat(whole.final)
+    assert np.linalg.norm(flat(trajectory.final) - expected) <= 1e-4 * np.linalg.norm(expected)
+    assert np.linalg.norm(oracle(case).speed(flat(trajectory.final))) < 1e-12
+
+
+# Oracle: LAPACK with the Hessian of the penalised loss, which is positive there, beside a minimum.
+def test_newton_steps_and_eigenvalues_by_products_are_those_of_the_hessian() -> None:
+    case = tanh_case()
+    point = flat(ib.simulate(ib.GradientFlow(case.problem, LAM), case.start, t1=1e5).final)
+    point = point * (1.0 + 1e-6 * np.cos(np.arange(len(point))))
+    exact = oracle(case)
+    speed, hessian = exact.speed(point), exact.hessian(point)
+    with double_precision():
+        shape, theta = ib.GradientFlow(case.problem, LAM).checked_start(case.start)
+        engine: Any = ib.GradientFlow(case.problem, LAM).engine(shape, theta, Limits(1.0, 1e-4, 10), 2**30)
+        u = np.concatenate([point, np.zeros(len(case.problem.y))])
+        found = HessianProducts(engine.system, u, speed, 1.0, 1e-4)
+        step, least = found.newton_step(), found.least()
+    expected = np.linalg.solve(hessian, speed)
+    assert step is not None
+    assert least is not None
+    assert np.linalg.norm(hessian @ (step - expected)) <= 1e-4 * np.linalg.norm(speed)
+    assert least == pytest.approx(np.linalg.eigvalsh(hessian)[0], rel=1e-3)
+
+
 # Oracle: a saddle has a negative eigenvalue: a tiny start that waits there for long must not be taken for rest.
-def test_a_saddle_is_not_rest() -> None:
+@pytest.mark.parametrize("most", [1500, 0])
+def test_a_saddle_is_not_rest(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("implicitbias.flows._gauss_newton._MOST_FOR_WHOLE", most)
+
     def product(p: Any, X: Any) -> Any:
         return X @ (p[0] * p[1])
 

@@ -1,11 +1,11 @@
-"""The choice of the algebra by cost: multiplications are counted, and times are measured before and on the way.
+"""The choice of the algebra of a large problem by cost, which is counted in operations where JAX uses a processor.
 
-Small problems count operations, so that their steps do not depend on timings. For large ones, the cost of a step
-of each algebra is predicted from three measurements: the time of a gradient, the speed of a matrix product, and the
-largest rate of the linearised flow. Where an algebra is in use, its measured time replaces the prediction.
+The cost of a step of each algebra is predicted from the operations of a gradient and of products of matrices, and from
+the largest rate of the linearised flow. Iterations and stages are those that the steps needed. On a processor a
+measured time replaces a count only where they differ by a factor of `_MISCOUNTED`, so that the choice hardly depends on
+what else the machine does. On other devices, where rates of operations are unlike, times replace all counts.
 """
 
-import time
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from implicitbias.flows._guide import Changing, Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._rkc import stages
 from implicitbias.flows._ros34pw2 import GAMMA
+from implicitbias.flows._stopwatch import Stopwatch
 from implicitbias.flows._system import System, modes_at, radius_at
 from implicitbias.flows._tsit5 import STABLE
 
@@ -61,9 +62,13 @@ _LOOK, _LEAST = 0.5, 4
 _RARE = 20.0
 # With a lagged factor a solve needs about this many iterations, and each _LAG steps need a new factor.
 _LAGGED_ITERATIONS, _LAG = 10, 5
-# The numbers in place of measured ones where a run must be reproducible: multiplications a second in a product of large
-# matrices, and operations a second in a gradient.
-_RATE, _GRADIENT_RATE = 1e10, 1e9
+# On one core of a 2.5 GHz processor: multiplications a second in a product of large matrices, in the unit of `Sizes`,
+# operations a second in a gradient, the seconds of a transcendental function, and those of a gradient besides them.
+# The gradients of dense networks, of a factorisation and of a quadratic network with up to 2e7 operations differ from
+# this by less than a factor of 1.7.
+_RATE, _OPERATIONS, _TRANSCENDENTAL, _OVERHEAD = 1.5e10, 1.2e10, 5e-9, 2e-5
+# Times replace counted seconds that differ from them by this factor: loops in a model are counted once, for example.
+_MISCOUNTED = 5.0
 # The names that flows along kinks accept. They use one algebra, without the memory of earlier steps.
 SLIDING = ("auto", "kernel", "normal", "products")
 
@@ -71,7 +76,8 @@ SLIDING = ("auto", "kernel", "normal", "products")
 class AlgebraChoice(Changing):
     """The guide of a `GaussNewtonSystem` that chooses among the allowed algebras.
 
-    It compares measured times, or counted operations if the limits ask for a reproducible run.
+    It compares counted operations on a processor, and measured times on other devices. If the limits ask for a
+    reproducible run, no time is looked at.
     """
 
     saved = (
@@ -109,8 +115,13 @@ class AlgebraChoice(Changing):
         self.iterations = 0.0  # of a solve by conjugate gradients, as last seen
         self.regret, self.patience = 0.0, _REGRET
         self.uses_times = not limits.reproducible
+        # Whether counts are used unless times differ much from them.
+        self.counts = limits.reproducible or jax.default_backend() == "cpu"
         at = jnp.asarray(u)
-        self.gradient = _seconds(_gradient, system, at) if self.uses_times else _counted_seconds(system, at)
+        counted = _counted_seconds(system, at) if self.counts else 0.0
+        self.gradient = self._checked(
+            counted, _seconds(_gradient, system, at) if self.uses_times else counted
+        )
         self.modes = modes_at(system, u) if system.unstable else None
         self.radius = self._radius_at(u, self.modes)
         self._since_probe = self._probe_seconds = 0.0
@@ -128,7 +139,8 @@ class AlgebraChoice(Changing):
         return min((name for name in names if name in self.allowed), key=lambda name: self.cost(name, step))
 
     def pace(self) -> int:
-        return max(_LEAST, int(_LOOK / max(self.measured.get(self.name, 0.0), 1e-6)))
+        seconds = self.measured.get(self.name) or self.cost(self.name, _MEAN * _SHARE * self.limits.end)
+        return max(_LEAST, int(_LOOK / max(seconds, 1e-6)))
 
     def next(self, way: Way, report: Report) -> Way:
         if report.attempts == 0:
@@ -136,8 +148,7 @@ class AlgebraChoice(Changing):
         left, step = self.limits.end - float(report.cursor.t), report.covered / report.attempts
         # If all attempts were rejected, the step size is the one of the next attempt.
         step = step if step > 0.0 else float(report.cursor.h)
-        self._note_iterations(way.name, report)
-        own = report.seconds / report.attempts if self.uses_times else self.cost(way.name, step)
+        own = self._own(way.name, step, report)
         self.measured[way.name] = own
         watch = report.cursor.watch
         self.radius = self._radius_at(report.cursor.u, None if watch is None else watch.modes)
@@ -159,10 +170,10 @@ class AlgebraChoice(Changing):
             best, cost = "explicit", equal
         self._since_probe += report.attempts * own
         if way.name != "products" and self._since_probe > max(2 * self.patience, _RARE * self._probe_seconds):
-            begin = time.perf_counter()
+            watch = Stopwatch()
             self.iterations = float(self._probe(jnp.asarray(report.cursor.u), report))
-            # A reproducible run takes the estimated seconds of one step by conjugate gradients instead.
-            seconds = time.perf_counter() - begin if self.uses_times else self.cost("products", step)
+            # Where operations are counted, these are the seconds of one step by conjugate gradients.
+            seconds = self.cost("products", step) if self.counts else watch.seconds()
             self._since_probe, self._probe_seconds = 0.0, seconds
         self.regret = max(0.0, self.regret + report.attempts * (own - 1.5 * cost))
         if best == way.name or self.regret < self.patience:
@@ -186,12 +197,16 @@ class AlgebraChoice(Changing):
             return (_GRADIENTS + _PER_ITERATION * iterations) * self.gradient
         if name in self.measured:
             return self.measured[name]
-        rate = multiplication_rate() if self.uses_times else _RATE
+        return self._factorised(name, _LAGGED_ITERATIONS)
+
+    def _factorised(self, name: str, iterations: float) -> float:
+        """Return the predicted seconds of a step with a factor, and solves that need this number of iterations."""
+        rate = _RATE if self.counts else multiplication_rate()
         direct = self.sizes.multiplications(name) / rate + _GRADIENTS * self.gradient
         if name not in ("lagged", "nystrom"):
             return direct
-        solves = 4 * _LAGGED_ITERATIONS * self.sizes.precondition(name) / rate
-        return direct / _LAG + solves + _PER_ITERATION * _LAGGED_ITERATIONS * self.gradient
+        solves = 4 * iterations * self.sizes.precondition(name) / rate
+        return direct / _LAG + solves + _PER_ITERATION * iterations * self.gradient
 
     def _implicit(self, follows: bool) -> list[str]:
         """Return the names of the algebras for stiff flows; stabilised steps do not follow growth modes."""
@@ -232,11 +247,24 @@ class AlgebraChoice(Changing):
         condition = 1 + GAMMA * step * self.radius
         return float(min(2 * np.sqrt(condition), self.sizes.rows, self.sizes.p)) + 2
 
-    def _note_iterations(self, name: str, report: Report) -> None:
+    def _own(self, name: str, step: float, report: Report) -> float:
+        """Return the seconds of a step of the part that was taken, with the iterations or stages that it needed."""
         total = int(report.cursor.iterations)
+        done, self._solved = (total - self._solved) / report.attempts, total
         if name == "products":
-            self.iterations = (total - self._solved) / (4 * report.attempts)
-        self._solved = total
+            self.iterations = done / 4
+        if name == "stabilised":
+            counted = (_OTHERS + done) * self.gradient
+        elif name in ("explicit", "products"):
+            counted = self.cost(name, step)
+        else:
+            counted = self._factorised(name, done / 4)
+        return self._checked(counted, report.seconds / report.attempts) if self.uses_times else counted
+
+    def _checked(self, counted: float, seconds: float) -> float:
+        """Return the counted seconds, or those of the clock if they differ much or if nothing is counted."""
+        right = self.counts and counted / _MISCOUNTED < seconds < counted * _MISCOUNTED
+        return counted if right else seconds
 
     def _probe(self, u: jax.Array, report: Report) -> Any:
         system = self.system.using(self.allowed["products"])
@@ -317,18 +345,19 @@ def multiplication_rate() -> float:
 def _seconds(function: Any, *arguments: Any) -> float:
     """Return the shortest time of a few calls, after a first one that may compile."""
     times = []
-    for _ in range(3):
-        begin = time.perf_counter()
+    for _ in range(6):
+        watch = Stopwatch()
         jax.block_until_ready(function(*arguments))
-        times.append(time.perf_counter() - begin)
+        times.append(watch.seconds())
     return min(times[1:])
 
 
 def _counted_seconds(system: GaussNewtonSystem, u: jax.Array) -> float:
-    """Return the seconds of a gradient at a fixed rate, from the number of operations in its compiled program."""
+    """Return the seconds of a gradient at fixed rates, from the number of operations in its compiled program."""
     program: Any = _gradient  # equinox does not annotate `lower`
-    analysis = program.lower(system, u).compile().compiled.cost_analysis()
-    return max(float(analysis.get("flops", 0.0)), 1.0) / _GRADIENT_RATE
+    analysis = program.lower(system, u).compile().compiled.cost_analysis() or {}
+    operations, functions = (float(analysis.get(name, 0.0)) for name in ("flops", "transcendentals"))
+    return _OVERHEAD + operations / _OPERATIONS + functions * _TRANSCENDENTAL
 
 
 @eqx.filter_jit

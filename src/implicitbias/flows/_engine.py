@@ -1,6 +1,5 @@
 """Engines: they integrate a flow part by part and report how the integration ended."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from implicitbias.flows._dense import Output, constant_output, filled
 from implicitbias.flows._guide import Guide, Report, Settled, Way
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._stepper import Chunk, Cursor, advance, first_cursor, stuck
+from implicitbias.flows._stopwatch import Stopwatch
 from implicitbias.flows._system import System
 from implicitbias.trajectories import Stats
 
@@ -203,11 +203,11 @@ class RosenbrockEngine(Engine):
         system, method = self.way.system, self.way.method
         if self.guide.uses_times and self.way.name not in self.spent:
             advance(system, method, self.cursor, t1, rtol, np.asarray(0))
-        begin = time.perf_counter()
+        watch = Stopwatch()
         with one_blas_thread(self.guide.few_products):
             cursor, chunk = advance(system, method, self.cursor, t1, rtol, np.asarray(budget))
             jax.block_until_ready(cursor.t)
-        return cursor, chunk, time.perf_counter() - begin
+        return cursor, chunk, watch.seconds()
 
     def at_rest(self, search: Callable[[ndarray, float], tuple[ndarray, str] | None]) -> Output | None:
         """Return the output until the end if the flow is at rest, which is examined where the state hardly moves.

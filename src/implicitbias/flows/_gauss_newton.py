@@ -15,20 +15,22 @@ from implicitbias._core.trees import TreeShape
 from implicitbias.flows._decayed_algebra import decayed
 from implicitbias.flows._errors import LEAF_FLOOR, relative_error, rms, smallest_size
 from implicitbias.flows._gauss_newton_algebra import Algebra, GaussNewtonMatrix, Products
+from implicitbias.flows._gauss_newton_hessian import curvature_at, speed_at
 from implicitbias.flows._growth_modes import Modes, growth_modes
+from implicitbias.flows._large_rest import HessianProducts
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._log_time import LogTime, log_time_from, not_separated
 from implicitbias.flows._lost_growth import Rounding
-from implicitbias.flows._rest import Curvature, rest_near
+from implicitbias.flows._rest import Curvature, Expansion, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
 _EPSILON = float(np.finfo(np.float64).eps)
-# The largest numbers of parameters for which rest is searched with the exact Hessian, and steps are taken with it. A
-# factorisation of the latter is made in each step.
-_MOST_FOR_REST, _MOST_FOR_EXACT = 1500, 400
+# The largest numbers of parameters for which rest is searched with the whole Hessian and with products, and for which
+# steps are taken with the exact Hessian, which is factorised in each step.
+_MOST_FOR_WHOLE, _MOST_FOR_REST, _MOST_FOR_EXACT = 1500, 30_000, 400
 # The largest error of a linear solve that iterates, relative to rtol.
 _SOLVE_SHARE = 1e-2
 
@@ -212,9 +214,12 @@ class GaussNewtonSystem(System):
         if p > _MOST_FOR_REST:
             return None
 
-        def curvature(theta: ndarray) -> Curvature:
+        def curvature(theta: ndarray) -> Expansion:
             point = np.concatenate([theta, u[p:]])
-            speed, hessian, terms = (np.asarray(part) for part in _curvature(self, point))
+            if p > _MOST_FOR_WHOLE:
+                speed, terms = (np.asarray(part) for part in speed_at(self, point))
+                return HessianProducts(self, point, speed, float(terms), rtol)
+            speed, hessian, terms = (np.asarray(part) for part in curvature_at(self, point))
             return Curvature(speed, hessian, float(terms), float(np.linalg.norm(theta)))
 
         def near(theta: ndarray) -> bool:
@@ -361,27 +366,6 @@ def system_at(
 @compiled
 def _predictions(predictor: TracedPredictor, shape: TreeShape, theta: Any) -> jax.Array:
     return predictor(shape.unflatten(theta))
-
-
-@compiled
-def _curvature(system: GaussNewtonSystem, u: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return the speed, the Hessian of the objective with weight decay, and the size of the terms of the speed.
-
-    They are those at the parameters in u, and with a `log_time` have its factor.
-    """
-    theta, _, tau = system.split(u)
-
-    def slope(point: jax.Array) -> jax.Array:
-        predictions, pull_back = jax.vjp(system.model, point)
-        return pull_back(system.pull(predictions, tau))[0]
-
-    hessian = jax.jacfwd(slope)(theta) + system.weight_decay * jnp.eye(len(theta))
-    decay = system.weight_decay * theta
-    # The gradient is a sum over rows, whose terms may be larger than their sum.
-    predictions, pull_back = jax.vjp(system.model, theta)
-    rows = jnp.abs(system.pull(predictions, tau))
-    size = jnp.linalg.norm(pull_back(rows)[0]) + jnp.linalg.norm(decay)
-    return -slope(theta) - decay, (hessian + hessian.T) / 2, size
 
 
 @compiled

@@ -6,7 +6,7 @@ flow stays within the tolerance of the rest point for all times.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy import ndarray
@@ -20,20 +20,61 @@ _NEWTON_STEPS = 12
 _UNDECIDED = 10.0
 
 
-class Curvature(NamedTuple):
-    """The speed theta' (p,) and the Hessian (p, p) at theta, and two sizes.
+@runtime_checkable
+class Expansion(Protocol):
+    """The speed theta' (p,) and the curvature at theta.
 
     Attributes:
         speed: theta'.
-        hessian: the Hessian.
         terms: the norm of the terms of the speed, which cancel at rest.
         size: the norm of theta.
     """
+
+    @property
+    def speed(self) -> ndarray: ...
+
+    @property
+    def terms(self) -> float: ...
+
+    @property
+    def size(self) -> float: ...
+
+    def newton_step(self) -> ndarray | None:
+        """Return the Newton step without the directions whose curvature is undecided, or None at a saddle.
+
+        Along an orbit of a symmetry of the model the curvature is 0 at rest, and up to |theta'| / |theta| beside it.
+        Such directions are decided when the speed is smaller.
+        """
+
+    def least(self) -> float | None:
+        """Return the least eigenvalue of the Hessian if it is not negative up to rounding errors, else None."""
+
+
+class Curvature(NamedTuple):
+    """The `Expansion` at theta with the whole `hessian` (p, p)."""
 
     speed: ndarray
     hessian: ndarray
     terms: float
     size: float
+
+    def newton_step(self) -> ndarray | None:
+        """Return the Newton step in the directions of eigenvectors whose curvature is decided."""
+        if not (np.all(np.isfinite(self.hessian)) and np.all(np.isfinite(self.speed))):
+            return None
+        values, vectors = np.linalg.eigh(self.hessian)
+        bound = max(undecided(self), rounding(self) * float(np.max(np.abs(values))))
+        if values[0] < -bound:
+            return None
+        curved = values > bound
+        step: ndarray = vectors[:, curved] @ ((vectors.T @ self.speed)[curved] / values[curved])
+        return step
+
+    def least(self) -> float | None:
+        """Return the least eigenvalue, computed from the whole Hessian."""
+        least = float(np.linalg.eigvalsh(self.hessian)[0])
+        bound = max(rounding(self) * float(np.max(np.abs(self.hessian))), undecided(self))
+        return least if least >= -bound else None
 
 
 class Rest(NamedTuple):
@@ -45,54 +86,35 @@ class Rest(NamedTuple):
 
 
 def rest_near(
-    curvature: Callable[[ndarray], Curvature], theta: ndarray, near: Callable[[ndarray], bool]
+    curvature: Callable[[ndarray], Expansion], theta: ndarray, near: Callable[[ndarray], bool]
 ) -> Rest | None:
     """Return the rest point that the flow at theta has reached up to the tolerance, or None if there is none.
 
     Args:
-        curvature: the speed and the Hessian at a point.
+        curvature: the speed and the curvature at a point.
         theta: the parameters.
         near: whether a point differs from theta by less than the tolerance.
     """
     point, found = theta, curvature(theta)
     for _ in range(_NEWTON_STEPS):
-        step = _newton_step(found)
+        step = found.newton_step()
         if step is None or not near(point + step):
             return None
         point = point + step
         found = curvature(point)
         # A speed that is merely smaller than before may be a slow drift along a valley, which goes far in a long time.
-        if np.linalg.norm(found.speed) <= _rounding(found) * found.terms:
-            return _certified(found, point)
+        speed = float(np.linalg.norm(found.speed))
+        if speed <= rounding(found) * found.terms:
+            least = found.least()
+            return None if least is None else Rest(point, speed, least)
     return None
 
 
-def _newton_step(at: Curvature) -> ndarray | None:
-    """Return the Newton step without the directions whose curvature is undecided, or None at a saddle.
-
-    Along an orbit of a symmetry of the model the curvature is 0 at rest, and up to |theta'| / |theta| beside it. Such
-    directions are decided when the speed is smaller.
-    """
-    if not (np.all(np.isfinite(at.hessian)) and np.all(np.isfinite(at.speed))):
-        return None
-    values, vectors = np.linalg.eigh(at.hessian)
-    undecided = _UNDECIDED * np.linalg.norm(at.speed) / max(at.size, 1e-300)
-    bound = max(float(undecided), _rounding(at) * float(np.max(np.abs(values))))
-    if values[0] < -bound:
-        return None
-    curved = values > bound
-    step: ndarray = vectors[:, curved] @ ((vectors.T @ at.speed)[curved] / values[curved])
-    return step
+def undecided(at: Expansion) -> float:
+    """Return the curvature below which a direction may be that of an orbit of a symmetry."""
+    return float(_UNDECIDED * np.linalg.norm(at.speed) / max(at.size, 1e-300))
 
 
-def _certified(at: Curvature, point: ndarray) -> Rest | None:
-    """Return the rest point if the Hessian has no negative eigenvalue there, up to rounding errors."""
-    least = float(np.linalg.eigvalsh(at.hessian)[0])
-    speed = float(np.linalg.norm(at.speed))
-    tiny = _rounding(at) * float(np.max(np.abs(at.hessian)))
-    bound = max(tiny, _UNDECIDED * speed / max(at.size, 1e-300))
-    return Rest(point, speed, least) if least >= -bound else None
-
-
-def _rounding(at: Curvature) -> float:
+def rounding(at: Expansion) -> float:
+    """Return the relative size below which eigenvalues and slopes are rounding errors."""
     return _ROUNDING * len(at.speed) * _EPSILON
