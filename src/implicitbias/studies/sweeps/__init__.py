@@ -1,6 +1,7 @@
 """Sweeps: many runs of one function over a grid, on one machine or a cluster, kept in one store."""
 
 from implicitbias.studies.sweeps._drive import Limits as Limits
+from implicitbias.studies.sweeps._opened import is_store as is_store
 from implicitbias.studies.sweeps._opened import open_store as open_store
 from implicitbias.studies.sweeps._outcome import Failure as Failure
 from implicitbias.studies.sweeps._result import SweepResult as SweepResult
@@ -17,6 +18,7 @@ __all__ = [
     "Limits",
     "Place",
     "SweepResult",
+    "is_store",
     "open_store",
     "parsed_axes",
     "run_sweep",
