@@ -107,13 +107,9 @@ def run_studies(
         except KeyboardInterrupt:
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
             raise typer.Exit(130) from None
-        where = result.folder
         if not as_json:
-            last = (
-                ""
-                if where is None
-                else f"Results: {where} (report.html, README.md, claims.json, *.nc, *.png, *.svg, *.pdf)"
-            )
+            files = "report.html, README.md, claims.json, *.nc, figures"
+            last = f"Results: {result.folder} ({files})" if result.folder else ""
             print_result(result, last, first=not results)
         results.append(result)
     if as_json:
