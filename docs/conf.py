@@ -26,7 +26,7 @@ html_title = "implicitbias"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-bibtex_bibfiles = ["references.bib"]
+bibtex_bibfiles = ["../src/implicitbias/reports/references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
@@ -37,7 +37,8 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # a list of attributes, not a second description of those that are properties
 napoleon_custom_sections = ["Reference", ("Shapes", "notes"), ("Units", "notes")]
 
-BIBLIOGRAPHY = (Path(__file__).parent / "references.bib").read_text(encoding="utf-8")
+REFERENCES = Path(__file__).parents[1] / "src" / "implicitbias" / "reports" / "references.bib"
+BIBLIOGRAPHY = REFERENCES.read_text(encoding="utf-8")
 KEYS = sorted(re.findall(r"^@\w+\{([^,\s]+),", BIBLIOGRAPHY, flags=re.MULTILINE), key=len, reverse=True)
 KEY = re.compile(rf"(?<![`\w])({'|'.join(map(re.escape, KEYS))})(?![`\w])")
 FORMULA = re.compile(r"(?<![\\$`])\$([^$\n]+(?:\n[^$\n]+)?)\$(?!\$)")

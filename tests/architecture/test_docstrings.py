@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import implicitbias
-from tests.architecture._source import DOCS
+from tests.architecture._source import SOURCE
 
-# Infrastructure without a paper. Everything else names a key of docs/references.bib.
+# Infrastructure without a paper. Everything else names a key of src/implicitbias/reports/references.bib.
 WITHOUT_REFERENCE = frozenset(
     {
         "Certificate",  # each criterion names its own paper
@@ -42,7 +42,7 @@ def section(docstring: str, title: str) -> str:
 
 
 def bibliography_keys() -> set[str]:
-    text = (DOCS / "references.bib").read_text(encoding="utf-8")
+    text = (SOURCE / "reports" / "references.bib").read_text(encoding="utf-8")
     return set(re.findall(r"^@\w+\{([^,\s]+),", text, flags=re.MULTILINE))
 
 
@@ -82,7 +82,7 @@ def test_the_reference_is_in_the_bibliography(name: str) -> None:
     text = section(inspect.getdoc(getattr(implicitbias, name)) or "", "Reference")
     assert text, "no section Reference"
     assert bibliography_keys() & set(re.findall(r"[\w-]+", text)), (
-        f"no key of docs/references.bib in {text!r}"
+        f"no key of src/implicitbias/reports/references.bib in {text!r}"
     )
 
 

@@ -141,8 +141,8 @@ def test_nothing_half_written(case: Case, place: str, earlier: bool) -> None:
 
     module, name, act = {
         "fitting": (_regressor, "saddle_path", interrupt),
-        "writing": (_path_files, "path_page", interrupt),
-        "a full disk": (_path_files, "path_page", full),
+        "writing": (_path_files, "path_document", interrupt),
+        "a full disk": (_path_files, "path_document", full),
     }[place]
     case.monkeypatch.setattr(module, name, act)
     status, err = case.run("--no-standardize")

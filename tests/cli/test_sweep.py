@@ -41,6 +41,24 @@ def test_a_sweep_of_a_study_is_stored_and_goes_on(ask: Ask, tmp_path: Path) -> N
     np.testing.assert_allclose(data.final_test, 0.0, atol=1e-3)
 
 
+def test_a_report_of_a_sweep_has_a_slider_for_each_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "s"
+    ib.studies.sweep(
+        lambda a, b, c: {"total": a + b * c}, {"a": [1.0, 2.0], "b": [10.0, 20.0], "c": [3]}, out=folder
+    )
+    code, out, err = answer(monkeypatch, capsys, "report", str(folder))
+    assert (code, err) == (0, "")
+    assert out == f"Report: {folder / 'report.html'}\n"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count('<input type="range"') == 2
+    assert "4 of 4 runs done" in page
+    assert '"total": ["31", "61", "32", "62"]' in page
+    assert ib.studies.open(folder).total.sel(a=2.0, b=20.0, c=3).item() == 62.0  # it is a store as before
+    assert answer(monkeypatch, capsys, "report", str(folder), "--json")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

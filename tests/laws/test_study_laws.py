@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf, write_netcdf
 from implicitbias.studies import Claim, Study
-from tests.architecture._source import DOCS
+from tests.architecture._source import DOCS, SOURCE
 from tests.studies.running import computed
 
 NAMES = [card.name for card in ib.studies.list()]
@@ -92,7 +92,9 @@ def test_every_claim_holds(name: str, point: str) -> None:
 # A reference is a key of the bibliography, a section of the theory page, or a claim about the library itself.
 @every_setting
 def test_references_exist(name: str, point: str) -> None:
-    keys = re.findall(r"^@\w+\{([^,\s]+),", (DOCS / "references.bib").read_text(), flags=re.MULTILINE)
+    keys = re.findall(
+        r"^@\w+\{([^,\s]+),", (SOURCE / "reports" / "references.bib").read_text(), flags=re.MULTILINE
+    )
     heads = re.findall(r"^#+ (.*)$", (DOCS / "theory.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     sections = {f"docs/theory.md, {head}" for head in heads}
     for claim in ib.studies.load(name).claims(point, computed(name, point)):

@@ -8,7 +8,7 @@ import pytest
 
 import implicitbias as ib
 from implicitbias.grokking._trust import Reason, Trust
-from implicitbias.plotting import forecast_page
+from implicitbias.reports import forecast_document, html
 
 T = np.geomspace(1.0, 1e4, 50)
 
@@ -64,8 +64,13 @@ def test_a_measured_log_is_drawn_over_it() -> None:
         ib.plot(ib.gauges.L1(), measured=log)
 
 
+def page_of(shown: ib.Forecast, title: str) -> str:
+    """The page without its scripts."""
+    return re.sub(r"<script.*?</script>", "", html(forecast_document(shown, title)), flags=re.DOTALL)
+
+
 def test_the_page_has_the_numbers_and_the_doubts() -> None:
-    page = forecast_page(forecast(), "<my model>")
+    page = page_of(forecast(), "<my model>")
     assert "&lt;my model&gt;" in page
     assert "<none>" not in page
     text = re.sub(r"<[^>]*>", " ", page)
@@ -74,7 +79,7 @@ def test_the_page_has_the_numbers_and_the_doubts() -> None:
 
 
 def test_the_page_has_a_table_of_the_assumptions() -> None:
-    page = forecast_page(forecast(), "my model")
+    page = page_of(forecast(), "my model")
     table = page[page.index("Assumptions of the theory") :]
     rows = [
         [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]

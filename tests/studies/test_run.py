@@ -10,7 +10,10 @@ import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
 from tests.studies.fakes import NAME, install
 
-FILES = ["README.md", "claims.json", "first-picture.png", "first.nc", "second.nc"]
+FILES = [
+    "README.md", "claims.json", "first-picture.pdf", "first-picture.png", "first-picture.svg", "first.nc",
+    "report.html", "second.nc",
+]  # fmt: skip
 
 
 def listing(folder: Path) -> list[str]:
@@ -250,6 +253,8 @@ def _as_of_an_earlier_version(folder: Path) -> None:
     del content["files"]
     (folder / "claims.json").write_text(json.dumps(content))
     (folder / "stale.nc").write_text("of an earlier version")
+    for file in [*folder.glob("*.svg"), *folder.glob("*.pdf"), folder / "report.html"]:
+        file.unlink()
 
 
 def _never() -> None:

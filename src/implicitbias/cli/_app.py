@@ -116,16 +116,28 @@ def run_studies(
 @app.command("report")
 def report_on_results(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The results of one study, or the --out folder of several.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The results of one study, the --out folder of several, or a stored sweep."
+        ),
     ],
     as_json: _Json = False,
 ) -> None:
     """Judge stored results of studies again.
 
     The claims are computed from the stored data, without predicting paths or simulating flows. The command prints the
-    table of claims and writes nothing.
+    table of claims and writes nothing. For the folder of a sweep, it writes report.html into it, a page with sliders
+    for the settings.
     """
     from implicitbias import studies
+
+    if studies.is_store(folder):
+        from implicitbias.cli._sweep_run import report_on_sweep
+
+        if as_json:
+            raise InputError("--json is not for sweeps; read the store with ib.studies.open in Python")
+        report_on_sweep(folder)
+        return
     from implicitbias.cli._tables import print_json, print_result, result_record
 
     results: list[studies.StudyResult] = []

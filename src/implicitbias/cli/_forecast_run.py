@@ -56,14 +56,15 @@ def _write(forecast: Any, named: str, folder: Path) -> None:
     """Write all files into an existing folder."""
     import pandas
 
-    from implicitbias.plotting import forecast_figure, forecast_page, png
+    from implicitbias.plotting import forecast_figure, png
+    from implicitbias.reports import forecast_document, html
 
     forecast.save(folder / "forecast.npz")
     pandas.DataFrame(dict(forecast.columns)).to_csv(folder / "curve.csv", index=False)
     text = json.dumps(forecast_record(forecast), indent=1, allow_nan=False) + "\n"
     (folder / "forecast.json").write_text(text, encoding="utf-8")
     (folder / "forecast.png").write_bytes(png(forecast_figure(forecast)))
-    (folder / "report.html").write_text(forecast_page(forecast, named), encoding="utf-8")
+    (folder / "report.html").write_text(html(forecast_document(forecast, named)), encoding="utf-8")
 
 
 def forecast_record(forecast: Any) -> dict[str, Any]:
@@ -98,7 +99,8 @@ def _number(value: float) -> float | None:
 
 def print_forecast(forecast: Any, named: str, last: str) -> None:
     """Print the numbers, the reasons of the trust, the assumptions, the method, and a last line."""
-    from implicitbias.plotting import forecast_numbers, short
+    from implicitbias.plotting import short
+    from implicitbias.reports import forecast_numbers
 
     verdict = f"The model {'groks' if forecast.groks else 'does not grok'}. Trust: {forecast.trust.level}."
     reasons = forecast.trust.reasons

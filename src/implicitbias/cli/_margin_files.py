@@ -8,7 +8,8 @@ from typing import Any
 from implicitbias._core.tables import Recipe
 from implicitbias.cli._margin_job import Inseparable
 from implicitbias.cli._path_json import certificate_record
-from implicitbias.plotting import MarginReport, limit_figure, margin_page, png
+from implicitbias.plotting import MarginReport, limit_figure, png
+from implicitbias.reports import html, margin_document
 
 # The entry of margin.json that says which kind of file it is.
 KIND = "implicitbias margin"
@@ -24,7 +25,7 @@ def write_files(report: MarginReport, recipe: Recipe, folder: Path) -> None:
         json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
     (folder / "margin.png").write_bytes(png(limit_figure(report.limit, report.classes)))
-    (folder / "report.html").write_text(margin_page(report), encoding="utf-8")
+    (folder / "report.html").write_text(html(margin_document(report)), encoding="utf-8")
 
 
 def coefficient_table(report: MarginReport) -> Any:

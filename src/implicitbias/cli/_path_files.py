@@ -8,7 +8,8 @@ import numpy as np
 
 from implicitbias._core.labelled import write_netcdf
 from implicitbias._core.tables import Recipe
-from implicitbias.plotting import PathReport, path_page, png, validated_path_figure
+from implicitbias.plotting import PathReport, png, validated_path_figure
+from implicitbias.reports import html, path_document
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
@@ -18,7 +19,7 @@ def write_files(report: PathReport, recipe: Recipe, folder: Path) -> None:
     path_table(report).to_csv(folder / "path.csv", index=False)
     write_netcdf(path_dataset(report, recipe), folder / "path.nc")
     (folder / "path.png").write_bytes(png(validated_path_figure(report.path, report.validation)))
-    (folder / "report.html").write_text(path_page(report), encoding="utf-8")
+    (folder / "report.html").write_text(html(path_document(report)), encoding="utf-8")
 
 
 def path_table(report: PathReport) -> Any:

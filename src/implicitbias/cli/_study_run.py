@@ -36,9 +36,9 @@ def run_named(names: list[str], points: list[str] | None, out: Path | None, opti
         except KeyboardInterrupt:
             typer.echo(f"implicitbias: interrupted; nothing of {card.name} was written", err=True)
             raise typer.Exit(130) from None
-        where = result.folder
         if not options.as_json:
-            last = "" if where is None else f"Results: {where} (README.md, claims.json, *.nc, *.png)"
+            files = "report.html, README.md, claims.json, *.nc, figures"
+            last = f"Results: {result.folder} ({files})" if result.folder else ""
             print_result(result, last, first=not results)
         results.append(result)
     if options.as_json:

@@ -86,3 +86,23 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
         )
         raise typer.Exit(130)
     return not result.failures
+
+
+def report_on_sweep(folder: Path) -> None:
+    """Write a page with the runs of a stored sweep, report.html, into its folder.
+
+    Raises:
+        InputError: the store is damaged or holds nothing to show, or the page cannot be written.
+    """
+    from implicitbias import studies
+    from implicitbias.reports import html, sweep_document
+
+    page = folder / "report.html"
+    text = html(sweep_document(studies.open(folder), folder.resolve().name))
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {page} ({error.strerror}); copy the store to a folder that you may write"
+        ) from None
+    typer.echo(f"Report: {page}")

@@ -4,6 +4,7 @@ from io import BytesIO
 from typing import Any
 from unicodedata import category
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from implicitbias.plotting._text import middle
@@ -32,6 +33,22 @@ def png(figure: Figure) -> bytes:
     """
     content = BytesIO()
     figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as the content of an SVG file, which is equal for equal figures."""
+    content = BytesIO()
+    # Without a fixed salt the names of elements are random. The date would change with every run.
+    with rc_context({"svg.hashsalt": "implicitbias"}):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
+
+
+def pdf(figure: Figure) -> bytes:
+    """Return a figure as the content of a PDF file, without the date, which would change with every run."""
+    content = BytesIO()
+    figure.savefig(content, format="pdf", metadata={"CreationDate": None})
     return content.getvalue()
 
 

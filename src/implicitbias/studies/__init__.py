@@ -28,6 +28,7 @@ from implicitbias.studies.sweeps import Failure as Failure
 from implicitbias.studies.sweeps import Limits as Limits
 from implicitbias.studies.sweeps import Place as Place
 from implicitbias.studies.sweeps import SweepResult as SweepResult
+from implicitbias.studies.sweeps import is_store as is_store
 from implicitbias.studies.sweeps import open_store as open
 from implicitbias.studies.sweeps import parsed_axes as parsed_axes
 from implicitbias.studies.sweeps import sweep as sweep
@@ -48,6 +49,7 @@ __all__ = [
     "close",
     "find",
     "find_results",
+    "is_store",
     "judge",
     "list",
     "load",

@@ -1,4 +1,4 @@
-"""The folder of a study's results: claims as JSON, one NetCDF file for each point, figures and a page."""
+"""The folder of a study's results: claims as JSON, one NetCDF file for each point, figures, a page and a text."""
 
 import json
 import shlex
@@ -6,17 +6,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from implicitbias._core.claim import Assumption
 from implicitbias._core.errors import InputError
 from implicitbias._core.folders import ResultFolder
 from implicitbias._core.labelled import read_netcdf, write_netcdf
-from implicitbias.studies._registry import Card
 from implicitbias.studies._result import StudyResult
 from implicitbias.studies._study import Study
 
-CLAIMS, PAGE = "claims.json", "README.md"
+CLAIMS, SUMMARY, PAGE = "claims.json", "README.md", "report.html"
 # Files that results of earlier versions may hold, which do not list their files.
-_EARLIER = (CLAIMS, PAGE, "*.nc", "*.png")
+_EARLIER = (CLAIMS, SUMMARY, "*.nc", "*.png")
 
 
 def result_folder(out: Path, name: str) -> ResultFolder:
@@ -26,21 +24,25 @@ def result_folder(out: Path, name: str) -> ResultFolder:
 
 
 def write_result(result: StudyResult, study: Study, folder: Path) -> None:
-    """Write claims, datasets, figures and the page into an existing folder."""
-    from implicitbias.plotting import png  # matplotlib takes long to load
+    """Write claims, datasets, figures and the report, as a page and as Markdown, into an existing folder."""
+    from implicitbias.plotting import pdf, png, svg  # matplotlib takes long to load
+    from implicitbias.reports import html, markdown
+    from implicitbias.studies._report import study_document
 
-    pictures: dict[str, list[str]] = {}
+    figures = {}
     for point, data in result.datasets.items():
         marks = {"study": result.card.name, "point": point}
         write_netcdf(data.assign_attrs(marks), folder / f"{point}.nc")
-        figures = study.figures(point, data)
-        pictures[point] = list(figures)
-        for stem, figure in figures.items():
-            (folder / f"{stem}.png").write_bytes(png(figure))
-    (folder / PAGE).write_text(summary(result, study.notes(), pictures), encoding="utf-8")
+        figures[point] = study.figures(point, data)
+        for stem, figure in figures[point].items():
+            for kind, content in (("png", png), ("svg", svg), ("pdf", pdf)):
+                (folder / f"{stem}.{kind}").write_bytes(content(figure))
+    report = study_document(result, study, figures)
+    (folder / SUMMARY).write_text(markdown(report), encoding="utf-8")
+    (folder / PAGE).write_text(html(report), encoding="utf-8")
     files = sorted([CLAIMS, *(path.name for path in folder.iterdir())])
-    content = json.dumps(_as_json(result, files), indent=2, allow_nan=False)
-    (folder / CLAIMS).write_text(content + "\n", encoding="utf-8")
+    record = json.dumps(_as_json(result, files), indent=2, allow_nan=False)
+    (folder / CLAIMS).write_text(record + "\n", encoding="utf-8")
 
 
 def read_content(folder: Path) -> dict[str, Any]:
@@ -94,30 +96,6 @@ def read_points(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
             )
         datasets[point] = data
     return datasets
-
-
-def summary(result: StudyResult, notes: str, pictures: dict[str, list[str]]) -> str:
-    """Return the claims as a Markdown page, with the figures of each point."""
-    card: Card = result.card
-    lines = [f"# {card.name}", "", f"{card.paper}: {card.shows}.", "", notes, ""]
-    lines += ["| holds | setting | claim | predicted | measured |", "|---|---|---|---|---|"]
-    for claim in result.claims:
-        mark = claim.verdict if claim.supported else f"**{claim.verdict}**"
-        lines.append(
-            f"| {mark} | {claim.point} | {claim.statement} | {claim.expected} | {claim.measured_text} |"
-        )
-    lines += ["", "Assumptions:", ""]
-    lines += list(
-        dict.fromkeys(f"- {c.point}: {a.text}; {_said(a)}" for c in result.claims for a in c.assumptions)
-    )
-    for point, stems in pictures.items():
-        lines += ["", f"## {point}", ""]
-        lines += [f"![{stem}]({stem}.png)" for stem in stems]
-    return "\n".join(lines) + "\n"
-
-
-def _said(assumption: Assumption) -> str:
-    return f"{assumption.state} ({assumption.evidence})"
 
 
 def _foreign(folder: Path, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from implicitbias.studies.sweeps._drive import Limits as Limits
 from implicitbias.studies.sweeps._export import to_parquet as to_parquet
+from implicitbias.studies.sweeps._opened import is_store as is_store
 from implicitbias.studies.sweeps._opened import open_store as open_store
 from implicitbias.studies.sweeps._outcome import Failure as Failure
 from implicitbias.studies.sweeps._result import SweepResult as SweepResult
@@ -18,6 +19,7 @@ __all__ = [
     "Limits",
     "Place",
     "SweepResult",
+    "is_store",
     "open_store",
     "parsed_axes",
     "run_sweep",

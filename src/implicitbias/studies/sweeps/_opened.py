@@ -23,6 +23,11 @@ _ATTEMPTS = 5
 _LARGEST_EXACT = 2**53
 
 
+def is_store(folder: Any) -> bool:
+    """Return whether a folder holds the results of a sweep."""
+    return (Path(folder) / LEDGER).is_file()
+
+
 def open_store(folder: Any, study: str | None = None) -> Any:
     """Return the stored results of a sweep as an `xarray.Dataset`.
 
@@ -55,7 +60,7 @@ def open_store(folder: Any, study: str | None = None) -> Any:
         [12.0, 22.0, 32.0]
     """
     place = Path(folder)
-    if not (place / LEDGER).is_file():
+    if not is_store(place):
         raise InputError(
             f"{place} holds no results of a sweep; write some with implicitbias run --grid, or sweep(out=)"
         )
