@@ -123,6 +123,22 @@ class TestRun:
         assert (status, out) == (2, "")
         assert "--point is for one study" in err
 
+    def test_several_studies_have_one_page(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        page = tmp_path / "report.html"
+        status, out, _ = answer(monkeypatch, capsys, "run", NAME, NAME, "--out", str(tmp_path))
+        assert status == 0
+        assert f"All studies on one page: {page}" in out
+        assert "all 8 claims hold" in page.read_text()
+        # Another file is not replaced, and this is said before any study runs.
+        page.write_text("mine")
+        status, out, err = answer(monkeypatch, capsys, "run", NAME, NAME, "--out", str(tmp_path))
+        assert (status, out) == (2, "")
+        assert "is no report of studies" in err
+        assert page.read_text() == "mine"
+
     def test_without_out_nothing_is_written(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:

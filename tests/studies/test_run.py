@@ -259,3 +259,29 @@ def _as_of_an_earlier_version(folder: Path) -> None:
 
 def _never() -> None:
     raise AssertionError("the study ran although its results have no place")
+
+
+class TestJointReport:
+    def test_one_page_has_all_studies(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch, 1.0, 1.6, statement="one < two")
+        results = [ib.studies.run(NAME), ib.studies.run(NAME, points=["second"])]
+        page = ib.studies.report(results, tmp_path / "report.html").read_text()
+        assert "1 of 7 claims fail" in page
+        assert page.count("one &lt; two") == 4
+        assert f"{NAME}: second" in page
+        # An earlier page is replaced, and nothing else is left in the folder.
+        ib.studies.report(results[1:], tmp_path / "report.html")
+        assert "all 2 claims hold" in (tmp_path / "report.html").read_text()
+        assert listing(tmp_path) == ["report.html"]
+
+    def test_a_file_of_somebody_else_is_kept(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        install(monkeypatch)
+        mine = tmp_path / "report.html"
+        mine.write_text("my thesis")
+        with pytest.raises(ib.InputError, match="is no report of studies"):
+            ib.studies.report([ib.studies.run(NAME)], mine)
+        assert mine.read_text() == "my thesis"
+        with pytest.raises(ib.InputError, match="is no report of studies"):
+            ib.studies.report([ib.studies.run(NAME)], tmp_path)
+        with pytest.raises(ib.InputError, match="no results"):
+            ib.studies.report([], tmp_path / "new.html")

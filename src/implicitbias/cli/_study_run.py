@@ -27,6 +27,8 @@ def run_named(names: list[str], points: list[str] | None, out: Path | None, opti
         raise InputError(
             "--point is for one study; name it, such as implicitbias run grokking-digits --point small"
         )
+    # With one study, its own report has all there is to see.
+    page = None if out is None or len(cards) < 2 else studies.check_report(out / "report.html")
     results: list[studies.StudyResult] = []
     for card in cards:
         chosen = points or (None if names else studies.load(card.name).points()[:1])
@@ -43,6 +45,10 @@ def run_named(names: list[str], points: list[str] | None, out: Path | None, opti
         results.append(result)
     if options.as_json:
         print_json([result_record(result) for result in results])
+    if page is not None:
+        studies.report(results, page)
+        if not options.as_json:
+            typer.echo(f"\nAll studies on one page: {page}")
     if out is not None:
         check_output(f"the results in {out} are complete")
     return all(result.ok for result in results)

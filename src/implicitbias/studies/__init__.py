@@ -14,6 +14,8 @@ from implicitbias._core.claim import Claim as Claim
 from implicitbias._core.claim import at_least as at_least
 from implicitbias._core.claim import at_most as at_most
 from implicitbias._core.claim import close as close
+from implicitbias.studies._joint_report import check_report as check_report
+from implicitbias.studies._joint_report import report as report
 from implicitbias.studies._judge import find_results as find_results
 from implicitbias.studies._judge import judge as judge
 from implicitbias.studies._registry import Card as Card
@@ -46,6 +48,7 @@ __all__ = [
     "SweepResult",
     "at_least",
     "at_most",
+    "check_report",
     "close",
     "find",
     "find_results",
@@ -55,6 +58,7 @@ __all__ = [
     "load",
     "open",
     "parsed_axes",
+    "report",
     "run",
     "run_grid",
     "sweep",

@@ -1,6 +1,7 @@
-"""The report of a study: its claims, figures, settings, versions, the command that repeats it, and what to cite."""
+"""The report of one study or of several: claims, figures, versions, the command that repeats it, and what to cite."""
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,9 @@ from implicitbias.reports import (
     Numbers,
     Part,
     Picture,
+    Row,
     Section,
+    Table,
     Text,
     entries,
 )
@@ -34,13 +37,7 @@ def study_document(result: StudyResult, study: Study, figures: dict[str, dict[st
         figures: {point: {file stem: matplotlib Figure}}.
     """
     failed = sum(not claim.supported for claim in result.claims)
-    mark = Badge(
-        f"{failed} of {len(result.claims)} claims fail"
-        if failed
-        else f"all {len(result.claims)} claims hold",
-        "each claim is computed from the numbers that were measured in this run",
-        failed == 0,
-    )
+    mark = _badge(len(result.claims), failed)
     counted = {
         "claims": len(result.claims),
         "hold": len(result.claims) - failed,
@@ -54,7 +51,68 @@ def study_document(result: StudyResult, study: Study, figures: dict[str, dict[st
     return Document(result.card.name, "run", about, mark, (head, *points, _origin(result, study)))
 
 
-def _point(result: StudyResult, point: str, figures: dict[str, Any]) -> Section:
+def joint_document(results: Sequence[StudyResult], figures: Sequence[dict[str, dict[str, Any]]]) -> Document:
+    """Return one report of several studies.
+
+    Args:
+        results: the claims and datasets of the studies.
+        figures: {point: {file stem: matplotlib Figure}} of each study.
+    """
+    claims = [claim for result in results for claim in result.claims]
+    failed = sum(not claim.supported for claim in claims)
+    numbers = {"studies": len(results), "claims": len(claims), "hold": len(claims) - failed}
+    rows = tuple(
+        Row((one.card.name, one.card.shows, one.card.paper, f"{_held(one)} of {len(one.claims)}"),
+            "" if one.ok else "fails")
+        for one in results
+    )  # fmt: skip
+    table = Table(
+        ("study", "it shows that", "paper", "claims that hold"), rows, frozenset({"it shows that", "paper"})
+    )
+    head = Section("", (Numbers(tuple((name, str(count)) for name, count in numbers.items())), table))
+    sections = [head]
+    for result, pictures in zip(results, figures, strict=True):
+        shows = result.card.shows
+        sections.append(
+            Section(result.card.name, (Text(f"{shows[:1].upper()}{shows[1:]}. {result.card.paper}."),))
+        )
+        # Titles say which study a point belongs to; the figures have files in the folder of the study.
+        for point in result.datasets:
+            part = _point(result, point, pictures.get(point, {}), folder=f"{result.card.name}/")
+            sections.append(Section(f"{result.card.name}: {point}", part.parts))
+    command = "implicitbias run --out results"
+    papers = entries(claim.reference for claim in claims)
+    end: list[Part] = [Facts({"versions": _versions()}), Code(command, "sh")]
+    if papers:
+        end += [Text("The claims are about statements of:", hint=True), Code("\n\n".join(papers), "bibtex")]
+    about = (("Studies of", False), ("the implicit bias of training", True))
+    return Document(
+        "All studies" if len(results) > 1 else results[0].card.name, "run", about, _badge(len(claims), failed),
+        (*sections, Section("Repeat and cite", tuple(end))),
+    )  # fmt: skip
+
+
+def _held(result: StudyResult) -> int:
+    return sum(claim.supported for claim in result.claims)
+
+
+def _badge(claims: int, failed: int) -> Badge:
+    """Return the verdict on some claims."""
+    return Badge(
+        f"{failed} of {claims} claims fail" if failed else f"all {claims} claims hold",
+        "each claim is computed from the numbers that were measured in this run",
+        failed == 0,
+    )
+
+
+def _versions() -> str:
+    from implicitbias import __version__
+
+    packages = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
+    return f"implicitbias {__version__}, Python {platform.python_version()}, {packages}"
+
+
+def _point(result: StudyResult, point: str, figures: dict[str, Any], folder: str = "") -> Section:
     """Return the claims and the figures of one setting."""
     claims = tuple(claim for claim in result.claims if claim.point == point)
     parts: list[Part] = [Claims(claims)] if claims else []
@@ -62,7 +120,7 @@ def _point(result: StudyResult, point: str, figures: dict[str, Any]) -> Section:
         chart = chart_of_figure(figure)
         image = png(figure) if chart is None else b""
         name = stem.replace("-", " ")
-        files = tuple(f"{stem}.{kind}" for kind in FORMATS)
+        files = tuple(f"{folder}{stem}.{kind}" for kind in FORMATS)
         parts.append(
             Picture(
                 name[:1].upper() + name[1:], f"figure {name} of study {result.card.name}", chart, image, files
@@ -73,11 +131,8 @@ def _point(result: StudyResult, point: str, figures: dict[str, Any]) -> Section:
 
 def _origin(result: StudyResult, study: Study) -> Section:
     """Return what is needed to repeat the study, and the papers to cite."""
-    from implicitbias import __version__
-
-    packages = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
     facts = {
-        "versions": f"implicitbias {__version__}, Python {platform.python_version()}, {packages}",
+        "versions": _versions(),
         "data": ", ".join(f"{point}.nc" for point in result.datasets),
         "seeds": "fixed numbers in the settings of the study, so that another run gives the same data",
     }

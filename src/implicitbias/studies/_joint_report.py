@@ -1,0 +1,75 @@
+"""One report of several studies: a table of them, their claims and figures, and what to cite."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from implicitbias._core.errors import InputError
+from implicitbias.studies._registry import load
+from implicitbias.studies._result import StudyResult
+
+# An earlier report begins with this mark, which other files do not have.
+_MARK = '<meta name="generator" content="implicitbias run'
+_HEAD = 4000
+
+
+def check_report(file: Any) -> Path:
+    """Return the path of a report that can be written: nothing is there, or an earlier report.
+
+    Raises:
+        InputError: another file or a folder is there.
+    """
+    path = Path(file)
+    try:
+        ours = not path.exists() or _MARK in path.read_text(encoding="utf-8", errors="replace")[:_HEAD]
+    except OSError:
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{path} is there already and is no report of studies, so that it is not replaced; move it, or choose "
+            "another folder"
+        )
+    return path
+
+
+def report(results: Sequence[StudyResult], file: Any) -> Path:
+    """Write one page with the claims and the figures of several studies.
+
+    The page needs no network: figures can be zoomed, and all that they need travels with it.
+
+    Args:
+        results: results of `ib.studies.run` or `ib.studies.judge`.
+        file: the path of the page; an earlier report is replaced.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: there are no results, another file is there, or the file cannot be written.
+
+    Examples:
+        >>> import tempfile, implicitbias as ib
+        >>> results = [ib.studies.run("conservation-laws", points=["small"])]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ib.studies.report(results, folder + "/report.html").name
+        'report.html'
+    """
+    from implicitbias.reports import html  # matplotlib takes long to load
+    from implicitbias.studies._report import joint_document
+
+    if not results:
+        raise InputError("there are no results to report on; pass those of ib.studies.run")
+    path = check_report(file)
+    figures = []
+    for result in results:
+        study = load(result.card.name)
+        figures.append({point: study.figures(point, data) for point, data in result.datasets.items()})
+    page = html(joint_document(results, figures))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written ({error}); choose another folder") from None
+    return path
