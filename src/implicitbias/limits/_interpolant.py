@@ -109,7 +109,7 @@ def _refuse_unreachable(dual: DualProblem, nu: Float64[ndarray, " n"]) -> None:
     for power in range(_DOUBLINGS):
         w = dual.dual_map.point(dual.z0 + 2.0**power * ray)
         if not np.all(np.isfinite(w)):
-            return
+            break  # Far out, a computed potential overflows; what was reached until then counts.
         reached = float(ray @ w)
         if reached >= wanted:
             return
