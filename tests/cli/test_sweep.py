@@ -55,7 +55,7 @@ def test_a_report_of_a_sweep_has_a_slider_for_each_setting(
     assert page.count('<input type="range"') == 2
     assert "4 of 4 runs done" in page
     assert '"total": ["31", "61", "32", "62"]' in page
-    assert ib.studies.open(folder).total.sel(a=2.0, b=20.0, c=3).item() == 62.0  # it is a store as before
+    assert float(ib.studies.open(folder).total.sel(a=2.0, b=20.0, c=3)) == 62.0  # it is a store as before
     assert answer(monkeypatch, capsys, "report", str(folder), "--json")[0] == 2
 
 
