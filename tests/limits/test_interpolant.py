@@ -279,7 +279,7 @@ def test_bounded_domains() -> None:
 @pytest.mark.slow
 def test_targets_outside_the_domain_of_a_computed_potential() -> None:
     potential = ib.induced_potential(lambda theta: theta**3, np.ones(2))
-    with pytest.raises(ib.InfeasibleError, match="at most -?.*e-.* in the domain") as raised:
+    with pytest.raises(ib.InfeasibleError, match=r"at most -?.*e-.* in the domain") as raised:
         ib.interpolant(ib.LeastSquares([[1.0, 2.0], [3.0, 1.0]], [-1.0, -2.0]), potential)
     assert raised.value.certificate.holds
 
