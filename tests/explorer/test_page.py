@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.chromium import chromium
+
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # The newest settings are shown.
 UP_TO_DATE = "m => m.dataset.shown > 0 && m.dataset.shown === m.dataset.asked"
 SECONDS = 60_000
@@ -60,14 +60,8 @@ def explorer() -> Iterator[Explorer]:
 
 @pytest.fixture
 def browser() -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium was found on the path")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 def curves(page) -> float:

@@ -1,6 +1,5 @@
 """Pages in a real browser: they draw, ask for nothing, and are usable on a phone, by keyboard and in the dark."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,17 @@ from scipy import sparse
 import implicitbias as ib
 from implicitbias.plotting import PathReport
 from implicitbias.reports import html, path_document, sweep_document
+from tests.chromium import chromium
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 Visit = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -135,4 +128,5 @@ def test_the_dark_style_reaches_the_figures(visit: Visit, path_text: str) -> Non
     ask = "Bokeh.documents[0].roots()[0].background_fill_color"
     assert page.evaluate(ask) == "#14181b"
     page.emulate_media(color_scheme="light")
-    assert page.evaluate(ask) == "#ffffff"
+    # The page is told of the change by an event, which comes a moment later.
+    page.wait_for_function(f"{ask} === '#ffffff'")
