@@ -24,9 +24,9 @@ from implicitbias.studies._measured_training import (
 )
 
 _TEST_ROWS = 1000
-# Runs go to the first slow time lam t, and to twice as much until they are at rest, up to the last slow time. They are at
-# rest if one row of the test at most is classified otherwise than half as many steps before: with three rows, which is
-# the tolerance of a forecast, a run may stop half a point from its end, which moves the grokking time by a tenth.
+# Runs go to the first slow time lam t, and to twice as much until they are at rest, up to the last slow time. They are
+# at rest if at most one row of the test is classified otherwise than half as many steps before. With three rows, the
+# tolerance of a forecast, a run may stop half a point from its end, which moves the grokking time by a tenth.
 _SLOW, _SLOWEST, _ROWS_AT_REST = 10.0, 80.0, 1.5
 # With a start of six times the usual one, as for tanh, the sharpness of ReLU networks is five to eight times as large,
 # and a run takes as many times the steps.

@@ -62,7 +62,7 @@ def trained(training: Training, steps: int, longest: int) -> Descent:
 
 
 def at_rest(run: Descent, still: float, *, counts: bool) -> bool:
-    """Return whether the test error changed by at most this share of its unit, and the loss and the norm by 1 %, of late.
+    """Return whether the test error changed by at most a share of its unit, and the loss and the norm by 1 %, of late.
 
     The changes are those over the second half of the steps.
     """
