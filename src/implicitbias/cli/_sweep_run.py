@@ -76,9 +76,9 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
         typer.echo(
             f"  and {len(result.failures) - _SHOWN} more, which the variable `error` of the store names"
         )
+    typer.echo(f'Results: {folder}; to read them, type ib.studies.open("{folder}") in Python')
     if options.parquet is not None:
         typer.echo(f"Table: {studies.to_parquet(folder, options.parquet, name)}")
-    typer.echo(f'Results: {folder}; to read them, type ib.studies.open("{folder}") in Python')
     if result.unfinished:
         typer.echo(
             "implicitbias: interrupted; type the same command to go on with the runs that are missing",

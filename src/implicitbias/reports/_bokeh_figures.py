@@ -126,7 +126,7 @@ def draw(mark: Any, drawn: Any) -> Any:
 def _(mark: Line, drawn: Any) -> Any:
     x, y = _points(mark)
     glyph = drawn.line(
-        "x", "y", source={"x": _packed(x), "y": _packed(y)}, line_width=mark.width, line_dash=mark.dash,
+        "x", "y", source={"x": packed(x), "y": packed(y)}, line_width=mark.width, line_dash=mark.dash,
         name=mark.name,
     )  # fmt: skip
     glyph.glyph.tags = [f"line_color={mark.colour}"]
@@ -138,8 +138,8 @@ def _draw_bundle(lines: list[Line], drawn: Any) -> Any:
     """Draw quiet lines together, because the description of each drawing takes a kilobyte of the page."""
     points = [_points(line) for line in lines]
     columns: dict[str, Any] = {
-        "xs": [_packed(x) for x, _ in points],
-        "ys": [_packed(y) for _, y in points],
+        "xs": [packed(x) for x, _ in points],
+        "ys": [packed(y) for _, y in points],
         "name": [line.name for line in lines],
     }
     glyph = drawn.multi_line("xs", "ys", source=columns, line_width=lines[0].width, name=_BUNDLE)
@@ -149,7 +149,7 @@ def _draw_bundle(lines: list[Line], drawn: Any) -> Any:
 
 @draw.register
 def _(mark: Dots, drawn: Any) -> Any:
-    columns = {"x": _packed(mark.x), "y": _packed(mark.y)}
+    columns = {"x": packed(mark.x), "y": packed(mark.y)}
     glyph = drawn.scatter("x", "y", source=columns, size=max(mark.size, 3.0) + 1.0, name=mark.name)
     if mark.filled:
         glyph.glyph.line_color = None
@@ -163,8 +163,8 @@ def _(mark: Dots, drawn: Any) -> Any:
 @draw.register
 def _(mark: Area, drawn: Any) -> Any:
     columns = {
-        "xs": [_packed(part) for part in mark.x],
-        "ys": [_packed(part) for part in mark.y],
+        "xs": [packed(part) for part in mark.x],
+        "ys": [packed(part) for part in mark.y],
     }
     glyph = drawn.patches(
         "xs", "ys", source=columns, fill_alpha=mark.opacity, line_color=None, name=mark.name
@@ -205,7 +205,7 @@ def _points(line: Line) -> tuple[ndarray, ndarray]:
     return np.repeat(line.x, 2)[1:], np.repeat(line.y, 2)[:-1]
 
 
-def _packed(values: ndarray) -> ndarray:
+def packed(values: ndarray) -> ndarray:
     """Return numbers in single precision, which is enough to draw them, where it can represent their sizes."""
     size = np.abs(values[np.isfinite(values) & (values != 0.0)])
     fits = size.size == 0 or (size.min() > 1e-30 and size.max() < 1e30)

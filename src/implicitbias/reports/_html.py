@@ -266,10 +266,16 @@ def _scrubber(scrubber: Scrubber) -> str:
 
 def _sweep(sweep: Sweep) -> str:
     """Return a slider for each setting of a sweep, and the numbers of the run that they choose."""
+    from implicitbias.reports._bokeh_figures import packed
+
     axes = [{"name": name, "texts": texts} for name, texts in sweep.axes]
+    packed = {name: packed(values) for name, values in sweep.curves.items()}
     curves = {
-        name: b64encode(values.astype("<f4").tobytes()).decode("ascii")
-        for name, values in sweep.curves.items()
+        name: {
+            "bits": 8 * values.itemsize,
+            "values": b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode("ascii"),
+        }
+        for name, values in packed.items()
     }
     data = _json({"axes": axes, "curves": curves, "numbers": sweep.numbers, "start": sweep.start})
     sliders = "".join(

@@ -85,10 +85,13 @@
     move();
   }
 
-  const decoded = (text) => new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+  const decoded = ({ bits, values }) => {
+    const bytes = Uint8Array.from(atob(values), (letter) => letter.charCodeAt(0)).buffer;
+    return bits === 32 ? new Float32Array(bytes) : new Float64Array(bytes);
+  };
   for (const sweep of document.querySelectorAll(".sweep")) {
     const { axes, curves, numbers } = JSON.parse(sweep.querySelector("script").textContent);
-    const values = new Map(Object.entries(curves).map(([name, text]) => [name, decoded(text)]));
+    const values = new Map(Object.entries(curves).map(([name, curve]) => [name, decoded(curve)]));
     const sliders = [...sweep.querySelectorAll("input")];
     const own = [...sweep.closest("figure").querySelectorAll("[data-figure]")];
     const lines = own.flatMap((place) =>

@@ -78,7 +78,9 @@ def _results(
     numbers, curves, grids = {}, {}, {}
     points = int(np.prod([data.sizes[dim] for dim in dims]))
     wanted = [
-        name for name, item in data.data_vars.items() if name not in _KNOWN and item.dtype.kind in "fiub"
+        name
+        for name, item in data.data_vars.items()
+        if name not in _KNOWN and item.dtype.kind in "fiub" and item.size > 0
     ]
     count = sum(len(data[name].dims) == len(dims) + 1 for name in wanted)
     for name in wanted:

@@ -1,6 +1,8 @@
 """One report of several studies: a table of them, their claims and figures, and what to cite."""
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,14 @@ def check_report(file: Any) -> Path:
     """
     path = Path(file)
     try:
-        ours = not path.exists() or _MARK in path.read_text(encoding="utf-8", errors="replace")[:_HEAD]
-    except OSError:
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as text:
+                ours = _MARK in text.read(_HEAD)
+        else:
+            ours = True
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"the name {path.name[:40]}... is too long for a file; choose a shorter one") from None
         ours = False
     if not ours:
         raise InputError(
@@ -57,19 +65,24 @@ def report(results: Sequence[StudyResult], file: Any) -> Path:
     from implicitbias.reports import html  # matplotlib takes long to load
     from implicitbias.studies._report import joint_document
 
-    if not results:
-        raise InputError("there are no results to report on; pass those of ib.studies.run")
+    chosen = list(results) if isinstance(results, Iterable) else [results]
+    if not chosen or not all(isinstance(result, StudyResult) for result in chosen):
+        raise InputError(
+            f"results is {results!r:.80}, a list of results is expected; type "
+            'ib.studies.report([ib.studies.run("saddle-to-saddle")], "report.html")'
+        )
     path = check_report(file)
     figures = []
-    for result in results:
+    for result in chosen:
         study = load(result.card.name)
         figures.append({point: study.figures(point, data) for point, data in result.datasets.items()})
-    page = html(joint_document(results, figures))
+    page = html(joint_document(chosen, figures, path.parent))
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(page, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written ({error}); choose another folder") from None
     return path

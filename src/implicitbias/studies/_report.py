@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from implicitbias.plotting import chart_of_figure, png
@@ -21,6 +22,7 @@ from implicitbias.reports import (
     Text,
     entries,
 )
+from implicitbias.studies._registry import load
 from implicitbias.studies._result import StudyResult
 from implicitbias.studies._study import Study
 
@@ -51,12 +53,15 @@ def study_document(result: StudyResult, study: Study, figures: dict[str, dict[st
     return Document(result.card.name, "run", about, mark, (head, *points, _origin(result, study)))
 
 
-def joint_document(results: Sequence[StudyResult], figures: Sequence[dict[str, dict[str, Any]]]) -> Document:
+def joint_document(
+    results: Sequence[StudyResult], figures: Sequence[dict[str, dict[str, Any]]], folder: Path
+) -> Document:
     """Return one report of several studies.
 
     Args:
         results: the claims and datasets of the studies.
         figures: {point: {file stem: matplotlib Figure}} of each study.
+        folder: the folder of the page; figures of results in folders below it are linked.
     """
     claims = [claim for result in results for claim in result.claims]
     failed = sum(not claim.supported for claim in claims)
@@ -78,16 +83,16 @@ def joint_document(results: Sequence[StudyResult], figures: Sequence[dict[str, d
         )
         # Titles say which study a point belongs to; the figures have files in the folder of the study.
         for point in result.datasets:
-            part = _point(result, point, pictures.get(point, {}), folder=f"{result.card.name}/")
+            part = _point(result, point, pictures.get(point, {}), _beside(result, folder))
             sections.append(Section(f"{result.card.name}: {point}", part.parts))
-    command = "implicitbias run --out results"
+    command = "\n".join(_command(result) for result in results)
     papers = entries(claim.reference for claim in claims)
     end: list[Part] = [Facts({"versions": _versions()}), Code(command, "sh")]
     if papers:
         end += [Text("The claims are about statements of:", hint=True), Code("\n\n".join(papers), "bibtex")]
     about = (("Studies of", False), ("the implicit bias of training", True))
     return Document(
-        "All studies" if len(results) > 1 else results[0].card.name, "run", about, _badge(len(claims), failed),
+        f"{len(results)} studies" if len(results) > 1 else results[0].card.name, "run", about, _badge(len(claims), failed),
         (*sections, Section("Repeat and cite", tuple(end))),
     )  # fmt: skip
 
@@ -112,15 +117,30 @@ def _versions() -> str:
     return f"implicitbias {__version__}, Python {platform.python_version()}, {packages}"
 
 
-def _point(result: StudyResult, point: str, figures: dict[str, Any], folder: str = "") -> Section:
-    """Return the claims and the figures of one setting."""
+def _command(result: StudyResult) -> str:
+    """Return the command that computes these points of the study."""
+    every = set(result.datasets) == set(load(result.card.name).points())
+    points = "" if every else "".join(f" --point {point}" for point in result.datasets)
+    return f"implicitbias run {result.card.name}{points} --out results"
+
+
+def _beside(result: StudyResult, folder: Path) -> str | None:
+    """Return the place of the results below a folder, as links of a page in this folder begin; None if elsewhere."""
+    if result.folder is None or not Path(result.folder).resolve().is_relative_to(folder.resolve()):
+        return None
+    place = Path(result.folder).resolve().relative_to(folder.resolve()).as_posix()
+    return "" if place == "." else f"{place}/"
+
+
+def _point(result: StudyResult, point: str, figures: dict[str, Any], folder: str | None = "") -> Section:
+    """Return the claims and the figures of one setting; figures are linked in a folder, unless it is None."""
     claims = tuple(claim for claim in result.claims if claim.point == point)
     parts: list[Part] = [Claims(claims)] if claims else []
     for stem, figure in figures.items():
         chart = chart_of_figure(figure)
         image = png(figure) if chart is None else b""
         name = stem.replace("-", " ")
-        files = tuple(f"{folder}{stem}.{kind}" for kind in FORMATS)
+        files = () if folder is None else tuple(f"{folder}{stem}.{kind}" for kind in FORMATS)
         parts.append(
             Picture(
                 name[:1].upper() + name[1:], f"figure {name} of study {result.card.name}", chart, image, files
@@ -138,8 +158,7 @@ def _origin(result: StudyResult, study: Study) -> Section:
     }
     for name, value in study.settings().items():
         facts[f"default of {name} in sweeps"] = str(value)
-    command = f"implicitbias run {result.card.name} --out results"
-    parts: list[Part] = [Facts(facts), Code(command, "sh")]
+    parts: list[Part] = [Facts(facts), Code(_command(result), "sh")]
     papers = entries(claim.reference for claim in result.claims)
     if papers:
         parts += [Text("The claims are about statements of:", hint=True), Code("\n\n".join(papers), "bibtex")]

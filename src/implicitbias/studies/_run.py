@@ -63,6 +63,8 @@ def chosen_points(study: Study, name: str, points: Sequence[str] | None) -> tupl
     known = study.points()
     if points is None:
         return known
+    if isinstance(points, str):
+        raise InputError(f"points is {points!r}, a list of points is expected; type points=[{points!r}]")
     unknown = [point for point in points if point not in known]
     if unknown or not points:
         got = f"no point {unknown[0]!r}" if unknown else "no point to run"

@@ -1,6 +1,7 @@
 """Run one study at all points of a grid of its settings."""
 
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,13 @@ def run_grid(
     if seeds is not None and "seed" not in defaults:
         raise InputError(f"{name} has no setting seed; leave --seeds out")
     fixed = {key: [value] for key, value in defaults.items() if not (key == "seed" and seeds is not None)}
+    runs = [
+        run._replace(settings={key: _like(key, value, defaults.get(key, 0)) for key, value in run.settings.items()})
+        for run in runs_of(fixed | grid, seeds)
+    ]
     return run_sweep(
         partial(_measured, study),
-        runs_of(fixed | grid, seeds),
+        runs,
         Path(out),
         Label(name, __version__),
         place=place or Place(),
@@ -74,3 +79,24 @@ def run_grid(
 def _measured(study: Study, *args: Any, **settings: Any) -> Any:
     """Return one run of a study; sweeps pass settings by name."""
     return study.measure(settings, *args)
+
+
+def _like(name: str, value: Any, default: Any) -> Any:
+    """Return the value of a setting as its default is written: whole numbers of a range may come as floats.
+
+    Raises:
+        InputError: the value is of another kind than the default, or a seed is negative.
+    """
+    if isinstance(default, str):
+        if isinstance(value, str):
+            return value
+        raise InputError(f"{name} is {value!r}, a text such as {default!r} is expected")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} is {value!r}, a number such as {default!r} is expected")
+    if not isinstance(default, Integral):
+        return float(value)
+    if value != value or value in (float("inf"), -float("inf")) or value != int(value):
+        raise InputError(f"{name} is {value!r}, a whole number such as {default!r} is expected")
+    if name == "seed" and value < 0:
+        raise InputError(f"seed is {value!r}, a whole number from 0 on is expected")
+    return int(value)

@@ -1,6 +1,7 @@
 """Write columns to a Parquet file."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,7 +42,8 @@ def write_parquet(columns: Mapping[str, np.ndarray], known: Mapping[str, np.ndar
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}); type another file") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _column(values: np.ndarray, known: np.ndarray) -> Any:

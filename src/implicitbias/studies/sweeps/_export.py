@@ -48,7 +48,7 @@ def to_parquet(folder: Any, file: Any, study: str | None = None) -> Path:
         item = data[name]
         inner = tuple(dim for dim in item.dims if dim not in axes)
         spread = item.broadcast_like(data["state"]).transpose(*axes, *inner).values
-        values = spread.reshape(-1, *spread.shape[len(axes) :])[there]
+        values = spread.reshape(there.size, *spread.shape[len(axes) :])[there]
         parts = {"_real": values.real, "_imag": values.imag} if values.dtype.kind == "c" else {"": values}
         for end, part in parts.items():
             if f"{name}{end}" in columns:
