@@ -1,6 +1,7 @@
 """Running a study: names, folders that appear whole or not at all, what is in them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -283,5 +284,23 @@ class TestJointReport:
         assert mine.read_text() == "my thesis"
         with pytest.raises(ib.InputError, match="is no report of studies"):
             ib.studies.report([ib.studies.run(NAME)], tmp_path)
-        with pytest.raises(ib.InputError, match="no results"):
-            ib.studies.report([], tmp_path / "new.html")
+        for wrong in ([], ib.studies.run(NAME), [NAME], 3):
+            with pytest.raises(ib.InputError, match="a list of results is expected"):
+                ib.studies.report(wrong, tmp_path / "new.html")  # type: ignore[arg-type]
+        with pytest.raises(ib.InputError, match="cannot be written"):
+            ib.studies.report([ib.studies.run(NAME)], mine / "report.html")
+        with pytest.raises(ib.InputError, match="too long"):
+            ib.studies.report([ib.studies.run(NAME)], tmp_path / ("a" * 250 + ".html"))
+
+    def test_the_page_repeats_the_runs_and_links_the_figures_beside_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        install(monkeypatch)
+        stored = ib.studies.run(NAME, out=tmp_path, points=["first"])
+        results = [stored, ib.studies.run(NAME)]
+        page = ib.studies.report(results, tmp_path / "report.html").read_text()
+        assert f"implicitbias run {NAME} --point first --out results\nimplicitbias run {NAME} --out" in page
+        assert "<h1>2 studies</h1>" in page
+        links = re.findall(r'href="([^"]+[.](?:png|svg|pdf))"', page)
+        assert links
+        assert all((tmp_path / link).exists() for link in links)

@@ -1,7 +1,7 @@
 """One report of several studies: a table of them, their claims and figures, and what to cite."""
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ def check_report(file: Any) -> Path:
             ours = True
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"the name {path.name[:40]}... is too long for a file; choose a shorter one") from None
+            raise InputError(
+                f"the name {path.name[:40]}... is too long for a file; choose a shorter one"
+            ) from None
         ours = False
     if not ours:
         raise InputError(
@@ -40,13 +42,13 @@ def check_report(file: Any) -> Path:
     return path
 
 
-def report(results: Sequence[StudyResult], file: Any) -> Path:
+def report(results: Any, file: Any) -> Path:
     """Write one page with the claims and the figures of several studies.
 
     The page needs no network: figures can be zoomed, and all that they need travels with it.
 
     Args:
-        results: results of `ib.studies.run` or `ib.studies.judge`.
+        results: a list of results of `ib.studies.run` or `ib.studies.judge`.
         file: the path of the page; an earlier report is replaced.
 
     Returns:
@@ -65,7 +67,7 @@ def report(results: Sequence[StudyResult], file: Any) -> Path:
     from implicitbias.reports import html  # matplotlib takes long to load
     from implicitbias.studies._report import joint_document
 
-    chosen = list(results) if isinstance(results, Iterable) else [results]
+    chosen = list(results) if isinstance(results, Iterable) else []
     if not chosen or not all(isinstance(result, StudyResult) for result in chosen):
         raise InputError(
             f"results is {results!r:.80}, a list of results is expected; type "

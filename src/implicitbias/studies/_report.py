@@ -91,10 +91,9 @@ def joint_document(
     if papers:
         end += [Text("The claims are about statements of:", hint=True), Code("\n\n".join(papers), "bibtex")]
     about = (("Studies of", False), ("the implicit bias of training", True))
-    return Document(
-        f"{len(results)} studies" if len(results) > 1 else results[0].card.name, "run", about, _badge(len(claims), failed),
-        (*sections, Section("Repeat and cite", tuple(end))),
-    )  # fmt: skip
+    title = f"{len(results)} studies" if len(results) > 1 else results[0].card.name
+    parts = (*sections, Section("Repeat and cite", tuple(end)))
+    return Document(title, "run", about, _badge(len(claims), failed), parts)
 
 
 def _held(result: StudyResult) -> int:
