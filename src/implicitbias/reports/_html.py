@@ -269,13 +269,13 @@ def _sweep(sweep: Sweep) -> str:
     from implicitbias.reports._bokeh_figures import packed
 
     axes = [{"name": name, "texts": texts} for name, texts in sweep.axes]
-    packed = {name: packed(values) for name, values in sweep.curves.items()}
+    short = {name: packed(values) for name, values in sweep.curves.items()}
     curves = {
         name: {
             "bits": 8 * values.itemsize,
             "values": b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode("ascii"),
         }
-        for name, values in packed.items()
+        for name, values in short.items()
     }
     data = _json({"axes": axes, "curves": curves, "numbers": sweep.numbers, "start": sweep.start})
     sliders = "".join(

@@ -95,10 +95,11 @@ def _like(name: str, value: Any, default: Any) -> Any:
         raise InputError(f"{name} is {value!r}, a text such as {default!r} is expected")
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} is {value!r}, a number such as {default!r} is expected")
+    number = float(value)
     if not isinstance(default, Integral):
-        return float(value)
-    if value != value or value in (float("inf"), -float("inf")) or value != int(value):
+        return number
+    if not number.is_integer():
         raise InputError(f"{name} is {value!r}, a whole number such as {default!r} is expected")
-    if name == "seed" and value < 0:
+    if name == "seed" and number < 0:
         raise InputError(f"seed is {value!r}, a whole number from 0 on is expected")
-    return int(value)
+    return int(value) if isinstance(value, Integral) else int(number)
