@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
 from implicitbias.grokking import Forecast, forecast_grokking
 from implicitbias.problems import Problem
 from implicitbias.studies._data import classified
+from implicitbias.studies._grid_runs import expect
 from implicitbias.studies._measured_training import (
     Descent,
     Outcome,
@@ -35,6 +35,8 @@ _SCALES = {"tanh": 6.0, "relu": 2.0}
 _TOLERANCES = {"tanh": 1e-4, "relu": 1e-3}
 # The largest width and number of training rows of a sweep; the digits have 1797 rows, of which 1000 are for the test.
 _MOST = 700
+# The least weight decay of a sweep, with which a run takes a million steps or more.
+_LEAST_DECAY = 5e-4
 # The number of steps at which both curves are kept for figures.
 _KEPT = 200
 
@@ -223,12 +225,9 @@ def digits_run(
         InputError: a setting is out of its range.
     """
     for name, value in (("width", width), ("images", images)):
-        if value % 1 or not 1 <= value <= _MOST:
-            raise InputError(f"{name} is {value!r}, a whole number from 1 to {_MOST} is expected")
-    if activation not in _SCALES:
-        raise InputError(f"activation is {activation!r}, one of {', '.join(_SCALES)} is expected")
-    if not weight_decay > 0.0:
-        raise InputError(f"weight_decay is {weight_decay!r}, a positive number is expected")
+        expect(name, value, value % 1 == 0 and 1 <= value <= _MOST, f"a whole number from 1 to {_MOST}")
+    expect("activation", activation, activation in _SCALES, f"one of {', '.join(_SCALES)}")
+    expect("weight_decay", weight_decay, weight_decay >= _LEAST_DECAY, f"a number from {_LEAST_DECAY} on")
     pair = pair_of(Digits(activation, int(width), float(weight_decay), int(seed), int(images)))
     return {**numbers_of(pair), "fingerprint": pair.fingerprint}
 
