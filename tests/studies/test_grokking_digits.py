@@ -46,7 +46,7 @@ def test_descent_is_that_of_a_plain_loop(activation: str) -> None:
         ({"activation": "sine"}, "activation is 'sine', one of tanh, relu is expected"),
         ({"width": 0}, "width is 0"),
         ({"images": 5.5}, "images is 5.5"),
-        ({"weight_decay": 0.0}, "weight_decay is 0.0, a positive number"),
+        ({"weight_decay": 0.0}, "weight_decay is 0.0, a number from 0.0005 on"),
         ({"weight_decay": float("nan")}, "weight_decay is nan"),
     ],
 )
