@@ -1,9 +1,10 @@
 r"""A sweep over the scale of the start
 ===================================
 
-``ib.studies.sweep`` runs a function at all points of a grid. With ``jobs=2`` it uses two processes, with ``scheduler=...``
-a cluster, and with ``out=...`` it stores each run, so that a killed sweep goes on. This sweep asks where diagonal
-networks :math:`w = u \odot v` end, from tiny to large starts, on five random problems with a sparse target.
+``ib.studies.sweep`` runs a function at all points of a grid. With ``jobs=2`` it uses two processes, with
+``scheduler=...`` a cluster, and with ``out=...`` it stores each run, so that a killed sweep goes on. This asks
+where diagonal networks :math:`w = u \odot v` end, from tiny to large starts, on five random problems with a sparse
+target.
 """
 
 import matplotlib.pyplot as plt
