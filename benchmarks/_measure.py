@@ -1,7 +1,7 @@
 """Timing of several functions in turn, in one process: medians, ratios, and the machine on which they were measured.
 
-`report` keeps the rows as JSON in `benchmarks/results`, which git ignores. To keep a result in the repository, from which
-the documentation builds its page of measurements, type
+`report` keeps the rows as JSON in `benchmarks/results`, which git ignores. To keep a result in the repository, from
+which the documentation builds its page of measurements, type
 
     BENCHMARK_RECORDS=docs/records/benchmarks python -m benchmarks.NAME
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules of this folder
+from measured_rows import with_measurements
 
 project = "implicitbias"
 author = "The implicitbias developers"
@@ -79,6 +80,13 @@ def to_restructured_text(
     lines[:] = "".join(text if ">>> " in text else to_roles(text) for text in paragraphs).split("\n")
 
 
+def to_page_with_measurements(_app: Sphinx, name: str, source: list[str]) -> None:
+    """Put the stored results of benchmarks into their page."""
+    if name == "measured":
+        source[0] = with_measurements(source[0])
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", to_page_with_measurements)
     # Before napoleon (priority 500), which moves the sections around.
     app.connect("autodoc-process-docstring", to_restructured_text, priority=400)
