@@ -17,8 +17,8 @@ def with_measurements(page: str, folder: Path = RECORDS) -> str:
     records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
     if not records or page.count(MARKER) != 1:
         raise ValueError(
-            f"{len(records)} records in {folder} and {page.count(MARKER)} lines {MARKER!r} were found, some records and "
-            "one line are expected"
+            f"{len(records)} records in {folder} and {page.count(MARKER)} lines {MARKER!r} were found, some records "
+            "and one line are expected"
         )
     return page.replace(MARKER, "\n\n".join([_summary(records), *map(_section, records)]))
 

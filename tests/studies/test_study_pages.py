@@ -21,9 +21,7 @@ def test_a_page_names_points_and_settings(name: str) -> None:
     assert page.startswith(f"# The study `{name}`\n")
     assert f"implicitbias run {name}" in page
     assert re.findall(r"^\| `([\w.-]+)` \|", page, flags=re.MULTILINE) == list(study.points())
-    (sweep,) = re.findall(
-        r"^`--grid` varies ([^;.]*)|^The study has no settings for (`--grid`)", page, flags=re.MULTILINE
-    )
+    (sweep,) = re.findall(r"`--grid` varies ([^;.]*)|The study has no settings for (`--grid`)", page)
     assert re.findall(r"`(\w+)`", sweep[0]) == list(study.settings())
     assert len(page.splitlines()) <= 80
     (picture,) = re.findall(r"\]\(\.\./(images/studies/[\w-]+\.png)\)", page)
