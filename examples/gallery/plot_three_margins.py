@@ -31,10 +31,10 @@ for name, potential in potentials.items():
     axis.plot(-(b * height + limit.bias) / a, height, label=f"{name}: w = ({a:.2f}, {b:.2f})")
 axis.set(xlabel="$x_0$", ylabel="$x_1$", ylim=(-1.9, 1.9), aspect="equal")
 figure.legend(frameon=False, loc="outside upper left")
-balls = ib.plot(potentials)
 
 # %%
-# The upper picture has the separating lines and the lower one the unit balls of the horizons. The horizon of the
-# hyperbolic entropy is the :math:`\ell_1` norm, whose ball has corners on the axes: its classifier uses one feature,
-# so that the line is vertical. That of the hyperbolic cosine is the :math:`\ell_\infty` norm, which prefers two
-# entries of equal size.
+# The horizon of the hyperbolic entropy is the :math:`\ell_1` norm, whose unit ball has corners on the axes: its classifier
+# uses one feature, so that the line is vertical. That of the hyperbolic cosine is the :math:`\ell_\infty` norm, which
+# prefers two entries of equal size.
+
+ib.plot(potentials)
