@@ -32,7 +32,7 @@ flow = ib.GradientFlow(problem.reparametrize(ib.Parametrization.from_function(G)
 run = ib.simulate(flow, theta0, t1=200.0)
 w = np.array([G(run.state(t)) for t in np.r_[0.0, np.geomspace(1e-3, 200.0, 60)]])
 
-grid = np.linspace(-2.5, 4.0, 21)
+grid = np.linspace(-2.5, 4.0, 17)
 values = np.array([[R.value(np.array([a, b])) for a in grid] for b in grid]) - R.value(w[-1])
 figure, axis = plt.subplots(figsize=(6.0, 5.2), layout="constrained")
 axis.contour(

@@ -33,8 +33,8 @@ axis.set(xlabel="$x_0$", ylabel="$x_1$", ylim=(-1.9, 1.9), aspect="equal")
 figure.legend(frameon=False, loc="outside upper left")
 
 # %%
-# The horizon of the hyperbolic entropy is the :math:`\ell_1` norm, whose unit ball has corners on the axes: its classifier
-# uses one feature, so that the line is vertical. That of the hyperbolic cosine is the :math:`\ell_\infty` norm, which
-# prefers two entries of equal size.
+# The horizon of the hyperbolic entropy is the :math:`\ell_1` norm, whose unit ball has corners on the axes: its
+# classifier uses one feature, so that the line is vertical. That of the hyperbolic cosine is the :math:`\ell_\infty`
+# norm, which prefers two entries of equal size.
 
 ib.plot(potentials)
