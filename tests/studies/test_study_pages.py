@@ -23,6 +23,6 @@ def test_a_page_names_points_and_settings(name: str) -> None:
     assert re.findall(r"^\| `([\w.-]+)` \|", page, flags=re.MULTILINE) == list(study.points())
     (sweep,) = re.findall(r"`--grid` varies ([^;.]*)|The study has no settings for (`--grid`)", page)
     assert re.findall(r"`(\w+)`", sweep[0]) == list(study.settings())
-    assert len(page.splitlines()) <= 80
+    assert len(page.splitlines()) <= 60
     (picture,) = re.findall(r"\]\(\.\./(images/studies/[\w-]+\.png)\)", page)
     assert (DOCS / picture).stat().st_size > 5000
