@@ -72,6 +72,7 @@ def compare(design: Design) -> list[Row]:
             errors[0],
             errors[i],
             f"support {supports[0]} / {supports[i]}",
+            target=None if name.startswith("ours") else 1.0,
         )
         for i, name in enumerate(models)
         if i > 0

@@ -19,7 +19,7 @@ def data() -> tuple[ib.Classification, np.ndarray, np.ndarray, np.ndarray]:
     return ib.Classification(X, np.sign(X @ rule)), X_test, np.sign(X_test @ rule), rule
 
 
-def compare(weight_decay: float) -> Row:
+def compare(weight_decay: float, target: float) -> Row:
     problem, X_test, y_test, _ = data()
     diagonal = problem.reparametrize(ib.SquareDifference())
     start = (np.full(INPUTS, NORM / np.sqrt(2 * INPUTS)),) * 2
@@ -56,11 +56,12 @@ def compare(weight_decay: float) -> Row:
         float(error),
         float(apart),
         note,
+        target,
     )
 
 
 def main() -> None:
-    report("grokking_diagonal", [compare(lam) for lam in (1e-3, 1e-5)])
+    report("grokking_diagonal", [compare(1e-3, target=300.0), compare(1e-5, target=30_000.0)])
 
 
 if __name__ == "__main__":

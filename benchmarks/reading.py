@@ -53,7 +53,7 @@ def main() -> None:
     )
     seconds = statistics.median(spent for spent, _ in ours), statistics.median(spent for spent, _ in theirs)
     work = f"reading {ROWS} x {COLUMNS} from CSV"
-    report("reading", [Row(work, "pandas.read_csv", *seconds, error, peer_error, note)])
+    report("reading", [Row(work, "pandas.read_csv", *seconds, error, peer_error, note, target=1.0)])
 
 
 if __name__ == "__main__":

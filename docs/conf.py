@@ -1,10 +1,15 @@
 """Sphinx configuration. The build reads nothing from the network."""
 
+import logging
 import re
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules of this folder
+from measured_rows import with_measurements
 
 project = "implicitbias"
 author = "The implicitbias developers"
@@ -16,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
 ]
 exclude_patterns = ["_build"]
@@ -36,6 +42,20 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # a list of attributes, not a second description of those that are properties
 napoleon_custom_sections = ["Reference", ("Shapes", "notes"), ("Units", "notes")]
+
+# `examples/gallery` is run by every build. accessible-pygments, which furo imports, makes all loggers talkative.
+logging.getLogger("jax").setLevel(logging.WARNING)
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "image_scrapers": ("gallery_figures.figures_of_a_block",),
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e9,
+    "capture_repr": (),
+}
 
 REFERENCES = Path(__file__).parents[1] / "src" / "implicitbias" / "reports" / "references.bib"
 BIBLIOGRAPHY = REFERENCES.read_text(encoding="utf-8")
@@ -60,6 +80,13 @@ def to_restructured_text(
     lines[:] = "".join(text if ">>> " in text else to_roles(text) for text in paragraphs).split("\n")
 
 
+def to_page_with_measurements(_app: Sphinx, name: str, source: list[str]) -> None:
+    """Put the stored results of benchmarks into their page."""
+    if name == "measured":
+        source[0] = with_measurements(source[0])
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", to_page_with_measurements)
     # Before napoleon (priority 500), which moves the sections around.
     app.connect("autodoc-process-docstring", to_restructured_text, priority=400)
