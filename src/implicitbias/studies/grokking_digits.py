@@ -80,9 +80,9 @@ class GrokkingDigits(Study):
             "forecast is computed, and its fingerprint taken, before the first step of its run, which is plain "
             "gradient descent without code of the forecast. Runs go to lam t = 10, and twice as far until they are at "
             "rest, where at most one of the test images is classified otherwise than half as many steps before, and to "
-            "lam t = 80 at most. ReLU networks have no third derivative, so that the theory does not cover them, and "
-            "their forecasts have rtol = 1e-3. Errors are those of 1000 other images. Medians are claimed of three "
-            "runs or more. Every number below was computed in this run."
+            "lam t = 80 at most. ReLU networks have no third derivative, so that the theory does not cover them. "
+            "Errors are those of 1000 other images. Medians are claimed of three runs or more. Every number below was "
+            "computed in this run."
         )
 
 
