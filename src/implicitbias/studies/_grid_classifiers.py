@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import dataset
+from implicitbias._core.progress import tell_progress
 from implicitbias.flows import GradientFlow, MirrorFlow, simulate
 from implicitbias.gauges import L1, L2, LInf
 from implicitbias.limits import max_margin
@@ -56,7 +57,9 @@ def _early_late_run(data: Data, alpha: float, weight_decay: float) -> Any:
     times = np.maximum(predicted + places / weight_decay, 0.0)
     flow = GradientFlow(training.problem.reparametrize(SquareDifference()), weight_decay)
     start = (np.full(training.problem.shape[1], alpha),) * 2
-    trajectory = finished(simulate(flow, start, t1=float(times[-1]), times=np.unique(times), rtol=_RTOL))
+    trajectory = finished(
+        simulate(flow, start, t1=float(times[-1]), times=np.unique(times), rtol=_RTOL, progress=tell_progress)
+    )
     u, v = (np.asarray(leaf)[np.searchsorted(np.unique(times), times)] for leaf in trajectory.states)
     points = np.concatenate([(u - v) * (u + v), training.ends.l2[None], training.ends.l1[None]])
     found = measurements(training, points)
@@ -92,7 +95,9 @@ def plane_run(*, horizon: str, n: int, log_time: float, seed: int) -> Any:
     potential, gauge = _PAIRS[horizon]
     limit = max_margin(problem, gauge)
     assert limit.margin is not None
-    trajectory = finished(simulate(MirrorFlow(problem, potential), np.zeros(2), log_t1=float(log_time)))
+    trajectory = finished(
+        simulate(MirrorFlow(problem, potential), np.zeros(2), log_t1=float(log_time), progress=tell_progress)
+    )
     w = np.asarray(trajectory.final)
     margin = float(np.min(problem.margins(w))) / float(gauge.value(w))
     lengths = float(np.linalg.norm(w) * np.linalg.norm(limit.point))

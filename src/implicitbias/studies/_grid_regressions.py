@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import dataset
-from implicitbias._core.progress import silent
+from implicitbias._core.progress import silent, tell_progress
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.limits import saddle_path
 from implicitbias.parametrizations import DeepDiagonal, HadamardProduct
@@ -71,7 +71,16 @@ def linear_run(*, weight_decay: float, scale: float, n: int, d: int, seed: int) 
     y, start = X @ teacher, scale * rng.standard_normal(d)
     slow = np.geomspace(*_SLOW)
     flow = GradientFlow(LeastSquares(X, y), weight_decay)
-    run = finished(simulate(flow, start, t1=slow[-1] / weight_decay, times=slow / weight_decay, rtol=1e-6))
+    run = finished(
+        simulate(
+            flow,
+            start,
+            t1=slow[-1] / weight_decay,
+            times=slow / weight_decay,
+            rtol=1e-6,
+            progress=tell_progress,
+        )
+    )
     w: Any = np.asarray(run.states)
     ridge = X.T @ np.linalg.solve(X @ X.T / n + weight_decay * np.eye(n), y / n)
     apart = w - teacher

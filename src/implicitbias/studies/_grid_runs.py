@@ -6,7 +6,7 @@ import numpy as np
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import dataset
-from implicitbias._core.progress import silent
+from implicitbias._core.progress import silent, tell_progress
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.limits import saddle_path
 from implicitbias.parametrizations import HadamardProduct
@@ -50,7 +50,9 @@ def diagonal_run(*, alpha: float, weight_decay: float, n: int, d: int, sparsity:
     slow = np.geomspace(*_SLOW)
     flow = GradientFlow(LeastSquares(X, y).reparametrize(HadamardProduct()), weight_decay)
     start = np.sqrt(2.0) * alpha * np.ones(d), np.zeros(d)
-    run = finished(simulate(flow, start, t1=slow[-1] / weight_decay, times=slow / weight_decay))
+    run = finished(
+        simulate(flow, start, t1=slow[-1] / weight_decay, times=slow / weight_decay, progress=tell_progress)
+    )
     states: Any = run.states
     w = np.asarray(states[0]) * np.asarray(states[1])
     train = np.mean((w @ X.T - y) ** 2, axis=1) / np.mean(y**2)
