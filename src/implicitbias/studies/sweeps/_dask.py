@@ -114,8 +114,8 @@ class DaskCluster(Executor):
 def _lost() -> ImplicitBiasError:
     """Return the error of a sweep whose scheduler no longer answers."""
     return ImplicitBiasError(
-        "the connection to the Dask scheduler is lost; start the sweep again with the same --out folder: what was "
-        "stored is kept"
+        "the connection to the Dask scheduler is lost; start the sweep again with the same folder, and the address of "
+        "a scheduler that runs: what was stored is kept"
     )
 
 
