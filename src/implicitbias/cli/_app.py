@@ -333,8 +333,8 @@ def explore(
 ) -> None:
     """Open a local page with sliders, on which predictions and simulations follow the settings.
 
-    Pages: saddle-to-saddle, deep-diagonal, separable, grokking-diagonal. The address has a secret token and works on
-    this machine only. Ctrl-C ends the program.
+    Pages: saddle-to-saddle, deep-diagonal, separable, grokking-diagonal, early-late-sparse. The address has a secret
+    token and works on this machine only. Ctrl-C ends the program.
     """
     from implicitbias.cli._explore_run import run_explorer
 

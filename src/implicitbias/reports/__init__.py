@@ -24,6 +24,7 @@ from implicitbias.reports._document import Table as Table
 from implicitbias.reports._document import Text as Text
 from implicitbias.reports._forecast import forecast_document as forecast_document
 from implicitbias.reports._forecast import forecast_numbers as forecast_numbers
+from implicitbias.reports._html import base_style as base_style
 from implicitbias.reports._html import html as html
 from implicitbias.reports._margin import margin_document as margin_document
 from implicitbias.reports._markdown import markdown as markdown

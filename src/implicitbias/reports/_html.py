@@ -52,7 +52,7 @@ def html(document: Document) -> str:
     mark = "" if document.badge is None else _badge(document.badge)
     title = escape(document.title)
     body = "".join(_section(section, drawings) for section in document.sections)
-    style = _resource("_page.css")
+    style = base_style() + _resource("_page.css")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -61,6 +61,11 @@ def html(document: Document) -> str:
         f"<body>\n<main>\n<header><h1>{title}</h1><p>{about} {mark}</p></header>\n{body}</main>\n"
         f"{_scripts(drawings)}</body>\n</html>\n"
     )
+
+
+def base_style() -> str:
+    """Return the style that all pages share: colours for the light and the dark style, type, tiles and tips."""
+    return _resource("_base.css")
 
 
 def _resource(name: str) -> str:

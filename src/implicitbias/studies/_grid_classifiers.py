@@ -16,6 +16,7 @@ from implicitbias.studies._early_late_claims import crossing
 from implicitbias.studies._early_late_evidence import classified, measurements
 from implicitbias.studies._early_late_settings import Data, Experiment, Separated, Signs
 from implicitbias.studies._grid_runs import expect, expect_count
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._sweep_evidence import finished
 
 # The tolerance of the simulations, and the number of test rows of the sparse data.
@@ -90,7 +91,7 @@ def plane_run(*, horizon: str, n: int, log_time: float, seed: int) -> Any:
     expect("n", n, n >= 2 and n % 1 == 0, "a whole number of at least 2")
     expect("log_time", log_time, 1.0 < log_time <= 1e9, "the logarithm of a time, between 1 and 1e9,")
     labels = np.where(np.arange(n) < n / 2, 1.0, -1.0)
-    X = np.random.default_rng(seed).standard_normal((n, 2)) + np.outer(labels, [1.6, 1.1])
+    X = generator(seed).standard_normal((n, 2)) + np.outer(labels, [1.6, 1.1])
     problem = Classification(X, labels, loss="exponential")
     potential, gauge = _PAIRS[horizon]
     limit = max_margin(problem, gauge)

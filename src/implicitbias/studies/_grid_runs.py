@@ -12,6 +12,7 @@ from implicitbias.limits import saddle_path
 from implicitbias.parametrizations import HadamardProduct
 from implicitbias.problems import LeastSquares
 from implicitbias.studies._saddle_evidence import simulated
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._sweep_evidence import finished
 
 # The slow times lam t at which a run of the grokking study is stored.
@@ -73,7 +74,7 @@ def _sparse_data(n: int, d: int, sparsity: int, noise: float, seed: int) -> tupl
     for name, value in (("n", n), ("d", d), ("sparsity", sparsity)):
         expect_count(name, value)
     expect("sparsity", sparsity, sparsity <= d, f"at most d = {d}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     X = rng.standard_normal((n, d))
     teacher = np.where(np.arange(d) < sparsity, 1.0, 0.0)
     return X, X @ teacher + noise * rng.standard_normal(n), teacher
