@@ -13,6 +13,7 @@ from numpy import ndarray
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import implicitbias as ib
+from implicitbias.cli import _margin_job
 from tests.cli._command import answer, as_terminal, strict_json
 from tests.cli._tables import written
 
@@ -117,7 +118,7 @@ def test_a_price_that_is_too_low(run: Run) -> None:
 
 
 class TestFolder:
-    def test_its_files(self, run: Run, tmp_path: Path) -> None:
+    def test_its_files(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         frame = iris(("setosa", "versicolor"))
         frame.to_csv("iris.csv", index=False)
         words = ("margin", "iris.csv", "--target", "species", "--horizon", "l2")
@@ -139,8 +140,14 @@ class TestFolder:
         page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
         assert 'content="implicitbias margin"' in page
         assert all(name in page for name in [*table.index[1:], "versicolor", "The classes are separable"])
-        # An earlier result is replaced, and a folder of other files is not.
-        assert run(*words, "--out", "results")[0] == 0
+        # The same command finds its result, and a folder of other files is kept.
+        with monkeypatch.context() as patched:
+            as_terminal(patched)
+            patched.setattr(_margin_job, "fit_classes", None)
+            status, out, err = run(*words, "--out", "results")
+        assert (status, err) == (0, "")
+        assert "nothing was computed again" in out
+        assert "The classes are separable" in out
         (tmp_path / "results" / "mine.txt").write_text("mine", encoding="utf-8")
         status, _, err = run(*words, "--out", "results")
         assert status == 2
