@@ -1,12 +1,13 @@
 """How long a picture of the explorer takes, while one setting at a time moves. The target is 200 ms."""
 
+import sys
 import time
 
 import numpy as np
 
 from benchmarks._measure import machine
 from implicitbias._core.errors import InputError
-from implicitbias.explorer import EXPLORATIONS
+from implicitbias.explorer import EXPLORATIONS, find
 
 TARGET = 0.2
 MOVES = 60
@@ -34,8 +35,9 @@ def redraws(exploration, moves: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
+    """Measure all pages, or those that are named."""
     print(f"\nexplorer  ({machine()})")
-    for exploration in EXPLORATIONS:
+    for exploration in map(find, sys.argv[1:]) if sys.argv[1:] else EXPLORATIONS:
         wall, busy = redraws(exploration, MOVES)
         print(
             f"  {exploration.name:<20} wall {words(wall)}   processor {words(busy)}   {len(wall)} moves, "

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from implicitbias import cli
-from implicitbias.cli import _margin_print, _path_print, _tables, _terminal
+from implicitbias.cli import _margin_print, _path_print, _table_results, _tables, _terminal
 
 
 def as_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands in this process print what they print on a terminal."""
-    for module in (_terminal, _margin_print, _path_print, _tables):
+    for module in (_terminal, _margin_print, _path_print, _table_results, _tables):
         monkeypatch.setattr(module, "on_terminal", lambda: True)
 
 

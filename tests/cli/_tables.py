@@ -1,7 +1,8 @@
 """Tables for the tests of `implicitbias path`, and what the path of one is when it is computed by hand."""
 
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas
@@ -42,3 +43,8 @@ def by_hand(X: ndarray, y: ndarray, standardize: bool = True, intercept: bool = 
     path = ib.saddle_path(ib.LeastSquares((X - shift) / scale, y - level))
     coefficients = path.coefficients / scale
     return ByHand(path, coefficients, level - coefficients @ shift)
+
+
+def facts_of(data: Any) -> dict[str, str]:
+    """The facts in the store of a result, which say how it was made."""
+    return json.loads(data["facts"].item())

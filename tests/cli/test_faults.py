@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
 from tests.cli._processes import Done, Job, Running
 from tests.cli._tables import table
@@ -27,11 +28,16 @@ RESULTS = {"path": "out", "run": NAME}
 
 
 def content(folder: Path) -> dict[str, object]:
-    """The content of all files in a folder. Two NetCDF files of equal content may differ in bytes."""
-    return {
-        file.name: read_netcdf(file).to_dict() if file.suffix == ".nc" else file.read_bytes()
-        for file in sorted(folder.iterdir())
-    }
+    """The content of all files in a folder. NetCDF files and stores of equal content may differ in bytes."""
+    found: dict[str, object] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".nc":
+            found[file.name] = read_netcdf(file).to_dict()
+        elif file.is_file() and file.suffix != ".sqlite":
+            found[file.name] = file.read_bytes()
+    if (folder / "ledger.sqlite").exists():
+        found["store"] = ib.studies.stored_run(folder).to_dict()
+    return found
 
 
 def messages(done: Done) -> list[str]:
@@ -159,13 +165,15 @@ def test_a_full_disk_at_every_stage(place: Place) -> None:
 def test_files_that_may_not_grow(place: Place) -> None:
     assert place.start(1, "before").result().status == 0
     before = content(place.results)
-    sizes = {file.stat().st_size for file in place.results.iterdir()}
+    sizes = {file.stat().st_size for file in place.results.rglob("*") if file.is_file()}
     for i, limit in enumerate([0, *(size - 1 for size in sorted(sizes)[1::2])]):
         done = place.start(1, f"limited-{i}", limit).result()
         # With a limit of 0 the message itself cannot be written to the file of standard error.
         assert done.status == 2
         assert "Traceback" not in done.err
-        assert limit == 0 or "File too large; choose another folder" in done.err
+        # SQLite tells of a fault of the disk.
+        told = ("File too large", "Input/output error")
+        assert limit == 0 or any(f"{one}; choose another folder" in done.err for one in told)
         assert content(place.results) == before
         assert left(place.folder) == {"data.csv", place.results.name}
 
@@ -242,4 +250,10 @@ class TestOutput:
         assert err.startswith("implicitbias: standard output cannot be written: No space left on device; ")
         if arguments[0] == "path":
             assert err.endswith("; the results in out are complete\n")
-            assert left(tmp_path / "out") == {"path.csv", "path.nc", "path.png", "report.html"}
+            assert left(tmp_path / "out") == {
+                "path.csv",
+                "path.png",
+                "report.html",
+                "ledger.sqlite",
+                "arrays",
+            }

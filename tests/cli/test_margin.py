@@ -13,10 +13,11 @@ from numpy import ndarray
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import implicitbias as ib
+from implicitbias.cli import _margin_job
 from tests.cli._command import answer, as_terminal, strict_json
 from tests.cli._tables import written
 
-FILES = {"margin.csv", "rows.csv", "margin.json", "margin.png", "report.html"}
+FILES = {"margin.csv", "rows.csv", "margin.png", "report.html", "ledger.sqlite", "arrays"}
 Run = Any
 
 
@@ -117,29 +118,36 @@ def test_a_price_that_is_too_low(run: Run) -> None:
 
 
 class TestFolder:
-    def test_its_files(self, run: Run, tmp_path: Path) -> None:
+    def test_its_files(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         frame = iris(("setosa", "versicolor"))
         frame.to_csv("iris.csv", index=False)
         words = ("margin", "iris.csv", "--target", "species", "--horizon", "l2")
         status, out, err = run(*words, "--out", "results")
         assert (status, err) == (0, "")
         assert out.endswith(
-            "# Results: results (margin.csv, rows.csv, margin.json, margin.png, report.html)\n"
+            "# Results: results (margin.csv, rows.csv, margin.png, report.html); to read the numbers, type "
+            'ib.studies.open("results") in Python\n'
         )
         assert {file.name for file in (tmp_path / "results").iterdir()} == FILES
-        found = strict_json((tmp_path / "results" / "margin.json").read_text(encoding="utf-8"))
+        found = ib.studies.open("results").squeeze(["data", "command"])
         table = pandas.read_csv("results/margin.csv", index_col="feature")["coefficient"]
-        assert table["(intercept)"] == found["intercepts"]["coefficient"]
+        assert table["(intercept)"] == found["intercepts"].sel(head="coefficient")
         rows = pandas.read_csv("results/rows.csv")
         scores = frame[table.index[1:]].to_numpy() @ table.to_numpy()[1:] + table.iloc[0]
         signs = np.where(frame["species"] == "versicolor", 1.0, -1.0)
         np.testing.assert_allclose(rows["margin"], signs * scores, atol=1e-9)
-        assert set(rows["row"][rows["weight"] > 0.0]) == {term["row"] for term in found["support"]}
+        assert set(rows["row"][rows["weight"] > 0.0]) == set(found["row"].values[found["weights"] > 0.0])
         page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
         assert 'content="implicitbias margin"' in page
         assert all(name in page for name in [*table.index[1:], "versicolor", "The classes are separable"])
-        # An earlier result is replaced, and a folder of other files is not.
-        assert run(*words, "--out", "results")[0] == 0
+        # The same command finds its result, and a folder of other files is kept.
+        with monkeypatch.context() as patched:
+            as_terminal(patched)
+            patched.setattr(_margin_job, "fit_classes", None)
+            status, out, err = run(*words, "--out", "results")
+        assert (status, err) == (0, "")
+        assert "nothing was computed again" in out
+        assert "The classes are separable" in out
         (tmp_path / "results" / "mine.txt").write_text("mine", encoding="utf-8")
         status, _, err = run(*words, "--out", "results")
         assert status == 2
@@ -197,14 +205,17 @@ class TestPredictions:
         ("words", "message"),
         [
             (("--jump", "1"), "holds a classifier, which has no jumps; leave out --jump"),
-            ((), "cannot be read as a classifier (JSONDecodeError)"),
+            (
+                (),
+                "is missing or damaged; results of `implicitbias path --out` or `margin --out` are expected",
+            ),
         ],
     )
     def test_refusals(self, run: Run, words: tuple[str, ...], message: str) -> None:
         moons().to_csv("moons.csv", index=False)
         run("margin", "moons.csv", "--target", "kind", "--out", "r")
         if not words:
-            Path("r/margin.json").write_text("{", encoding="utf-8")
+            next(Path("r/arrays").iterdir()).write_bytes(b"")
         status, out, err = run("predict", "r", "moons.csv", *words)
         assert (status, out) == (2, "")
         assert message in err

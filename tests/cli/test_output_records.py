@@ -9,11 +9,10 @@ import pandas
 import pytest
 
 import implicitbias as ib
-from implicitbias._core.labelled import read_netcdf
 from implicitbias.cli._path_json import certificate_record
 from implicitbias.estimators import _regressor
 from tests.cli._command import answer, as_terminal, strict_json
-from tests.cli._tables import table
+from tests.cli._tables import facts_of, table
 from tests.studies.fakes import NAME, install
 
 ODD = ["no. #1", 'a "quoted" name', "a, b", "tab\there", "−minus"]
@@ -61,7 +60,7 @@ def test_pandas_reads_the_records_of_a_path(case: Case) -> None:
         texts = [f"{'+' if now[name] > 0 else '-'}{text}" for text, name in shown.items() if name in entered]
         assert found["enters"][k] == ", ".join(texts)
     (chosen,) = np.flatnonzero(found["chosen"])
-    data = read_netcdf(Path("out/path.nc"))
+    data = ib.studies.stored_run("out")
     mean = data["cv_error"].values @ [8, 8, 7, 7] / 30  # rows of the four folds
     assert found["held_out_error"][chosen] == pytest.approx(mean.min(), rel=1e-12)
     assert "# The held-out error is the least one while the path rests at the saddle of that row" in out
@@ -74,7 +73,9 @@ def test_every_line_is_one_record(case: Case) -> None:
     assert [record[0] for record in fields] == ["jump", *map(str, range(len(fields) - 1))]
     assert sum(line.startswith("# note: ") for line in lines) == 0
     assert sum("cross-validation chooses" in line for line in lines) == 1
-    assert lines[-1] == "# Results: out (path.csv, path.nc, path.png, report.html)"
+    results, how = lines[-1].split("; ")
+    assert results == "# Results: out (path.csv, path.png, report.html)"
+    assert how == 'to read the numbers, type ib.studies.open("out") in Python'
 
 
 def test_a_long_path_is_printed_whole(case: Case) -> None:
@@ -83,10 +84,10 @@ def test_a_long_path_is_printed_whole(case: Case) -> None:
     assert len(records) == len(pandas.read_csv("out/path.csv")) + 1 > 40
 
 
-# Oracle: the numbers of path.nc and path.csv, and the names of the table.
+# Oracle: the numbers of the store and of path.csv, and the names of the table.
 def test_json_is_the_path(case: Case) -> None:
     content = strict_json(case.run("--cv", "4", "--json"))
-    written, data = pandas.read_csv("out/path.csv"), read_netcdf(Path("out/path.nc"))
+    written, data = pandas.read_csv("out/path.csv"), ib.studies.stored_run("out")
     for name in ("jump", "time", "loss", "r2", "intercept"):
         assert [jump[name] for jump in content["path"]] == written[name].tolist()
     for k, jump in enumerate(content["path"]):
@@ -98,9 +99,9 @@ def test_json_is_the_path(case: Case) -> None:
     assert set(content["ever_active"]) <= set(ODD)
     assert content["cross_validation"]["cv_time"] == data["cv_time"].values.tolist()
     assert content["cross_validation"]["cv_error"] == data["cv_error"].values.tolist()
-    assert content["chosen"]["slow_time"] == data.attrs["chosen_time"]
+    assert content["chosen"]["slow_time"] == float(data["chosen_time"])
     assert (content["rows"], content["features"], content["target"]) == (30, 5, "y")
-    assert content["facts"]["SHA-256"] == data.attrs["SHA-256"]
+    assert content["facts"]["SHA-256"] == facts_of(data)["SHA-256"]
     assert (content["folder"], content["valid_until"]) == ("out", None)
     assert content["status"]["ok"] is content["certificate"]["holds"] is True
     assert content["notes"] == []

@@ -12,11 +12,10 @@ import pytest
 from scipy import sparse
 
 import implicitbias as ib
-from implicitbias._core.labelled import read_netcdf
 from tests.cli._command import answer, as_terminal, command
-from tests.cli._tables import by_hand, table, written
+from tests.cli._tables import by_hand, facts_of, table, written
 
-FILES = {"path.csv", "path.nc", "path.png", "report.html"}
+FILES = {"path.csv", "path.png", "report.html", "ledger.sqlite", "arrays"}
 FLAGS = [(), ("--no-standardize",), ("--no-intercept",), ("--no-standardize", "--no-intercept")]
 
 
@@ -82,7 +81,7 @@ class TestFiles:
     ) -> None:
         run(monkeypatch, capsys, data, "--target", "y", "--out", str(tmp_path / "out"))
         frame = table()
-        found = read_netcdf(tmp_path / "out" / "path.nc")
+        found = ib.studies.stored_run(tmp_path / "out")
         expected = by_hand(frame.drop(columns="y").to_numpy(), frame["y"].to_numpy())
         assert found["feature"].values.tolist() == list(frame.columns[:-1])
         np.testing.assert_allclose(found["coefficients"], expected.path.coefficients, atol=1e-9)
@@ -90,9 +89,9 @@ class TestFiles:
             found["original_coefficients"], expected.coefficients, rtol=1e-8, atol=1e-9
         )
         np.testing.assert_allclose(found["dual"], expected.path.dual, atol=1e-9)
-        assert found.attrs["target"] == "y"
+        assert found["target"] == "y"
         assert found.attrs["certificate_holds"] == 1
-        assert len(found.attrs["SHA-256"]) == 64
+        assert len(facts_of(found)["SHA-256"]) == 64
 
     def test_pictures_and_pages(
         self, data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -127,8 +126,8 @@ class TestValidation:
         model = ib.SaddlePathRegressorCV(cv=4, standardize=True).fit(X, y)
         as_terminal(monkeypatch)
         out, _ = run(monkeypatch, capsys, data, "--target", "y", "--cv", "4", "--out", str(tmp_path / "out"))
-        found = read_netcdf(tmp_path / "out" / "path.nc")
-        assert found.attrs["chosen_time"] == pytest.approx(model.t_, rel=1e-12)
+        found = ib.studies.stored_run(tmp_path / "out")
+        assert float(found["chosen_time"]) == pytest.approx(model.t_, rel=1e-12)
         row = int(np.searchsorted(found["time"], model.t_, side="right")) - 1
         np.testing.assert_allclose(found["original_coefficients"][row], model.coef_, rtol=1e-8, atol=1e-12)
         assert float(found["intercept"][row]) == pytest.approx(model.intercept_)
@@ -140,7 +139,7 @@ class TestValidation:
         self, data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         out, _ = run(monkeypatch, capsys, data, "--target", "y", "--cv", "4", "--out", str(tmp_path / "out"))
-        found = read_netcdf(tmp_path / "out" / "path.nc")
+        found = ib.studies.stored_run(tmp_path / "out")
         frame = table()
         X, y = frame.drop(columns="y").to_numpy(), frame["y"].to_numpy()
         blocks = np.array_split(np.arange(len(y)), 4)

@@ -1,16 +1,21 @@
 """`implicitbias path --out`: the folder is whole or not there, and nothing of others is lost."""
 
 import errno
+import shutil
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 
+import implicitbias as ib
 from implicitbias.cli import _path_files
 from implicitbias.estimators import _regressor
-from tests.cli._command import answer
+from tests.cli._command import answer, as_terminal
 from tests.cli._tables import table
 
-FILES = {"path.csv", "path.nc", "path.png", "report.html"}
+FILES = {"path.csv", "path.png", "report.html", "ledger.sqlite", "arrays"}
 
 
 class Case:
@@ -23,16 +28,19 @@ class Case:
         self.monkeypatch, self.capsys = monkeypatch, capsys
         table(8, 3).to_csv(folder / "data.csv", index=False)
 
+    def ask(self, *flags: str, out: Path | None = None) -> tuple[int, str, str]:
+        """(exit status, standard output, standard error)."""
+        data, place = str(self.folder / "data.csv"), str(out or self.out)
+        return answer(self.monkeypatch, self.capsys, "path", data, "--target", "y", "--out", place, *flags)
+
     def run(self, *flags: str, out: Path | None = None) -> tuple[int, str]:
         """(exit status, standard error)."""
-        data, place = str(self.folder / "data.csv"), str(out or self.out)
-        status, _, err = answer(
-            self.monkeypatch, self.capsys, "path", data, "--target", "y", "--out", place, *flags
-        )
+        status, _, err = self.ask(*flags, out=out)
         return status, err
 
-    def contents(self) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in self.out.iterdir()}
+    def contents(self) -> dict[str, bytes | None]:
+        """The files, and None for the folder of arrays."""
+        return {file.name: file.read_bytes() if file.is_file() else None for file in self.out.iterdir()}
 
     def left(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
@@ -56,6 +64,7 @@ def test_an_earlier_result_is_replaced(case: Case) -> None:
 def test_the_same_run_writes_the_same_table_and_page(case: Case) -> None:
     case.run()
     before = case.contents()
+    shutil.rmtree(case.out)
     case.run()
     after = case.contents()
     assert {name: before[name] == after[name] for name in ("path.csv", "report.html", "path.png")} == {
@@ -155,3 +164,50 @@ def test_nothing_half_written(case: Case, place: str, earlier: bool) -> None:
         assert err == "implicitbias: interrupted; nothing was written\n"
     assert case.left() == (["data.csv", "out"] if earlier else ["data.csv"])
     assert (case.contents() if earlier else {}) == before
+
+
+def test_a_repeated_command_is_found_and_another_one_is_computed(case: Case) -> None:
+    case.run("--cv", "4")
+    before = case.contents()
+    as_terminal(case.monkeypatch)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a path is computed")
+
+    with case.monkeypatch.context() as patched:
+        patched.setattr(_regressor, "saddle_path", refuse)
+        status, out, err = case.ask("--cv", "4")
+    assert (status, err) == (0, "")
+    assert "nothing was computed again" in out
+    assert "4-fold cross-validation chooses slow time" in out
+    assert "Converged: the end was reached and its certificate holds." in out
+    assert case.contents() == before
+    # Other options, other data, a missing file and a damaged store are computed.
+    for damage in (
+        (case.out / "path.csv").unlink,
+        lambda: next((case.out / "arrays").iterdir()).write_bytes(b""),
+        lambda: table(9, 3).to_csv(case.folder / "data.csv", index=False),
+    ):
+        damage()
+        _, out, _ = case.ask("--cv", "4")
+        assert "slow time" in out
+        assert "computed again" not in out
+        assert "computed again" in case.ask("--cv", "4")[1]
+    assert "computed again" not in case.ask("--cv", "3")[1]
+
+
+def test_the_store_is_read_like_that_of_a_sweep(case: Case) -> None:
+    case.run()
+    data = ib.studies.open(case.out)
+    assert dict(data.sizes) == {"data": 1, "command": 1, "jump": 4, "feature": 3}
+    assert data["command"].values.tolist() == ["implicitbias path data.csv --target y"]
+    assert data["data"].values.tolist() == [sha256((case.folder / "data.csv").read_bytes()).hexdigest()]
+    assert data.attrs["time_unit"] == "slow time: flow time / ln(1/alpha)"
+    written = pandas.read_csv(case.out / "path.csv")
+    np.testing.assert_array_equal(data["loss"].squeeze(["data", "command"]), written["loss"])
+    assert answer(case.monkeypatch, case.capsys, "report", str(case.out)) == (
+        0,
+        f"Report: {case.out / 'report.html'}\n",
+        "",
+    )
+    assert 'content="implicitbias path"' in (case.out / "report.html").read_text(encoding="utf-8")

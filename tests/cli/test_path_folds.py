@@ -9,9 +9,8 @@ import pytest
 from sklearn.model_selection import GroupKFold, KFold
 
 import implicitbias as ib
-from implicitbias._core.labelled import read_netcdf
 from tests.cli._command import answer
-from tests.cli._tables import table
+from tests.cli._tables import facts_of, table
 
 Ask = Callable[..., tuple[int, str, str]]
 
@@ -63,14 +62,14 @@ def test_it_is_the_estimator(
     model.set_params(standardize=True).fit(features(*left_out), Y, **arguments)
     status, out, err = ask("--cv", "4", *words, "--out", "out")
     assert (status, err) == (0, "")
-    found = read_netcdf(Path("out/path.nc"))
+    found = ib.studies.stored_run("out")
     np.testing.assert_array_equal(found["cv_error"], model.mse_path_)
-    assert found.attrs["chosen_time"] == model.t_
+    assert float(found["chosen_time"]) == model.t_
     assert found["feature"].values.tolist() == list(model.feature_names_in_)
     assert f"chooses slow time {model.t_:.4g}," in " ".join(out.split())
     assert "seem to be sorted" not in out
     # The facts have the line of Python. It is this model.
-    line = found.attrs["in_Python"]
+    line = facts_of(found)["in Python"]
     names = {
         "ib": ib,
         "KFold": KFold,
@@ -103,11 +102,11 @@ def test_facts_and_the_command_that_reproduces(
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert f"<dt>cross-validation</dt><dd>{told}</dd>" in page
     assert command in page
-    first = read_netcdf(Path("out/path.nc"))
-    line = first.attrs["command"].split()
+    first = ib.studies.stored_run("out")
+    line = facts_of(first)["command"].split()
     assert line[:4] == ["implicitbias", "path", "data.csv", "--target"]
     ask(*line[5:], "--out", "again")
-    np.testing.assert_array_equal(read_netcdf(Path("again/path.nc"))["cv_error"], first["cv_error"])
+    np.testing.assert_array_equal(ib.studies.stored_run("again")["cv_error"], first["cv_error"])
 
 
 def test_sorted_rows_are_told_and_the_option_mends_it(ask: Ask) -> None:

@@ -114,7 +114,7 @@ def test_the_recipe_of_the_fit_is_used(case: Case) -> None:
 def test_what_is_refused(case: Case) -> None:
     case.fit(table())
     for words, message in {
-        ("nowhere", "data.csv"): "nowhere holds no path.nc",
+        ("nowhere", "data.csv"): "nowhere holds no store of results; results of `implicitbias path --out`",
         ("out", "absent.csv"): "there is no file absent.csv",
         ("out", "data.csv", "--jump", "99"): "--jump is 99, a whole number from 0 to",
         ("out", "data.csv", "--jump", "-1"): "--jump is -1",
@@ -124,20 +124,11 @@ def test_what_is_refused(case: Case) -> None:
         status, out, err = case.ask("predict", *words)
         assert (status, out) == (2, ""), words
         assert message in err
-    Path("out/path.nc").write_bytes(b"broken")
-    assert "cannot be read as NetCDF-4" in case.ask("predict", "out", "data.csv")[2]
-
-
-def test_an_older_result_says_how_to_make_it_again(case: Case) -> None:
-    import xarray
-
-    case.fit(table())
-    old = xarray.load_dataset("out/path.nc", engine="h5netcdf").drop_vars("recipe")
-    Path("out/path.nc").unlink()
-    old.to_netcdf("out/path.nc", engine="h5netcdf")
-    status, _, err = case.ask("predict", "out", "data.csv")
-    assert status == 2
-    assert "make it again: type implicitbias path data.csv --target y --out out" in err
+    (part,) = Path("out/arrays").iterdir()
+    part.write_bytes(part.read_bytes()[:-1])
+    _, _, err = case.ask("predict", "out", "data.csv")
+    assert f"{part} is missing or damaged; results of" in err
+    assert "type implicitbias path DATA --target COLUMN --out out" in err
 
 
 def _standard_input(monkeypatch: pytest.MonkeyPatch, file: str) -> None:

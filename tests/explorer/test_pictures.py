@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
-from scipy.optimize import linprog
+from scipy.optimize import linprog, minimize
 
 import implicitbias as ib
 from implicitbias.explorer import find
+from implicitbias.explorer._early_late import sign_data, transition
 from implicitbias.explorer._grokking_errors import slow_phase
 from implicitbias.explorer._picture import Picture, Role
 from implicitbias.explorer._sparse_data import sparse_data, steps
@@ -102,6 +103,39 @@ def test_the_slow_phase_consists_of_interpolants() -> None:
     for row, time in zip(slow_phase(data, 2.0, tau), tau, strict=True):
         potential = ib.HyperbolicEntropy(scale=4.0 * math.exp(-2.0 * time))
         assert row == pytest.approx(ib.interpolant(problem, potential).point, abs=1e-7)
+
+
+def test_the_transition_is_that_of_the_tangent_kernel() -> None:
+    data = sign_data(8, 14, 1)
+    problem = ib.Classification(data.X, data.y)
+    tangent = ib.kernel_regime(problem.reparametrize(ib.SquareDifference()), (np.ones(14), np.ones(14)))
+    # The margin M of the early phase needs |h| = M |h_0| / alpha^2 of |theta_0| = alpha sqrt(2 d).
+    norm = np.linalg.norm(np.concatenate(tangent.point))
+    time = math.log(math.sqrt(28.0) * 30.0**2 / (norm * math.log(1e4))) / 2e-4
+    assert transition(30.0, 1e-4, ib.max_margin(problem, "l2").point) == pytest.approx(time, rel=1e-8)
+
+
+@pytest.mark.slow
+def test_directions_of_the_flow_with_weight_decay() -> None:
+    values = {"alpha": 3.0, "weight_decay": 1e-2, "n": 6, "d": 10, "seed": 0}
+    picture, data = find("early-late-sparse").draw(**values), sign_data(6, 10, 0)
+    found = of_role(picture, 0, Role.FLOW)
+    slow = next(iter(found.values()))[0]
+
+    def slope(_, theta: np.ndarray) -> np.ndarray:
+        u, v = theta.reshape(2, 10)
+        pull = -data.X.T @ (data.y / (1.0 + np.exp(data.y * (data.X @ (u**2 - v**2))))) / 6.0
+        return np.concatenate([-2.0 * pull * u - 0.01 * u, 2.0 * pull * v - 0.01 * v])
+
+    answer = solve_ivp(
+        slope, (0.0, slow[-1] / 0.01), np.full(20, 3.0), "LSODA", slow / 0.01, rtol=1e-8, atol=1e-10
+    )
+    w = answer.y[:10].T ** 2 - answer.y[10:].T ** 2
+    # Oracle: the least l2 norm of {y X w >= 1}, by sequential quadratic programming.
+    rule = {"type": "ineq", "fun": lambda w: data.y * (data.X @ w) - 1.0}
+    end = minimize(lambda w: w @ w, np.ones(10), constraints=[rule], options={"ftol": 1e-14}).x
+    cosines = w @ end / np.linalg.norm(end) / np.linalg.norm(w, axis=1)
+    assert found["cosine to the largest ℓ2 margin"][1] == pytest.approx(cosines, abs=0.01)
 
 
 def test_steps_are_right_continuous() -> None:

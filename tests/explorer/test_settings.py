@@ -44,7 +44,7 @@ def test_another_number_of_settings_is_refused() -> None:
 
 def test_an_unknown_exploration_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(
-        InputError, match=r"no exploration of 'saddle', one of saddle-to-saddle, .*diagonal is"
+        InputError, match=r"no exploration of 'saddle', one of saddle-to-saddle, .*early-late-sparse is"
     ):
         find("saddle")
 

@@ -130,3 +130,17 @@ def test_the_dark_style_reaches_the_figures(visit: Visit, path_text: str) -> Non
     page.emulate_media(color_scheme="light")
     # The page is told of the change by an event, which comes a moment later.
     page.wait_for_function(f"{ask} === '#ffffff'")
+
+
+def test_tips_are_dark_in_the_dark_style(visit: Visit, path_text: str) -> None:
+    page = visit(path_text, dark=True)
+    box = page.locator(".drawing").first.bounding_box()
+    tip = page.locator(".bk-Tooltip")
+    for place in np.linspace(0.1, 0.9, 60):
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * place)
+        if tip.count() and tip.first.is_visible():
+            break
+    colours = tip.first.evaluate(
+        "tip => [getComputedStyle(tip).backgroundColor, getComputedStyle(tip).color]"
+    )
+    assert colours == ["rgb(28, 34, 38)", "rgb(232, 235, 237)"]

@@ -132,11 +132,11 @@ def report_on_results(
     from implicitbias import studies
 
     if studies.is_store(folder):
-        from implicitbias.cli._sweep_run import report_on_sweep
+        from implicitbias.cli._sweep_run import report_on_store
 
         if as_json:
             raise InputError("--json is not for sweeps; read the store with ib.studies.open in Python")
-        report_on_sweep(folder)
+        report_on_store(folder)
         return
     from implicitbias.cli._tables import print_json, print_result, result_record
 
@@ -333,8 +333,8 @@ def explore(
 ) -> None:
     """Open a local page with sliders, on which predictions and simulations follow the settings.
 
-    Pages: saddle-to-saddle, deep-diagonal, separable, grokking-diagonal. The address has a secret token and works on
-    this machine only. Ctrl-C ends the program.
+    Pages: saddle-to-saddle, deep-diagonal, separable, grokking-diagonal, early-late-sparse. The address has a secret
+    token and works on this machine only. Ctrl-C ends the program.
     """
     from implicitbias.cli._explore_run import run_explorer
 

@@ -12,7 +12,10 @@ from implicitbias.cli._table_command import TableCommand
 from implicitbias.cli._terminal import carried, check_output, console, on_terminal, record, say, table
 
 FORECAST = TableCommand(
-    "forecast", ("forecast.npz", "curve.csv", "forecast.json", "forecast.png", "report.html"), "forecast.png"
+    "forecast",
+    ("forecast.npz", "curve.csv", "forecast.json", "forecast.png", "report.html"),
+    "forecast.png",
+    stored=False,
 )
 _NUMBERS = (
     "memorization_time",

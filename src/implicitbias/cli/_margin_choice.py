@@ -9,9 +9,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.tables import Cleaning, Table, typed_path
 from implicitbias.cli._table_command import TableCommand
 
-MARGIN = TableCommand(
-    "margin", ("margin.csv", "rows.csv", "margin.json", "margin.png", "report.html"), "margin.png"
-)
+MARGIN = TableCommand("margin", ("margin.csv", "rows.csv", "margin.png", "report.html"), "margin.png")
 _NAMED = {"l1": "l1 norm", "l2": "l2 norm", "linf": "l-infinity norm"}
 # Up to this number of classes none is too many. More than half as many classes as rows, or more than the largest
 # number, come from a numeric target.

@@ -1,31 +1,80 @@
-"""The files of `implicitbias margin --out`, and its JSON document."""
+"""The files of `implicitbias margin --out`, its store, and its JSON document."""
 
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from implicitbias import studies
+from implicitbias._core.labelled import dataset
 from implicitbias._core.tables import Recipe
+from implicitbias.cli._margin_choice import MARGIN
 from implicitbias.cli._margin_job import Inseparable
 from implicitbias.cli._path_json import certificate_record
-from implicitbias.plotting import MarginReport, limit_figure, png
+from implicitbias.cli._table_results import common_texts
+from implicitbias.plotting import (
+    MarginReport,
+    limit_figure,
+    margin_certificate_sentence,
+    margin_sentence,
+    png,
+)
 from implicitbias.reports import html, margin_document
 
-# The entry of margin.json that says which kind of file it is.
+# The entry of the JSON document that says of which command it is.
 KIND = "implicitbias margin"
 
 
-def write_files(report: MarginReport, recipe: Recipe, folder: Path) -> None:
-    """Write margin.csv, rows.csv, margin.json, margin.png and report.html into an existing folder."""
+def write_files(report: MarginReport, recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
+    """Write margin.csv, rows.csv, margin.png, report.html and the store into an existing folder.
+
+    Args:
+        report: the classifier.
+        recipe: how the features are made from the columns of the table.
+        folder: the folder.
+        settings: what identifies the result in the store.
+    """
+    studies.keep_run(folder, MARGIN.name, settings, margin_dataset(report, recipe))
     coefficient_table(report).to_csv(folder / "margin.csv", index=False)
     row_table(report).to_csv(folder / "rows.csv", index=False)
-    needed = recipe.only({report.names[j] for j in report.used})
-    record = {**margin_record(report), "recipe": needed.record()}
-    (folder / "margin.json").write_text(
-        json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
     (folder / "margin.png").write_bytes(png(limit_figure(report.limit, report.classes)))
     (folder / "report.html").write_text(html(margin_document(report)), encoding="utf-8")
+
+
+def margin_dataset(report: MarginReport, recipe: Recipe) -> Any:
+    """Return the classifier as a dataset over the used features, the classes and the rows of the table.
+
+    `coefficients` and `intercepts` are in the units of the data; for two classes there is one `head`, and a positive
+    score means the second class. `recipe` says as JSON how the features are made.
+    """
+    limit, used = report.limit, report.used
+    needed = recipe.only({report.names[j] for j in used})
+    gap = limit.certificate.gap
+    variables: dict[str, Any] = {
+        "coefficients": (("head", "feature"), report.coefficients[:, used]),
+        "fitted": (("head", "feature"), report.fitted[:, used]),
+        "intercepts": (("head",), report.intercepts),
+        "margins": (("row",), report.margins),
+        "weights": (("row",), report.weights),
+        "own_class": (("row",), report.own),
+        "margin": ((), report.margin),
+        "gauge": ((), report.horizon),
+        "C": ((), report.C),
+        "certificate_holds": ((), limit.certificate.holds),
+        "certificate_gap": ((), np.nan if gap is None else gap),
+        "recipe": ((), json.dumps(needed.record())),
+    }
+    told = margin_sentence(report), limit.status.value, margin_certificate_sentence(report)
+    variables |= common_texts(report.target, report.facts, told, report.sound)
+    coordinates = {
+        "head": np.array(report.heads, dtype=str),
+        "feature": np.array([report.names[j] for j in used], dtype=str),
+        "row": report.rows,
+        "class": np.array(report.classes, dtype=str),
+    }
+    return dataset(variables, coordinates, {})
 
 
 def coefficient_table(report: MarginReport) -> Any:

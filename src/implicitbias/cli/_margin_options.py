@@ -8,7 +8,7 @@ import typer
 Out = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Folder for margin.csv, rows.csv, margin.json, margin.png and report.html."
+        metavar="DIR", help="Folder for margin.csv, rows.csv, margin.png, report.html and the store."
     ),
 ]
 Horizon = Annotated[

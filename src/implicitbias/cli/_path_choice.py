@@ -12,7 +12,7 @@ from implicitbias._core.tables import Cleaning, Table, typed_path
 from implicitbias.cli._table_command import TableCommand
 from implicitbias.cli._table_words import option_words
 
-PATH = TableCommand("path", ("path.csv", "path.nc", "path.png", "report.html"), "path.png")
+PATH = TableCommand("path", ("path.csv", "path.png", "report.html"), "path.png")
 RULES = ("best", "1se")
 
 

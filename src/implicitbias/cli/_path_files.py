@@ -1,4 +1,4 @@
-"""The files of `implicitbias path --out`: the path as CSV, NetCDF and PNG, and the report as an HTML page."""
+"""The files of `implicitbias path --out`: the path as CSV and PNG, the report as an HTML page, and the store."""
 
 import json
 from pathlib import Path
@@ -6,18 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from implicitbias._core.labelled import write_netcdf
+from implicitbias import studies
 from implicitbias._core.tables import Recipe
-from implicitbias.plotting import PathReport, png, validated_path_figure
+from implicitbias.cli._path_choice import PATH
+from implicitbias.cli._path_print import certificate_lines
+from implicitbias.cli._table_results import common_texts
+from implicitbias.plotting import PathReport, chosen_sentence, png, validated_path_figure
 from implicitbias.reports import html, path_document
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
 
-def write_files(report: PathReport, recipe: Recipe, folder: Path) -> None:
-    """Write path.csv, path.nc, path.png and report.html into an existing folder."""
+def write_files(report: PathReport, recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
+    """Write path.csv, path.png, report.html and the store into an existing folder.
+
+    Args:
+        report: the path.
+        recipe: how the features are made from the columns of the table.
+        folder: the folder.
+        settings: what identifies the result in the store.
+    """
+    studies.keep_run(folder, PATH.name, settings, path_dataset(report, recipe))
     path_table(report).to_csv(folder / "path.csv", index=False)
-    write_netcdf(path_dataset(report, recipe), folder / "path.nc")
     (folder / "path.png").write_bytes(png(validated_path_figure(report.path, report.validation)))
     (folder / "report.html").write_text(html(path_document(report)), encoding="utf-8")
 
@@ -65,11 +75,12 @@ def path_dataset(report: PathReport, recipe: Recipe) -> Any:
     needed = recipe.only({report.names[i] for i in report.used.tolist()})
     data["recipe"] = ((), json.dumps(needed.record()))
     data["r2"] = (("jump",), report.r2)
-    for name, value in report.facts.items():
-        data.attrs[name.replace(" ", "_")] = value
-    data.attrs["target"] = report.target
+    sentences = () if report.validation is None else (chosen_sentence(report),)
+    told = (*sentences, report.path.status.value, *certificate_lines(report))
+    sound = report.path.status.ok and report.path.certificate.holds
+    data = data.assign(common_texts(report.target, report.facts, told, sound))
     if report.validation is not None:
-        data.attrs["chosen_time"] = report.validation.chosen
+        data["chosen_time"] = ((), report.validation.chosen)
         data["cv_time"] = (("step",), report.validation.curve.times)
         data["cv_error"] = (("step", "fold"), report.validation.curve.errors)
     return data

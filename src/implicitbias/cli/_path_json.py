@@ -12,7 +12,7 @@ from implicitbias.plotting import PathReport, chosen_numbers
 def path_record(report: PathReport, out: Path | None = None) -> dict[str, Any]:
     """Return the path, its certificate and the cross-validation as values for strict JSON.
 
-    Names are those of path.csv and path.nc. Numbers keep all digits, and a number that is not finite is None. The
+    Names are those of path.csv and of the store. Numbers keep all digits, and a number that is not finite is None. The
     entry `path` has one record for each jump, with the coefficients that are not 0, in the units of the data.
     """
     path, validation = report.path, report.validation

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder for path.csv, path.nc, path.png and report.html.")
+    Path | None, typer.Option(metavar="DIR", help="Folder for path.csv, path.png, report.html and the store.")
 ]
 Folds = Annotated[
     int | None, typer.Option(metavar="K", help="Choose a time on the path by K-fold cross-validation.")

@@ -13,10 +13,12 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from implicitbias import studies
 from implicitbias._core.errors import InputError
-from implicitbias._core.labelled import read_netcdf
 from implicitbias._core.tables import Cleaning, Recipe, read_rows, typed_path
-from implicitbias.cli._stored_classifier import FILE, StoredClassifier, stored_classifier
+from implicitbias.cli._margin_choice import MARGIN
+from implicitbias.cli._path_choice import PATH
+from implicitbias.cli._stored_classifier import StoredClassifier, stored_classifier
 from implicitbias.cli._table_words import cleaning_words
 from implicitbias.cli._terminal import on_terminal, record, say
 
@@ -73,37 +75,33 @@ def stored_model(folder: Path, jump: int | None) -> Model | StoredClassifier:
     """Return the classifier in a folder, or a saddle of the path: after this jump, else the chosen one, else the last.
 
     Raises:
-        InputError: the folder holds no results, or the path has no such jump.
+        InputError: the folder holds no results, a file is damaged, or the path has no such jump.
     """
-    file = folder / "path.nc"
-    if (folder / FILE).is_file() and not file.is_file():
+    try:
+        data = studies.stored_run(folder)
+    except InputError as error:
+        raise InputError(
+            f"{error}; results of `implicitbias path --out` or `margin --out` are expected: type implicitbias path "
+            f"DATA --target COLUMN --out {shlex.quote(str(folder))}"
+        ) from None
+    if data.attrs["study"] == MARGIN.name:
         if jump is not None:
             raise InputError(
                 f"--jump is given, but {folder} holds a classifier, which has no jumps; leave out --jump"
             )
-        return stored_classifier(folder)
-    if not file.is_file():
-        raise InputError(
-            f"{folder} holds no path.nc and no {FILE}, results of `implicitbias path --out` or `margin --out` are "
-            f"expected: type implicitbias path DATA --target COLUMN --out {shlex.quote(str(folder))}"
-        )
-    data = read_netcdf(file)
-    if "recipe" not in data:
-        again = data.attrs.get("command", "implicitbias path DATA --target COLUMN")
-        raise InputError(
-            f"{file} does not say how its features are made, because an earlier version wrote it; make it again: type "
-            f"{again} --out {shlex.quote(str(folder))}"
-        )
+        return stored_classifier(data)
+    if data.attrs["study"] != PATH.name:
+        raise InputError(f"{folder} holds runs of {data.attrs['study']}, a path or a classifier is expected")
     last = data.sizes["jump"] - 1
     if jump is None:
-        times, chosen = data["time"].values, float(data.attrs.get("chosen_time", np.inf))
-        jump = int(np.searchsorted(times, chosen, side="right")) - 1
+        chosen = float(data["chosen_time"]) if "chosen_time" in data else np.inf
+        jump = int(np.searchsorted(data["time"].values, chosen, side="right")) - 1
     if not 0 <= jump <= last:
         raise InputError(
-            f"--jump is {jump}, a whole number from 0 to {last} is expected, the jumps of {file}"
+            f"--jump is {jump}, a whole number from 0 to {last} is expected, the jumps of {folder}"
         )
     return Model(
-        str(data.attrs["target"]),
+        str(data["target"].item()),
         jump,
         Recipe.of_record(json.loads(str(data["recipe"].item()))),
         tuple(str(name) for name in data["feature"].values),

@@ -1,18 +1,13 @@
 """The classifier in the results of `implicitbias margin --out`, for new rows."""
 
 import json
-import shlex
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from implicitbias._core.errors import InputError
 from implicitbias._core.tables import Recipe
-
-FILE = "margin.json"
 
 
 class StoredClassifier(NamedTuple):
@@ -77,28 +72,19 @@ class StoredClassifier(NamedTuple):
         return (scores[:, 0] > 0.0).astype(np.int64) if scores.shape[1] == 1 else np.argmax(scores, axis=1)
 
 
-def stored_classifier(folder: Path) -> StoredClassifier:
-    """Return the classifier in a folder.
-
-    Raises:
-        InputError: the file is damaged or of another kind.
-    """
-    file = folder / FILE
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        recipe = Recipe.of_record(record["recipe"])
-        heads = list(record["intercepts"])
-        coefficients = np.zeros((len(heads), len(recipe.features)))
-        for j, name in enumerate(recipe.features):
-            # A feature may come from the same column as one that is used, and have no coefficient itself.
-            own = record["coefficients"].get(name, {})
-            coefficients[:, j] = [own.get(head, 0.0) for head in heads]
-        intercepts = np.array([record["intercepts"][head] for head in heads], dtype=np.float64)
-        return StoredClassifier(
-            str(record["target"]), tuple(record["classes"]), recipe, coefficients, intercepts
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{file} cannot be read as a classifier ({type(error).__name__}); it may be damaged or of another "
-            f"version, so make it again: type implicitbias margin DATA --target COLUMN --out {shlex.quote(str(folder))}"
-        ) from None
+def stored_classifier(data: Any) -> StoredClassifier:
+    """Return the classifier in the stored results of `implicitbias margin`."""
+    recipe = Recipe.of_record(json.loads(str(data["recipe"].item())))
+    places = {name: j for j, name in enumerate(data["feature"].values.tolist())}
+    coefficients = np.zeros((data.sizes["head"], len(recipe.features)))
+    for j, name in enumerate(recipe.features):
+        # A feature may come from the same column as one that is used, and have no coefficient itself.
+        if name in places:
+            coefficients[:, j] = data["coefficients"].values[:, places[name]]
+    return StoredClassifier(
+        str(data["target"].item()),
+        tuple(data["class"].values.tolist()),
+        recipe,
+        coefficients,
+        np.asarray(data["intercepts"].values, dtype=np.float64),
+    )

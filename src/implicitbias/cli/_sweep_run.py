@@ -6,7 +6,8 @@ from typing import NamedTuple
 import typer
 
 from implicitbias._core.errors import InputError
-from implicitbias.cli._progress import progress_bar
+from implicitbias.cli._progress import sweep_bars
+from implicitbias.cli._terminal import on_terminal
 
 _SHOWN = 5
 
@@ -57,7 +58,7 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
     (name,) = names
     folder = out or Path(f"{name}-sweep")
     memory = None if options.memory_limit is None else options.memory_limit * 2**20
-    with progress_bar(name, quiet=quiet) as progress:
+    with sweep_bars(name, quiet=quiet) as watch:
         result = studies.run_grid(
             name,
             studies.parsed_axes(options.grid),
@@ -66,7 +67,7 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
             place=studies.Place(options.jobs, options.scheduler),
             limits=studies.Limits(options.retries, options.time_limit, memory),
             outdated=options.outdated,
-            progress=progress,
+            watch=watch,
         )
     typer.echo(f"{name}: {result}")
     for failure in result.failures[:_SHOWN]:
@@ -88,21 +89,30 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
     return not result.failures
 
 
-def report_on_sweep(folder: Path) -> None:
-    """Write a page with the runs of a stored sweep, report.html, into its folder.
+def report_on_store(folder: Path) -> None:
+    """Write a page with the runs of a stored sweep, report.html, into its folder; `path` and `margin` have written it.
 
     Raises:
         InputError: the store is damaged or holds nothing to show, or the page cannot be written.
     """
     from implicitbias import studies
+    from implicitbias.cli._margin_choice import MARGIN
+    from implicitbias.cli._path_choice import PATH
     from implicitbias.reports import html, sweep_document
 
     page = folder / "report.html"
-    text = html(sweep_document(studies.open(folder), folder.resolve().name))
+    if PATH.is_report(folder) or MARGIN.is_report(folder):
+        typer.echo(f"Report: {page}")
+        return
+    document = sweep_document(studies.open(folder), folder.resolve().name)
     try:
-        page.write_text(text, encoding="utf-8")
+        page.write_text(html(document), encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"cannot write {page} ({error.strerror}); copy the store to a folder that you may write"
         ) from None
+    if on_terminal():
+        from implicitbias.cli._terminal_document import print_document
+
+        print_document(document, folder)
     typer.echo(f"Report: {page}")

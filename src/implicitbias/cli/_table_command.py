@@ -21,13 +21,15 @@ class TableCommand(NamedTuple):
 
     Attributes:
         name: the name of the command.
-        files: the files that it writes, a report.html among them.
+        files: the files that it writes for people, a report.html among them.
         picture: the figure among them.
+        stored: whether it also writes its numbers into a store, which `ib.studies.open` reads.
     """
 
     name: str
     files: tuple[str, ...]
     picture: str
+    stored: bool = True
 
     def usual_folder(self, table: Table) -> Path:
         """Return the folder that is suggested for the results."""
@@ -36,10 +38,16 @@ class TableCommand(NamedTuple):
     def foreign_files(self, folder: Path) -> list[str]:
         """Return the files in a folder that no earlier result of the command wrote; all if it holds no report."""
         inside = sorted(path.name for path in folder.iterdir())
-        foreign = [name for name in inside if name not in self.files]
-        return foreign or ([] if self._is_report(folder) else inside)
+        foreign = [name for name in inside if name not in (*self.files, *self._store_files())]
+        return foreign or ([] if self.is_report(folder) else inside)
 
-    def _is_report(self, folder: Path) -> bool:
+    def _store_files(self) -> tuple[str, ...]:
+        from implicitbias import studies
+
+        return studies.STORE_FILES if self.stored else ()
+
+    def is_report(self, folder: Path) -> bool:
+        """Return whether a folder holds a report that this command has written."""
         try:
             with (folder / "report.html").open(encoding="utf-8") as page:
                 return f'name="generator" content="implicitbias {self.name}"' in page.read(1000)
@@ -79,7 +87,10 @@ class TableCommand(NamedTuple):
     def last_line(self, out: Path | None, line: str) -> str:
         """Return the last line of the output: where the results are, or the command that writes them."""
         listed = ", ".join(self.files)
-        return f"Write {listed} with: {line}" if out is None else f"Results: {out} ({listed})"
+        if out is None:
+            return f"Write {listed} with: {line}"
+        how = f'; to read the numbers, type ib.studies.open("{out}") in Python' if self.stored else ""
+        return f"Results: {out} ({listed}){how}"
 
 
 def one_target(targets: list[str]) -> str:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from implicitbias.cli._terminal import carried, console, on_terminal, record, say, table
-from implicitbias.studies import Card, StudyResult
+from implicitbias.cli._terminal import carried, console, on_terminal, record, say
+from implicitbias.studies import Card, StudyResult, document
 
 _CARD = ("study", "paper", "shows")
 _CLAIM = ("study", "point", "holds", "claim", "predicted", "measured")
@@ -32,54 +32,34 @@ def print_cards(cards: tuple[Card, ...], as_json: bool = False) -> None:
 
 
 def print_result(result: StudyResult, last: str, first: bool = True) -> None:
-    """Print the claims of each setting, the assumptions that fail, the number of claims that hold, and a last line.
+    """Print the report of a study on a terminal; elsewhere its claims as records, with the assumptions that fail.
 
     Args:
         result: the result of a study.
         last: the last line, or "".
         first: whether no result was printed before, so that records need a line of titles.
     """
-    failed = sum(not claim.supported for claim in result.claims)
-    verdict = "all hold" if failed == 0 else f"{failed} FAIL"
-    title = f"{result.card.name}: {result.card.paper}"
-    failing = [f"Assumption fails: {line}" for line in _failing_assumptions(result)]
-    counted = f"{len(result.claims)} claims, {verdict}."
     if on_terminal():
-        _print_claims(result, title)
-        for line in failing:
-            console().print(carried(line), markup=False, style="yellow")
-        console().print(carried(counted), markup=False)
+        from implicitbias.cli._terminal_document import print_document
+
+        if not first:
+            print()
+        print_document(document(result), result.folder)
         if last:
             console().print(carried(last), markup=False, soft_wrap=True)
         return
+    failed = sum(not claim.supported for claim in result.claims)
     if first:
         record(_CLAIM)
-    say(title)
+    say(f"{result.card.name}: {result.card.paper}")
     for claim in result.claims:
         texts = (claim.statement, claim.expected, claim.measured_text)
         record((result.card.name, claim.point, claim.verdict, *texts))
-    for line in (*failing, counted, *([last] if last else [])):
-        say(line)
-
-
-def _print_claims(result: StudyResult, title: str) -> None:
-    from rich.text import Text
-
-    shown = table(title)
-    shown.add_column("holds")
-    shown.add_column("claim", overflow="fold")
-    shown.add_column("predicted", justify="right")
-    shown.add_column("measured", justify="right")
-    point = ""
-    for claim in result.claims:
-        if claim.point != point:
-            point = claim.point
-            shown.add_section()
-            shown.add_row("", Text(carried(point), "bold"), "", "")
-        mark = Text(claim.verdict, "green" if claim.supported else "bold red")
-        texts = (claim.statement, claim.expected, claim.measured_text)
-        shown.add_row(mark, *(Text(carried(text)) for text in texts))
-    console().print(shown)
+    for line in _failing_assumptions(result):
+        say(f"Assumption fails: {line}")
+    say(f"{len(result.claims)} claims, {'all hold' if failed == 0 else f'{failed} FAIL'}.")
+    if last:
+        say(last)
 
 
 def _failing_assumptions(result: StudyResult) -> list[str]:

@@ -15,6 +15,7 @@ from implicitbias.explorer._picture import QUIET, Axes, Curve, Picture, Role
 from implicitbias.explorer._ranges import axis_ranges
 from implicitbias.explorer._session import Session
 from implicitbias.explorer._worker import Worker
+from implicitbias.reports import base_style
 
 _PLACES = [str(place) for place in range(QUIET + 1)]
 _LINES: dict[Role, dict[str, Any]] = {
@@ -138,6 +139,6 @@ def add_exploration(
     document.template_variables.update(
         exploration=exploration,
         names=names,
-        style=folder.joinpath("_page.css").read_text(encoding="utf-8"),
+        style=base_style() + folder.joinpath("_page.css").read_text(encoding="utf-8"),
         program=folder.joinpath("_page.js").read_text(encoding="utf-8"),
     )

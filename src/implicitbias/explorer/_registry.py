@@ -1,12 +1,13 @@
 """The list of explorations."""
 
 from implicitbias._core.errors import InputError
+from implicitbias.explorer._early_late import EARLY_LATE
 from implicitbias.explorer._exploration import Exploration
 from implicitbias.explorer._grokking_errors import GROKKING_DIAGONAL
 from implicitbias.explorer._saddle_paths import DEEP_DIAGONAL, SADDLE_TO_SADDLE
 from implicitbias.explorer._separable_plane import SEPARABLE
 
-EXPLORATIONS = (SADDLE_TO_SADDLE, DEEP_DIAGONAL, SEPARABLE, GROKKING_DIAGONAL)
+EXPLORATIONS = (SADDLE_TO_SADDLE, DEEP_DIAGONAL, SEPARABLE, GROKKING_DIAGONAL, EARLY_LATE)
 
 
 def find(name: str) -> Exploration:

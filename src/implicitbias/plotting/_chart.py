@@ -5,6 +5,7 @@ Colours are roles, whose colours a page chooses for its light and its dark style
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from numpy import ndarray
 
@@ -33,6 +34,16 @@ class Line:
     steps: bool = False
     key: str = ""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is one of many lines behind the others, which are drawn together."""
+        return self.colour == "quiet"
+
+    @property
+    def look(self) -> str:
+        """How a legend shows it, "" if a legend leaves it out."""
+        return f"line {self.dash}" if self.name and not self.is_quiet else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Dots:
@@ -44,6 +55,12 @@ class Dots:
     colour: str
     size: float
     filled: bool = True
+    is_quiet: ClassVar[bool] = False
+
+    @property
+    def look(self) -> str:
+        """How a legend shows them, "" if a legend leaves them out."""
+        return ("dots" if self.filled else "dots open") if self.name else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +72,8 @@ class Area:
     y: tuple[ndarray, ...]
     colour: str
     opacity: float
+    is_quiet: ClassVar[bool] = False
+    look: ClassVar[str] = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,8 @@ class Rule:
     colour: str
     dash: str = "solid"
     width: float = 1.0
+    is_quiet: ClassVar[bool] = False
+    look: ClassVar[str] = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +97,8 @@ class Stripe:
     high: float
     colour: str
     opacity: float
+    is_quiet: ClassVar[bool] = False
+    look: ClassVar[str] = ""
 
 
 Mark = Line | Dots | Area | Rule | Stripe

@@ -1,8 +1,11 @@
-"""Reports: one document of sections, rendered to HTML or Markdown by one module each. Bokeh enters here.
+"""Reports: one document of sections, rendered to HTML and Markdown by one module each. Bokeh enters here.
+
+The command line renders it on a terminal.
 
 To report on another kind of result, write a function that returns its `Document`.
 """
 
+from implicitbias.reports._bibliography import cited_keys as cited_keys
 from implicitbias.reports._bibliography import entries as entries
 from implicitbias.reports._document import Badge as Badge
 from implicitbias.reports._document import Claims as Claims
@@ -21,6 +24,7 @@ from implicitbias.reports._document import Table as Table
 from implicitbias.reports._document import Text as Text
 from implicitbias.reports._forecast import forecast_document as forecast_document
 from implicitbias.reports._forecast import forecast_numbers as forecast_numbers
+from implicitbias.reports._html import base_style as base_style
 from implicitbias.reports._html import html as html
 from implicitbias.reports._margin import margin_document as margin_document
 from implicitbias.reports._markdown import markdown as markdown

@@ -14,6 +14,11 @@ def _bibliography() -> dict[str, str]:
     return {key: entry for entry, key in found}
 
 
+def cited_keys(text: str) -> list[str]:
+    """Return the keys of the BibTeX entries in a text, in order."""
+    return re.findall(r"^@\w+\{([^,\s]+),", text, flags=re.MULTILINE)
+
+
 def entries(references: Iterable[str]) -> list[str]:
     """Return the BibTeX entries whose keys the references name, each once, in the order of the references."""
     known = _bibliography()

@@ -72,9 +72,9 @@ def _figure(panel: Panel, height: int, shared: dict[tuple[float, float, bool], A
         _style_axis(side, axis)
     drawn.xgrid[0].grid_line_color = None
     drawn.ygrid[0].tags = ["grid_line_color=line"]
-    quiet = [mark for mark in panel.marks if isinstance(mark, Line) and mark.colour == "quiet"]
+    quiet: list[Any] = [mark for mark in panel.marks if mark.is_quiet]
     glyphs = [_draw_bundle(quiet, drawn)] if quiet else []
-    glyphs += [draw(mark, drawn) for mark in panel.marks if mark not in quiet]
+    glyphs += [draw(mark, drawn) for mark in panel.marks if not mark.is_quiet]
     _add_tips(drawn, [glyph for glyph in glyphs if glyph is not None], panel)
     return drawn
 

@@ -1,6 +1,7 @@
 """A report as data: a title, a verdict, and sections of texts, tables, claims, figures, settings and commands.
 
-The renderers, one module each, turn a document into HTML, Markdown or text. A document holds no markup.
+The renderers, one module each, turn a document into HTML or Markdown, and that of `cli` prints it on a terminal.
+A document holds no markup.
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.claim import Assumption, Claim
-from implicitbias.plotting import Dots, Line, Panel
+from implicitbias.plotting import Panel
 from implicitbias.reports._document import (
     Badge,
     Claims,
@@ -52,7 +52,7 @@ def html(document: Document) -> str:
     mark = "" if document.badge is None else _badge(document.badge)
     title = escape(document.title)
     body = "".join(_section(section, drawings) for section in document.sections)
-    style = _resource("_page.css")
+    style = base_style() + _resource("_page.css")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -61,6 +61,11 @@ def html(document: Document) -> str:
         f"<body>\n<main>\n<header><h1>{title}</h1><p>{about} {mark}</p></header>\n{body}</main>\n"
         f"{_scripts(drawings)}</body>\n</html>\n"
     )
+
+
+def base_style() -> str:
+    """Return the style that all pages share: colours for the light and the dark style, type, tiles and tips."""
+    return _resource("_base.css")
 
 
 def _resource(name: str) -> str:
@@ -228,11 +233,10 @@ def _panel(panel: Panel, number: int, picture: Picture) -> str:
 def _legend(panel: Panel, number: int) -> str:
     """Return a button for each named line or set of points, which hides and shows it."""
     named: dict[str, str] = {}
-    for mark in sorted(panel.marks, key=_palette_place):
-        if isinstance(mark, Line) and mark.name and mark.colour != "quiet":
-            named.setdefault(mark.name, f"line {mark.dash} {_class(mark.colour)}")
-        elif isinstance(mark, Dots) and mark.name:
-            named.setdefault(mark.name, f"dots {'' if mark.filled else 'open '}{_class(mark.colour)}")
+    marks: list[Any] = sorted(panel.marks, key=_palette_place)
+    for mark in marks:
+        if mark.look:
+            named.setdefault(mark.name, f"{mark.look} {_class(mark.colour)}")
     if len(named) < 2:
         return ""
     items = "".join(
@@ -245,8 +249,7 @@ def _legend(panel: Panel, number: int) -> str:
 
 def _palette_place(mark: Any) -> str:
     """Return what sorts marks by their colours, as the most important lines have the first ones."""
-    colour = getattr(mark, "colour", "")
-    return colour if re.fullmatch(r"c\d", colour) else "z"
+    return mark.colour if re.fullmatch(r"c\d", mark.colour) else "z"
 
 
 def _class(colour: str) -> str:

@@ -40,6 +40,20 @@
   };
   paintAll();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintAll);
+  // A narrow figure has room for few numbers, and none for what its label says in parentheses.
+  const labels = new Map();
+  const fit = () => {
+    for (const figure of figures) {
+      for (const axis of figure.below) {
+        const narrow = figure.inner_width < 260;
+        if (!labels.has(axis)) labels.set(axis, axis.axis_label ?? "");
+        axis.axis_label = narrow ? labels.get(axis).split(" (")[0] : labels.get(axis);
+        if ("desired_num_ticks" in axis.ticker && !("ticks" in axis.ticker)) axis.ticker.desired_num_ticks = narrow ? 3 : 6;
+      }
+    }
+  };
+  fit();
+  for (const figure of figures) figure.connect(figure.properties.inner_width.change, fit);
   // A finger on a figure scrolls the page; zooming begins when the reader chooses a tool.
   if (matchMedia("(pointer: coarse)").matches) {
     for (const figure of figures) for (const tool of figure.toolbar.tools) if ("active" in tool) tool.active = false;

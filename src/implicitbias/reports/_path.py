@@ -143,7 +143,7 @@ def _coefficients(report: PathReport) -> Section:
     )
     hint = (
         f"Coefficients {where}, in the units of the data. The table has the {len(order)} features that are active at "
-        "some saddle, as have path.csv and path.nc; the coefficients of the others are always 0."
+        "some saddle, as have path.csv and the store; the coefficients of the others are always 0."
     )
     table = Table(tuple(heads), tuple(rows), _TEXTS)
     return Section("Coefficients", (Text(hint, hint=True), table, *more(len(order) - _FEATURES, "path.csv")))

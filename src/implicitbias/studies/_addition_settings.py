@@ -9,6 +9,7 @@ from scipy.special import log_softmax
 
 from implicitbias.problems import Problem
 from implicitbias.studies._modular_evidence import all_sums
+from implicitbias.studies._seeds import generator
 
 
 class Addition(NamedTuple):
@@ -43,7 +44,7 @@ class Addition(NamedTuple):
 
     def parts(self) -> tuple[ndarray, ndarray]:
         """Return the places of the sums for training and for the test, in random order."""
-        order = np.random.default_rng(self.seed).permutation(self.size**2)
+        order = generator(self.seed).permutation(self.size**2)
         count = int(self.share * len(order))
         return order[:count], order[count:]
 
@@ -60,7 +61,7 @@ class Addition(NamedTuple):
 
     def start(self, scale: float) -> tuple[ndarray, ndarray]:
         """Return the parameters (W, V) at the start."""
-        rng = np.random.default_rng(self.seed + 1)
+        rng = generator(self.seed + 1)
         W = rng.standard_normal((self.hidden, 2 * self.size)) / np.sqrt(self.size)
         return scale * W, np.zeros((self.size, self.hidden))
 

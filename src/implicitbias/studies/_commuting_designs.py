@@ -18,6 +18,7 @@ from implicitbias.parametrizations import (
 )
 from implicitbias.potentials import Cosh, HyperbolicEntropy, Potential, QuadraticForm, SmoothedPNorm
 from implicitbias.studies._commuting_settings import sparse_regression
+from implicitbias.studies._seeds import generator
 
 _W0 = np.array([0.2, -0.5, 1.0])
 _POINTS = 12
@@ -70,7 +71,7 @@ def _round_trip(potential: Potential) -> tuple[float, float, float]:
     """
     G = parametrization_for(potential, _W0)
     back = induced_potential(Parametrization.from_function(G.formula), G.start)
-    points = _W0 + np.random.default_rng(5).standard_normal((_POINTS, 3))
+    points = _W0 + generator(5).standard_normal((_POINTS, 3))
     wanted = np.array([potential.mirror(w) - potential.mirror(_W0) for w in points])
     found = np.array([back.mirror(w) for w in points])
     values = np.array([[potential.divergence(w, _W0), back.value(w)] for w in points])

@@ -14,6 +14,7 @@ from implicitbias.parametrizations import HadamardProduct, Parametrization, comm
 from implicitbias.potentials import HyperbolicEntropy, Potential
 from implicitbias.problems import Classification, Problem
 from implicitbias.studies._commuting_settings import Map, maps, problems
+from implicitbias.studies._seeds import generator
 
 _RTOL = 1e-11
 # The end times of the flows: of least squares, of the logistic loss, and of one stage of a loss that changes.
@@ -144,7 +145,7 @@ def minimiser(problem: Classification) -> Float64[ndarray, " d"]:
 def _cross_entropy() -> tuple[float, list[str]]:
     """Return how far the flows of u * v and of w are from each other for three classes, with matrices (3, 3)."""
     problem, times = problems().classes, _times(60.0)
-    rng = np.random.default_rng(7)
+    rng = generator(7)
     theta0 = 0.5 + 0.2 * rng.standard_normal((3, 3)), 0.2 * rng.standard_normal((3, 3))
     G = HadamardProduct()
     theta = simulate(GradientFlow(_class_problem(problem)), theta0, times=times, rtol=_RTOL)

@@ -22,6 +22,7 @@ from implicitbias.potentials import HyperbolicEntropy
 from implicitbias.problems import Classification, LeastSquares
 from implicitbias.studies._commuting_maps import minimiser
 from implicitbias.studies._data import classified, diabetes
+from implicitbias.studies._seeds import generator
 
 _PATIENTS = 12
 # The scales a of the start, and the times at which training has arrived: its slowest rate grows with a.
@@ -71,7 +72,7 @@ def _standardised(X: ndarray) -> ndarray:
 def _few_patients() -> tuple[Float64[ndarray, "n d"], Float64[ndarray, " n"]]:
     """Return 12 patients with 10 features and their 55 products, so that there are more unknowns than patients."""
     X, y, _ = diabetes()
-    chosen = np.random.default_rng(0).permutation(len(y))[:_PATIENTS]
+    chosen = generator(0).permutation(len(y))[:_PATIENTS]
     base = _standardised(X)
     one, other = np.triu_indices(base.shape[1])
     wide = _standardised(np.hstack([base, base[:, one] * base[:, other]]))

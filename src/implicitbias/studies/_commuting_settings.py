@@ -16,6 +16,7 @@ from implicitbias.parametrizations import (
     SquareDifference,
 )
 from implicitbias.problems import Classification, LeastSquares
+from implicitbias.studies._seeds import generator
 from implicitbias.trajectories import Trajectory
 
 
@@ -90,7 +91,7 @@ class Problems(NamedTuple):
 @lru_cache
 def problems() -> Problems:
     """Return the problems."""
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     X = rng.standard_normal((2, 3))
     rows = rng.standard_normal((8, 3))
     many = rng.standard_normal((15, 3))
@@ -106,5 +107,5 @@ def problems() -> Problems:
 @lru_cache
 def sparse_regression() -> LeastSquares:
     """Return 4 equations in 10 unknowns, whose solution of least l1 norm is far from that of least l2 norm."""
-    rng = np.random.default_rng(36)
+    rng = generator(36)
     return LeastSquares(rng.standard_normal((4, 10)), rng.standard_normal(4))

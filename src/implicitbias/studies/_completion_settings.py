@@ -9,6 +9,7 @@ from numpy import ndarray
 from implicitbias.parametrizations import MatrixProduct
 from implicitbias.problems import LeastSquares, MatrixCompletion
 from implicitbias.studies._grokking_flows import Case
+from implicitbias.studies._seeds import generator
 
 # The training error at which the data are fitted and the test error at which the model generalises, as shares of the
 # mean square of the entries, which is the error of the matrix 0.
@@ -48,13 +49,13 @@ class Completion(NamedTuple):
 
     def teacher(self) -> Float64[ndarray, "m m"]:
         """Return the matrix: a product of Gaussian factors with entries of variance 1."""
-        A, B = np.random.default_rng(self.seed).standard_normal((2, self.size, self.rank))
+        A, B = generator(self.seed).standard_normal((2, self.size, self.rank))
         product: ndarray = A @ B.T / np.sqrt(self.rank)
         return product
 
     def entries(self) -> tuple[ndarray, ndarray]:
         """Return the rows and the columns of the observed entries."""
-        rng = np.random.default_rng([self.seed, 1])
+        rng = generator([self.seed, 1])
         chosen = np.sort(rng.permutation(self.size**2)[: self.observed])
         return chosen // self.size, chosen % self.size
 
@@ -65,7 +66,7 @@ class Completion(NamedTuple):
 
     def start(self) -> tuple[ndarray, ndarray]:
         """Return standard normal factors (U, V)."""
-        U, V = np.random.default_rng([self.seed, 2]).standard_normal((2, self.size, self.width))
+        U, V = generator([self.seed, 2]).standard_normal((2, self.size, self.width))
         return U, V
 
     def products(self, states: Float64[ndarray, "k size"]) -> Float64[ndarray, "k m m"]:

@@ -26,6 +26,7 @@ from implicitbias.studies._conservation_settings import (
     smooth_network,
     with_biases,
 )
+from implicitbias.studies._seeds import generator
 from implicitbias.trajectories import Trajectory
 
 # The numbers of networks of each kind that are drawn.
@@ -37,7 +38,7 @@ _END, _NODES = 4.0, 4
 
 def small_dataset(progress: Progress) -> Any:
     """Return the counts of small networks, and the drift of the laws of a linear network."""
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     networks = [
         linear_network(rng, (2, 2, 2)),
         relu_network(rng, layers(rng, (2, 2, 1))),
@@ -50,14 +51,14 @@ def small_dataset(progress: Progress) -> Any:
 
 def drawn_dataset(progress: Progress) -> Any:
     """Return the counts of networks that are drawn as in the test of arXiv 2307.00144."""
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     networks = [draw(rng) for draw in (drawn_linear, drawn_relu) for _ in range(_DRAWN)]
     return dataset({}, {}, {}).assign(_count_variables(networks, _counted(networks, progress)))
 
 
 def units_dataset(progress: Progress) -> Any:
     """Return the drift of the laws of a network of ReLUs with biases, and of the same laws for tanh."""
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     theta0 = with_biases(rng, layers(rng, (2, 3, 1)))
     found = conserved_quantities(relu_network(rng, theta0).G, theta0)
     X = rng.standard_normal((12, 2))
@@ -95,7 +96,7 @@ def _count_variables(networks: Sequence[Network], found: Sequence[ConservedQuant
 
 def _linear_drift() -> dict[str, Any]:
     """Return the drift of the laws of a product of two matrices."""
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     theta0 = [0.7 * matrix for matrix in matrices(rng, (2, 2, 2))]
     X = rng.standard_normal((6, 2))
     Y = X @ rng.standard_normal((2, 2))

@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from implicitbias.parametrizations import DeepDiagonal, Diagonal, Featurewise, Growth, HadamardProduct
 from implicitbias.problems import LeastSquares
+from implicitbias.studies._seeds import generator
 
 
 class Network(NamedTuple):
@@ -54,7 +55,7 @@ def _four_features() -> LeastSquares:
 
 def _generic() -> LeastSquares:
     """Return a problem with n = 4, d = 6 and Gaussian design and targets."""
-    rng = np.random.default_rng(9)
+    rng = generator(9)
     return LeastSquares(rng.standard_normal((4, 6)), rng.standard_normal(4))
 
 
@@ -83,7 +84,7 @@ def _generic_layers(depth: int) -> tuple[ndarray, ...]:
 
     There are no ties, and growth times differ between features and between signs.
     """
-    rng = np.random.default_rng([depth, 9])
+    rng = generator([depth, 9])
     return tuple(rng.uniform(0.5, 1.5, (depth, 6)) * rng.choice([-1.0, 1.0], (depth, 6)))
 
 

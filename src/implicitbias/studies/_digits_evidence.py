@@ -22,6 +22,7 @@ from implicitbias.studies._measured_training import (
     points_apart,
     trained,
 )
+from implicitbias.studies._seeds import generator
 
 _TEST_ROWS = 1000
 # Runs go to the first slow time lam t, and to twice as much until they are at rest, up to the last slow time. They are
@@ -73,7 +74,7 @@ class Digits(NamedTuple):
 
     def drawn(self) -> tuple[Problem, tuple[ndarray, ndarray], dict[str, ndarray]]:
         """Return the training problem, the test rows and the start."""
-        rng = np.random.default_rng(self.seed)
+        rng = generator(self.seed)
         images, labels = classified("digits")
         order = rng.permutation(len(images))[: self.images + _TEST_ROWS]
         X, y = images[order] / 16.0, np.eye(10)[labels[order].astype(int)]

@@ -9,6 +9,7 @@ from implicitbias._core.progress import Progress
 from implicitbias.limits import max_margin
 from implicitbias.problems import Classification
 from implicitbias.studies._early_late_settings import labels
+from implicitbias.studies._seeds import generator
 
 _DIMENSIONS = (30, 60, 120, 240)
 # The numbers of samples are these multiples of d for l2, and of ln d for l1.
@@ -41,7 +42,7 @@ def _accuracy(horizon: str, n: int, d: int) -> tuple[float, float]:
     """Return the mean test accuracy over several draws of n samples, and the largest gap of a margin."""
     right, gap = 0.0, 0.0
     for draw in range(_DRAWS):
-        rng = np.random.default_rng([draw, n, d])
+        rng = generator([draw, n, d])
         X, tested = (rng.choice([-1.0, 1.0], (count, d)) for count in (n, _TESTED))
         limit = max_margin(Classification(X, labels(X)), horizon)
         right += float(np.mean((1.0 + labels(tested) * np.sign(tested @ limit.point)) / 2.0))

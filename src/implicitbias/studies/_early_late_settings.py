@@ -9,6 +9,7 @@ from numpy import ndarray
 from scipy.special import ndtr
 
 from implicitbias.problems import Classification, LeastSquares
+from implicitbias.studies._seeds import generator
 
 # The features of the rule y = sign(x_1 + x_2 + x_3).
 SPARSE = 3
@@ -50,7 +51,7 @@ class Signs(Data):
 
     def rows(self) -> Float64[ndarray, "n d"]:
         """Return the training rows."""
-        return np.random.default_rng([0, self.seed]).choice([-1.0, 1.0], (self.n, self.d))
+        return generator([0, self.seed]).choice([-1.0, 1.0], (self.n, self.d))
 
     def problem(self) -> Classification:
         """Return the training problem in w."""
@@ -59,7 +60,7 @@ class Signs(Data):
 
     def score(self, w: Float64[ndarray, "d m"]) -> Float64[ndarray, " m"]:
         """Return the share of test rows that each column classifies correctly; ties count one half."""
-        rng, right, left = np.random.default_rng([1, self.seed]), np.zeros(w.shape[1]), self.tested
+        rng, right, left = generator([1, self.seed]), np.zeros(w.shape[1]), self.tested
         while left > 0:
             count = min(left, max(1, _BLOCK // self.d))
             X = 2.0 * rng.integers(0, 2, (count, self.d), dtype=np.int8) - 1.0
@@ -106,7 +107,7 @@ class Separated(Data):
 
     def draw(self) -> tuple[Float64[ndarray, "n d"], Float64[ndarray, " n"], Float64[ndarray, " d"]]:
         """Return the training rows, their labels, and w*."""
-        rng = np.random.default_rng(self.seed)
+        rng = generator(self.seed)
         direction = rng.standard_normal(self.d)
         direction /= np.linalg.norm(direction)
         z = rng.standard_normal((self.n, self.d))
@@ -251,11 +252,11 @@ class Depths:
 
     def rows(self) -> Float64[ndarray, "n d"]:
         """Return the training rows."""
-        return np.random.default_rng(0).choice([-1.0, 1.0], (self.n, self.d))
+        return generator(0).choice([-1.0, 1.0], (self.n, self.d))
 
     def accuracy(self, w: Float64[ndarray, "d m"]) -> Float64[ndarray, " m"]:
         """Return the share of test rows that each column classifies correctly; ties count one half."""
-        X = np.random.default_rng(1).choice([-1.0, 1.0], (self.tested, self.d))
+        X = generator(1).choice([-1.0, 1.0], (self.tested, self.d))
         return np.asarray(np.mean((1.0 + labels(X)[:, None] * np.sign(X @ w)) / 2.0, axis=0))
 
 

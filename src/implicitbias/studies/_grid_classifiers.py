@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import dataset
+from implicitbias._core.progress import tell_progress
 from implicitbias.flows import GradientFlow, MirrorFlow, simulate
 from implicitbias.gauges import L1, L2, LInf
 from implicitbias.limits import max_margin
@@ -15,6 +16,7 @@ from implicitbias.studies._early_late_claims import crossing
 from implicitbias.studies._early_late_evidence import classified, measurements
 from implicitbias.studies._early_late_settings import Data, Experiment, Separated, Signs
 from implicitbias.studies._grid_runs import expect, expect_count
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._sweep_evidence import finished
 
 # The tolerance of the simulations, and the number of test rows of the sparse data.
@@ -56,7 +58,9 @@ def _early_late_run(data: Data, alpha: float, weight_decay: float) -> Any:
     times = np.maximum(predicted + places / weight_decay, 0.0)
     flow = GradientFlow(training.problem.reparametrize(SquareDifference()), weight_decay)
     start = (np.full(training.problem.shape[1], alpha),) * 2
-    trajectory = finished(simulate(flow, start, t1=float(times[-1]), times=np.unique(times), rtol=_RTOL))
+    trajectory = finished(
+        simulate(flow, start, t1=float(times[-1]), times=np.unique(times), rtol=_RTOL, progress=tell_progress)
+    )
     u, v = (np.asarray(leaf)[np.searchsorted(np.unique(times), times)] for leaf in trajectory.states)
     points = np.concatenate([(u - v) * (u + v), training.ends.l2[None], training.ends.l1[None]])
     found = measurements(training, points)
@@ -87,12 +91,14 @@ def plane_run(*, horizon: str, n: int, log_time: float, seed: int) -> Any:
     expect("n", n, n >= 2 and n % 1 == 0, "a whole number of at least 2")
     expect("log_time", log_time, 1.0 < log_time <= 1e9, "the logarithm of a time, between 1 and 1e9,")
     labels = np.where(np.arange(n) < n / 2, 1.0, -1.0)
-    X = np.random.default_rng(seed).standard_normal((n, 2)) + np.outer(labels, [1.6, 1.1])
+    X = generator(seed).standard_normal((n, 2)) + np.outer(labels, [1.6, 1.1])
     problem = Classification(X, labels, loss="exponential")
     potential, gauge = _PAIRS[horizon]
     limit = max_margin(problem, gauge)
     assert limit.margin is not None
-    trajectory = finished(simulate(MirrorFlow(problem, potential), np.zeros(2), log_t1=float(log_time)))
+    trajectory = finished(
+        simulate(MirrorFlow(problem, potential), np.zeros(2), log_t1=float(log_time), progress=tell_progress)
+    )
     w = np.asarray(trajectory.final)
     margin = float(np.min(problem.margins(w))) / float(gauge.value(w))
     lengths = float(np.linalg.norm(w) * np.linalg.norm(limit.point))

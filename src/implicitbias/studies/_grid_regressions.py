@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from implicitbias._core.labelled import dataset
-from implicitbias._core.progress import silent
+from implicitbias._core.progress import silent, tell_progress
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.limits import saddle_path
 from implicitbias.parametrizations import DeepDiagonal, HadamardProduct
@@ -14,6 +14,7 @@ from implicitbias.studies._deep_evidence import simulated
 from implicitbias.studies._deep_settings import Network
 from implicitbias.studies._grid_runs import expect, expect_count, first_time
 from implicitbias.studies._path_evidence import modified_norm
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._sweep_evidence import finished
 
 # The slow times lam t at which a run of linear regression is stored, and the variance of its weak directions.
@@ -30,7 +31,7 @@ def deep_run(*, alpha: float, depth: int, n: int, d: int, seed: int) -> Any:
     expect("depth", depth, _SHALLOW <= depth <= _DEEPEST and depth % 1 == 0, "a whole number from 2 to 8")
     expect_count("n", n)
     expect_count("d", d)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     problem = LeastSquares(rng.standard_normal((n, d)), rng.standard_normal(n))
     layers = tuple(rng.uniform(0.5, 1.5, (depth, d)) * rng.choice([-1.0, 1.0], (depth, d)))
     shallow = depth == _SHALLOW
@@ -64,14 +65,23 @@ def linear_run(*, weight_decay: float, scale: float, n: int, d: int, seed: int) 
     expect("scale", scale, scale >= 0.0, "a number of at least 0")
     expect_count("n", n)
     expect("d", d, d >= 3 and d % 1 == 0, "a whole number of at least 3")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     strong = np.linalg.qr(rng.standard_normal((d, 3)))[0]
     X = rng.standard_normal((n, 3)) @ strong.T + np.sqrt(_NOISE) * rng.standard_normal((n, d))
     teacher = strong @ np.array([1.5, -1.0, 0.5])
     y, start = X @ teacher, scale * rng.standard_normal(d)
     slow = np.geomspace(*_SLOW)
     flow = GradientFlow(LeastSquares(X, y), weight_decay)
-    run = finished(simulate(flow, start, t1=slow[-1] / weight_decay, times=slow / weight_decay, rtol=1e-6))
+    run = finished(
+        simulate(
+            flow,
+            start,
+            t1=slow[-1] / weight_decay,
+            times=slow / weight_decay,
+            rtol=1e-6,
+            progress=tell_progress,
+        )
+    )
     w: Any = np.asarray(run.states)
     ridge = X.T @ np.linalg.solve(X @ X.T / n + weight_decay * np.eye(n), y / n)
     apart = w - teacher

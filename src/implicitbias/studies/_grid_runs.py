@@ -6,12 +6,13 @@ import numpy as np
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import dataset
-from implicitbias._core.progress import silent
+from implicitbias._core.progress import silent, tell_progress
 from implicitbias.flows import GradientFlow, simulate
 from implicitbias.limits import saddle_path
 from implicitbias.parametrizations import HadamardProduct
 from implicitbias.problems import LeastSquares
 from implicitbias.studies._saddle_evidence import simulated
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._sweep_evidence import finished
 
 # The slow times lam t at which a run of the grokking study is stored.
@@ -50,7 +51,9 @@ def diagonal_run(*, alpha: float, weight_decay: float, n: int, d: int, sparsity:
     slow = np.geomspace(*_SLOW)
     flow = GradientFlow(LeastSquares(X, y).reparametrize(HadamardProduct()), weight_decay)
     start = np.sqrt(2.0) * alpha * np.ones(d), np.zeros(d)
-    run = finished(simulate(flow, start, t1=slow[-1] / weight_decay, times=slow / weight_decay))
+    run = finished(
+        simulate(flow, start, t1=slow[-1] / weight_decay, times=slow / weight_decay, progress=tell_progress)
+    )
     states: Any = run.states
     w = np.asarray(states[0]) * np.asarray(states[1])
     train = np.mean((w @ X.T - y) ** 2, axis=1) / np.mean(y**2)
@@ -71,7 +74,7 @@ def _sparse_data(n: int, d: int, sparsity: int, noise: float, seed: int) -> tupl
     for name, value in (("n", n), ("d", d), ("sparsity", sparsity)):
         expect_count(name, value)
     expect("sparsity", sparsity, sparsity <= d, f"at most d = {d}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     X = rng.standard_normal((n, d))
     teacher = np.where(np.arange(d) < sparsity, 1.0, 0.0)
     return X, X @ teacher + noise * rng.standard_normal(n), teacher

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from implicitbias.parametrizations import HadamardProduct
 from implicitbias.problems import LeastSquares, TrainingProblem
+from implicitbias.studies._seeds import generator
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Product(Model):
 
 def linear_model() -> Model:
     """Return linear regression on three strong directions of inputs in 200 dimensions, seen through weak noise."""
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     n, d, noise = 30, 200, 0.05
     strong = np.linalg.qr(rng.standard_normal((d, 3)))[0]
     X = rng.standard_normal((n, 3)) @ strong.T + np.sqrt(noise) * rng.standard_normal((n, d))
@@ -170,7 +171,7 @@ def linear_model() -> Model:
 
 def diagonal_model() -> Model:
     """Return a diagonal network of 100 Fourier features, a teacher of three of them, and a start of variance 0.1."""
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     n, d = 30, 100
     place = (np.arange(n) + rng.uniform(0.0, 1.0, n)) / n
     angles = 2 * np.pi * np.outer(place, np.arange(1, d // 2 + 1))

@@ -42,6 +42,19 @@ def check_report(file: Any) -> Path:
     return path
 
 
+def document(result: StudyResult) -> Any:
+    """Return the report of one study as a document of sections, which the modules of `reports` render.
+
+    It has figures if the results are in a folder.
+    """
+    from implicitbias.studies._report import study_document  # matplotlib takes long to load
+
+    study = load(result.card.name)
+    drawn = {} if result.folder is None else result.datasets
+    figures = {point: study.figures(point, data) for point, data in drawn.items()}
+    return study_document(result, study, figures)
+
+
 def report(results: Any, file: Any) -> Path:
     """Write one page with the claims and the figures of several studies.
 

@@ -14,6 +14,7 @@ from implicitbias._core.progress import Progress
 from implicitbias.flows import GradientDescent, GradientFlow, simulate
 from implicitbias.problems import Problem
 from implicitbias.studies._grokking_evidence import Pair, first_below, flat
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._sweep_evidence import finished
 from implicitbias.trajectories import Trajectory
 
@@ -58,11 +59,11 @@ class Modular:
 
     def sums(self) -> tuple[Float64[ndarray, "m inputs"], Int64[ndarray, " m"], Int64[ndarray, " m"]]:
         """Return all inputs, their sums, and a random order of them, of which the first 90 % are for training."""
-        return *all_sums(self.size), np.random.default_rng(0).permutation(self.size**2)
+        return *all_sums(self.size), generator(0).permutation(self.size**2)
 
     def start(self, scale: float = 1.0) -> dict[str, Any]:
         """Return standard normal weights times a scale."""
-        rng = np.random.default_rng(1)
+        rng = generator(1)
         W, V = (
             rng.standard_normal((self.hidden, 2 * self.size)),
             rng.standard_normal((self.size, self.hidden)),

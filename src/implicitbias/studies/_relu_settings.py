@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from implicitbias.problems import Problem
 from implicitbias.studies._grokking_flows import Case
+from implicitbias.studies._seeds import generator
 
 # The training error at which the data are fitted and the test error at which the model generalises, as shares of the
 # mean square of the teacher, which is the error of the function 0.
@@ -44,7 +45,7 @@ class ReluNetwork(NamedTuple):
 
     def data(self) -> tuple[ndarray, tuple[ndarray, ndarray, ndarray]]:
         """Return the inputs (n,), uniform on [-2, 2], and the standard normal parameters (w, b, a) of the teacher."""
-        rng = np.random.default_rng(self.seed)
+        rng = generator(self.seed)
         x = np.sort(rng.uniform(-2.0, 2.0, self.inputs))
         w, b, a = rng.standard_normal((3, 3))
         return x, (w, b, a)
@@ -56,7 +57,7 @@ class ReluNetwork(NamedTuple):
 
     def start(self) -> tuple[ndarray, ndarray, ndarray]:
         """Return normal parameters (w, b, a) of the network with standard deviation 2."""
-        w, b, a = 2.0 * np.random.default_rng([self.seed, 1]).standard_normal((3, self.units))
+        w, b, a = 2.0 * generator([self.seed, 1]).standard_normal((3, self.units))
         return w, b, a
 
     def problem(self) -> Problem:

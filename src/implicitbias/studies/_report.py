@@ -148,12 +148,21 @@ def _point(result: StudyResult, point: str, figures: dict[str, Any], folder: str
     return Section(point, tuple(parts))
 
 
+def _seeds(result: StudyResult) -> str:
+    """Return the seeds of the random generators that were used, as the datasets say."""
+    used = {point: data.attrs.get("seeds") for point, data in result.datasets.items()}
+    if None in used.values():
+        return "not noted, because an earlier version computed the data"
+    told = [f"{seeds or 'none'} ({point})" for point, seeds in used.items()]
+    return "; ".join(told) if any(used.values()) else "none: nothing is random"
+
+
 def _origin(result: StudyResult, study: Study) -> Section:
     """Return what is needed to repeat the study, and the papers to cite."""
     facts = {
         "versions": _versions(),
         "data": ", ".join(f"{point}.nc" for point in result.datasets),
-        "seeds": "fixed numbers in the settings of the study, so that another run gives the same data",
+        "seeds": _seeds(result),
     }
     for name, value in study.settings().items():
         facts[f"default of {name} in sweeps"] = str(value)

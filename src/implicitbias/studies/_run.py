@@ -8,6 +8,7 @@ from implicitbias._core.errors import InputError
 from implicitbias._core.progress import Progress, silent
 from implicitbias.studies._registry import find, load
 from implicitbias.studies._result import StudyResult, judged
+from implicitbias.studies._seeds import noted_seeds
 from implicitbias.studies._store import CLAIMS, read_content, read_points, result_folder, write_result
 from implicitbias.studies._study import Study
 
@@ -45,7 +46,9 @@ def run(
             report((i + fraction) / len(chosen), f"{point}: {text}")
 
         within(0.0, "started")
-        datasets[point] = study.compute(point, within)
+        with noted_seeds() as seeds:
+            datasets[point] = study.compute(point, within)
+        datasets[point].attrs["seeds"] = ", ".join(seeds)
     report(1.0, "done")
     datasets = {point: datasets[point] for point in study.points() if point in datasets}
     result = StudyResult(card, judged(study, datasets), datasets, folder)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from implicitbias._core.errors import InputError
-from implicitbias._core.progress import Progress
 from implicitbias.studies._registry import find, list_cards, load
 from implicitbias.studies._study import Study
-from implicitbias.studies.sweeps import Label, Limits, Place, SweepResult, run_sweep, runs_of
+from implicitbias.studies.sweeps import Label, Limits, Place, SweepResult, Watch, run_sweep, runs_of
 
 
 def run_grid(
@@ -21,7 +20,7 @@ def run_grid(
     place: Place | None = None,
     limits: Limits | None = None,
     outdated: str | None = "keep",
-    progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> SweepResult:
     """Run a study at all points of a grid, and keep the results in a store.
 
@@ -35,7 +34,7 @@ def run_grid(
         place: where the runs are computed; by default in this process.
         limits: what a run may cost; by default without limits.
         outdated: what happens to runs that another version has computed: "keep" or "replace" them; None refuses.
-        progress: a function that is called with (fraction done, text) when runs end.
+        watch: who is told about the sweep while it runs; by default nobody.
 
     Returns:
         A `SweepResult`.
@@ -74,7 +73,7 @@ def run_grid(
         place=place or Place(),
         limits=limits or Limits(),
         outdated=outdated,
-        progress=progress,
+        watch=watch or Watch(),
     )
 
 

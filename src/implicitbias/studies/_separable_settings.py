@@ -14,6 +14,7 @@ from implicitbias.potentials import Cosh, HyperbolicEntropy, PNorm, Potential, Q
 from implicitbias.potentials import Spectral as SpectralPotential
 from implicitbias.problems import Classification
 from implicitbias.studies._data import classified
+from implicitbias.studies._seeds import generator
 
 PAPER = ("squared l2", "hyperbolic entropy", "cosh")
 """The potentials of the paper's figure."""
@@ -58,14 +59,14 @@ class Setting(NamedTuple):
 def _plane() -> tuple[Float64[ndarray, "20 2"], ndarray]:
     """Return 20 points in the plane, standardised; the seed was chosen so that the three classifiers differ."""
     labels = np.repeat([1.0, -1.0], 10)
-    rng = np.random.default_rng(382)
+    rng = generator(382)
     X = rng.standard_normal((20, 2)) + np.outer(labels, [1.6, 1.1])
     return _standardised(np.round(X, 2)), labels
 
 
 def _gaussian() -> tuple[Float64[ndarray, "40 10"], ndarray]:
     """Return 40 Gaussian rows in 10 dimensions with the labels of a random linear classifier."""
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     X = rng.standard_normal((40, 10))
     return X, np.sign(X @ rng.standard_normal(10))
 
@@ -81,7 +82,7 @@ def _matrices() -> tuple[Float64[ndarray, "24 4 3"], ndarray]:
     Their entries have the standard deviation 10. The flow of cosh ends at a fixed size of w, and the unit of the data
     decides which margins it reaches until then.
     """
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     X = 10.0 * rng.standard_normal((24, 4, 3))
     low_rank = np.outer(rng.standard_normal(4), rng.standard_normal(3))
     return X, np.sign(np.sum(X * low_rank, axis=(1, 2)))

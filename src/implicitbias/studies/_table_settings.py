@@ -9,6 +9,7 @@ from numpy import ndarray
 from implicitbias.parametrizations import MatrixDifference
 from implicitbias.problems import LeastSquares, MatrixCompletion
 from implicitbias.studies._grokking_flows import Case
+from implicitbias.studies._seeds import generator
 
 # The training error at which the data are fitted, as a share of the mean square of the entries of the table.
 _FITTED = 0.01
@@ -58,7 +59,7 @@ class Table(NamedTuple):
 
     def entries(self) -> tuple[ndarray, ndarray]:
         """Return the rows and the columns of the observed entries."""
-        rng = np.random.default_rng(self.seed)
+        rng = generator(self.seed)
         chosen = np.sort(rng.permutation(self.size**2)[: self.observed])
         return chosen // self.size, chosen % self.size
 

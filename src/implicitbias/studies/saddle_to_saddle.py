@@ -10,6 +10,7 @@ from implicitbias._core.claim import Claim
 from implicitbias._core.progress import Progress
 from implicitbias.problems import LeastSquares
 from implicitbias.studies._saddle_claims import saddle_claims
+from implicitbias.studies._seeds import generator
 from implicitbias.studies._study import Study
 
 EXPONENTS = (3, 10, 30, 100, 300, 1000)
@@ -31,13 +32,13 @@ def _deactivation() -> LeastSquares:
 
     One coordinate enters at the first jump and becomes 0 again at the last jump.
     """
-    X = np.random.default_rng(0).standard_normal((5, 7))
+    X = generator(0).standard_normal((5, 7))
     return LeastSquares(X, X @ np.array([1.0, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
 
 
 def _gaussian() -> LeastSquares:
     """Return a problem with n = 12, d = 30 and Gaussian design and targets."""
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     return LeastSquares(rng.standard_normal((12, 30)), rng.standard_normal(12))
 
 
@@ -66,7 +67,7 @@ def _diabetes_products() -> LeastSquares:
     pairs = [(i, j) for i in range(len(names)) for j in range(i, len(names))]
     wide = np.hstack([Z, np.stack([Z[:, i] * Z[:, j] for i, j in pairs], axis=1)])
     labels = [*names, *(f"{names[i]}*{names[j]}" for i, j in pairs)]
-    rows = np.sort(np.random.default_rng(0).choice(len(y), size=40, replace=False))
+    rows = np.sort(generator(0).choice(len(y), size=40, replace=False))
     return LeastSquares(pandas.DataFrame(_standardised(wide[rows]), columns=labels), _standardised(y[rows]))
 
 

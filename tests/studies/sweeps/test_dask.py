@@ -84,15 +84,20 @@ def test_a_killed_worker_and_then_a_killed_scheduler_lose_no_stored_run(
 
 
 def hangs(x: int) -> int:
+    ib.studies.tell_progress(0.25, "on the way")
     if x == 1:
         time.sleep(600.0)
     return x
 
 
 def test_a_run_that_hangs_on_a_local_cluster_fails_alone() -> None:
-    result = ib.studies.sweep(hangs, [0, 1, 2], scheduler="local", jobs=1, seconds=2.0)
+    seen: list[ib.studies.UnderWay] = []
+    result = ib.studies.sweep(hangs, [0, 1, 2], scheduler="local", jobs=1, seconds=2.0, running=seen.extend)
     assert result.values == [0, None, 2]
     assert [failure.reason for failure in result.failures] == ["it took longer than 2 s"]
+    # What the worker told while it hung has come through the cluster.
+    (told,) = {(run.fraction, run.text) for run in seen if run.settings == {"point": 1} and run.text}
+    assert told == (0.25, "on the way")
 
 
 class _Task:

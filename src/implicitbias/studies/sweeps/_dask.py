@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from hashlib import sha256
 from queue import Empty, SimpleQueue
 from typing import Any
+from uuid import uuid4
 
 from implicitbias._core.errors import ImplicitBiasError, InputError, in_one_line
 from implicitbias.studies.sweeps._executor import Ended, Executor
-from implicitbias.studies.sweeps._outcome import Outcome, WorkerLost
+from implicitbias.studies.sweeps._outcome import Outcome, Told, WorkerLost
 from implicitbias.studies.sweeps._settings import Run
-from implicitbias.studies.sweeps._worker import run_batch
 
 LOCAL = "local"
 _CONNECT_SECONDS = 20
@@ -57,7 +57,11 @@ class DaskCluster(Executor):
 
         self._client.register_plugin(LoadFunction(self._key, content))
         self._tasks: dict[int, Any] = {}
-        self._done: SimpleQueue[int] = SimpleQueue()
+        # The numbers of batches that have ended, and what runs tell.
+        self._news: SimpleQueue[int | Told] = SimpleQueue()
+        self._topic = f"implicitbias-{uuid4().hex}"
+        # The event is (time, message).
+        self._client.subscribe_topic(self._topic, lambda event: self._news.put(Told(*event[1])))
 
     def slots(self) -> int:
         """Return the number of threads of all workers, and 1 while there is no worker."""
@@ -69,21 +73,25 @@ class DaskCluster(Executor):
 
     def submit(self, number: int, runs: list[Run]) -> None:
         """Start a batch on some worker."""
+        from implicitbias.studies.sweeps._dask_plugin import run_on_worker
+
         with _connected():
-            task = self._client.submit(run_batch, self._key, runs, self._stored, pure=False)
+            task = self._client.submit(run_on_worker, self._key, runs, self._stored, self._topic, pure=False)
         self._tasks[number] = task
-        task.add_done_callback(lambda _: self._done.put(number))
+        task.add_done_callback(lambda _: self._news.put(number))
 
     def collect(self, seconds: float) -> Ended:
         """Return the batches that have ended, in the order in which they did."""
         ended: Ended = []
-        while not ended or not self._done.empty():
+        while not ended or not self._news.empty():
             try:
-                number = self._done.get(timeout=seconds)
+                news = self._news.get(timeout=seconds)
             except Empty:
                 break
-            task = self._tasks.pop(number)
-            ended.append((number, _result(task)))
+            if isinstance(news, Told):
+                self.listener(news)
+                continue
+            ended.append((news, _result(self._tasks.pop(news))))
         return ended
 
     def stop(self, number: int) -> bool:
@@ -106,8 +114,8 @@ class DaskCluster(Executor):
 def _lost() -> ImplicitBiasError:
     """Return the error of a sweep whose scheduler no longer answers."""
     return ImplicitBiasError(
-        "the connection to the Dask scheduler is lost; start the sweep again with the same --out folder: what was "
-        "stored is kept"
+        "the connection to the Dask scheduler is lost; start the sweep again with the same folder, and the address of "
+        "a scheduler that runs: what was stored is kept"
     )
 
 

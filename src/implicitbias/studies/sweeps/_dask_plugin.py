@@ -1,10 +1,18 @@
-"""The plugin that loads the function of a sweep in every worker of a Dask cluster, also in those that come later."""
+"""What a worker of a Dask cluster does for a sweep: it loads the function, and runs batches."""
 
 from typing import Any
 
-from distributed import WorkerPlugin
+from distributed import WorkerPlugin, get_worker
 
-from implicitbias.studies.sweeps._worker import load_function
+from implicitbias.studies.sweeps._outcome import Outcome
+from implicitbias.studies.sweeps._settings import Run
+from implicitbias.studies.sweeps._worker import Teller, load_function, run_batch
+
+
+def run_on_worker(key: str, runs: list[Run], stored: bool, topic: str) -> list[Outcome]:
+    """Return the outcomes of some runs; what they tell goes to the clients that have subscribed to the topic."""
+    worker = get_worker()
+    return run_batch(key, runs, stored, Teller(lambda told: worker.log_event(topic, tuple(told))))
 
 
 class LoadFunction(WorkerPlugin):

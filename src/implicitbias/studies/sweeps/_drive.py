@@ -9,7 +9,7 @@ import numpy as np
 
 from implicitbias._core.errors import ImplicitBiasError
 from implicitbias.studies.sweeps._executor import Executor
-from implicitbias.studies.sweeps._outcome import Outcome, WorkerLost
+from implicitbias.studies.sweeps._outcome import Outcome, Told, UnderWay, WorkerLost
 from implicitbias.studies.sweeps._settings import Run
 
 # A batch should take this long: sending one costs about a millisecond, and a killed process loses at most this.
@@ -17,10 +17,16 @@ _BATCH_SECONDS = 0.3
 # There should be this many batches for each process, so that runs of unequal cost share the processes well.
 _BATCHES = 4
 _POLL_SECONDS = 0.2
+# The runs under way are shown at most this often.
+_SHOW_SECONDS = 0.1
 # A process may be killed by chance while it works on a run that is not at fault.
 _CHANCE_DEATHS = 3
 # So many processes may end one after another before they have begun with a run.
 _FALSE_STARTS = 30
+
+
+Running = Callable[[list[UnderWay]], object]
+"""A function that is called with the runs that are under way."""
 
 
 class Limits(NamedTuple):
@@ -39,8 +45,10 @@ class Limits(NamedTuple):
 
 class _Batch(NamedTuple):
     runs: list[Run]
+    sent: float
     begun: float | None = None
     overdue: bool = False
+    told: Told | None = None
 
 
 class Drive:
@@ -51,11 +59,19 @@ class Drive:
         runs: the runs.
         limits: what a run may cost.
         stopping: a function that says whether no new batch is to be sent.
+        running: a function that is called with the runs that are under way.
     """
 
     def __init__(
-        self, executor: Executor, runs: list[Run], limits: Limits, stopping: Callable[[], bool]
+        self,
+        executor: Executor,
+        runs: list[Run],
+        limits: Limits,
+        stopping: Callable[[], bool],
+        running: Running,
     ) -> None:
+        self._show, self._shown = running, -_SHOW_SECONDS
+        executor.listener = self._note
         self._executor, self._limits, self._stopping = executor, limits, stopping
         self._waiting = deque(runs)
         # Runs whose process has ended are tried one by one, so that it is seen which of them ends it.
@@ -77,6 +93,28 @@ class Drive:
                 if final:
                     yield final
             self._stop_overdue()
+            self._show_running()
+
+    def _note(self, told: Told) -> None:
+        """Keep what a run tells."""
+        for number, batch in self._running.items():
+            if any(run.place == told.place for run in batch.runs):
+                self._running[number] = batch._replace(told=told)
+        self._show_running()
+
+    def _show_running(self) -> None:
+        """Show one run of each batch: that which has told something last, or the first one."""
+        now = time.monotonic()
+        if now - self._shown < _SHOW_SECONDS:
+            return
+        self._shown = now
+        under_way = []
+        for batch in self._running.values():
+            told = batch.told or Told(batch.runs[0].place, None, "")
+            run = next(run for run in batch.runs if run.place == told.place)
+            begun = batch.sent if batch.begun is None else batch.begun
+            under_way.append(UnderWay(run.settings, told.fraction, told.text, now - begun))
+        self._show(under_way)
 
     def _send(self) -> None:
         """Send batches until each process has one."""
@@ -89,7 +127,7 @@ class Drive:
             else:
                 runs = [self._waiting.popleft() for _ in range(self._batch_size(slots))]
             self._sent += 1
-            self._running[self._sent] = _Batch(runs)
+            self._running[self._sent] = _Batch(runs, time.monotonic())
             self._executor.submit(self._sent, runs)
 
     def _batch_size(self, slots: int) -> int:

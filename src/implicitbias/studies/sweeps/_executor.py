@@ -1,18 +1,29 @@
 """What runs the batches of a sweep: this process, processes of this machine, or a Dask cluster."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
-from implicitbias.studies.sweeps._outcome import Outcome, WorkerLost
+from implicitbias.studies.sweeps._outcome import Outcome, Told, WorkerLost
 from implicitbias.studies.sweeps._settings import Run
-from implicitbias.studies.sweeps._worker import outcome_of
+from implicitbias.studies.sweeps._worker import Teller, outcome_of
 
 Ended = list[tuple[int, list[Outcome] | WorkerLost]]
 """The numbers of batches that have ended, with their outcomes or how their process has ended."""
 
 
+def _ignore(told: Told) -> None:
+    """Ignore what a run tells."""
+
+
 class Executor(ABC):
-    """What runs batches, which are known by their numbers."""
+    """What runs batches, which are known by their numbers.
+
+    Attributes:
+        listener: a function that is called with what runs tell, in the thread of `submit` and `collect`.
+    """
+
+    listener: Callable[[Told], object] = staticmethod(_ignore)
 
     @abstractmethod
     def slots(self) -> int:
@@ -52,7 +63,8 @@ class Serial(Executor):
 
     def submit(self, number: int, runs: list[Run]) -> None:
         """Run a batch."""
-        self._ended.append((number, [outcome_of(self._function, run, self._stored) for run in runs]))
+        teller = Teller(self.listener)
+        self._ended.append((number, [outcome_of(self._function, run, self._stored, teller) for run in runs]))
 
     def collect(self, seconds: float) -> Ended:
         """Return the batches that have run."""

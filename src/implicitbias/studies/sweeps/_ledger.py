@@ -62,6 +62,21 @@ _INSERT = (
 )
 
 
+class CannotWrite(ImplicitBiasError):
+    """The disk is full, or has a fault.
+
+    Args:
+        what: what cannot be written.
+        reason: why, in the words of the system.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} cannot be written ({reason}); free some space and start the sweep again: what was stored is kept"
+        )
+        self.full = "full" in reason or "space" in reason
+
+
 class Ledger:
     """An open ledger. All changes are made inside `writing`, by one writer at a time.
 
@@ -99,10 +114,7 @@ class Ledger:
 
     def _unreadable(self, error: Exception) -> ImplicitBiasError:
         if "full" in str(error) or "I/O" in str(error):
-            return ImplicitBiasError(
-                f"{self.file} cannot be written ({error}); free some space and start the sweep again: what was stored "
-                "is kept"
-            )
+            return CannotWrite(str(self.file), str(error))
         if "readonly" in str(error) or "unable to open" in str(error):
             return InputError(
                 f"{self.file} cannot be written ({error}); copy its folder to where you may write, or type another one"
@@ -211,8 +223,8 @@ class Ledger:
 
 
 @contextmanager
-def ledger_to_read(folder: Path) -> Iterator[Ledger]:
-    """Yield the ledger of a folder, or a copy of it where the folder cannot be written.
+def ledger_to_read(folder: Path, copied: bool = False) -> Iterator[Ledger]:
+    """Yield the ledger of a folder, or a copy of it where the folder cannot be written, or if `copied`.
 
     SQLite writes beside a ledger with a write-ahead log even to read it. Its mode for files that never change ignores
     this log, in which the last runs of a killed sweep are.
@@ -220,7 +232,7 @@ def ledger_to_read(folder: Path) -> Iterator[Ledger]:
     Raises:
         InputError: the ledger is damaged, or another process writes it faster than it can be copied.
     """
-    if os.access(folder, os.W_OK) and os.access(folder / LEDGER, os.W_OK):
+    if not copied and os.access(folder, os.W_OK) and os.access(folder / LEDGER, os.W_OK):
         with Ledger(folder) as ledger:
             yield ledger
         return

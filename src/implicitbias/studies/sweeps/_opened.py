@@ -15,6 +15,8 @@ from implicitbias.studies.sweeps._settings import POINT, one_form
 from implicitbias.studies.sweeps._variables import Variables
 
 MISSING = "missing"
+# The variable with the attributes of the one run of a command, as JSON.
+ATTRIBUTES = "attributes"
 # The runs of a grid may be incomplete; a list of points that fills less than this of its grid stays a list.
 _LEAST_FILLED = 0.25
 # How often the ledger is read until all its parts can be opened.
@@ -86,7 +88,10 @@ def open_store(folder: Any, study: str | None = None) -> Any:
                 (*names, *dims),
                 array,
             )
-    return labelled_arrays(labelled, coordinates, {"study": rows[0].study})
+    attributes = {"study": rows[0].study}
+    if len(rows) == 1 and ATTRIBUTES in labelled:
+        attributes |= json.loads(str(np.asarray(labelled.pop(ATTRIBUTES)[1]).item()))
+    return labelled_arrays(labelled, coordinates, attributes)
 
 
 def _read(place: Path, study: str | None) -> tuple[list[Row], dict[int, Variables], dict[int, Any]]:

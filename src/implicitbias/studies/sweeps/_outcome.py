@@ -25,6 +25,36 @@ class Outcome(NamedTuple):
     attempts: int = 1
 
 
+class Told(NamedTuple):
+    """What a run tells while its process works on it.
+
+    Attributes:
+        place: the number of the run in the sweep.
+        fraction: the finished fraction; None if the run has only begun.
+        text: what is done at the moment.
+    """
+
+    place: int
+    fraction: float | None
+    text: str
+
+
+class UnderWay(NamedTuple):
+    """A run that has begun and has not ended.
+
+    Attributes:
+        settings: its settings.
+        fraction: the finished fraction, if its function calls `ib.studies.tell_progress`; None otherwise.
+        text: what it does at the moment, in its own words.
+        seconds: how long its process has worked on it, or on the few runs that it does in turn.
+    """
+
+    settings: dict[str, Any]
+    fraction: float | None
+    text: str
+    seconds: float
+
+
 class Failure(NamedTuple):
     """A run that failed.
 

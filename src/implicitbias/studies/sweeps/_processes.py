@@ -10,7 +10,7 @@ import psutil
 
 from implicitbias._core.errors import InputError
 from implicitbias.studies.sweeps._executor import Ended, Executor
-from implicitbias.studies.sweeps._outcome import WorkerLost
+from implicitbias.studies.sweeps._outcome import Told, WorkerLost
 from implicitbias.studies.sweeps._settings import Run
 from implicitbias.studies.sweeps._worker import OUT_OF_MEMORY, READY, serve
 
@@ -89,6 +89,8 @@ class Processes(Executor):
                 if message != READY:
                     raise InputError(f"the function cannot be loaded in another process ({message})")
                 worker.ready = True
+            elif isinstance(message, Told):
+                self.listener(message)
             elif worker.number is not None:
                 ended.append((worker.number, message))
                 worker.number = None

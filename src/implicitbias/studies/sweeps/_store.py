@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from implicitbias._core.errors import ImplicitBiasError, InputError
+from implicitbias._core.errors import InputError
 from implicitbias._core.fingerprints import fingerprint
-from implicitbias.studies.sweeps._ledger import LEDGER, Ledger, Row
+from implicitbias.studies.sweeps._ledger import LEDGER, CannotWrite, Ledger, Row
 from implicitbias.studies.sweeps._outcome import Outcome
 from implicitbias.studies.sweeps._parts import (
     is_damaged,
@@ -36,6 +36,11 @@ class Label(NamedTuple):
 
     study: str
     code: str
+
+
+def key_of(study: str, settings: dict[str, Any]) -> str:
+    """Return what identifies a run in a store: the fingerprint of the study and the settings."""
+    return fingerprint((study, {name: one_form(value) for name, value in settings.items()}))
 
 
 class Store:
@@ -67,8 +72,7 @@ class Store:
 
     def key_of(self, run: Run) -> str:
         """Return what identifies a run in the store: the fingerprint of the study and the settings."""
-        settings = {name: one_form(value) for name, value in run.settings.items()}
-        return fingerprint((self.label.study, settings))
+        return key_of(self.label.study, run.settings)
 
     def rows(self) -> dict[str, Row]:
         """Return the rows of this study, by key."""
@@ -129,10 +133,7 @@ class Store:
                 self._ledger.drop_unused()
                 known = {file for file, _, _ in self._ledger.parts().values()}
         except OSError as error:
-            raise ImplicitBiasError(
-                f"the arrays in {self.folder} cannot be written ({error.strerror}); free some space and start the "
-                "sweep again: what was stored is kept"
-            ) from error
+            raise CannotWrite(f"the arrays in {self.folder}", str(error.strerror)) from error
         with self._ledger.writing():  # Another sweep may have written a part just now.
             known = {file for file, _, _ in self._ledger.parts().values()}
             remove_unknown(self.folder, known)

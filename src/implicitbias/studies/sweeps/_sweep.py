@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from implicitbias._core.errors import InputError
 from implicitbias._core.fingerprints import fingerprint
 from implicitbias._core.progress import Progress, silent
-from implicitbias.studies.sweeps._drive import Drive, Limits
+from implicitbias.studies.sweeps._drive import Drive, Limits, Running
 from implicitbias.studies.sweeps._executor import Executor, Serial
 from implicitbias.studies.sweeps._interrupts import patient_interrupts
-from implicitbias.studies.sweeps._outcome import Failure, Outcome
+from implicitbias.studies.sweeps._outcome import Failure, Outcome, UnderWay
 from implicitbias.studies.sweeps._result import SweepResult
 from implicitbias.studies.sweeps._settings import Run, check_storable, runs_of
 from implicitbias.studies.sweeps._store import DONE, Label, Store
@@ -34,6 +34,22 @@ class Place(NamedTuple):
     scheduler: str | None = None
 
 
+def _ignored(runs: list[UnderWay]) -> None:
+    """Ignore which runs are under way."""
+
+
+class Watch(NamedTuple):
+    """Who is told about a sweep while it runs.
+
+    Attributes:
+        progress: a function that is called with (fraction done, text) when runs end.
+        running: a function that is called with the runs that are under way.
+    """
+
+    progress: Progress = silent
+    running: Running = _ignored
+
+
 def sweep(
     function: Any,
     points: Any,
@@ -47,6 +63,7 @@ def sweep(
     memory: Any = None,
     outdated: str | None = None,
     progress: Progress | None = None,
+    running: Running | None = None,
 ) -> SweepResult:
     """Run a function at all points of a grid.
 
@@ -74,6 +91,8 @@ def sweep(
         memory: the bytes that the process of a run may use; None for no limit. It needs processes or a local cluster.
         outdated: what happens to stored runs that other code has computed: "keep" or "replace" them; None refuses.
         progress: a function that is called with (fraction done, text) when runs end.
+        running: a function that is called with the runs that are under way, some times a second. Each has `settings`,
+            `seconds`, and the `fraction` and the `text` that the function gives to `ib.studies.tell_progress`.
 
     Returns:
         A `SweepResult`: `values`, `failures`, `ok`, and `to_dataset()` for a store.
@@ -104,7 +123,7 @@ def sweep(
         place=Place(_jobs(jobs), scheduler),
         limits=Limits(retries, seconds, memory),
         outdated=outdated,
-        progress=progress,
+        watch=Watch(progress or silent, running or _ignored),
     )
 
 
@@ -117,7 +136,7 @@ def run_sweep(
     place: Place,
     limits: Limits,
     outdated: str | None,
-    progress: Progress | None,
+    watch: Watch,
 ) -> SweepResult:
     """Run a function whose name and version of the code are given by a label; see `sweep`."""
     limits = Limits(
@@ -130,9 +149,9 @@ def run_sweep(
     if out is not None:
         check_storable(runs)
         with Store(out, label) as store:
-            return _with_store(function, runs, store, place, limits, outdated, progress or silent)
+            return _with_store(function, runs, store, place, limits, outdated, watch)
     done: dict[int, Outcome] = {}
-    for pairs in computed(function, runs, place, limits, progress or silent, stored=False):
+    for pairs in computed(function, runs, place, limits, watch, stored=False):
         done.update((run.place, outcome) for run, outcome in pairs)
     failed = [(run, done[run.place]) for run in runs if run.place in done and done[run.place].reason]
     return SweepResult(
@@ -150,7 +169,7 @@ def _with_store(
     place: Place,
     limits: Limits,
     outdated: str | None,
-    progress: Progress,
+    watch: Watch,
 ) -> SweepResult:
     """Compute the runs that the store lacks, and store each when it ends."""
     keys = [store.key_of(run) for run in runs]
@@ -174,7 +193,7 @@ def _with_store(
         )
     missing = [run for run, key in zip(runs, keys, strict=True) if key not in kept]
     key_at = {run.place: key for run, key in zip(runs, keys, strict=True)}
-    for pairs in computed(function, missing, place, limits, progress, stored=True):
+    for pairs in computed(function, missing, place, limits, watch, stored=True):
         ended, outcomes = zip(*pairs, strict=True)
         store.add([key_at[run.place] for run in ended], ended, outcomes)
     store.settle()
@@ -196,7 +215,7 @@ def _with_store(
 
 
 def computed(
-    function: Any, runs: list[Run], place: Place, limits: Limits, progress: Progress, stored: bool
+    function: Any, runs: list[Run], place: Place, limits: Limits, watch: Watch, stored: bool
 ) -> Iterator[list[tuple[Run, Outcome]]]:
     """Yield the outcomes of some runs at a time, and report the progress."""
     if not runs:
@@ -204,10 +223,10 @@ def computed(
     executor, begin, ended, failed = _executor(function, place, limits, stored), time.monotonic(), 0, 0
     try:
         with patient_interrupts() as stopping:
-            for pairs in Drive(executor, runs, limits, stopping).outcomes():
+            for pairs in Drive(executor, runs, limits, stopping, watch.running).outcomes():
                 yield pairs
                 ended, failed = ended + len(pairs), failed + sum(bool(o.reason) for _, o in pairs)
-                progress(ended / len(runs), _told(ended, len(runs), failed, time.monotonic() - begin))
+                watch.progress(ended / len(runs), _told(ended, len(runs), failed, time.monotonic() - begin))
     finally:
         executor.close()
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import psutil
 
 from implicitbias._core.errors import as_unicode, in_one_line
-from implicitbias.studies.sweeps._outcome import Outcome
+from implicitbias._core.progress import progress_told_to
+from implicitbias.studies.sweeps._outcome import Outcome, Told
 from implicitbias.studies.sweeps._settings import Run
 from implicitbias.studies.sweeps._variables import variables_of
 
@@ -23,6 +25,8 @@ READY = "ready"
 # The signal by which a process ends itself when it has used more memory than it may.
 OUT_OF_MEMORY: int = getattr(signal, "SIGUSR2", signal.SIGTERM)  # Windows has no SIGUSR2
 _WATCH_SECONDS = 0.1
+# A process tells what it does at most this often, because short runs would tell thousands of times a second.
+_TELL_SECONDS = 0.2
 # Each process would otherwise start as many threads as there are cores.
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -52,7 +56,7 @@ def serve(pipe: Connection, key: str, content: bytes, stored: bool, memory: floa
             runs = pipe.recv()
         except EOFError:
             return
-        outcomes = run_batch(key, runs, stored)
+        outcomes = run_batch(key, runs, stored, Teller(pipe.send))
         try:
             message = ForkingPickler.dumps(outcomes)
         except Exception:
@@ -91,17 +95,39 @@ def load_function(key: str, content: bytes) -> None:
         _FUNCTIONS[key] = cloudpickle.loads(content)
 
 
-def run_batch(key: str, runs: list[Run], stored: bool) -> list[Outcome]:
+class Teller:
+    """What passes on the progress of runs, not too often.
+
+    Args:
+        send: a function that is called with a `Told`.
+    """
+
+    def __init__(self, send: Callable[[Told], object]) -> None:
+        self._send = send
+        # When the last begin of a run and the last progress were passed on.
+        self._last = {True: -_TELL_SECONDS, False: -_TELL_SECONDS}
+
+    def tell(self, place: int, fraction: float | None, text: str) -> None:
+        """Pass on what a run tells, or that it begins, unless another message was sent just before."""
+        now, begins = time.monotonic(), fraction is None
+        if now - self._last[begins] >= _TELL_SECONDS:
+            self._last[begins] = now
+            self._send(Told(place, None if fraction is None else float(fraction), str(text)))
+
+
+def run_batch(key: str, runs: list[Run], stored: bool, teller: Teller) -> list[Outcome]:
     """Return the outcomes of some runs; `stored` asks for values that a store can keep."""
-    return [outcome_of(_FUNCTIONS[key], run, stored) for run in runs]
+    return [outcome_of(_FUNCTIONS[key], run, stored, teller) for run in runs]
 
 
-def outcome_of(function: Any, run: Run, stored: bool) -> Outcome:
+def outcome_of(function: Any, run: Run, stored: bool, teller: Teller) -> Outcome:
     """Return the outcome of one run. An exception of the function is an outcome."""
     begin = time.perf_counter()
     worker = f"{socket.gethostname()}:{os.getpid()}"
+    teller.tell(run.place, None, "")
     try:
-        value = run.of(function)
+        with progress_told_to(lambda fraction, text: teller.tell(run.place, fraction, text)):
+            value = run.of(function)
         value = variables_of(value) if stored else value
     except (Exception, SystemExit) as error:  # A library may call sys.exit() where it fails.
         seconds = time.perf_counter() - begin
