@@ -41,3 +41,20 @@ def test_static_arguments_may_be_numbers_that_decide_the_program() -> None:
 
     assert float(power(3, jnp.asarray(2.0))) == 8.0
     assert float(power(5, jnp.asarray(2.0))) == 32.0
+
+
+def test_leaves_that_are_no_arrays_are_constants_and_new_numbers_do_not_compile_again() -> None:
+    traced: list[int] = []
+
+    @compiled
+    def scaled(tree: dict[str, object], *, count: int) -> jax.Array:
+        traced.append(count)
+        return count * tree["function"](tree["x"])  # type: ignore[operator]
+
+    x = np.arange(3.0, dtype=np.float32)
+    for function, count, name in ((jnp.sin, 2, np.sin), (jnp.cos, 2, np.cos), (jnp.sin, 3, np.sin)):
+        for shift in (0.0, 1.0):
+            at = x + np.float32(shift)
+            found = scaled({"function": function, "x": at}, count=count)
+            np.testing.assert_allclose(found, count * name(at), rtol=1e-5, atol=1e-6)
+    assert traced == [2, 2, 3]

@@ -14,31 +14,56 @@ _T = TypeVar("_T")
 
 # The setting that chooses between the two ways. Its default is True.
 _FAST = {"xla_cpu_use_fusion_emitters": False}
+# What stands for an array among the constants of a program. A type keeps its identity and has a hash.
+_ARRAY = type("Array", (), {})
 
 
 def compiled(function: Callable[_P, _T], static_argnums: int | None = None) -> Callable[_P, _T]:
     """Return the function, compiled with the setting that compiles fast, if this version of XLA knows it.
 
-    `equinox.filter_jit` compiles it. If `static_argnums` is given, `jax.jit` does so, whose calls are faster. JAX
-    accepts settings for whole programs only, so that the result cannot be called in another compiled function.
+    Leaves of the arguments that are no arrays are constants of the program, as with `equinox.filter_jit`, whose calls
+    take longer than a small program. If `static_argnums` is given, it names the constants, and all other leaves are
+    arrays. JAX accepts settings for whole programs only, so that the result cannot be called in another compiled
+    function.
     """
 
     @cache
     def program() -> Callable[..., Any]:
-        import equinox as eqx
         import jax
 
         options = _options()
         if static_argnums is None:
-            make: Any = eqx.filter_jit  # its annotations leave out the arguments that it passes to `jax.jit`
-            whole: Callable[..., Any] = make(function, compiler_options=options)
-            return whole
+            return _split(function, options)
         return jax.jit(function, static_argnums=static_argnums, compiler_options=options)
 
     @wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         found: _T = program()(*args, **kwargs)
         return found
+
+    return call
+
+
+def _split(function: Callable[..., Any], options: dict[str, bool] | None) -> Callable[..., Any]:
+    """Return the function, compiled for each layout of its arguments and each value of leaves that are no arrays."""
+    import jax
+    import numpy as np
+
+    arrays = (np.ndarray, np.generic, jax.Array)
+
+    def whole(changing: list[Any], layout: Any, constants: tuple[Any, ...]) -> Any:
+        numbers = iter(changing)
+        leaves = [next(numbers) if leaf is _ARRAY else leaf for leaf in constants]
+        args, kwargs = jax.tree.unflatten(layout, leaves)
+        return function(*args, **kwargs)
+
+    whole.__name__ = getattr(function, "__name__", whole.__name__)
+    program = jax.jit(whole, static_argnums=(1, 2), compiler_options=options)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        leaves, layout = jax.tree.flatten((args, kwargs))
+        constants = tuple([_ARRAY if isinstance(leaf, arrays) else leaf for leaf in leaves])
+        return program([leaf for leaf in leaves if isinstance(leaf, arrays)], layout, constants)
 
     return call
 
