@@ -60,6 +60,8 @@ def test_the_domain_of_a_power_is_found(potential: Any) -> None:
         R.mirror([-1.0])
     with pytest.raises(ib.InputError, match=r"does not exist beyond the fraction 0\.98039"):
         R.inverse_mirror([0.34])
+    with pytest.raises(ib.InputError, match="outside the range of the mirror map"):
+        (0.5 * R).inverse_mirror([0.17])
 
 
 def test_what_has_no_potential_is_refused_with_a_witness() -> None:

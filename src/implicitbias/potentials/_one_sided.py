@@ -91,16 +91,15 @@ class OneSided(SeparablePotential):
         Raises:
             InputError: z is not a finite (d,) array, or the flow of a power above 2 is infinite before it reaches z.
         """
-        w = super().inverse_mirror(z)
         with double_precision():
-            share = np.asarray(self._share(jnp.asarray(z, dtype=float)))
+            share = np.asarray(self._share(jnp.asarray(self._checked(z, "z"))))
         if np.any(share >= 1.0):
             i = int(np.argmax(share))
             raise InputError(
                 f"z lies outside the range of the mirror map: w_{i} grows without bound, and the flow to z does not "
                 f"exist beyond the fraction {1.0 / share[i]:.6g} of z; choose a z below this fraction of it"
             )
-        return w
+        return super().inverse_mirror(z)
 
     def _log(self, w: jax.Array) -> jax.Array:
         """Return ln(w / w0); near w0 the difference is formed first."""
