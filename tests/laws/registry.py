@@ -71,6 +71,12 @@ FUNCTIONS.append(FUNCTIONS[0])
 # Made for potentials, with their starts.
 _for_entropy = ib.parametrization_for(ib.HyperbolicEntropy([0.1, 1.0, 2.0]), _u)
 _for_cosh = ib.parametrization_for(ib.Cosh(), _u)
+_for_quadratic_form = ib.parametrization_for(
+    ib.QuadraticForm([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 1.0]]), _u
+)
+_for_two_entries = ib.parametrization_for(
+    ib.Potential.from_function(lambda w: jnp.sum(jnp.cosh(w)) + 0.5 * jnp.sum(w) ** 2), _u[:2] / 2, largest=1
+)
 
 # Each with parameters at which everything exists.
 PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
@@ -86,6 +92,7 @@ PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
     "U U^T - V V^T": (ib.MatrixDifference(), (_many[0], _many[1])),
     "U U^T - V V^T, two ranks": (ib.MatrixDifference(), (_many[0], _many[1][:, :1])),
     "sinh": (ib.Coordinatewise(jnp.sinh), _u),
+    "cubes": (ib.Coordinatewise(lambda x: x**3), _u),
     "cubes, a matrix": (ib.Coordinatewise(lambda x: x**3), _many[2]),
     "u sinh v, by rows": (ib.Featurewise(lambda p: p[0] * jnp.sinh(p[1])), _many[0]),
     "a function for each row": (ib.Featurewise(FUNCTIONS), _many[3]),
@@ -95,7 +102,12 @@ PARAMETRIZATIONS: dict[str, tuple[ib.Parametrization, Any]] = {
     ),
     "for a hyperbolic entropy": (_for_entropy, _for_entropy.start),
     "for cosh": (_for_cosh, _for_cosh.start),
+    "for a quadratic form": (_for_quadratic_form, _for_quadratic_form.start),
+    "for two entries that mix": (_for_two_entries, _for_two_entries.start),
 }
+
+# Those that take seconds to compile.
+SLOW = ("for two entries that mix",)
 
 # Those whose flow is the mirror flow of a potential, with a start of (d,) arrays.
 MIRRORED = ("u * v", "u^2 - v^2", "depth 2", "for a hyperbolic entropy", "for cosh")

@@ -11,9 +11,10 @@ import implicitbias as ib
 from tests.laws.registry import MIRRORED, PARAMETRIZATIONS
 from tests.laws.test_parametrization_laws import jacobian, ravel, unravel
 
-# Those with closed forms, and one whose potential is computed from flows; tests/parametrizations has a quick one.
-COMPUTED = pytest.param("u sinh v, by rows", marks=pytest.mark.long)
-everywhere = pytest.mark.parametrize("name", [*MIRRORED, COMPUTED])
+# Those with closed forms, and two whose potentials are computed from flows; tests/parametrizations has a quick one.
+COMPUTED = [pytest.param(name, marks=pytest.mark.long) for name in ("sinh", "u sinh v, by rows")]
+CUBES = pytest.param("cubes", marks=pytest.mark.slow)
+everywhere = pytest.mark.parametrize("name", [*MIRRORED, CUBES, *COMPUTED])
 PUSH = np.array([0.2, -0.15, 0.1])
 
 

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 import implicitbias as ib
 from tests.oracles.lp import least_l1
+from tests.parametrizations._computed import computed_potential
 
 N, D = 4, 9
 _rng = np.random.default_rng(16)
@@ -275,13 +276,19 @@ def test_bounded_domains() -> None:
         ib.interpolant(ib.LeastSquares(X, 100.0 * Y), Logistic())
 
 
-# Cubes of positive parameters stay positive along every flow, so that no negative target is reached.
-@pytest.mark.slow
-def test_targets_outside_the_domain_of_a_computed_potential() -> None:
-    potential = ib.induced_potential(lambda theta: theta**3, np.ones(2))
+# Cubes of positive parameters stay positive along every flow, so that no negative target is reached. The row that is
+# there twice shares its weight.
+@pytest.mark.parametrize(
+    "potential", [ib.induced_potential, pytest.param(computed_potential, marks=pytest.mark.slow)]
+)
+def test_targets_outside_the_domain_of_a_map(potential: Any) -> None:
+    rows, targets = np.array([[1.0, 2.0], [3.0, 1.0], [3.0, 1.0]]), np.array([1.0, -2.0, -2.0])
     with pytest.raises(ib.InfeasibleError, match=r"at most -?.*e-.* in the domain") as raised:
-        ib.interpolant(ib.LeastSquares([[1.0, 2.0], [3.0, 1.0]], [-1.0, -2.0]), potential)
+        ib.interpolant(ib.LeastSquares(rows, targets), potential(lambda theta: theta**3, np.ones(2)))
     assert raised.value.certificate.holds
+    direction = raised.value.combination
+    assert np.all(rows.T @ direction <= 1e-12)
+    assert direction @ targets > 0.0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from numpy import ndarray
 from scipy.optimize import nnls
 
 import implicitbias as ib
-from implicitbias.limits._non_negative_program import non_negative
+from implicitbias.limits._non_negative_program import non_negative, non_negative_by_rows
 from implicitbias.limits._norm_constraints import constraints_of
 from implicitbias.limits._working_set import working_set
 
@@ -84,3 +84,15 @@ def test_the_first_working_set_of_many_constraints() -> None:
     assert np.min(work.q) >= 0.0
     np.testing.assert_allclose(work.q * slack, 0.0, atol=1e-10 * size * np.max(work.q))
     assert 0 < np.count_nonzero(work.q) < 80
+
+
+# The order of the rows of the first program decides the time only: the best one, the worst one, and one of no use.
+@pytest.mark.parametrize("order", [1.0, -1.0, 0.0])
+def test_programs_of_some_rows_have_the_solution_of_all(order: float) -> None:
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((12, 120))
+    kernel, right = A.T @ A + np.eye(120), A.T @ rng.standard_normal(12) - 4.0
+    expected = nnls(np.vstack([A, np.eye(120)]), np.append(np.zeros(12), right))[0]
+    found = non_negative_by_rows(kernel, right, -order * right)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.max(expected))
+    assert 4 * np.count_nonzero(found) < len(found)  # few enough that not all rows are used at last

@@ -71,6 +71,8 @@ def test_the_classifier_of_largest_margin_is_found() -> None:
 
 
 def test_a_domain_with_a_boundary_is_refused_with_the_ray() -> None:
-    horizon = ib.induced_potential(lambda theta: theta**2, np.ones(1)).horizon()
+    horizon = computed_potential(lambda theta: theta**2, np.ones(1)).horizon()
     with pytest.raises(ib.InputError, match=r"along the ray \[-1\.0\] from w0.*add the other sign"):
         horizon.value([1.0])
+    with pytest.raises(ib.InputError, match="one sign of each entry"):
+        ib.induced_potential(lambda theta: theta**2, np.ones(1)).horizon()

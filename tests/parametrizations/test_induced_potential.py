@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import implicitbias as ib
+from tests.parametrizations._computed import computed_potential
 
 RNG = np.random.default_rng(0)
 U, V, W = RNG.standard_normal((3, 2))
@@ -49,8 +50,9 @@ def test_a_product_has_the_hyperbolic_entropy() -> None:
 
 
 # Oracle: u^3 flows as 1/u = 1/u_0 - 3 mu, so that it leaves every bounded set at mu = 1 / (3 u_0), and w stays above 0.
-def test_the_domain_of_a_power_is_found() -> None:
-    R = ib.induced_potential(lambda theta: theta**3, np.ones(1))
+@pytest.mark.parametrize("potential", [ib.induced_potential, computed_potential], ids=["closed", "computed"])
+def test_the_domain_of_a_power_is_found(potential: Any) -> None:
+    R = potential(lambda theta: theta**3, np.ones(1))
     np.testing.assert_allclose(R.mirror([1e-6]), [(1 - 1e2) / 3], rtol=1e-10)
     np.testing.assert_allclose(R.inverse_mirror([0.3]), [1e3], rtol=1e-10)
     assert [R.contains([w]) for w in (-1.0, 0.0, 1e-9, 1e9)] == [False, False, True, True]
@@ -58,6 +60,8 @@ def test_the_domain_of_a_power_is_found() -> None:
         R.mirror([-1.0])
     with pytest.raises(ib.InputError, match=r"does not exist beyond the fraction 0\.98039"):
         R.inverse_mirror([0.34])
+    with pytest.raises(ib.InputError, match="outside the range of the mirror map"):
+        (0.5 * R).inverse_mirror([0.17])
 
 
 def test_what_has_no_potential_is_refused_with_a_witness() -> None:

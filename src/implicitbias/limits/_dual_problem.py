@@ -10,6 +10,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from implicitbias._core.linear_maps import LinearMap
 from implicitbias.limits._dual_maps import DualMap
+from implicitbias.limits._unreachable_targets import refuse_unreachable
 
 Solve = Callable[[Float64[ndarray, " n"]], Float64[ndarray, " n"]]
 
@@ -26,6 +27,9 @@ _PATIENCE = 4
 # A kernel is used again after a step that left less than the first share of the residual, and is given up after a step
 # that leaves more than the second one. A product with X^T and one with X cost much less than a kernel.
 _FAST, _SLOW = 0.1, 0.3
+# A proof that the targets are unreachable is looked for where a step leaves the range of the potential, and again when
+# the dual variable has grown by this factor.
+_GROWN = 10.0
 # Kernels are rough until a step with one leaves more than this share of the residual.
 _HELPFUL = 0.5
 
@@ -80,6 +84,7 @@ class DualProblem:
         self.w0 = dual_map.point(z0)
         self.base = self.fit(self.w0)
         self.goal = targets - self.base
+        self._next_proof = 0.0
 
     def moved(self, share: float) -> "DualProblem":
         """Return the problem with the same targets, for the start whose mirror map is this share of z0."""
@@ -118,6 +123,9 @@ class DualProblem:
         entry of w can change would otherwise make all steps short.
 
         Steps with the kernel of an earlier point, as with `solve` at the begin, are not counted.
+
+        Raises:
+            InfeasibleError: the dual variable grows without bound, and proves that no point has the targets.
         """
         here = best = self._chords(self.at(nu, unit), solve, unit, enough)
         since, ridge, rough = 0, 0.0, True
@@ -177,8 +185,20 @@ class DualProblem:
                 terms = float(np.abs(ray) @ (np.abs(w) + np.abs(here.w)))
             if np.isfinite(terms) and end >= -_TURNED * abs(slope) - _ROUNDING * terms:
                 return self._iterate(here.nu + size * direction, z, w, unit)._replace(solve=solve)
+            if not np.all(np.isfinite(w)):
+                self._refuse_unreachable(here.nu)
             size /= 2.0
         return None
+
+    def _refuse_unreachable(self, nu: Float64[ndarray, " n"]) -> None:
+        """Raise an `InfeasibleError` if a dual variable that grows without bound proves that there is no solution.
+
+        A proof for targets between X w0 and y is one for y, because w0 lies in the domain, which is convex.
+        """
+        length = float(np.linalg.norm(nu))
+        if length >= self._next_proof:
+            self._next_proof = _GROWN * length
+            refuse_unreachable(self, nu)
 
 
 class Secants:

@@ -2,13 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
-
 from implicitbias._core.arrays import frozen
 from implicitbias._core.blas_threads import FEW_PRODUCTS, one_blas_thread
-from implicitbias._core.certificate import Certificate
 from implicitbias._core.errors import InfeasibleError
 from implicitbias._core.status import Status
 from implicitbias.limits._bregman_judgement import BregmanAt, checked_map, checked_start
@@ -16,10 +11,7 @@ from implicitbias.limits._dual_continuation import followed
 from implicitbias.limits._dual_problem import DualProblem
 from implicitbias.limits._limit import Limit
 from implicitbias.limits._loss_minimisers import loss_minimisers
-from implicitbias.limits._tolerances import TOLERANCE
-
-# Multiples of a dual direction along which the domain of a potential is explored, in powers of 2.
-_DOUBLINGS = 60
+from implicitbias.limits._unreachable_targets import refuse_unreachable
 
 
 def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
@@ -52,7 +44,8 @@ def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
     Raises:
         InputError: the problem is of another kind, the potential or the start does not fit it, or the loss of a
             `Classification` has no finite minimiser.
-        InfeasibleError: the domain of the potential is bounded, and no point of it minimises the loss.
+        InfeasibleError: the domain of the potential is bounded, and no point of it minimises the loss; `combination`
+            holds the weights of the rows whose sum of predictions is smaller on the whole domain than at the targets.
 
     Reference:
         li2022implicit; woodworth2020kernel for the hyperbolic entropy.
@@ -74,13 +67,18 @@ def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
         independent, note = minimisers.rows()
         z0 = dual_map.mirror(w0)
         dual = DualProblem(dual_map, independent.rows, independent.targets, z0)
-        found = followed(dual)
-        nu = independent.every(found.nu)
         judge = BregmanAt(dual_map, minimisers, w0, z0)
-        judgement = judge.judgement(found.w, nu, note)
+        try:
+            found = followed(dual)
+            nu = independent.every(found.nu)
+            judgement = judge.judgement(found.w, nu, note)
+            if not judgement.certificate.holds:
+                refuse_unreachable(dual, found.nu)
+        except InfeasibleError as error:
+            # The proof combines independent rows, and users know the rows of X.
+            combination = independent.every(error.combination)
+            raise InfeasibleError(str(error), error.certificate, combination) from error
     certificate = judgement.certificate
-    if not certificate.holds:
-        _refuse_unreachable(dual, found.nu)
     shape = problem.predictor_shape
     return Limit(
         problem=problem,
@@ -91,44 +89,3 @@ def interpolant(problem: Any, potential: Any, start: Any = None) -> Limit:
         dual=frozen(judgement.dual.reshape(shape)),
         multipliers=frozen(minimisers.by_rows(nu)),
     )
-
-
-def _refuse_unreachable(dual: DualProblem, nu: Float64[ndarray, " n"]) -> None:
-    r"""Raise an `InfeasibleError` if no point of the domain of the potential has the targets.
-
-    For a unit vector $\nu$, $\langle X^\top \nu, \nabla\phi^*(z_0 + c X^\top \nu) \rangle$ increases in c to the
-    largest value of $\langle \nu, X w \rangle$ in the domain. If it stays below $\langle \nu, y \rangle$, then no w
-    in the domain has X w = y.
-    """
-    size = float(np.linalg.norm(nu))
-    if not 0.0 < size < np.inf:
-        return
-    unit, last, settled = nu / size, -np.inf, False
-    ray, targets = dual.pull(unit), dual.base + dual.goal
-    wanted = float(unit @ targets)
-    for power in range(_DOUBLINGS):
-        w = dual.dual_map.point(dual.z0 + 2.0**power * ray)
-        if not np.all(np.isfinite(w)):
-            break  # Far out, a computed potential overflows; what was reached until then counts.
-        reached = float(ray @ w)
-        if reached >= wanted:
-            return
-        settled = abs(reached - last) <= TOLERANCE * abs(wanted - reached)
-        last = reached
-    if not settled:
-        return
-    scale = float(np.linalg.norm(targets))
-    certificate = Certificate(
-        "a linear function of the predictions is smaller on the whole domain of the potential than at the targets",
-        None,
-        {"excess of the domain": max(0.0, 1.0 - (wanted - last) / (TOLERANCE * scale))},
-        0.5,
-    )
-    if certificate.holds:
-        raise InfeasibleError(
-            f"no point in the domain of {type(dual.dual_map.potential).__name__} minimises the loss: a combination of "
-            f"the predictions is at most {last:.6g} in the domain and {wanted:.6g} at the targets; use a potential "
-            "with a larger domain, or add features",
-            certificate,
-            unit,
-        )

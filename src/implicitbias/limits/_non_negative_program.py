@@ -14,6 +14,9 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 _TO_BOUNDARY, _MOST_STEPS = 0.995, 80
 # The sum of the complementary products q_i s_i, relative to r^T q, and the residual relative to r, where it stops.
 _PRODUCTS, _RESIDUAL = 1e-15, 1e-13
+# The first program has one of so many rows; the most programs before all rows are used; and the violation of a row,
+# relative to the right-hand side, that counts as rounding.
+_SHARE, _ROUNDS, _OUTSIDE = 5, 8, 1e-12
 # The relative increases of the diagonal that are tried where rounding makes the matrix indefinite.
 _RIDGES = (0.0, 1e-15, 1e-13, 1e-11)
 
@@ -45,6 +48,37 @@ def non_negative(kernel: Float64[ndarray, "m m"], right: Float64[ndarray, " m"])
             break
         q, s = step
     return np.where(q > s, q, 0.0) * (size / unit)
+
+
+def non_negative_by_rows(
+    kernel: Float64[ndarray, "m m"], right: Float64[ndarray, " m"], rank: Float64[ndarray, " m"]
+) -> Float64[ndarray, " m"]:
+    """Return the same as `non_negative`, from programs of those rows that are likely to have positive entries.
+
+    Each program has the rows with a positive entry in the one before, and as many rows as at first whose slack was most
+    negative. If rows are still violated after some programs, all rows are used.
+
+    Args:
+        kernel: (m, m) the positive semidefinite K.
+        right: (m,) the r.
+        rank: (m,) numbers that are smallest for the rows of the first program.
+    """
+    first = len(right) // _SHARE
+    rows = np.sort(np.argsort(rank, kind="stable")[:first])
+    rounding = _OUTSIDE * float(np.max(np.abs(right)))
+    for _ in range(_ROUNDS):
+        q = np.zeros(len(right))
+        q[rows] = non_negative(kernel[np.ix_(rows, rows)], right[rows])
+        used = np.flatnonzero(q)
+        slack = kernel[:, used] @ q[used] - right
+        slack[rows] = 0.0
+        violated = np.flatnonzero(slack < -rounding)
+        if not len(violated):
+            return q
+        rows = np.union1d(used, violated[np.argsort(slack[violated], kind="stable")[:first]])
+        if 2 * len(rows) > len(right):
+            break
+    return non_negative(kernel, right)
 
 
 def _step(K: ndarray, q: ndarray, s: ndarray, residual: ndarray) -> tuple[ndarray, ndarray] | None:

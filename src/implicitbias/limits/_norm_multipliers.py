@@ -6,7 +6,7 @@ from numpy import ndarray
 from scipy.linalg import lstsq, qr
 from scipy.optimize import nnls
 
-from implicitbias.limits._non_negative_program import non_negative
+from implicitbias.limits._non_negative_program import non_negative_by_rows
 from implicitbias.limits._norm_constraints import Linearized
 from implicitbias.limits._tolerances import EPSILON, RANK
 from implicitbias.limits._working_set import MANY, working_set
@@ -87,7 +87,7 @@ def _by_kernel(at: Linearized, size: float) -> Float64[ndarray, " m"]:
     if not at.constraints.equality:
         at = at._replace(kernel=at.kernel + np.outer(at.c, at.c) / size**2)
         if len(at.c) > MANY:
-            q = non_negative(at.kernel, product)
+            q = non_negative_by_rows(at.kernel, product, at.c)
     for _ in range(_REFINEMENTS):
         q = working_set(at, product, q, _STABLE * at.scale).q
     return q

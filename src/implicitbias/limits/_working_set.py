@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from implicitbias.limits._non_negative_program import non_negative
+from implicitbias.limits._non_negative_program import non_negative_by_rows
 from implicitbias.limits._norm_constraints import Linearized
 
 # The number of exchanges of all wrong rows at once, after which rows are exchanged one by one.
@@ -88,7 +88,12 @@ def working_set(
         factor, q = _solved(at.kernel, active, target, stabilisation)
         return WorkingSet(at, q, active, factor, stabilisation)
     many = len(right) > MANY
-    active = before > 0.0 if before.any() or not many else _interior(at.kernel, target, stabilisation)
+    active = before > 0.0
+    if many and not before.any():
+        # Without multipliers the rows with a positive target are violated. If they are few, exchanges end soon.
+        active = target > 0.0
+        if 2 * np.count_nonzero(active) > len(target):
+            active = _interior(at, target, stabilisation)
     largest, size = float(np.max(np.abs(at.kernel))), float(np.max(np.abs(target)))
     factor, q = _solved(at.kernel, active, target, stabilisation)
     fewest, patience = len(right) + 1, _BLOCKS
@@ -104,7 +109,7 @@ def working_set(
             fewest, patience = count, _BLOCKS
         patience -= 1
         if patience < 0 and many:
-            active, patience, many = _interior(at.kernel, target, stabilisation), _BLOCKS, False
+            active, patience, many = _interior(at, target, stabilisation), _BLOCKS, False
             factor, q = _solved(at.kernel, active, target, stabilisation)
             continue
         if patience < 0:  # The exchange of the last wrong row alone cannot cycle (Murty).
@@ -114,11 +119,12 @@ def working_set(
     return WorkingSet(at, np.maximum(q, 0.0), active, factor, stabilisation)
 
 
-def _interior(kernel: Float64[ndarray, "m m"], target: ndarray, stabilisation: float) -> Bool[ndarray, " m"]:
+def _interior(at: Linearized, target: ndarray, stabilisation: float) -> Bool[ndarray, " m"]:
     """Return the rows with a positive multiplier in the whole program."""
-    matrix = kernel.copy()
+    matrix = at.kernel.copy()
     matrix[np.diag_indices(len(matrix))] += stabilisation
-    return np.asarray(non_negative(matrix, target) > 0.0)
+    # At the point itself the slacks are c, so that the rows with the smallest ones are likely to be active.
+    return np.asarray(non_negative_by_rows(matrix, target, at.c) > 0.0)
 
 
 def _solved(

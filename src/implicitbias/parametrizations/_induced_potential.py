@@ -259,9 +259,10 @@ def induced_potential(G: Any, theta0: Any) -> Potential:
     For `HadamardProduct`, `SquareDifference` and `DeepDiagonal(2)` the potential is a hyperbolic entropy, less a linear
     term. So it is for functions that are such maps up to names and rotations of the parameters: exact arithmetic
     recognises polynomials $w_i = \frac12 \theta^\top A_i \theta$ in parameters of their own whose matrices have the
-    eigenvalues $\pm \lambda$ and 0, and linear maps, which have a `QuadraticForm`. For other maps the potential is
-    computed from flows of the fields $\nabla G_i$ at a tolerance of 1e-12; each evaluation integrates one. The domain
-    of R may be smaller than the whole space: for instance w > 0 for $w = \theta^2$.
+    eigenvalues $\pm \lambda$ and 0, and linear maps, which have a `QuadraticForm`. Sums of squares and powers
+    $w_i = c \, u_i^k$ keep the signs of w, and have $R'' = 1 / (k^2 |c|^{2/k} |w|^{2 - 2/k})$. For other maps the
+    potential is computed from flows of the fields $\nabla G_i$ at a tolerance of 1e-12; each evaluation integrates one.
+    The domain of R may be smaller than the whole space: for instance w > 0 for $w = \theta^2$ with $\theta_0 > 0$.
 
     Args:
         G: a parametrization, or a function of theta written with `jax.numpy` that returns one array w.

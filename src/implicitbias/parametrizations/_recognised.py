@@ -1,4 +1,4 @@
-"""Closed forms of the potentials of polynomial maps of degree 1 and 2, which are recognised in exact arithmetic."""
+"""Closed forms of the potentials of linear maps, quadratic maps and powers, recognised in exact arithmetic."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -11,7 +11,7 @@ from numpy import ndarray
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._fields import outputs_of
 from implicitbias.parametrizations._polynomials import Polynomial, polynomials_of
-from implicitbias.potentials import HyperbolicEntropy, Potential, QuadraticForm
+from implicitbias.potentials import HyperbolicEntropy, OneSided, Potential, QuadraticForm
 
 # The largest number of products of terms, of products of the entries of forms, and of entries of w with a full Hessian.
 _MOST, _LARGEST = 200_000, 1000
@@ -20,20 +20,23 @@ _EQUAL, _RANK = 1e-15, 1e-12
 
 
 def recognised_potential(G: Any, theta0: Any) -> Potential | None:
-    r"""Return the potential of a linear map, or of a sum of differences of squares in each entry, else None.
+    r"""Return the potential of a linear map, of sums and differences of squares, or of powers, else None.
 
-    The entries of w have parameters of their own. Let $w_i = \frac12 \theta^\top A_i \theta$ where $A_i$ has no other
-    eigenvalues than $\lambda$, $-\lambda$ and 0, and let $\theta_\pm$ be the projections of the start on the first two
-    eigenspaces. Then $\nabla Q(\mu)_i = \frac\lambda2 (|\theta_+|^2 e^{2 \lambda \mu_i} - |\theta_-|^2
-    e^{-2 \lambda \mu_i})$, which is a hyperbolic entropy of the scale $\lambda |\theta_+| |\theta_-|$ times
+    A linear map $w = B \theta$ has $\nabla^2 R = (B B^\top)^{-1}$. In all other maps the entries of w have parameters
+    of their own. Let $w_i = \frac12 \theta^\top A_i \theta$ where $A_i$ has no other eigenvalues than $\lambda$,
+    $-\lambda$ and 0, and let $\theta_\pm$ be the projections of the start on the first two eigenspaces. Then
+    $\nabla Q(\mu)_i = \frac\lambda2 (|\theta_+|^2 e^{2 \lambda \mu_i} - |\theta_-|^2 e^{-2 \lambda \mu_i})$.
+    If neither projection is 0, this is a hyperbolic entropy of the scale $\lambda |\theta_+| |\theta_-|$ times
     $1 / \lambda$, less a linear function. For u * v, $\lambda$ is 1, and for $u^2 - v^2$ it is 2.
 
-    A linear map $w = B \theta$ has $\nabla^2 R = (B B^\top)^{-1}$.
+    If one of them is 0, as for sums of squares, the metric of w is $2 \lambda |w_i|$, and for a power $w_i = c u^k$
+    with $k \ge 2$ it is $k^2 |c|^{2/k} |w_i|^{2 - 2/k}$. Such entries keep their signs: the potential is `OneSided`.
     """
     outputs, start = outputs_of(G, theta0)
     with double_precision():
         polynomials = polynomials_of(outputs, len(start), _MOST)
-    if polynomials is None or np.ndim(G(theta0)) != 1:
+    w0 = np.asarray(G(theta0))
+    if polynomials is None or np.ndim(w0) != 1:
         return None
     if all(len(monomial) <= 1 for one in polynomials for monomial in one.terms):
         return _of_linear_map(polynomials, len(start))
@@ -42,10 +45,14 @@ def recognised_potential(G: Any, theta0: Any) -> Potential | None:
     variables = [index for entry in found for index in entry.variables]
     if len(found) < len(entries) or len(set(variables)) < len(variables):
         return None
-    rates = np.array([entry.rate for entry in found])
-    if np.ptp(rates) > _EQUAL * rates[0]:
+    log_scales = np.array([entry.log_scale for entry in found])
+    if np.all(log_scales == -np.inf):
+        rates = np.array([entry.rate for entry in found])
+        return OneSided(rates, np.array([entry.power for entry in found]), w0) if np.all(w0 != 0.0) else None
+    rates = np.array([entry.rate / 2.0 for entry in found])
+    if np.any(log_scales == -np.inf) or np.ptp(rates) > _EQUAL * rates[0]:
         return None  # A multiple of a hyperbolic entropy has one factor for all entries.
-    phi = HyperbolicEntropy(log_scale=np.array([entry.log_scale for entry in found]))
+    phi = HyperbolicEntropy(log_scale=log_scales)
     return phi if rates[0] == 1.0 else (1.0 / float(rates[0])) * phi
 
 
@@ -64,17 +71,27 @@ def _of_linear_map(polynomials: list[Polynomial], size: int) -> Potential | None
 
 
 class _Entry(NamedTuple):
-    """An entry of w: its variables, lambda, and the logarithm of the scale of its hyperbolic entropy."""
+    """An entry of w, whose metric is `rate` |w|^(1 + power) as |w| grows.
+
+    Attributes:
+        variables: its parameters.
+        rate: 2 lambda for a quadratic form.
+        log_scale: the logarithm of the scale of its hyperbolic entropy, or -inf if it keeps its sign.
+        power: 1 - 2 / k for a power k, 0 for a quadratic form.
+    """
 
     variables: tuple[int, ...]
     rate: float
     log_scale: float
+    power: float = 0.0
 
 
 def _entry(polynomial: Polynomial, start: Float64[ndarray, " D"]) -> _Entry | None:
-    """Return the entry of a quadratic form with one eigenvalue up to sign, or None if it is another polynomial."""
+    """Return the form of an entry of w, or None if it has another one or cannot move from the start."""
     terms = polynomial.terms
     variables = tuple(sorted({index for monomial in terms for index in monomial}))
+    if len(terms) == len(variables) == 1:
+        return _power(*next(iter(terms.items())), start)
     if not terms or any(len(monomial) != 2 for monomial in terms) or len(variables) ** 3 > _MOST:
         return None
     places = {index: place for place, index in enumerate(variables)}
@@ -84,16 +101,31 @@ def _entry(polynomial: Polynomial, start: Float64[ndarray, " D"]) -> _Entry | No
     own = start[list(variables)]
     even, odd = form.even @ own, form.odd @ own
     plus, minus = _log_norm((even + odd) / 2.0), _log_norm((even - odd) / 2.0)
-    log_scale = float(np.log(form.rate)) + plus + minus
-    return _Entry(variables, form.rate, log_scale) if log_scale > -np.inf else None
+    if form.definite:
+        plus, minus = _log_norm(even), -np.inf
+    if plus == minus == -np.inf:
+        return None
+    return _Entry(variables, 2.0 * form.rate, float(np.log(form.rate)) + plus + minus)
+
+
+def _power(monomial: tuple[int, ...], c: Any, start: Float64[ndarray, " D"]) -> _Entry | None:
+    """Return the entry c u^k, or None if u is 0, where it does not move, or if k is 1."""
+    k = len(monomial)
+    if k == 1 or start[monomial[0]] == 0.0:
+        return None
+    return _Entry(monomial[:1], k * k * abs(float(c)) ** (2.0 / k), -np.inf, 1.0 - 2.0 / k)
 
 
 class _Form(NamedTuple):
-    """A symmetric matrix A with the eigenvalues lambda, -lambda and 0: lambda, A^2 / lambda^2, and A / lambda."""
+    """A symmetric matrix A with the eigenvalues lambda, -lambda and 0: lambda, A^2 / lambda^2, and A / lambda.
+
+    It is `definite` if lambda or -lambda is no eigenvalue.
+    """
 
     rate: float
     even: Float64[ndarray, "m m"]
     odd: Float64[ndarray, "m m"]
+    definite: bool
 
 
 @lru_cache(maxsize=256)
@@ -111,7 +143,9 @@ def _form(terms: tuple[tuple[int, int, Fraction], ...]) -> _Form | None:
     if np.any(cube != squared_rate * A):
         return None
     rate = float(np.sqrt(float(squared_rate)))
-    return _Form(rate, np.asarray(square / squared_rate, dtype=float), np.asarray(A, dtype=float) / rate)
+    even, odd = np.asarray(square / squared_rate, dtype=float), np.asarray(A, dtype=float) / rate
+    definite = bool(np.all(square * A[row, column] == square[row, column] * A))
+    return _Form(rate, even, odd, definite)
 
 
 def _log_norm(vector: Float64[ndarray, " m"]) -> float:

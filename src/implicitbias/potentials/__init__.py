@@ -11,6 +11,7 @@ from implicitbias.potentials._combinations import composed as composed
 from implicitbias.potentials._cosh import Cosh as Cosh
 from implicitbias.potentials._from_function import FunctionPotential as FunctionPotential
 from implicitbias.potentials._hyperbolic_entropy import HyperbolicEntropy as HyperbolicEntropy
+from implicitbias.potentials._one_sided import OneSided as OneSided
 from implicitbias.potentials._p_norm import PNorm as PNorm
 from implicitbias.potentials._potential import Potential as Potential
 from implicitbias.potentials._quadratic_form import QuadraticForm as QuadraticForm

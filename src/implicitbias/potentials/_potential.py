@@ -98,11 +98,17 @@ class Potential(Hashed, eqx.Module):
         """Return the inverse mirror map at z, which is the point w with grad phi(w) = z.
 
         Raises:
-            InputError: z is not a finite (d,) array.
+            InputError: z is not a finite (d,) array, or no point has this dual variable.
         """
         array = self._checked(z, "z")
         with double_precision():
-            return frozen(np.asarray(self.inverse_mirror_formula(jnp.asarray(array))))
+            w = np.asarray(self.inverse_mirror_formula(jnp.asarray(array)))
+        if np.any(np.isnan(w)):
+            raise InputError(
+                f"z lies outside the range of the mirror map of {type(self).__name__}, or its point could not be "
+                "computed; choose a z that is nearer to the mirror map of a point of the domain"
+            )
+        return frozen(w)
 
     def mirror_of_logs(self, signs: Any, logs: Any) -> Float64[ndarray, "..."]:
         """Return the mirror map at the w with these signs and with ln|w| = logs, also where w itself leaves float64.

@@ -88,9 +88,9 @@ class SublevelGauge(Gauge):
         for _ in range(60):
             middle = (low + high) / 2.0
             with np.errstate(all="ignore"):
-                value = self._level(np.asarray(self.potential.inverse_mirror(np.exp(middle) * unit)))
+                value = self._level(self._point(np.exp(middle) * unit))
             low, high = (middle, high) if value <= self.log_levels[-1] else (low, middle)
-        point = np.array(self.potential.inverse_mirror(np.exp(low) * unit))
+        point = self._point(np.exp(low) * unit)
         if not np.all(np.isfinite(point)) or not point.any():
             raise InputError(
                 f"the inverse mirror map of {type(self.potential).__name__} was not found on the boundary of the "
@@ -101,6 +101,11 @@ class SublevelGauge(Gauge):
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
         """Return None, because a sublevel set has no conic form."""
         return None
+
+    def _point(self, z: Float64[ndarray, " d"]) -> Float64[ndarray, " d"]:
+        """Return the point of a dual variable, or NaN where it has none."""
+        with double_precision():
+            return np.array(self.potential.inverse_mirror_formula(jnp.asarray(z)))
 
     def _level(self, w: Float64[ndarray, " d"]) -> float:
         with np.errstate(all="ignore"):

@@ -20,6 +20,7 @@ THEORY = "docs/theory.md, Early and late phases"
 _GAP = 1e-9
 # The shares of the transition at which it begins and ends.
 _BEGIN, _END = 0.1, 0.9
+_CHOICE = "the bound is a choice, the share at which the transition is said to begin"
 # How many times the spread of the collapsed transitions another spread is at least, so that it counts as no collapse.
 _APART = 10.0
 # The largest error bar of a place on the axis lam (t - T), and the smallest lam T of a kernel start.
@@ -116,7 +117,7 @@ def score_claims(point: str, data: Any, words: Words) -> list[Claim]:
     )
     return [
         at_most(point, f"at lam (t - T) = -2, {words.score} is that of {words.early} (largest share of the "
-                "transition)", PAPER, (np.max(np.abs(shares[:, 0])), _BEGIN), fitted, all_finished(data)),
+                f"transition; {_CHOICE})", PAPER, (np.max(np.abs(shares[:, 0])), _BEGIN), fitted, all_finished(data)),
         at_least(point, f"late, {words.score} is that of {words.late} (smallest share of the transition)", PAPER,
                  (np.min(shares[:, -1]), _END), all_finished(data)),
         excess_claim(point, data),
@@ -224,11 +225,12 @@ def control_claims(point: str, data: Any, words: Words) -> list[Claim]:
         at_most(point, "this run has its transition near T too (lam |t - T|, in units of the time of the transition)",
                 THEORY, (abs(reached) / (end - begin), 1.0)),
         at_most(point, f"without weight decay {words.score} stays that of {words.early} until 100 times the last time "
-                "(largest share of the transition)", PAPER,
+                f"(largest share of the transition; {_CHOICE})", PAPER,
                 (np.max(np.abs(share(data, "control_score"))), _BEGIN), all_finished(data)),
         at_most(point, f"if the weight decay pulls towards the start, so that the network is not homogeneous in what "
                 f"decays, {words.score} is still that of {words.early} at the end of the first run (share of the "
-                "transition)", THEORY, (abs(float(share(data, "held_score")[-1])), _BEGIN), all_finished(data)),
+                f"transition; {_CHOICE})", THEORY,
+                (abs(float(share(data, "held_score")[-1])), _BEGIN), all_finished(data)),
         at_least(point, f"from a small start there is no early phase: {words.score} is nearer to that of "
                  f"{words.late} as soon as the training data are fitted (share of the transition)", PAPER,
                  (again[fitted[0]] if len(fitted) else np.nan, 0.5)),
