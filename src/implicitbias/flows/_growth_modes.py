@@ -35,8 +35,6 @@ _MOST = 2 * COUNT
 _SHARE = 10.0
 # A mode is used if its residual is below this share of its rate.
 _CONVERGED = 0.1
-# A speed that decays at this multiple of the rates that matter may hide such a mode.
-_FAST = 30.0
 # Modes whose rates differ by a smaller share than this one count as one mode, because they keep their proportions.
 _SAME_RATE = 0.25
 
@@ -242,9 +240,7 @@ def _ritz(product: Callable[[jax.Array], jax.Array], first: jax.Array, least: An
         return basis.at[i + 1].set(follower), matrix.at[i].set(along[:_MOST]), norm
 
     def unresolved(found: _Ritz) -> jax.Array:
-        # Where all that was seen decays fast, a slow mode may be hidden behind it.
-        hidden = found.rates[-1] < -_FAST * least
-        return (found.steps < _MOST) & ((found.steps == 0) | (found.top > least) | hidden)
+        return (found.steps < _MOST) & ((found.steps == 0) | (found.top > least))
 
     def more(found: _Ritz) -> _Ritz:
         steps = found.steps + COUNT
@@ -255,6 +251,7 @@ def _ritz(product: Callable[[jax.Array], jax.Array], first: jax.Array, least: An
         lower = jnp.tril(matrix)
         whole = lower + jnp.tril(lower, -1).T
         usable = jnp.all(jnp.isfinite(whole)) & jnp.all(jnp.isfinite(basis))
+        # Rows that no step has filled add eigenvalues 0, which are no modes of growth.
         rates, turns = jnp.linalg.eigh(jnp.where(usable, whole, 0.0))
         # The residual of an eigenvalue is the norm of the part of the last image that is not in the space, times the
         # last component of the eigenvector.
