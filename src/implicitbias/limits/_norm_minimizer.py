@@ -40,8 +40,8 @@ def norm_minimizer(problem: Any, params: Any, *, max_steps: Any = 1000) -> Limit
 
     With thousands of constraints a step takes seconds: a classifier of 260 rows and 17 classes has 4160 constraints,
     and five steps with the certificate took 49 s of the processor with one BLAS thread. From the end of its training
-    the descent did not converge in 29 steps (residual 0.03). If `max_steps` ends the descent, the best point is returned
-    with the status `MAX_STEPS`, and a call from this point goes on.
+    the descent did not converge in 29 steps (residual 0.03). If `max_steps` ends the descent, the best point is
+    returned with the status `MAX_STEPS`, and a call from this point goes on.
 
     Args:
         problem: a problem with the squared loss, the logistic or exponential loss, or the cross-entropy.
