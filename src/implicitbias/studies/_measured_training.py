@@ -9,8 +9,8 @@ from numpy import ndarray
 
 # The number of recorded points for each factor of 10 in steps.
 _PER_DECADE = 300
-# A run is at rest if the loss and the norm changed by no more in its second half.
-_STILL = 0.01
+# A run is at rest if the test error (in its unit), the loss and the norm changed by no more in its second half.
+_REST = (3e-3, 0.01, 0.01)
 
 
 class Descent(NamedTuple):
@@ -32,14 +32,12 @@ class Training(NamedTuple):
         advance: (state, number of steps) -> state.
         measure: state -> training error, test error, test loss, norm of the parameters.
         counts: whether the errors are misclassified fractions, and not squared errors.
-        still: the largest change of the test error, in its unit, in the second half of a run that counts as at rest.
     """
 
     state: Any
     advance: Callable[[Any, int], Any]
     measure: Callable[[Any], ndarray]
     counts: bool
-    still: float = 3e-3
 
 
 def trained(training: Training, steps: int, longest: int) -> Descent:
@@ -55,14 +53,14 @@ def trained(training: Training, steps: int, longest: int) -> Descent:
                 rows.append(training.measure(state))
         train, test, loss, norm = np.array(rows).T
         run = Descent(np.array(recorded), train, test, loss, norm, settled=False)
-        settled = at_rest(run, training.still, counts=training.counts)
+        settled = at_rest(run, counts=training.counts)
         if settled or not np.isfinite(run.norm[-1]) or 2 * total > longest:
             return run._replace(settled=settled)
         total *= 2
 
 
-def at_rest(run: Descent, still: float, *, counts: bool) -> bool:
-    """Return whether the test error changed by at most a share of its unit, and the loss and the norm by 1 %, of late.
+def at_rest(run: Descent, *, counts: bool) -> bool:
+    """Return whether the test error changed by at most 0.3 % of its unit, and the loss and the norm by 1 %, of late.
 
     The changes are those over the second half of the steps.
     """
@@ -72,7 +70,7 @@ def at_rest(run: Descent, still: float, *, counts: bool) -> bool:
     )
     # A loss that has nearly vanished is compared with the first one.
     scale = np.array([1.0 if counts else run.test[0], max(last[1], 0.01 * run.loss[0]), last[2]])
-    return bool(np.all(np.abs(last - before) <= np.array([still, _STILL, _STILL]) * scale))
+    return bool(np.all(np.abs(last - before) <= np.array(_REST) * scale))
 
 
 class Outcome(NamedTuple):
