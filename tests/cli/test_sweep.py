@@ -24,7 +24,7 @@ def test_a_sweep_of_a_study_is_stored_and_goes_on(ask: Ask, tmp_path: Path) -> N
     code, out, err = ask(*sweep, "--grid", "alpha=1,-1", "--parquet", table)
     assert (code, err) == (1, "")
     assert "1 of 2 runs are done, 1 failed" in out
-    assert "alpha=-1, weight_decay=0.001" in out
+    assert "alpha=-1.0, weight_decay=0.001" in out
     assert "a positive number is expected" in out
     assert f"Table: {table}" in out
     rows = parquet.read_table(table, columns=["alpha", "state", "final_test"]).to_pylist()
