@@ -105,13 +105,13 @@ def test_the_errors() -> None:
     assert np.linalg.matrix_rank(setting.teacher()) == setting.rank
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_claim_of_the_size_of_the_paper_holds() -> None:
     claims = STUDY.claims("20x20", computed(NAME, "20x20"))
     assert failing(claims) == []
     assert {a.state for claim in claims for a in claim.assumptions} == {"checked: holds"}
 
 
-def test_the_slow_test_misses_no_setting() -> None:
+def test_the_tests_miss_no_setting() -> None:
     assert STUDY.points() == tuple(SETTINGS) == (POINT, "20x20")
     assert "were added here" in STUDY.notes()

@@ -103,13 +103,13 @@ def test_parameters_as_a_vector() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(params, again, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_claim_of_the_size_of_the_paper_holds() -> None:
     claims = STUDY.claims("10-inputs", computed(NAME, "10-inputs"))
     assert failing(claims) == []
     assert {a.state for claim in claims for a in claim.assumptions} == {"checked: holds"}
 
 
-def test_the_slow_test_misses_no_setting() -> None:
+def test_the_tests_miss_no_setting() -> None:
     assert STUDY.points() == tuple(SETTINGS) == (POINT, "10-inputs")
     assert "were added here" in STUDY.notes()

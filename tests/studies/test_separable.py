@@ -210,8 +210,13 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # The first point is computed in the default run alone, by the laws of all studies.
-@pytest.mark.slow
-@pytest.mark.parametrize("point", STUDY.points()[1:])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(name, marks=pytest.mark.long if name == "matrices" else pytest.mark.slow)
+        for name in STUDY.points()[1:]
+    ],
+)
 def test_every_claim_of_every_setting_holds(point: str) -> None:
     claims = STUDY.claims(point, computed(NAME, point))
     assert failing(claims) == []
