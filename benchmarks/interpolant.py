@@ -72,14 +72,14 @@ def main() -> None:
         )
         best, end = ib.interpolant(problem, phi), simulated(problem, phi)
         errors = error(problem, phi, best.point), error(problem, phi, end)
-        rows.append(Row(work, "ib.simulate to rest", ours, flow, *errors))
+        rows.append(Row(work, "ib.simulate to rest", ours, flow, *errors, target=20.0))
         print(rows[-1], flush=True)
         if scale in _CONIC_SCALES:
             begin = time.process_time()
             w = exponential_cones(problem, scale)
             seconds = time.process_time() - begin
             rows.append(
-                Row(work, "cvxpy, Clarabel", ours, seconds, errors[0], error(problem, phi, w), "one run")
+                Row(work, "cvxpy, Clarabel", ours, seconds, errors[0], error(problem, phi, w), "one run", 500.0)
             )
             print(rows[-1], flush=True)
     report("interpolant", rows)
