@@ -89,7 +89,7 @@ def designs_claims(point: str, data: Any) -> list[Claim]:
                     "difference)", PAPER, (np.abs(data["mirror_error"].values[k]), SAME),
                     Assumption.checked("the tables of the maps are accurate (largest relative error)",
                                        np.max(data["table_error"].values), at_most=_TABLE)),
-            at_most(point, f"{name}: and its values, which are Bregman divergences from the start (largest relative "
+            at_most(point, f"{name}: its values above the start are Bregman divergences from it (largest relative "
                     "difference)", PAPER, (np.abs(data["value_error"].values[k]), SAME)),
         )
     ]  # fmt: skip
