@@ -78,9 +78,8 @@ def main() -> None:
             begin = time.process_time()
             w = exponential_cones(problem, scale)
             seconds = time.process_time() - begin
-            rows.append(
-                Row(work, "cvxpy, Clarabel", ours, seconds, errors[0], error(problem, phi, w), "one run", 500.0)
-            )
+            conic = error(problem, phi, w)
+            rows.append(Row(work, "cvxpy, Clarabel", ours, seconds, errors[0], conic, "one run", 500.0))
             print(rows[-1], flush=True)
     report("interpolant", rows)
 
