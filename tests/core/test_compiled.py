@@ -58,3 +58,12 @@ def test_leaves_that_are_no_arrays_are_constants_and_new_numbers_do_not_compile_
             found = scaled({"function": function, "x": at}, count=count)
             np.testing.assert_allclose(found, count * name(at), rtol=1e-5, atol=1e-6)
     assert traced == [2, 2, 3]
+
+
+def test_constants_that_are_equal_but_of_other_types_have_their_own_programs() -> None:
+    @compiled
+    def kind(x: jax.Array, constant: object) -> jax.Array:
+        return x * {bool: 2.0, int: 3.0, float: 5.0}[type(constant)]
+
+    x = np.ones(1, dtype=np.float32)
+    assert [float(kind(x, constant)[0]) for constant in (True, 1, 1.0, True)] == [2.0, 3.0, 5.0, 2.0]

@@ -11,17 +11,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
+from implicitbias._core.whole_files import PART, written_whole
 
 _HEADER = "header"
 # The end of the names of temporary files.
-_PART = ".part"
 # The errors that NumPy, zipfile and json raise for damaged files.
 _DAMAGES = (
     zipfile.BadZipFile,
@@ -71,19 +70,15 @@ def write_archive(
     objects = [name for name, array in arrays.items() if array.dtype == object]
     if objects:
         raise InputError(f"{objects[0]!r} holds Python objects, which cannot be saved; numbers are expected")
-    part = path.with_name(f".{path.name}.{uuid4().hex}{_PART}")
     save = np.savez_compressed if compressed else np.savez
     try:
-        with part.open("xb") as stream:
+        with written_whole(path) as part, part.open("xb") as stream:
             save(stream, allow_pickle=False, **{**arrays, _HEADER: np.array(text)})
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(path)
         _settle(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; choose another file") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def remove_parts(path: Path) -> None:
@@ -91,7 +86,7 @@ def remove_parts(path: Path) -> None:
 
     Call it only while no other process writes to `path`.
     """
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
         part.unlink(missing_ok=True)
 
 

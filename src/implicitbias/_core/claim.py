@@ -92,6 +92,11 @@ class Assumption(Fingerprinted):
         return "checked: holds" if holds else "checked: fails"
 
     @property
+    def fails(self) -> bool:
+        """Whether the assumption was checked and does not hold."""
+        return self.state == "checked: fails"
+
+    @property
     def evidence(self) -> str:
         """The number and its bound in words, or the reason why the assumption is not checkable."""
         if self.number is None or self.bound is None:
@@ -182,9 +187,14 @@ class Claim(Fingerprinted):
         return _related(self.measured, self.relation, self.predicted, self.tolerance)
 
     @property
+    def failing(self) -> tuple[str, ...]:
+        """The assumptions that were checked and do not hold, with their evidence."""
+        return tuple(f"{one.text}: {one.evidence}" for one in self.assumptions if one.fails)
+
+    @property
     def supported(self) -> bool:
         """Whether the claim holds and none of its checked assumptions fails."""
-        return self.holds and all(assumption.state != "checked: fails" for assumption in self.assumptions)
+        return self.holds and not self.failing
 
     @property
     def verdict(self) -> str:

@@ -16,6 +16,7 @@ _T = TypeVar("_T")
 _FAST = {"xla_cpu_use_fusion_emitters": False}
 # What stands for an array among the constants of a program. A type keeps its identity and has a hash.
 _ARRAY = type("Array", (), {})
+_NO_CONSTANT = (_ARRAY, None)
 
 
 def compiled(function: Callable[_P, _T], static_argnums: int | None = None) -> Callable[_P, _T]:
@@ -51,9 +52,9 @@ def _split(function: Callable[..., Any], options: dict[str, bool] | None) -> Cal
 
     arrays = (np.ndarray, np.generic, jax.Array)
 
-    def whole(changing: list[Any], layout: Any, constants: tuple[Any, ...]) -> Any:
+    def whole(changing: list[Any], layout: Any, constants: tuple[tuple[type, Any], ...]) -> Any:
         numbers = iter(changing)
-        leaves = [next(numbers) if leaf is _ARRAY else leaf for leaf in constants]
+        leaves = [next(numbers) if kind is _ARRAY else leaf for kind, leaf in constants]
         args, kwargs = jax.tree.unflatten(layout, leaves)
         return function(*args, **kwargs)
 
@@ -62,7 +63,10 @@ def _split(function: Callable[..., Any], options: dict[str, bool] | None) -> Cal
 
     def call(*args: Any, **kwargs: Any) -> Any:
         leaves, layout = jax.tree.flatten((args, kwargs))
-        constants = tuple([_ARRAY if isinstance(leaf, arrays) else leaf for leaf in leaves])
+        # Without their types, True and 1.0 would be the constant 1, and take its program.
+        constants = tuple(
+            [_NO_CONSTANT if isinstance(leaf, arrays) else (type(leaf), leaf) for leaf in leaves]
+        )
         return program([leaf for leaf in leaves if isinstance(leaf, arrays)], layout, constants)
 
     return call

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from implicitbias._core.errors import InputError, in_one_line
+from implicitbias._core.whole_files import written_whole
 
 
 def dataset(
@@ -46,7 +46,6 @@ def write_netcdf(data: Any, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     # Scalars cannot be compressed.
     encoding = {
         name: {"zlib": True, "fletcher32": True}
@@ -54,11 +53,8 @@ def write_netcdf(data: Any, path: Path) -> None:
         if variable.dtype.kind in "fiu" and variable.size and variable.ndim
     }
     content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
-    try:
+    with written_whole(path) as part:
         part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_netcdf(path: Path) -> Any:

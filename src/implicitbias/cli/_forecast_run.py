@@ -149,6 +149,6 @@ def _assumptions(forecast: Any) -> Any:
     for head in ("assumption", "measured", "verdict"):
         shown.add_column(head)
     for one in forecast.assumptions:
-        mark = Text(one.state, "yellow" if one.state == "checked: fails" else "")
+        mark = Text(one.state, "yellow" if one.fails else "")
         shown.add_row(Text(carried(one.text)), Text(carried(one.evidence)), mark)
     return shown

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from implicitbias import studies
 from implicitbias._core.labelled import dataset
 from implicitbias._core.tables import Recipe
-from implicitbias.cli._margin_choice import MARGIN
 from implicitbias.cli._margin_job import Inseparable
 from implicitbias.cli._path_json import certificate_record
-from implicitbias.cli._table_results import common_texts
+from implicitbias.cli._table_results import TableResult, common_texts
 from implicitbias.plotting import (
     MarginReport,
     limit_figure,
@@ -21,26 +19,20 @@ from implicitbias.plotting import (
     margin_sentence,
     png,
 )
-from implicitbias.reports import html, margin_document
+from implicitbias.reports import margin_document
 
 # The entry of the JSON document that says of which command it is.
 KIND = "implicitbias margin"
 
 
-def write_files(report: MarginReport, recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
-    """Write margin.csv, rows.csv, margin.png, report.html and the store into an existing folder.
-
-    Args:
-        report: the classifier.
-        recipe: how the features are made from the columns of the table.
-        folder: the folder.
-        settings: what identifies the result in the store.
-    """
-    studies.keep_run(folder, MARGIN.name, settings, margin_dataset(report, recipe))
-    coefficient_table(report).to_csv(folder / "margin.csv", index=False)
-    row_table(report).to_csv(folder / "rows.csv", index=False)
-    (folder / "margin.png").write_bytes(png(limit_figure(report.limit, report.classes)))
-    (folder / "report.html").write_text(html(margin_document(report)), encoding="utf-8")
+def margin_result(report: MarginReport, recipe: Recipe) -> TableResult:
+    """Return a classifier in the forms in which it is written; the recipe makes the features from the columns."""
+    return TableResult(
+        margin_dataset(report, recipe),
+        {"margin.csv": coefficient_table(report), "rows.csv": row_table(report)},
+        png(limit_figure(report.limit, report.classes)),
+        margin_document(report),
+    )
 
 
 def margin_dataset(report: MarginReport, recipe: Recipe) -> Any:

@@ -40,12 +40,12 @@ def run_margin(
     check_classes(table)
     place = MARGIN.place(out, data)
     # These imports take seconds, so bad input is refused before them.
-    from implicitbias.cli._table_results import earlier, identity, tell_earlier
+    from implicitbias.cli._table_results import earlier, identity, tell_earlier, write_result
 
     settings = identity(table, command_line(table, choice))
     if out is not None and not as_json and (found := earlier(MARGIN, out, settings)) is not None:
         return tell_earlier(MARGIN, out, found)
-    from implicitbias.cli._margin_files import margin_record, proof_record, write_files
+    from implicitbias.cli._margin_files import margin_record, margin_result, proof_record
     from implicitbias.cli._margin_job import Inseparable, fit_classes
     from implicitbias.cli._margin_print import print_margin, print_proof
     from implicitbias.cli._tables import print_json
@@ -62,7 +62,9 @@ def run_margin(
         soft = line(choice._replace(C=_PRICE), table.target)
         _refuse(table, len(report.witnesses), soft, intercept=choice.fit_intercept)
     if place is not None:
-        MARGIN.write(place, lambda part: write_files(report, table.recipe, part, settings))
+        MARGIN.write(
+            place, lambda part: write_result(MARGIN, margin_result(report, table.recipe), part, settings)
+        )
     try:
         if as_json:
             print_json(margin_record(report, out))

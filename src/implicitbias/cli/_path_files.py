@@ -1,35 +1,27 @@
 """The files of `implicitbias path --out`: the path as CSV and PNG, the report as an HTML page, and the store."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from implicitbias import studies
 from implicitbias._core.tables import Recipe
-from implicitbias.cli._path_choice import PATH
 from implicitbias.cli._path_print import certificate_lines
-from implicitbias.cli._table_results import common_texts
+from implicitbias.cli._table_results import TableResult, common_texts
 from implicitbias.plotting import PathReport, chosen_sentence, png, validated_path_figure
-from implicitbias.reports import html, path_document
+from implicitbias.reports import path_document
 
 _OWN_COLUMNS = ("jump", "time", "loss", "r2", "intercept")
 
 
-def write_files(report: PathReport, recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
-    """Write path.csv, path.png, report.html and the store into an existing folder.
-
-    Args:
-        report: the path.
-        recipe: how the features are made from the columns of the table.
-        folder: the folder.
-        settings: what identifies the result in the store.
-    """
-    studies.keep_run(folder, PATH.name, settings, path_dataset(report, recipe))
-    path_table(report).to_csv(folder / "path.csv", index=False)
-    (folder / "path.png").write_bytes(png(validated_path_figure(report.path, report.validation)))
-    (folder / "report.html").write_text(html(path_document(report)), encoding="utf-8")
+def path_result(report: PathReport, recipe: Recipe) -> TableResult:
+    """Return a path in the forms in which it is written; the recipe makes the features from the columns."""
+    return TableResult(
+        path_dataset(report, recipe),
+        {"path.csv": path_table(report)},
+        png(validated_path_figure(report.path, report.validation)),
+        path_document(report),
+    )
 
 
 def path_table(report: PathReport) -> Any:

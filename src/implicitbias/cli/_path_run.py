@@ -33,12 +33,12 @@ def run_path(
     check_folds(table, choice.folds)
     place = PATH.place(out, data)
     # These imports take seconds, so bad input is refused before them.
-    from implicitbias.cli._table_results import earlier, identity, tell_earlier
+    from implicitbias.cli._table_results import earlier, identity, tell_earlier, write_result
 
     settings = identity(table, command_line(table, choice))
     if out is not None and not as_json and (found := earlier(PATH, out, settings)) is not None:
         return tell_earlier(PATH, out, found)
-    from implicitbias.cli._path_files import write_files
+    from implicitbias.cli._path_files import path_result
     from implicitbias.cli._path_job import fit_table
     from implicitbias.cli._path_json import path_record
     from implicitbias.cli._path_print import print_report
@@ -47,7 +47,7 @@ def run_path(
     with progress_bar(table.title, PATIENCE) as progress:
         report = fit_table(table, choice, progress)
     if place is not None:
-        PATH.write(place, lambda part: write_files(report, table.recipe, part, settings))
+        PATH.write(place, lambda part: write_result(PATH, path_result(report, table.recipe), part, settings))
     try:
         if as_json:
             print_json(path_record(report, out))

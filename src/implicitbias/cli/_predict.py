@@ -7,7 +7,6 @@ import shlex
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,6 +15,7 @@ from numpy import ndarray
 from implicitbias import studies
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables import Cleaning, Recipe, read_rows, typed_path
+from implicitbias._core.whole_files import written_whole
 from implicitbias.cli._margin_choice import MARGIN
 from implicitbias.cli._path_choice import PATH
 from implicitbias.cli._stored_classifier import StoredClassifier, stored_classifier
@@ -164,16 +164,11 @@ def _write(out: Path, heads: tuple[str, ...], predictions: list[tuple[Any, ...]]
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("row", *heads))
     table.writerows((row, *values) for row, values in enumerate(predictions, start=1))
-    part = out.with_name(f".{out.name}.{uuid4().hex}.part")
     try:
-        try:
-            with part.open("x", encoding="utf-8") as stream:
-                stream.write(text.getvalue())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(out) as part, part.open("x", encoding="utf-8") as stream:
+            stream.write(text.getvalue())
+            stream.flush()
+            os.fsync(stream.fileno())
     except OSError as error:
         raise InputError(
             f"cannot write {out}: {error.strerror or error}; choose another --out FILE"

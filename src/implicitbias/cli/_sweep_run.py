@@ -6,6 +6,7 @@ from typing import NamedTuple
 import typer
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.whole_files import written_whole
 from implicitbias.cli._progress import sweep_bars
 from implicitbias.cli._terminal import on_terminal
 
@@ -106,7 +107,8 @@ def report_on_store(folder: Path) -> None:
         return
     document = sweep_document(studies.open(folder), folder.resolve().name)
     try:
-        page.write_text(html(document), encoding="utf-8")
+        with written_whole(page) as part:
+            part.write_text(html(document), encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"cannot write {page} ({error.strerror}); copy the store to a folder that you may write"

@@ -3,12 +3,47 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from implicitbias._core.errors import InputError
 from implicitbias._core.tables import Table
 from implicitbias.cli._table_command import TableCommand
 from implicitbias.cli._terminal import carried, on_terminal
+from implicitbias.reports import Document, html
+
+
+class TableResult(NamedTuple):
+    """The results of a command in the forms in which they are written.
+
+    Attributes:
+        data: all numbers as an `xarray.Dataset`, for the store.
+        tables: {file: pandas DataFrame}.
+        picture: the figure as PNG.
+        document: the report as a document of sections.
+    """
+
+    data: Any
+    tables: dict[str, Any]
+    picture: bytes
+    document: Document
+
+
+def write_result(command: TableCommand, result: TableResult, folder: Path, settings: dict[str, Any]) -> None:
+    """Write the store, the tables as CSV, the figure and the page of a command into an existing folder.
+
+    Args:
+        command: the command.
+        result: its results.
+        folder: the folder.
+        settings: what identifies the results in the store.
+    """
+    from implicitbias import studies
+
+    studies.keep_run(folder, command.name, settings, result.data)
+    for name, rows in result.tables.items():
+        rows.to_csv(folder / name, index=False)
+    (folder / command.picture).write_bytes(result.picture)
+    (folder / "report.html").write_text(html(result.document), encoding="utf-8")
 
 
 def identity(table: Table, command: str) -> dict[str, Any]:

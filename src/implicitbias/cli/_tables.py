@@ -55,21 +55,12 @@ def print_result(result: StudyResult, last: str, first: bool = True) -> None:
     for claim in result.claims:
         texts = (claim.statement, claim.expected, claim.measured_text)
         record((result.card.name, claim.point, claim.verdict, *texts))
-    for line in _failing_assumptions(result):
+    failing = [f"{claim.point}: {told}" for claim in result.claims for told in claim.failing]
+    for line in dict.fromkeys(failing):  # each once
         say(f"Assumption fails: {line}")
     say(f"{len(result.claims)} claims, {'all hold' if failed == 0 else f'{failed} FAIL'}.")
     if last:
         say(last)
-
-
-def _failing_assumptions(result: StudyResult) -> list[str]:
-    lines = [
-        f"{claim.point}: {assumption.text}: {assumption.evidence}"
-        for claim in result.claims
-        for assumption in claim.assumptions
-        if assumption.state == "checked: fails"
-    ]
-    return list(dict.fromkeys(lines))
 
 
 def result_record(result: StudyResult) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
-from implicitbias._core.claim import Claim
 from implicitbias.cli._terminal import carried, console, table
 from implicitbias.reports import (
     Claims,
@@ -122,18 +121,8 @@ def _(part: Claims, folder: Path | None) -> list[Any]:
     for claim in part.claims:
         mark = _line(claim.verdict, "green" if claim.supported else "bold red")
         shown.add_row(mark, *map(_line, (claim.statement, claim.expected, claim.measured_text)))
-    return [shown, *(_line(f"Assumption fails: {told}", "yellow") for told in _failing(part.claims))]
-
-
-def _failing(claims: tuple[Claim, ...]) -> list[str]:
-    """Return the assumptions that fail, each once."""
-    told = [
-        f"{assumption.text}: {assumption.evidence}"
-        for claim in claims
-        for assumption in claim.assumptions
-        if assumption.state == "checked: fails"
-    ]
-    return list(dict.fromkeys(told))
+    failing = dict.fromkeys(told for claim in part.claims for told in claim.failing)  # each once
+    return [shown, *(_line(f"Assumption fails: {told}", "yellow") for told in failing)]
 
 
 @part_lines.register

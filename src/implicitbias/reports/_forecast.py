@@ -88,8 +88,7 @@ def _reasons(forecast: Forecast) -> Section:
 def _assumptions(forecast: Forecast) -> Section:
     """Return the table of the assumptions."""
     rows = tuple(
-        Row((one.text, one.evidence, one.state), "fails" if one.state == "checked: fails" else "")
-        for one in forecast.assumptions
+        Row((one.text, one.evidence, one.state), "fails" if one.fails else "") for one in forecast.assumptions
     )
     table = Table(
         ("assumption", "measured", "verdict"), rows, frozenset({"measured", "verdict"}), sentences=True

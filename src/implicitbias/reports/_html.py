@@ -196,7 +196,7 @@ def _claim(claim: Claim) -> str:
 
 
 def _assumption(assumption: Assumption) -> str:
-    kind = ' class="fails"' if assumption.state == "checked: fails" else ""
+    kind = ' class="fails"' if assumption.fails else ""
     return f"<span{kind}>{escape(assumption.text)}; {assumption.state} ({escape(assumption.evidence)})</span>"
 
 

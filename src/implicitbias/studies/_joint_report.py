@@ -2,11 +2,11 @@
 
 import errno
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.whole_files import written_whole
 from implicitbias.studies._registry import load
 from implicitbias.studies._result import StudyResult
 
@@ -92,12 +92,9 @@ def report(results: Any, file: Any) -> Path:
         study = load(result.card.name)
         figures.append({point: study.figures(point, data) for point, data in result.datasets.items()})
     page = html(joint_document(chosen, figures, path.parent))
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
+        with written_whole(path) as part:
+            part.write_text(page, encoding="utf-8")
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written ({error}); choose another folder") from None
     return path

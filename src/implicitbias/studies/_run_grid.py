@@ -60,9 +60,7 @@ def run_grid(
         raise InputError(f"{name} has no setting seed; leave --seeds out")
     fixed = {key: [value] for key, value in defaults.items() if not (key == "seed" and seeds is not None)}
     runs = [
-        run._replace(
-            settings={key: _like(key, value, defaults.get(key, 0)) for key, value in run.settings.items()}
-        )
+        run._replace(settings={key: _like(key, value, defaults[key]) for key, value in run.settings.items()})
         for run in runs_of(fixed | grid, seeds)
     ]
     return run_sweep(

@@ -181,6 +181,7 @@ def test_folders_that_are_no_store_are_refused(tmp_path: Path) -> None:
         ({"x": None}, "which a store cannot keep"),
         ({}, "no variables"),
         ({"state": 1}, "a variable named 'state'"),
+        ({"attributes": 3.0}, "a variable named 'attributes'"),
     ],
 )
 def test_values_that_a_store_cannot_keep_are_failures(tmp_path: Path, value: Any, words: str) -> None:

@@ -1,14 +1,13 @@
 """Write columns to a Parquet file."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from implicitbias._core.errors import InputError, in_one_line
+from implicitbias._core.whole_files import written_whole
 
 
 def write_parquet(columns: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], path: Path) -> None:
@@ -35,15 +34,11 @@ def write_parquet(columns: Mapping[str, np.ndarray], known: Mapping[str, np.ndar
                 "and whole numbers beyond 2^53 in one variable: return them under two names"
             ) from None
     table = pa.table(filled)
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        pq.write_table(table, part)
-        part.replace(path)
+        with written_whole(path) as part:
+            pq.write_table(table, part)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}); type another file") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _column(values: np.ndarray, known: np.ndarray) -> Any:

@@ -68,13 +68,14 @@ class CannotWrite(ImplicitBiasError):
     Args:
         what: what cannot be written.
         reason: why, in the words of the system.
+        full: whether there is no space left.
     """
 
-    def __init__(self, what: str, reason: str) -> None:
+    def __init__(self, what: str, reason: str, full: bool) -> None:
         super().__init__(
             f"{what} cannot be written ({reason}); free some space and start the sweep again: what was stored is kept"
         )
-        self.full = "full" in reason or "space" in reason
+        self.full = full
 
 
 class Ledger:
@@ -114,7 +115,7 @@ class Ledger:
 
     def _unreadable(self, error: Exception) -> ImplicitBiasError:
         if "full" in str(error) or "I/O" in str(error):
-            return CannotWrite(str(self.file), str(error))
+            return CannotWrite(str(self.file), str(error), full="full" in str(error))
         if "readonly" in str(error) or "unable to open" in str(error):
             return InputError(
                 f"{self.file} cannot be written ({error}); copy its folder to where you may write, or type another one"

@@ -11,12 +11,12 @@ import numpy as np
 from implicitbias._core.errors import InputError
 from implicitbias._core.labelled import dataset
 from implicitbias.studies.sweeps._ledger import LEDGER, CannotWrite, Row, ledger_to_read
-from implicitbias.studies.sweeps._opened import ATTRIBUTES, is_store
+from implicitbias.studies.sweeps._opened import is_store
 from implicitbias.studies.sweeps._outcome import Outcome
 from implicitbias.studies.sweeps._parts import ARRAYS, is_damaged, open_part
 from implicitbias.studies.sweeps._settings import Run, check_storable
 from implicitbias.studies.sweeps._store import DONE, Label, Store, key_of
-from implicitbias.studies.sweeps._variables import variables_of
+from implicitbias.studies.sweeps._variables import ATTRIBUTES, variables_of
 
 # All names in the folder of a store. A program that is killed while it reads leaves the last two.
 STORE_FILES = (LEDGER, ARRAYS, f"{LEDGER}-wal", f"{LEDGER}-shm")
@@ -39,10 +39,10 @@ def keep_run(folder: Path, study: str, settings: dict[str, Any], data: Any) -> N
     run = Run(0, settings, by_name=True)
     check_storable([run])
     # A store keeps variables only.
-    data = data.assign({ATTRIBUTES: ((), json.dumps(data.attrs))})
+    variables = variables_of(data) | {ATTRIBUTES: ((), np.array(json.dumps(data.attrs)))}
     try:
         with Store(folder, Label(study, __version__)) as store:
-            store.add([store.key_of(run)], [run], [Outcome(0, variables_of(data))])
+            store.add([store.key_of(run)], [run], [Outcome(0, variables)])
             store.settle()
     except CannotWrite as error:
         number = errno.ENOSPC if error.full else errno.EIO

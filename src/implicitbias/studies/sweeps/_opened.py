@@ -12,11 +12,9 @@ from implicitbias._core.labelled import labelled_arrays
 from implicitbias.studies.sweeps._ledger import LEDGER, Row, ledger_to_read
 from implicitbias.studies.sweeps._parts import open_part, unpacked
 from implicitbias.studies.sweeps._settings import POINT, one_form
-from implicitbias.studies.sweeps._variables import Variables
+from implicitbias.studies.sweeps._variables import ATTRIBUTES, Variables
 
 MISSING = "missing"
-# The variable with the attributes of the one run of a command, as JSON.
-ATTRIBUTES = "attributes"
 # The runs of a grid may be incomplete; a list of points that fills less than this of its grid stays a list.
 _LEAST_FILLED = 0.25
 # How often the ledger is read until all its parts can be opened.

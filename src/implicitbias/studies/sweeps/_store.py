@@ -1,5 +1,6 @@
 """The store of a sweep: one folder with a ledger and arrays, which a killed process leaves complete."""
 
+import errno
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -133,7 +134,8 @@ class Store:
                 self._ledger.drop_unused()
                 known = {file for file, _, _ in self._ledger.parts().values()}
         except OSError as error:
-            raise CannotWrite(f"the arrays in {self.folder}", str(error.strerror)) from error
+            full = error.errno == errno.ENOSPC
+            raise CannotWrite(f"the arrays in {self.folder}", str(error.strerror), full) from error
         with self._ledger.writing():  # Another sweep may have written a part just now.
             known = {file for file, _, _ in self._ledger.parts().values()}
             remove_unknown(self.folder, known)

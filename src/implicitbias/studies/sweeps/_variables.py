@@ -13,6 +13,8 @@ Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 # Names that the opened store gives to what it knows about each run.
 RESERVED = ("state", "seconds", "code", "error")
+# The variable with the attributes of the one run of a command, as JSON; only the library writes it.
+ATTRIBUTES = "attributes"
 # The dimension along which the values of several runs are stacked.
 RUN = "run"
 _NUMBERS_AND_TEXTS = "biufcU"
@@ -42,10 +44,11 @@ def variables_of(value: Any) -> Variables:
 
 
 def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name.isidentifier() or name in (*RESERVED, RUN):
+    taken = (*RESERVED, RUN, ATTRIBUTES)
+    if not isinstance(name, str) or not name.isidentifier() or name in taken:
         raise InputError(
-            f"the function returned a variable named {name!r}; a name of Python other than "
-            f"{', '.join((*RESERVED, RUN))} is expected"
+            f"the function returned a variable named {name!r}; a name of Python other than {', '.join(taken)} is "
+            "expected"
         )
     return name
 
