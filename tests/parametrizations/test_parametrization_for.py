@@ -128,7 +128,7 @@ def test_data_are_for_matrices() -> None:
 
 
 @pytest.mark.parametrize("potential", [ib.HyperbolicEntropy(0.5), ib.SquaredNorm(), ib.Cosh()])
-@pytest.mark.parametrize("largest", [-1.0, 0.5, np.nan, np.inf, "10", [10.0]])
+@pytest.mark.parametrize("largest", [-1.0, 0.5, np.nan, np.inf, "10", [10.0], [1.0, [2.0, 3.0]]])
 def test_a_bad_bound_is_refused_for_all_maps(potential: Any, largest: Any) -> None:
     with pytest.raises(ib.InputError, match=r"largest is .*above 0\.5, is expected; type largest=1\.5"):
         ib.parametrization_for(potential, [0.5], largest=largest)

@@ -10,6 +10,7 @@ import pytest
 
 import implicitbias as ib
 from implicitbias.parametrizations._induced_potential import InducedPotential
+from implicitbias.parametrizations._recognised import recognised_potential
 from tests.parametrizations._computed import computed_potential
 
 B = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])
@@ -85,3 +86,9 @@ def test_deep_powers_have_the_potential_of_theory(depth: int, w: float) -> None:
     np.testing.assert_allclose(
         R.inverse_mirror(R.mirror([w])), [w], rtol=1e-14 * (10.0 + w ** (1.0 - 2.0 / depth))
     )
+
+
+# Tests turn warnings into errors.
+def test_a_linear_map_whose_metric_overflows_is_not_recognised() -> None:
+    G = ib.Parametrization.from_function(lambda t: 1e200 * t)
+    assert recognised_potential(G, [1.0, 2.0]) is None

@@ -41,6 +41,15 @@ def as_float(value: Any) -> float:
         return float(np.copysign(np.inf, 1 if value > 0 else -1))
 
 
+def real_number(value: Any) -> float | None:
+    """Return one real number, also one in an array of no dimension, as a float; None if the value is something else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # Its rows have different lengths.
+        return None
+    return as_float(array.item()) if array.ndim == 0 and array.dtype.kind in "fiu" else None
+
+
 def real_array(value: Any, name: str, ndim: int, order: Literal["K", "F"] = "K") -> Float64[ndarray, "..."]:
     """Return a finite float64 copy of `value` with `ndim` dimensions.
 

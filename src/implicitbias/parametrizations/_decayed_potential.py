@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias._core.arrays import real_number
 from implicitbias._core.errors import InputError
 from implicitbias._core.precision import double_precision
 from implicitbias.parametrizations._fields import outputs_of
@@ -97,7 +98,7 @@ def _refuse_other_degrees(G: Any, theta0: Any) -> None:
 
 def _checked(value: Any, name: str) -> float:
     """Return a finite number >= 0, or raise an `InputError`."""
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "fiu" or not 0.0 <= array < np.inf:
+    number = real_number(value)
+    if number is None or not 0.0 <= number < np.inf:
         raise InputError(f"{name} is {value!r}, a finite number >= 0 is expected; type {name}=0.01")
-    return float(array)
+    return number

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitbias._core.arrays import real_array
+from implicitbias._core.arrays import real_array, real_number
 from implicitbias._core.errors import InputError
 from implicitbias.parametrizations._charts import ForPotential, LinearChart, ProductChart, SeparableChart
 from implicitbias.parametrizations._embedded_chart import LARGEST_DIMENSION, EmbeddedChart
@@ -93,14 +93,14 @@ def _checked_largest(largest: Any, w0: Any) -> float | None:
     """Return the number, or raise an `InputError` if it is not above all |w0_i|; some maps do not use it."""
     if largest is None:
         return None
-    array = np.asarray(largest)
+    number = real_number(largest)
     size = float(np.max(np.abs(w0), initial=0.0))
-    if array.ndim or array.dtype.kind not in "fiu" or not size < array < np.inf:
+    if number is None or not size < number < np.inf:
         raise InputError(
             f"largest is {largest!r}, a finite number above all |w0_i|, thus above {size:g}, is expected; type "
             f"largest={1.0 + size:g}"
         )
-    return float(array)
+    return number
 
 
 @singledispatch

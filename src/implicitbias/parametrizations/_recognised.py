@@ -63,7 +63,11 @@ def _of_linear_map(polynomials: list[Polynomial], size: int) -> Potential | None
     for row, one in zip(B, polynomials, strict=True):
         for monomial, c in one.terms.items():
             row[list(monomial)] = float(c) if monomial else 0.0
-    values, vectors = np.linalg.eigh(B @ B.T)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found in the next line
+        gram = B @ B.T
+    if not np.all(np.isfinite(gram)):
+        return None
+    values, vectors = np.linalg.eigh(gram)
     if not values[0] > _RANK * values[-1]:
         return None
     inverse = (vectors / values) @ vectors.T
