@@ -158,11 +158,12 @@ class SteepestEngine(Engine):
     def advance(self) -> Output | None:
         target = int(self.saves[np.searchsorted(self.saves, self.steps, side="right")])
         problem, gauge = self.descent.problem, self.descent.gauge
+        shape = problem.predictor_shape
         begin = time.perf_counter()
         while self.steps < target and time.perf_counter() - begin < _SECONDS:
-            pull = problem.descent_direction(self.w.reshape(problem.predictor_shape))
+            pull = problem.descent_formula(self.w.reshape(shape))
             size = self.times[self.steps + 1] - self.times[self.steps]
-            step = size * gauge.face_formula(pull, _TIE).point().ravel()
+            step = size * gauge.exposed_formula(pull, _TIE).ravel()
             # A new array is made, so that an interrupt leaves the state and the number of steps in agreement.
             self.w, self.steps = self.w + step, self.steps + 1
         self.t = float(self.times[self.steps])

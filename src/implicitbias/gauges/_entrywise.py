@@ -52,33 +52,12 @@ class EntrywiseGauge(Gauge):
 
     def face_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Face:
         """Return the face, from the lengths of z in the polar gauge; raise an `InputError` if the polar is infinite."""
-        polar = self.sides.reciprocal()
-        lengths = polar.lengths(z)
-        q = conjugate(self.exponent)
-        largest, size = float(np.max(lengths, initial=0.0)), _norm(lengths, q)
-        if np.isinf(largest):
-            raise InputError(
-                "z has an infinite polar gauge, so that <z, w> has no maximum on the unit ball; set z to 0 where "
-                f"{type(self).__name__} has weight 0"
-            )
-        # On a polyhedral ball a small length counts as 0. On a curved ball it does not, because its power q - 1 may be
-        # close to 1.
-        flat = self.exponent in (1.0, np.inf)
-        counted = (lengths > (tolerance if flat else 0.0) * largest) & (lengths > 0.0)
-        with np.errstate(invalid="ignore"):
-            vertices = np.where(counted, np.sign(z) * polar.at(z), 0.0)
+        lengths, vertices, member = self._exposed(z, tolerance)
         tied, normal = np.zeros(z.shape, dtype=bool), None
-        if self.exponent == 1.0:
-            top = counted & (lengths >= (1.0 - tolerance) * largest)
-            member = np.where(top, vertices, 0.0) / max(1, np.count_nonzero(top))
-            if np.count_nonzero(top) > 1:
-                tied = top
-                slopes = np.where(top, 1.0 / np.where(top, vertices, 1.0), 0.0)
-                normal = frozen(slopes / np.sqrt(np.sum(slopes**2)))
-        elif np.isinf(self.exponent):
-            member = vertices
-        else:
-            member = vertices * (lengths / (size or 1.0)) ** (q - 1.0)
+        if self.exponent == 1.0 and np.count_nonzero(member) > 1:
+            tied = member != 0.0
+            slopes = np.where(tied, 1.0 / np.where(tied, vertices, 1.0), 0.0)
+            normal = frozen(slopes / np.sqrt(np.sum(slopes**2)))
         up, down = self._movable(z, lengths, tolerance)
         return EntrywiseFace(
             gauge=self,
@@ -89,6 +68,34 @@ class EntrywiseGauge(Gauge):
             free=frozen(tied | up | down),
             normal=normal,
         )
+
+    def exposed_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Float64[ndarray, "..."]:
+        """Return the point of the face, without the face."""
+        return self._exposed(z, tolerance)[2]
+
+    def _exposed(self, z: Float64[ndarray, "..."], tolerance: float) -> tuple[ndarray, ndarray, ndarray]:
+        """Return the lengths of z in the polar gauge, the vertices in its direction, and a point of the face."""
+        polar, p = self.sides.reciprocal, self.exponent
+        lengths = polar.lengths(z)
+        largest = float(np.max(lengths, initial=0.0))
+        if np.isinf(largest):
+            raise InputError(
+                "z has an infinite polar gauge, so that <z, w> has no maximum on the unit ball; set z to 0 where "
+                f"{type(self).__name__} has weight 0"
+            )
+        # On a polyhedral ball a small length counts as 0. On a curved ball it does not, because its power q - 1 may be
+        # close to 1.
+        flat = p in (1.0, np.inf)
+        counted = (lengths > (tolerance if flat else 0.0) * largest) & (lengths > 0.0)
+        with np.errstate(invalid="ignore"):
+            vertices = np.where(counted, np.sign(z) * polar.at(z), 0.0)
+        if p == 1.0:
+            top = counted & (lengths >= (1.0 - tolerance) * largest)
+            return lengths, vertices, np.where(top, vertices, 0.0) / max(1, np.count_nonzero(top))
+        if np.isinf(p):
+            return lengths, vertices, vertices
+        q = conjugate(p)
+        return lengths, vertices, vertices * (lengths / (_norm(lengths, q) or 1.0)) ** (q - 1.0)
 
     def _movable(
         self, z: Float64[ndarray, "..."], lengths: Float64[ndarray, "..."], tolerance: float

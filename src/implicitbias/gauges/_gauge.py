@@ -104,6 +104,10 @@ class Gauge(Fingerprinted, ABC):
     def conic_formula(self, shape: tuple[int, ...]) -> ConicForm | None:
         """Return the conic form for points of this shape, or None if the gauge has none."""
 
+    def exposed_formula(self, z: Float64[ndarray, "..."], tolerance: float) -> Float64[ndarray, "..."]:
+        """Return the point of the face that z exposes, for loops of many small steps."""
+        return self.face_formula(z, tolerance).point()
+
     @property
     def shape(self) -> tuple[int, ...] | None:
         """The shape of points; None if every shape is allowed."""

@@ -1,6 +1,7 @@
 """Weights of entries, one for each sign. A weight is a number in [1e-140, 1e140], 0 or infinity."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,9 @@ class Sides:
         with np.errstate(invalid="ignore"):
             return np.where(w == 0.0, 0.0, self.at(w) * np.abs(w))
 
+    @cached_property
     def reciprocal(self) -> "Sides":
-        """Return the weights of the polar gauge: 1 / weight, where 1/0 is infinity and 1/infinity is 0."""
+        """The weights of the polar gauge: 1 / weight, where 1/0 is infinity and 1/infinity is 0."""
         with np.errstate(divide="ignore"):
             return Sides(frozen(1.0 / self.plus), frozen(1.0 / self.minus))
 

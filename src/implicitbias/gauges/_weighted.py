@@ -63,7 +63,7 @@ class Weighted(EntrywiseGauge):
 
     def polar(self) -> "Weighted":
         """Return the polar of the norm with the reciprocal weights."""
-        polar = self.sides.reciprocal()
+        polar = self.sides.reciprocal
         return Weighted(self.norm.polar(), polar.plus, polar.minus)
 
 
@@ -108,7 +108,7 @@ class WeightedL1(EntrywiseGauge):
 
     def polar(self) -> Weighted:
         """Return the l_infinity norm with the reciprocal weights."""
-        return Weighted(LInf(), self.sides.reciprocal().plus)
+        return Weighted(LInf(), self.sides.reciprocal.plus)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +157,7 @@ class TwoSidedL1(EntrywiseGauge):
 
     def polar(self) -> Weighted:
         """Return the gauge max_i max(z_i / plus_i, -z_i / minus_i)."""
-        polar = self.sides.reciprocal()
+        polar = self.sides.reciprocal
         return Weighted(LInf(), polar.plus, polar.minus)
 
 

@@ -56,7 +56,7 @@ class ScaledColumns:
     @classmethod
     def of(cls, margins: Margins, gauge: Any) -> "ScaledColumns":
         """Return the columns of the margins in the units of an entrywise gauge."""
-        sides = gauge.sides.spread(margins.linear_map.domain).reciprocal()
+        sides = gauge.sides.spread(margins.linear_map.domain).reciprocal
         up, down = np.asarray(sides.plus), np.asarray(sides.minus)
         free_entries = np.flatnonzero(np.isinf(up) & np.isinf(down))
         counted = (

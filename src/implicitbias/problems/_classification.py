@@ -139,11 +139,15 @@ class Classification(ProblemInW):
         vector $e_{y_i} - p_i$ of the class probabilities, (n, k). They are computed from logarithms, and the largest
         size is 1.
         """
+        return frozen(self._row_weights(self.predictor(w)))
+
+    def _row_weights(self, point: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
         if self.by_classes:
-            return frozen(_weights_of_scores(self._scores(self.predictor(w)), self.y))
-        margins = self.margins(w)
+            return _weights_of_scores(self._scores(point), self.y)
+        margins = self.y * self.linear_map.matvec(point)
         logs = -margins if self.loss_name == "exponential" else -np.logaddexp(0.0, margins)
-        return frozen(self.y * np.exp(logs - np.max(logs)))
+        weights: ndarray = self.y * np.exp(logs - np.max(logs))
+        return weights
 
     def descent_direction(self, w: Any) -> Float64[ndarray, "..."]:
         r"""Return a positive multiple of $-\nabla L(w)$, shaped as w, for any margins: $\sum_i x_i q_i$ of the weights.
@@ -151,10 +155,14 @@ class Classification(ProblemInW):
         Raises:
             InputError: w has the wrong shape or holds NaN.
         """
-        weights = self.row_weights(w)
+        return frozen(self.descent_formula(self.predictor(w)))
+
+    def descent_formula(self, w: Float64[ndarray, "..."]) -> Float64[ndarray, "..."]:
+        """Return `descent_direction` at a checked float64 array, for loops of many small steps."""
+        weights = self._row_weights(w)
         if not self.by_classes:
-            return frozen(self.linear_map.rmatvec(weights))
-        return frozen(self.linear_map.rmatvec(np.ascontiguousarray(weights.T)).T)
+            return self.linear_map.rmatvec(weights)
+        return self.linear_map.rmatvec(np.ascontiguousarray(weights.T)).T
 
     def log_of_loss(self, w: Any) -> float:
         """Return ln L(w), also where the loss itself is 0 in float64 because all margins are large."""
