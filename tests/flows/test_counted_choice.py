@@ -1,4 +1,4 @@
-"""The choice between explicit and factorised steps of small problems: it is right, changes and repeats itself."""
+"""The choice of the steps of small problems: it is right, changes and repeats itself."""
 
 from typing import Any
 
@@ -54,6 +54,17 @@ def test_the_error_follows_the_tolerance(solver: str | None) -> None:
     assert np.log10(errors[0] / errors[2]) > 0.7 * 4
 
 
+# Oracle: the same. Stabilised steps need few stages here, and are used only at loose tolerances.
+@pytest.mark.parametrize(("rtol", "name"), [(1e-4, "stabilised"), (1e-5, "layers")])
+def test_a_mildly_stiff_slow_phase_is_crossed_by_stabilised_steps(rtol: float, name: str) -> None:
+    times = np.array([1.0, 10.0, 100.0, 1000.0])
+    trajectory = ib.simulate(flow(1e-2), CASE.start, times=times, rtol=rtol)
+    assert trajectory.stats.algebras[0][0] == name
+    expected = case_reference(CASE, 1e-2, times)
+    rows = flat_rows(trajectory.state(times), len(times))
+    assert np.max(np.linalg.norm(rows - expected, axis=1) / np.linalg.norm(expected, axis=1)) < 10 * rtol
+
+
 # Near the origin there is hardly any curvature, and later the flow is stiff for a long time.
 def test_explicit_steps_are_left_when_stiffness_comes() -> None:
     first, second = run("explicit, then factorised"), run("explicit, then factorised")
@@ -88,7 +99,12 @@ class Made:
     """A choice for `CASE` whose largest curvature the test sets, and reports of parts of its integration."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, end: float, radius: float, max_steps: int = 100_000
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        end: float,
+        radius: float,
+        max_steps: int = 100_000,
+        decay: float = 0.0,
     ) -> None:
         self.radius = radius
         patch = "implicitbias.flows._counted_choice."
@@ -96,8 +112,8 @@ class Made:
         slope = np.zeros(D * WIDTH + WIDTH + 2 * WIDTH)
         monkeypatch.setattr(patch + "_look", lambda system, u: (0.1, self.radius, slope))
         with double_precision():
-            shape, point = flow().checked_start(CASE.start)
-            engine: Any = flow().engine(shape, point, Limits(end, 1e-4, max_steps), 2**30)
+            shape, point = flow(decay).checked_start(CASE.start)
+            engine: Any = flow(decay).engine(shape, point, Limits(end, 1e-4, max_steps), 2**30)
             self.choice: CountedChoice = engine.guide
             self.way, self.cursor = engine.way, engine.cursor
         assert isinstance(self.choice, CountedChoice)
@@ -139,6 +155,23 @@ def test_factorised_steps_are_left_when_stiffness_goes(monkeypatch: pytest.Monke
     parts = int(np.ceil(5e4 / (64 * saved)))
     names = [made.after(t=10.0 * i, h=0.1) for i in range(1, parts + 1)]
     assert names == ["layers"] * (parts - 1) + ["explicit"]
+
+
+# By hand: of the time 300 a step takes 1.2, with 1 + sqrt(1.54 * 1.2 * radius * 1.2 + 1) stages, which is 13 for a
+# radius of 64.5. A flow that lasts less than 1 / lam has no slow phase.
+def test_stabilised_steps_are_begun_where_they_need_few_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    radius = (12**2 - 1) / (1.54 * 1.2 * 1.2)
+    assert Made(monkeypatch, 300.0, 0.99 * radius, decay=1e-2).way.name == "stabilised"
+    assert Made(monkeypatch, 300.0, 1.01 * radius, decay=1e-2).way.name == "layers"
+    assert Made(monkeypatch, 300.0, 0.99 * radius, decay=3e-3).way.name == "layers"
+
+
+# By hand: 100 stages for a radius of 10 are those of a step of (99^2 - 1) / (1.54 * 1.2 * 10) = 530.
+def test_stabilised_steps_are_left_when_they_need_many_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, end=1e3, radius=10.0, decay=1e-2)
+    assert made.way.name == "stabilised"
+    assert made.after(t=100.0, h=525.0) == "stabilised"
+    assert made.after(t=300.0, h=535.0) == "layers"
 
 
 # By hand: 30 steps for the accuracy and 10 / 3.3 for the stability are more than half of 60.

@@ -123,3 +123,45 @@ def test_what_is_conserved_is_so_to_rtol(kind: str, lam: float) -> None:
         errors = _errors(flow, start, lambda s: s[0].T @ s[0] - s[1].T @ s[1], 2 * lam)
     assert np.all(np.array(errors) <= 30 * TOLERANCES)
     assert np.polyfit(np.log(TOLERANCES), np.log(errors), 1)[0] > 0.75
+
+
+# Oracle: LSODA on theta at rtol 1e-9. The 200 entries of w pass through 0 at different times, in proportion to the dual
+# variable, so that no step has to end where one of them is small. When each of them ended steps, 127 were taken.
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-5])
+def test_small_entries_from_a_large_start_end_no_steps(rtol: float) -> None:
+    n, d, lam = 20, 200, 1e-2
+    X = np.random.default_rng(0).choice([-1.0, 1.0], (n, d))
+    y = np.sign(X[:, :3].sum(axis=1))
+    times = np.geomspace(1e-2, 20 / lam, 40)
+
+    def field(_: float, theta: ndarray) -> ndarray:
+        u, v = theta[:d], theta[d:]
+        g = -X.T @ (y / (1 + np.exp(y * (X @ (u**2 - v**2))))) / n
+        return np.concatenate([-2 * u * g - lam * u, 2 * v * g - lam * v])
+
+    start = np.full(2 * d, 2.0)
+    answer = solve_ivp(
+        field, (0, times[-1]), start, method="LSODA", t_eval=times, rtol=1e-9, atol=1e-12
+    )  # fmt: skip
+    flow = ib.GradientFlow(ib.Classification(X, y).reparametrize(ib.SquareDifference()), lam)
+    trajectory = ib.simulate(flow, (start[:d], start[d:]), t1=times[-1], rtol=rtol)
+    apart = np.linalg.norm(np.hstack(trajectory.state(times)) - answer.y.T, axis=1)
+    assert np.max(apart / np.linalg.norm(answer.y, axis=0)) < rtol
+    assert trajectory.stats.steps < 60 * (1e-4 / rtol) ** 0.2
+
+
+# Oracle: the linear flow in the eigenvectors of X^T X. There is no growth to be held back, and 20 steps were taken when
+# small entries ended steps.
+def test_a_linear_mirror_flow_takes_few_steps() -> None:
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((20, 60)), rng.standard_normal(20)
+    trajectory = ib.simulate(
+        ib.MirrorFlow(ib.LeastSquares(X, y), ib.SquaredNorm()), np.zeros(60), t1=3e3, rtol=1e-3
+    )
+    times = np.geomspace(1e-2, 3e3, 50)
+    values, vectors = np.linalg.eigh(X @ X.T)
+    shares = -np.expm1(-np.outer(times, values) / 20) / values
+    expected = (shares * (vectors.T @ y)) @ vectors.T @ X
+    apart = np.linalg.norm(trajectory.state(times) - expected, axis=1)
+    assert np.max(apart / np.linalg.norm(expected, axis=1)) < 1e-3
+    assert trajectory.stats.steps <= 12

@@ -105,9 +105,9 @@ class DualSystem(System):
         return dual_error(z, w, self.floor, jnp.asarray(1e-300), _DUAL_WEIGHT)
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
-        return self.primal_map.growth_time(
-            self.dual(u), self.dual_speed(u), self.weight_decay * u[-1], self.floor, rtol
-        )
+        z, s = self.dual(u), self.weight_decay * u[-1]
+        speed = self.primal_map.growing_speed(z, self.dual_speed(u), s, self.weight_decay)
+        return self.primal_map.growth_time(z, speed, s, self.floor, rtol)
 
 
 def dual_error(

@@ -16,8 +16,9 @@ from implicitbias.potentials import Potential, SeparablePotential
 _FEW, _NEGLIGIBLE = 2, 1e-12
 # While the speed of z is constant, z is integrated exactly. A growing w_i changes z in proportion to w_i, which becomes
 # an error of the time of its jump. In one step of any length, w_i may therefore grow to _HIDDEN * rtol of its floor, at
-# most to the share _HIDDEN_MOST. From there on it may grow by the factor _GROWTH in a step, and by its floor.
-_HIDDEN, _HIDDEN_MOST, _GROWTH = 8.0, 0.07, 8.0
+# most to the share _HIDDEN_MOST. From there on it may grow by the factor _GROWTH in a step, and by its floor. Below
+# its floor, w_i moves in proportion to z_i if dw_i / dz_i at the floor is at most _EVEN times that at _NEAR_ZERO of it.
+_HIDDEN, _HIDDEN_MOST, _GROWTH, _EVEN, _NEAR_ZERO = 8.0, 0.07, 8.0, 2.0, 1e-6
 # From parameters of this logarithm on, w is computed without cancellation.
 _LOG_LARGE = float(np.log(30.0))
 
@@ -71,6 +72,10 @@ class PrimalMap(eqx.Module):
         """
         return jnp.asarray(jnp.inf)
 
+    def growing_speed(self, z: jax.Array, speed: jax.Array, s: jax.Array, decay: jax.Array) -> jax.Array:
+        """Return the speed of z at which |w| would grow without weight decay as it does at `speed` with it."""
+        return speed
+
     def small_dual(self, size: jax.Array) -> jax.Array:
         """Return the z of a small w whose entries have about the given sizes, where dw / dz is finite."""
         return self.reach(size, jnp.zeros(()))[1]
@@ -91,14 +96,26 @@ class SeparablePrimalMap(PrimalMap):
     def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
         return A * self.slope(z, s)
 
+    def curved_sizes(self, z: jax.Array, s: jax.Array, floor: jax.Array) -> jax.Array:
+        """Return the sizes from which on dw_i / dz_i differs from its value at z; |w_i| by default, as if exponential.
+
+        A w_i of a smaller size moves in proportion to z_i, so that its speed does not grow unseen. Larger sizes than
+        `floor`, below which entries of w are small, need not be told apart.
+        """
+        return jnp.abs(self.predictor(z, s))
+
     def growth_time(
         self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
     ) -> jax.Array:
         w = self.predictor(z, s)
         size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * floor
-        grown = jnp.maximum(hidden, jnp.minimum(_GROWTH * size, size + floor))
-        low = self.reach(jnp.where(w < 0.0, grown, hidden), s)[0]
-        high = self.reach(jnp.where(w > 0.0, grown, hidden), s)[1]
+        curved = jnp.maximum(size, self.curved_sizes(z, s, floor))
+        grown = jnp.maximum(hidden, jnp.minimum(_GROWTH * curved, size + floor))
+        # Beyond 0 the entry begins with the size at which it is curved there.
+        at_zero = jnp.sqrt((curved - size) * (curved + size))
+        across = jnp.maximum(hidden, jnp.minimum(_GROWTH * at_zero, floor))
+        low = self.reach(jnp.where(w < 0.0, grown, across), s)[0]
+        high = self.reach(jnp.where(w > 0.0, grown, across), s)[1]
         times = jnp.where(speed > 0.0, high - z, low - z) / jnp.where(speed == 0.0, 1.0, speed)
         return jnp.min(jnp.where((size < floor) & (speed != 0.0), times, jnp.inf), initial=jnp.inf)
 
@@ -174,6 +191,10 @@ class SeparableInverseMirrorMap(SeparablePrimalMap):
     def decay_slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         return jnp.zeros_like(z)
 
+    def curved_sizes(self, z: jax.Array, s: jax.Array, floor: jax.Array) -> jax.Array:
+        seen, small = (self.slope(self.reach(size, s)[1], s) for size in (floor, _NEAR_ZERO * floor))
+        return jnp.where(seen <= _EVEN * small, floor, super().curved_sizes(z, s, floor))
+
     def reach(self, size: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self.potential.mirror_formula(-size), self.potential.mirror_formula(size)
 
@@ -205,6 +226,16 @@ class DiagonalNetworkMap(SeparablePrimalMap):
 
     def slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         return self.closed_form.slope(z, s)
+
+    def curved_sizes(self, z: jax.Array, s: jax.Array, floor: jax.Array) -> jax.Array:
+        # k (p^2 + q^2) is the root of w^2 and a constant, which is |w| where one of p and q is small.
+        return self.slope(z, s) / (2 * self.closed_form.rate)
+
+    def growing_speed(self, z: jax.Array, speed: jax.Array, s: jax.Array, decay: jax.Array) -> jax.Array:
+        w, slope = self.predictor(z, s), self.slope(z, s)
+        # dw / dt is slope * dz / dt - 2 lam w, and an entry whose decay is stronger does not grow.
+        lost = jnp.where(w * speed > 0.0, 2 * decay * jnp.abs(w) / jnp.where(slope > 0.0, slope, 1.0), 0.0)
+        return jnp.sign(speed) * jnp.maximum(jnp.abs(speed) - lost, 0.0)
 
     def decay_slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         return -2 * self.predictor(z, s)
