@@ -1,6 +1,7 @@
 """A study of no paper, to test what surrounds studies."""
 
 import sys
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,15 @@ class FakeStudy(Study):
             close(point, statement, "nobody2020", (1.0, x, 0.5), *rules) for x in dataset["measured"].values
         ]
         return [*numbers, Claim(point, "the word is one", "nobody2020", (), "one", dataset.attrs["word"])]
+
+    def settings(self) -> dict[str, Any]:
+        return {"wait": 0.0, "seed": 0}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        begin = time.monotonic()
+        while time.monotonic() - begin < settings["wait"]:
+            time.sleep(0.01)
+        return {"seen": settings["seed"]}
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
         return {"first-picture": Figure(figsize=(1, 1))} if point == "first" else {}
