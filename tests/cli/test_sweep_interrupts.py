@@ -10,17 +10,12 @@ import time
 from pathlib import Path
 
 import implicitbias as ib
+from tests.cli._command import WITH_FAKE_STUDY, with_all_paths
 from tests.studies.fakes import NAME
 
-# The command with a study whose runs only wait, in a process that the terminal belongs to.
-COMMAND = """
+TAKE_TERMINAL = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-import pytest
-from implicitbias import cli
-from tests.studies.fakes import install
-install(pytest.MonkeyPatch())
-cli.main()
 """
 CONTROL_C = b"\x03"
 SECONDS = 60.0
@@ -32,11 +27,10 @@ class Terminal:
     def __init__(self, folder: Path, *words: str) -> None:
         self.main, beside = pty.openpty()
         self.text = ""
-        paths = os.pathsep.join(filter(None, (*sys.path, os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "run", NAME, *words],
+            [sys.executable, "-c", TAKE_TERMINAL + WITH_FAKE_STUDY, "run", NAME, *words],
             stdin=beside, stdout=beside, stderr=beside, cwd=folder, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "100", "TERM": "xterm"},
+            env=with_all_paths(COLUMNS="100", TERM="xterm"),
         )  # fmt: skip
         os.close(beside)
 

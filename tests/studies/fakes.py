@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
@@ -55,6 +54,8 @@ class FakeStudy(Study):
         return {"seen": settings["seed"]}
 
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
+        from matplotlib.figure import Figure  # workers of sweeps, which load this module, need none
+
         return {"first-picture": Figure(figsize=(1, 1))} if point == "first" else {}
 
     def notes(self) -> str:
