@@ -12,6 +12,21 @@ import pytest
 from implicitbias import cli
 from implicitbias.cli import _margin_print, _path_print, _table_results, _tables, _terminal
 
+# A program that is `implicitbias` with a study whose runs only wait, for processes of their own.
+WITH_FAKE_STUDY = """
+import pytest
+from implicitbias import cli
+from tests.studies.fakes import install
+install(pytest.MonkeyPatch())
+cli.main()
+"""
+
+
+def with_all_paths(**more: str) -> dict[str, str]:
+    """The environment of a process that finds the modules of the tests from any folder."""
+    paths = os.pathsep.join(filter(None, (*sys.path, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": paths, **more}
+
 
 def as_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands in this process print what they print on a terminal."""

@@ -16,8 +16,25 @@ _CONTEXT.set_forkserver_preload(
         "implicitbias.cli._path_files",
         "implicitbias.cli._path_job",
         "implicitbias.cli._path_print",
+        "implicitbias.cli._path_run",
+        "implicitbias.cli._study_run",
+        "implicitbias.limits._saddle_path",
+        "implicitbias.reports._bokeh_figures",
+        "implicitbias.studies._report",
+        "implicitbias.studies.sweeps",
+        "tests.studies.fakes",
+        "bokeh.resources",
+        "dask.array",
         "h5netcdf",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_pdf",
+        "matplotlib.backends.backend_svg",
+        "numba",
+        "pyarrow.csv",
+        "pydantic.fields",
         "pytest",
+        "xarray",
+        "zarr",
     ]
 )
 
@@ -38,12 +55,14 @@ class Job(NamedTuple):
         folder: the working folder. What the process prints is in files beside it.
         largest_file: the number of bytes after which writing to a file fails; None for no limit.
         measured: numbers of the study that is installed in place of all others; () for the real studies.
+        out: the file or pipe for standard output; None for a file of its own.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     largest_file: int | None = None
     measured: tuple[float, ...] = ()
+    out: Path | None = None
 
 
 class Running:
@@ -51,9 +70,10 @@ class Running:
 
     def __init__(self, job: Job, name: str) -> None:
         beside = job.folder.parent
-        self.files = beside / f"{name}.out", beside / f"{name}.err"
+        self.out, self.err = job.out or beside / f"{name}.out", beside / f"{name}.err"
+        self._kept = job.out is None
         self.begun = _CONTEXT.Event()
-        self.process = _CONTEXT.Process(target=_run, args=(job, *self.files, self.begun))
+        self.process = _CONTEXT.Process(target=_run, args=(job, self.out, self.err, self.begun))
         self.process.start()
 
     def interrupt_after(self, seconds: float) -> None:
@@ -68,7 +88,8 @@ class Running:
         self.process.join(120.0)
         status = self.process.exitcode
         assert status is not None
-        return Done(status, *(file.read_text(encoding="utf-8") for file in self.files))
+        out = self.out.read_text(encoding="utf-8") if self._kept else ""
+        return Done(status, out, self.err.read_text(encoding="utf-8"))
 
 
 def _run(job: Job, out: Path, err: Path, begun: Any) -> None:

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,8 +107,8 @@ def _pairs_into_one_folder(place: Place, pairs: int) -> None:
 
 
 @pytest.mark.slow
-def test_ten_pairs_of_runs_into_one_folder(place: Place) -> None:
-    _pairs_into_one_folder(place, 10)
+def test_six_pairs_of_runs_into_one_folder(place: Place) -> None:
+    _pairs_into_one_folder(place, 6)
 
 
 def test_two_pairs_of_runs_into_one_folder(place: Place) -> None:
@@ -214,46 +213,33 @@ def test_control_c(place: Place, earlier: bool) -> None:
         assert left(place.folder) - {place.results.name} == {"data.csv"}
 
 
-class TestOutput:
-    """Standard output that cannot be written, in processes as a user starts them."""
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), (*PATH, "--json")], ids=" ".join)
+def test_a_closed_pipe(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    place = Place(tmp_path / "work", "path")
+    pipe = place.folder.parent / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    run = Running(Job(arguments, place.folder, out=pipe), "closed")
+    assert run.begun.wait(60.0)
+    os.close(reader)
+    assert run.result() == Done(0, "", "")
+    assert (place.folder / "out" / "report.html").exists() == (arguments[0] == "path")
 
-    def run(self, arguments: tuple[str, ...], folder: Path, out: int) -> tuple[int, str]:
-        """(exit status, standard error) with standard output to a file descriptor."""
-        done = subprocess.run(
-            [sys.executable, "-m", "implicitbias", *arguments],
-            cwd=folder, stdout=out, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        return done.returncode, done.stderr
 
-    @pytest.mark.parametrize("arguments", [("--help",), ("list",), (*PATH, "--json")], ids=" ".join)
-    def test_a_closed_pipe(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
-        table(8, 3).to_csv(tmp_path / "data.csv", index=False)
-        read, write = os.pipe()
-        os.close(read)
-        try:
-            assert self.run(arguments, tmp_path, write) == (0, "")
-        finally:
-            os.close(write)
-        assert (tmp_path / "out" / "report.html").exists() == (arguments[0] == "path")
-
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
-    @pytest.mark.parametrize("arguments", [("--help",), ("list",), PATH], ids=" ".join)
-    def test_a_full_device(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
-        table(8, 3).to_csv(tmp_path / "data.csv", index=False)
-        full = os.open("/dev/full", os.O_WRONLY)
-        try:
-            status, err = self.run(arguments, tmp_path, full)
-        finally:
-            os.close(full)
-        assert status == 2
-        assert len(err.splitlines()) == 1
-        assert err.startswith("implicitbias: standard output cannot be written: No space left on device; ")
-        if arguments[0] == "path":
-            assert err.endswith("; the results in out are complete\n")
-            assert left(tmp_path / "out") == {
-                "path.csv",
-                "path.png",
-                "report.html",
-                "ledger.sqlite",
-                "arrays",
-            }
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), PATH], ids=" ".join)
+def test_a_full_device(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    place = Place(tmp_path / "work", "path")
+    status, _, err = Running(Job(arguments, place.folder, out=Path("/dev/full")), "full").result()
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert err.startswith("implicitbias: standard output cannot be written: No space left on device; ")
+    if arguments[0] == "path":
+        assert err.endswith("; the results in out are complete\n")
+        assert left(place.folder / "out") == {
+            "path.csv",
+            "path.png",
+            "report.html",
+            "ledger.sqlite",
+            "arrays",
+        }

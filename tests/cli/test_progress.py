@@ -50,6 +50,14 @@ def test_a_file_gets_plain_lines_and_quiet_nothing(capsys: pytest.CaptureFixture
         assert (err.splitlines()[-1] == "halves 100% 2 of 2 runs") if not quiet else err == ""
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_ctrl_c_is_answered_in_a_file_and_if_quiet(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with sweep_bars("halves", quiet=quiet) as watch:
+        watch.interrupted(1)
+    told = "implicitbias: interrupted: finishing 1 run; press Ctrl-C again to stop at once\n"
+    assert capsys.readouterr() == ("", told)
+
+
 def test_many_runs_share_the_last_bar_and_brackets_are_no_markup() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=110, color_system=None)
     runs = [ib.studies.UnderWay({"word": f"[red]{i}"}, None, "", 2.0 * i) for i in range(11)]

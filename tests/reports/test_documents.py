@@ -1,7 +1,10 @@
 """Documents as HTML and Markdown: what the user wrote stays text, and every number of a claim is told."""
 
+import re
+
 import numpy as np
 
+from implicitbias._core.claim import Claim
 from implicitbias.reports import (
     Badge,
     Claims,
@@ -51,6 +54,30 @@ def test_claims_are_told_whole() -> None:
         ):
             assert told in text
     assert "pesme2023saddle, Theorem 2" in html(document())
+
+
+def test_folded_claims_are_open_if_one_fails() -> None:
+    good, bad = (close("point", "one is one", "nobody2020", (1.0, x, 0.5)) for x in (1.0, 2.0))
+
+    def page(*claims: Claim) -> str:
+        return html(Document("t", "run", (), None, (Section("s", (Claims(claims, folded=True),)),)))
+
+    assert '<details class="folded"><summary>1 claim <span class="badge good"' in page(good)
+    assert ">all hold</span>" in page(good)
+    assert '<details open class="folded"><summary>2 claims <span class="badge bad"' in page(good, bad)
+    assert ">1 fail</span>" in page(good, bad)
+    assert "one is one" in page(good)
+
+
+def test_rows_lead_to_the_sections_of_their_names() -> None:
+    table = Table(("name", "size"), (Row((f"{ODD} x", "3")), Row(("none", "4"))), sentences=True)
+    page = html(Document("t", "run", (), None, (Section("", (table,)), Section(f"{ODD} x", ()))))
+    (place,) = re.findall(r'<h2 id="([^"]*)">', page)
+    assert " " not in place
+    assert f'<a href="#{place}">' in page
+    assert page.count("<a href") == 1
+    # On a narrow page, each cell says of which column it is.
+    assert '<td data-head="size">3</td>' in page
 
 
 def test_papers_are_found_once() -> None:

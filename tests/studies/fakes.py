@@ -1,13 +1,13 @@
 """A study of no paper, to test what surrounds studies."""
 
 import sys
+import time
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from implicitbias._core.labelled import dataset
 from implicitbias._core.progress import Progress
@@ -44,7 +44,18 @@ class FakeStudy(Study):
         ]
         return [*numbers, Claim(point, "the word is one", "nobody2020", (), "one", dataset.attrs["word"])]
 
+    def settings(self) -> dict[str, Any]:
+        return {"wait": 0.0, "seed": 0}
+
+    def measure(self, settings: dict[str, Any]) -> Any:
+        begin = time.monotonic()
+        while time.monotonic() - begin < settings["wait"]:
+            time.sleep(0.01)
+        return {"seen": settings["seed"]}
+
     def figures(self, point: str, dataset: Any) -> dict[str, Any]:
+        from matplotlib.figure import Figure  # workers of sweeps, which load this module, need none
+
         return {"first-picture": Figure(figsize=(1, 1))} if point == "first" else {}
 
     def notes(self) -> str:

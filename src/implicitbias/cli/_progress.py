@@ -39,21 +39,34 @@ def sweep_bars(title: str, quiet: bool = False, console: Any = None) -> Iterator
 
     Args:
         title: the name of the sweep.
-        quiet: whether nothing is shown.
+        quiet: whether nothing is shown but the answer to Ctrl-C.
         console: the terminal of rich; by default standard error, with plain lines if it is no terminal.
     """
     from implicitbias.studies import Watch
 
+    def say(runs: int) -> None:
+        print(_interrupted(runs), file=sys.stderr, flush=True)
+
     if quiet:
-        yield Watch()
+        yield Watch(interrupted=say)
         return
     if console is None and not sys.stderr.isatty():
-        yield Watch(_lines(title, 0.0))
+        yield Watch(_lines(title, 0.0), interrupted=say)
         return
     with _bars(console or _console()) as bars:
         main = Bar(bars, title)
         main.report(0.0, "")
-        yield Watch(main.report, RunBars(bars).show)
+        yield Watch(
+            main.report,
+            RunBars(bars).show,
+            # The line stays above the bars, which have no room for it on a narrow terminal.
+            lambda runs: bars.console.print(_interrupted(runs), markup=False, highlight=False),
+        )
+
+
+def _interrupted(runs: int) -> str:
+    finished = "1 run" if runs == 1 else f"{runs} runs"
+    return f"implicitbias: interrupted: finishing {finished}; press Ctrl-C again to stop at once"
 
 
 def _console() -> Any:

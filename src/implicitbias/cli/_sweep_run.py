@@ -59,17 +59,24 @@ def run_sweep_of(names: list[str], out: Path | None, options: SweepOptions, quie
     (name,) = names
     folder = out or Path(f"{name}-sweep")
     memory = None if options.memory_limit is None else options.memory_limit * 2**20
-    with sweep_bars(name, quiet=quiet) as watch:
-        result = studies.run_grid(
-            name,
-            studies.parsed_axes(options.grid),
-            folder,
-            seeds=options.seeds,
-            place=studies.Place(options.jobs, options.scheduler),
-            limits=studies.Limits(options.retries, options.time_limit, memory),
-            outdated=options.outdated,
-            watch=watch,
+    try:
+        with sweep_bars(name, quiet=quiet) as watch:
+            result = studies.run_grid(
+                name,
+                studies.parsed_axes(options.grid),
+                folder,
+                seeds=options.seeds,
+                place=studies.Place(options.jobs, options.scheduler),
+                limits=studies.Limits(options.retries, options.time_limit, memory),
+                outdated=options.outdated,
+                watch=watch,
+            )
+    except KeyboardInterrupt:
+        typer.echo(
+            f"implicitbias: stopped; the runs that had ended are kept in {folder}; type the same command to go on",
+            err=True,
         )
+        raise typer.Exit(130) from None
     typer.echo(f"{name}: {result}")
     for failure in result.failures[:_SHOWN]:
         settings = ", ".join(f"{key}={value!r}" for key, value in failure.settings.items())

@@ -29,4 +29,5 @@ from implicitbias.reports._html import html as html
 from implicitbias.reports._margin import margin_document as margin_document
 from implicitbias.reports._markdown import markdown as markdown
 from implicitbias.reports._path import path_document as path_document
+from implicitbias.reports._picture import picture_of as picture_of
 from implicitbias.reports._sweep import sweep_document as sweep_document

@@ -219,8 +219,10 @@ def document_of(figures: list[Any]) -> tuple[dict[str, Any], list[str]]:
     equal pages.
     """
     document = Document()
-    for drawn in figures:
-        document.add_root(drawn)
+    # Else Bokeh would search all figures for their parts again after each one that is added.
+    with document.models.freeze():
+        for drawn in figures:
+            document.add_root(drawn)
     content: Any = document.to_json(deferred=False)
     names: dict[str, str] = {}
     content = _renamed(content, names)

@@ -48,7 +48,8 @@ class Numbers:
 class Row:
     """A row of a table: its cells, and its kind, "chosen", "off", "sum", "fails" (by its last cell), or "" for others.
 
-    `key` links the row with the lines of a figure that have the same key.
+    On a page, a row that is named like a section leads to it. `key` links the row with the lines of a figure that have
+    the same key.
     """
 
     cells: tuple[str, ...]
@@ -58,7 +59,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first cells name the rows; the columns in `texts` hold text, and the others numbers."""
+    """A table whose first cells name the rows; the columns in `texts` hold text, and the others numbers.
+
+    Cells of `sentences` stand below one another on a narrow page.
+    """
 
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -68,9 +72,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Claims:
-    """Claims with what they predict, what was measured, their tolerance and their assumptions."""
+    """Claims with what they predict, what was measured, their tolerance and their assumptions.
+
+    If they are `folded`, a page shows only how many there are, until the reader opens them; claims that fail are shown.
+    """
 
     claims: tuple[Claim, ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from implicitbias.grokking import Forecast
-from implicitbias.plotting import chart_of_figure, forecast_figure, png, short
+from implicitbias.plotting import forecast_figure, short
 from implicitbias.reports._certificate import citation
-from implicitbias.reports._document import Badge, Document, Notes, Numbers, Picture, Row, Section, Table, Text
+from implicitbias.reports._document import Badge, Document, Notes, Numbers, Row, Section, Table, Text
+from implicitbias.reports._picture import picture_of
 
 _TEXT = (
     "Lines are the forecast. Dotted lines are the memorization time and the grokking time, the band is the interval of "
@@ -30,10 +31,7 @@ def forecast_document(forecast: Forecast, title: str) -> Document:
         Text(forecast.method),
         Notes(tuple(forecast.trust.doubts)),
     )
-    figure = forecast_figure(forecast)
-    chart = chart_of_figure(figure)
-    image = png(figure) if chart is None else b""
-    picture = Picture("Errors and losses against time", "Errors and losses against time", chart, image)
+    picture = picture_of(forecast_figure(forecast), "Errors and losses against time")
     return Document(
         f"Forecast of {title}",
         "forecast",

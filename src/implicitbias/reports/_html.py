@@ -33,10 +33,11 @@ _TEXT, _HINT = ' class="text"', ' class="hint"'
 
 
 class Drawings:
-    """The Bokeh figures of a page, which the elements with their numbers show."""
+    """What the parts of a page share: its Bokeh figures, which elements show by number, and the titles of sections."""
 
-    def __init__(self) -> None:
+    def __init__(self, titles: frozenset[str] = frozenset()) -> None:
         self.figures: list[Any] = []
+        self.titles = titles
 
     def add(self, figures: list[Any]) -> list[int]:
         """Add figures, and return their numbers."""
@@ -47,7 +48,7 @@ class Drawings:
 
 def html(document: Document) -> str:
     """Return the whole page as text. It is readable without scripts, except for its figures."""
-    drawings = Drawings()
+    drawings = Drawings(frozenset(section.title for section in document.sections if section.title))
     about = " ".join(f"<b>{escape(text)}</b>" if strong else escape(text) for text, strong in document.about)
     mark = "" if document.badge is None else _badge(document.badge)
     title = escape(document.title)
@@ -102,8 +103,13 @@ def _badge(badge: Badge) -> str:
 
 
 def _section(section: Section, drawings: Drawings) -> str:
-    title = f"<h2>{escape(section.title)}</h2>" if section.title else ""
+    title = f'<h2 id="{_anchor(section.title)}">{escape(section.title)}</h2>' if section.title else ""
     return f"<section>{title}{''.join(part_html(part, drawings) for part in section.parts)}</section>\n"
+
+
+def _anchor(title: str) -> str:
+    """Return the name of a section in addresses, which has no spaces."""
+    return escape(re.sub(r"\s+", "-", title))
 
 
 @singledispatch
@@ -144,38 +150,51 @@ def _(part: Code, drawings: Drawings) -> str:
 
 @part_html.register
 def _(part: Table, drawings: Drawings) -> str:
-    return _table(part.heads, "".join(_row(part, row) for row in part.rows), part.texts, part.sentences)
+    rows = "".join(_row(part, row, drawings.titles) for row in part.rows)
+    return _table(part.heads, rows, part.texts, "scroll words" if part.sentences else "scroll")
 
 
-def _table(heads: tuple[str, ...], rows: str, texts: frozenset[str], sentences: bool) -> str:
-    """Return a table that scrolls; cells of sentences stand below one another on a narrow page."""
+def _table(heads: tuple[str, ...], rows: str, texts: frozenset[str], kind: str) -> str:
     titles = "".join(f'<th scope="col"{_TEXT if head in texts else ""}>{escape(head)}</th>' for head in heads)
-    kind = "scroll words" if sentences else "scroll"
     return (
         f'<div class="{kind}" tabindex="0" role="region" aria-label="table"><table><thead><tr>{titles}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
 
-def _row(table: Table, row: Row) -> str:
+def _row(table: Table, row: Row, titles: frozenset[str]) -> str:
     fails = row.kind == "fails"
     attributes = f' class="{row.kind}"' if row.kind and not fails else ""
     attributes += f' data-key="{escape(row.key)}"' if row.key else ""
     texts = [escape(text) for text in row.cells]
+    if row.cells[0] in titles:
+        texts[0] = f'<a href="#{_anchor(row.cells[0])}">{texts[0]}</a>'
     if fails:
         texts[-1] = f'<span class="badge bad">{texts[-1]}</span>'
     cells = "".join(
-        f"<td{_TEXT if head in table.texts else ''}>{text}</td>"
+        f"<td{_TEXT if head in table.texts else ''}{_of(head) if table.sentences else ''}>{text}</td>"
         for head, text in zip(table.heads[1:], texts[1:], strict=True)
     )
     return f'<tr{attributes}><th scope="row">{texts[0]}</th>{cells}</tr>'
+
+
+def _of(head: str) -> str:
+    """Return the attribute from which a narrow page says of which column a cell is."""
+    return f' data-head="{escape(head)}"'
 
 
 @part_html.register
 def _(part: Claims, drawings: Drawings) -> str:
     heads = ("claim", "predicted", "measured", "verdict")
     rows = "".join(_claim(claim) for claim in part.claims)
-    return _table(heads, rows, frozenset({"predicted", "measured", "verdict"}), True)
+    shown = _table(heads, rows, frozenset({"predicted", "measured", "verdict"}), "scroll words claims")
+    if not part.folded:
+        return shown
+    failed = sum(not claim.supported for claim in part.claims)
+    counted = "1 claim" if len(part.claims) == 1 else f"{len(part.claims)} claims"
+    verdict = Badge(f"{failed} fail" if failed else "all hold", "open to see them", failed == 0)
+    start = "<details open" if failed else "<details"
+    return f'{start} class="folded"><summary>{counted} {_badge(verdict)}</summary>{shown}</details>\n'
 
 
 def _claim(claim: Claim) -> str:
@@ -190,8 +209,8 @@ def _claim(claim: Claim) -> str:
     )
     return (
         f'<tr><th scope="row">{escape(claim.statement)}<span class="reference">{escape(claim.reference)}</span>'
-        f'{assumed}</th><td class="text">{escape(claim.expected)}</td>'
-        f'<td class="text">{escape(claim.measured_text)}</td><td class="text">{mark}</td></tr>'
+        f"{assumed}</th><td{_TEXT}{_of('predicted')}>{escape(claim.expected)}</td>"
+        f"<td{_TEXT}{_of('measured')}>{escape(claim.measured_text)}</td><td{_TEXT}>{mark}</td></tr>"
     )
 
 

@@ -2,16 +2,15 @@
 
 from implicitbias.plotting import (
     MarginReport,
-    chart_of_figure,
     limit_figure,
     margin_certificate_sentence,
     margin_sentence,
-    png,
     short,
 )
 from implicitbias.reports._certificate import settings_section
-from implicitbias.reports._document import Badge, Document, Notes, Numbers, Picture, Row, Section, Table, Text
+from implicitbias.reports._document import Badge, Document, Notes, Numbers, Row, Section, Table, Text
 from implicitbias.reports._path import more
+from implicitbias.reports._picture import picture_of
 
 # Largest numbers of rows of the tables. The files beside the page have the rest.
 _FEATURES, _ROWS = 5000, 1000
@@ -60,11 +59,7 @@ def _picture(report: MarginReport) -> Section:
         "classifier has the margin 1 (dashed)."
     )
     figure = limit_figure(report.limit, report.classes)
-    chart = chart_of_figure(figure)
-    image = png(figure) if chart is None else b""
-    picture = Picture(
-        "Coefficients and margins of the rows", "coefficients and margins of the rows", chart, image
-    )
+    picture = picture_of(figure, "Coefficients and margins of the rows")
     return Section("Classifier", (Text(text, hint=True), picture))
 
 

@@ -1,12 +1,12 @@
 """The report of one study or of several: claims, figures, versions, the command that repeats it, and what to cite."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from implicitbias.plotting import chart_of_figure, png
+from implicitbias._core.claim import Claim
 from implicitbias.reports import (
     Badge,
     Claims,
@@ -15,12 +15,12 @@ from implicitbias.reports import (
     Facts,
     Numbers,
     Part,
-    Picture,
     Row,
     Section,
     Table,
     Text,
     entries,
+    picture_of,
 )
 from implicitbias.studies._registry import load
 from implicitbias.studies._result import StudyResult
@@ -46,9 +46,8 @@ def study_document(result: StudyResult, study: Study, figures: dict[str, dict[st
         "settings": len(result.datasets),
     }
     numbers = tuple((name, str(count)) for name, count in counted.items())
-    shows = result.card.shows
-    head = Section("", (Numbers(numbers), Text(f"{shows[:1].upper()}{shows[1:]}."), Text(study.notes())))
-    points = [_point(result, point, figures.get(point, {})) for point in result.datasets]
+    head = Section("", (Numbers(numbers), Text(_sentence(result.card.shows)), Text(study.notes())))
+    points = [Section(point, _parts(result, point, figures.get(point, {}))) for point in result.datasets]
     about = (("Study of", False), (result.card.paper, True))
     return Document(result.card.name, "run", about, mark, (head, *points, _origin(result, study)))
 
@@ -72,28 +71,26 @@ def joint_document(
         for one in results
     )  # fmt: skip
     table = Table(
-        ("study", "it shows that", "paper", "claims that hold"), rows, frozenset({"it shows that", "paper"})
+        ("study", "it shows that", "paper", "claims that hold"),
+        rows,
+        frozenset({"it shows that", "paper"}),
+        sentences=True,
     )
     head = Section("", (Numbers(tuple((name, str(count)) for name, count in numbers.items())), table))
     sections = [head]
     for result, pictures in zip(results, figures, strict=True):
-        shows = result.card.shows
-        sections.append(
-            Section(result.card.name, (Text(f"{shows[:1].upper()}{shows[1:]}. {result.card.paper}."),))
-        )
+        shows = f"{_sentence(result.card.shows)} {result.card.paper}."
         # Titles say which study a point belongs to; the figures have files in the folder of the study.
-        for point in result.datasets:
-            part = _point(result, point, pictures.get(point, {}), _beside(result, folder))
-            sections.append(Section(f"{result.card.name}: {point}", part.parts))
+        for i, point in enumerate(result.datasets):
+            title = f"{result.card.name}: {point}" if i else result.card.name
+            first: list[Part] = [] if i else [Text(f"{shows} Point: {point}.")]
+            parts = _parts(result, point, pictures.get(point, {}), _beside(result, folder), folded=True)
+            sections.append(Section(title, (*first, *parts)))
     command = "\n".join(_command(result) for result in results)
-    papers = entries(claim.reference for claim in claims)
-    end: list[Part] = [Facts({"versions": _versions()}), Code(command, "sh")]
-    if papers:
-        end += [Text("The claims are about statements of:", hint=True), Code("\n\n".join(papers), "bibtex")]
     about = (("Studies of", False), ("the implicit bias of training", True))
     title = f"{len(results)} studies" if len(results) > 1 else results[0].card.name
-    parts = (*sections, Section("Repeat and cite", tuple(end)))
-    return Document(title, "run", about, _badge(len(claims), failed), parts)
+    end = _repeat_and_cite({"versions": _versions()}, command, claims)
+    return Document(title, "run", about, _badge(len(claims), failed), (*sections, end))
 
 
 def _held(result: StudyResult) -> int:
@@ -131,21 +128,26 @@ def _beside(result: StudyResult, folder: Path) -> str | None:
     return "" if place == "." else f"{place}/"
 
 
-def _point(result: StudyResult, point: str, figures: dict[str, Any], folder: str | None = "") -> Section:
+def _parts(
+    result: StudyResult, point: str, figures: dict[str, Any], folder: str | None = "", folded: bool = False
+) -> tuple[Part, ...]:
     """Return the claims and the figures of one setting; figures are linked in a folder, unless it is None."""
     claims = tuple(claim for claim in result.claims if claim.point == point)
-    parts: list[Part] = [Claims(claims)] if claims else []
+    parts: list[Part] = [Claims(claims, folded)] if claims else []
     for stem, figure in figures.items():
-        chart = chart_of_figure(figure)
-        image = png(figure) if chart is None else b""
         name = stem.replace("-", " ")
         files = () if folder is None else tuple(f"{folder}{stem}.{kind}" for kind in FORMATS)
-        parts.append(
-            Picture(
-                name[:1].upper() + name[1:], f"figure {name} of study {result.card.name}", chart, image, files
-            )
-        )
-    return Section(point, tuple(parts))
+        described = f"figure {name} of study {result.card.name}"
+        parts.append(picture_of(figure, _capitalised(name), described, files))
+    return tuple(parts)
+
+
+def _capitalised(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _sentence(words: str) -> str:
+    return f"{_capitalised(words)}."
 
 
 def _seeds(result: StudyResult) -> str:
@@ -166,8 +168,13 @@ def _origin(result: StudyResult, study: Study) -> Section:
     }
     for name, value in study.settings().items():
         facts[f"default of {name} in sweeps"] = str(value)
-    parts: list[Part] = [Facts(facts), Code(_command(result), "sh")]
-    papers = entries(claim.reference for claim in result.claims)
+    return _repeat_and_cite(facts, _command(result), result.claims)
+
+
+def _repeat_and_cite(facts: dict[str, str], command: str, claims: Iterable[Claim]) -> Section:
+    """Return what is needed to repeat studies, and the papers to cite."""
+    parts: list[Part] = [Facts(facts), Code(command, "sh")]
+    papers = entries(claim.reference for claim in claims)
     if papers:
         parts += [Text("The claims are about statements of:", hint=True), Code("\n\n".join(papers), "bibtex")]
     return Section("Repeat and cite", tuple(parts))

@@ -55,7 +55,7 @@ class DaskCluster(Executor):
             ) from None
         from implicitbias.studies.sweeps._dask_plugin import LoadFunction
 
-        self._client.register_plugin(LoadFunction(self._key, content))
+        self._client.register_plugin(LoadFunction(self._key, content, ours=self._cluster is not None))
         self._tasks: dict[int, Any] = {}
         # The numbers of batches that have ended, and what runs tell.
         self._news: SimpleQueue[int | Told] = SimpleQueue()

@@ -1,5 +1,7 @@
 """What a worker of a Dask cluster does for a sweep: it loads the function, and runs batches."""
 
+import signal
+import threading
 from typing import Any
 
 from distributed import WorkerPlugin, get_worker
@@ -21,12 +23,15 @@ class LoadFunction(WorkerPlugin):
     Args:
         key: the name under which batches find the function.
         content: the function by content (cloudpickle).
+        ours: whether the sweep has started the worker, and decides what Ctrl-C means; the terminal sends it to both.
     """
 
-    def __init__(self, key: str, content: bytes) -> None:
+    def __init__(self, key: str, content: bytes, ours: bool) -> None:
         self.name = f"implicitbias-{key}"
-        self._key, self._content = key, content
+        self._key, self._content, self._ours = key, content, ours
 
     def setup(self, worker: Any) -> None:
         """Load the function."""
+        if self._ours and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         load_function(self._key, self._content)

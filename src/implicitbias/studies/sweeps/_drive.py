@@ -58,7 +58,6 @@ class Drive:
         executor: what runs the batches.
         runs: the runs.
         limits: what a run may cost.
-        stopping: a function that says whether no new batch is to be sent.
         running: a function that is called with the runs that are under way.
     """
 
@@ -67,12 +66,11 @@ class Drive:
         executor: Executor,
         runs: list[Run],
         limits: Limits,
-        stopping: Callable[[], bool],
         running: Running,
     ) -> None:
         self._show, self._shown = running, -_SHOW_SECONDS
         executor.listener = self._note
-        self._executor, self._limits, self._stopping = executor, limits, stopping
+        self._executor, self._limits = executor, limits
         self._waiting = deque(runs)
         # Runs whose process has ended are tried one by one, so that it is seen which of them ends it.
         self._suspects: deque[Run] = deque()
@@ -82,10 +80,18 @@ class Drive:
         self._seconds, self._ended, self._sent = 0.0, 0, 0
         self._starts = 0
 
-    def outcomes(self) -> Iterator[list[tuple[Run, Outcome]]]:
-        """Yield the final outcomes of some runs at a time, until all runs have one or `stopping` says so."""
+    def in_flight(self) -> int:
+        """Return the number of runs that were sent and have not come back."""
+        return sum(len(batch.runs) for batch in list(self._running.values()))
+
+    def outcomes(self, stopping: Callable[[], bool]) -> Iterator[list[tuple[Run, Outcome]]]:
+        """Yield the final outcomes of some runs at a time, until all runs have one.
+
+        Args:
+            stopping: a function that says whether no new batch is to be sent, so that those in flight are the last.
+        """
         while True:
-            self._send()
+            self._send(stopping)
             if not self._running:
                 return
             for number, result in self._executor.collect(_POLL_SECONDS):
@@ -116,9 +122,9 @@ class Drive:
             under_way.append(UnderWay(run.settings, told.fraction, told.text, now - begun))
         self._show(under_way)
 
-    def _send(self) -> None:
+    def _send(self, stopping: Callable[[], bool]) -> None:
         """Send batches until each process has one."""
-        while (self._waiting or self._suspects) and not self._stopping():
+        while (self._waiting or self._suspects) and not stopping():
             slots = self._executor.slots()
             if len(self._running) >= slots:
                 return

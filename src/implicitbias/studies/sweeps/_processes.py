@@ -10,6 +10,7 @@ import psutil
 
 from implicitbias._core.errors import InputError
 from implicitbias.studies.sweeps._executor import Ended, Executor
+from implicitbias.studies.sweeps._interrupts import interrupts_ignored
 from implicitbias.studies.sweeps._outcome import Told, WorkerLost
 from implicitbias.studies.sweeps._settings import Run
 from implicitbias.studies.sweeps._worker import OUT_OF_MEMORY, READY, serve
@@ -66,7 +67,9 @@ class Processes(Executor):
     def _started(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, *self._arguments), daemon=True)
-        process.start()
+        # The parent decides what Ctrl-C means; the terminal sends it to all processes, also to one that loads Python.
+        with interrupts_ignored():
+            process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
         return self._workers[-1]

@@ -1,7 +1,7 @@
 """Many runs of one function: in this process, in several processes, or on a Dask cluster, with or without a store."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from numbers import Integral, Real
 from os import PathLike
@@ -14,7 +14,7 @@ from implicitbias._core.progress import Progress, silent
 from implicitbias.studies.sweeps._drive import Drive, Limits, Running
 from implicitbias.studies.sweeps._executor import Executor, Serial
 from implicitbias.studies.sweeps._interrupts import patient_interrupts
-from implicitbias.studies.sweeps._outcome import Failure, Outcome, UnderWay
+from implicitbias.studies.sweeps._outcome import Failure, Outcome
 from implicitbias.studies.sweeps._result import SweepResult
 from implicitbias.studies.sweeps._settings import Run, check_storable, runs_of
 from implicitbias.studies.sweeps._store import DONE, Label, Store
@@ -34,8 +34,8 @@ class Place(NamedTuple):
     scheduler: str | None = None
 
 
-def _ignored(runs: list[UnderWay]) -> None:
-    """Ignore which runs are under way."""
+def _ignored(runs: object) -> None:
+    """Ignore which runs are under way, or how many are."""
 
 
 class Watch(NamedTuple):
@@ -44,10 +44,13 @@ class Watch(NamedTuple):
     Attributes:
         progress: a function that is called with (fraction done, text) when runs end.
         running: a function that is called with the runs that are under way.
+        interrupted: a function that is called with the number of runs that will be finished, in a thread of its own,
+            when Ctrl-C is typed for the first time.
     """
 
     progress: Progress = silent
     running: Running = _ignored
+    interrupted: Callable[[int], object] = _ignored
 
 
 def sweep(
@@ -222,22 +225,28 @@ def computed(
         return
     executor, begin, ended, failed = _executor(function, place, limits, stored), time.monotonic(), 0, 0
     try:
-        with patient_interrupts() as stopping:
-            for pairs in Drive(executor, runs, limits, stopping, watch.running).outcomes():
+        drive = Drive(executor, runs, limits, watch.running)
+        with patient_interrupts(lambda: watch.interrupted(drive.in_flight())) as interrupts:
+            for pairs in drive.outcomes(interrupts.stopping):
+                interrupts.check()
                 yield pairs
                 ended, failed = ended + len(pairs), failed + sum(bool(o.reason) for _, o in pairs)
-                watch.progress(ended / len(runs), _told(ended, len(runs), failed, time.monotonic() - begin))
+                left = _time_left(ended, len(runs), begin)
+                if interrupts.stopping():
+                    left = f"finishing {drive.in_flight()}" if drive.in_flight() else "interrupted"
+                watch.progress(ended / len(runs), _told(ended, len(runs), failed, left))
     finally:
         executor.close()
 
 
-def _told(ended: int, total: int, failed: int, seconds: float) -> str:
-    """Return the progress in words: the runs, the failures so far, and the time that is left."""
-    left = seconds / ended * (total - ended)
-    words = [f"{ended} of {total} runs"]
-    words += [f"{failed} failed"] if failed else []
-    words += [f"about {timedelta(seconds=round(left))} left"] if left >= 1 else []
-    return ", ".join(words)
+def _told(ended: int, total: int, failed: int, left: str) -> str:
+    """Return the progress in words: the runs, the failures so far, and what is left."""
+    return ", ".join(filter(None, [f"{ended} of {total} runs", f"{failed} failed" if failed else "", left]))
+
+
+def _time_left(ended: int, total: int, begin: float) -> str:
+    left = (time.monotonic() - begin) / ended * (total - ended)
+    return f"about {timedelta(seconds=round(left))} left" if left >= 1 else ""
 
 
 def _executor(function: Any, place: Place, limits: Limits, stored: bool) -> Executor:

@@ -66,7 +66,6 @@ def serve(pipe: Connection, key: str, content: bytes, stored: bool, memory: floa
 
 def _start(memory: float | None) -> None:
     """Let this process use one thread, not answer to Ctrl-C, and end with its parent or at a limit of memory."""
-    # The parent decides what Ctrl-C means; the terminal sends it to all processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name, value in _ONE_THREAD.items():
         os.environ.setdefault(name, value)
