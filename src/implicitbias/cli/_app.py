@@ -88,7 +88,7 @@ def run_studies(
     With --grid, one study is run at all points of a grid of its settings, and the results are stored; the same command
     goes on after an interrupt or a crash.
     """
-    from implicitbias.cli._study_run import StudyOptions, run_named
+    from implicitbias.cli._study_run import run_named
     from implicitbias.cli._sweep_run import SweepOptions, run_sweep_of
 
     asked = SweepOptions(
@@ -109,7 +109,7 @@ def run_studies(
             f"{asked.asked()[0]} is for sweeps; name a grid too, such as --grid alpha=1e-4:1e2:log25"
         )
 
-    if not run_named(names or [], points, out, StudyOptions(as_json, quiet)):
+    if not run_named(names or [], points, out, as_json=as_json, quiet=quiet):
         raise typer.Exit(1)
 
 
