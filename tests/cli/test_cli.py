@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import implicitbias
+from implicitbias.studies import _registry
 from tests.cli._command import answer, as_terminal, command
 from tests.studies.fakes import NAME, install
 
@@ -139,15 +140,25 @@ class TestRun:
         assert "is no report of studies" in err
         assert page.read_text() == "mine"
 
-    def test_without_out_nothing_is_written(
+    def test_without_out_a_named_study_writes_nothing_and_all_studies_one_page(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         install(monkeypatch)
         monkeypatch.chdir(tmp_path)
-        status, out, _ = answer(monkeypatch, capsys, "run")
+        status, out, _ = answer(monkeypatch, capsys, "run", NAME)
         assert status == 0
         assert "Results:" not in out
         assert list(tmp_path.iterdir()) == []
+        (card,) = _registry.list_cards()
+        monkeypatch.setattr(_registry, "_CARDS", (card, card._replace(name="another-study")))
+        status, out, _ = answer(monkeypatch, capsys, "run")
+        assert status == 0
+        assert "All studies on one page: results/report.html" in out
+        page = (tmp_path / "results" / "report.html").read_text()
+        for name in (NAME, "another-study"):
+            assert f'<a href="#{name}">{name}</a>' in page
+            assert f'<h2 id="{name}">' in page
+            assert f'href="{name}/first-picture.svg"' in page
 
     def test_a_misspelt_name_costs_nothing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

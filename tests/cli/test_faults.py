@@ -5,8 +5,6 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import implicitbias as ib
 from implicitbias._core.labelled import read_netcdf
 from tests.cli._processes import Done, Job, Running
 from tests.cli._tables import table
+from tests.disks import small_disk
 from tests.studies.fakes import NAME
 
 PATH = ("path", "data.csv", "--target", "y", "--out", "out")
@@ -113,22 +112,6 @@ def test_six_pairs_of_runs_into_one_folder(place: Place) -> None:
 
 def test_two_pairs_of_runs_into_one_folder(place: Place) -> None:
     _pairs_into_one_folder(place, 2)
-
-
-@contextmanager
-def small_disk(folder: Path, pages: int) -> Iterator[None]:
-    """A file system in memory of some pages of 4096 bytes, which are already taken except for these."""
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={4096 * pages}", "tmpfs", str(folder)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    # Without the right to mount, `test_files_that_may_not_grow` still covers a failure at each file.
-    if made.returncode:
-        pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def _refused(done: Done, place: Place, reason: str) -> None:

@@ -34,7 +34,9 @@ def test_values_have_the_scale_and_the_type_of_the_setting() -> None:
     assert whole == 7
     assert isinstance(whole, int)
     assert Setting("noise", "noise", 0.0, 1.0, 0.05, 0.0).value(0.26) == pytest.approx(0.25)
-    assert choice("gauge", "gauge", ("l1", "l2")).value(1) == "l2"
+    gauge = choice("gauge", "gauge", ("l1", "l2", "linf"), "l2")
+    assert gauge.value(gauge.default) == "l2"
+    assert gauge.value(2) == "linf"
 
 
 def test_another_number_of_settings_is_refused() -> None:

@@ -62,7 +62,10 @@ def run_studies(
         typer.Argument(metavar="STUDY", help="Studies; the first point of each one if none is named."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for claims, data and pictures.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for claims, data and pictures; if no study is named, results."
+        ),
     ] = None,
     points: Annotated[
         list[str] | None,
@@ -83,12 +86,12 @@ def run_studies(
     """Run studies, print their claims, and exit with status 1 if one does not hold.
 
     A study that is named runs at all its points, of which some take minutes. Without a name, each study runs at its
-    first point, which takes some minutes for all of them.
+    first point, which takes some ten minutes for all of them, and one page about all is written to results/report.html.
 
     With --grid, one study is run at all points of a grid of its settings, and the results are stored; the same command
     goes on after an interrupt or a crash.
     """
-    from implicitbias.cli._study_run import StudyOptions, run_named
+    from implicitbias.cli._study_run import run_named
     from implicitbias.cli._sweep_run import SweepOptions, run_sweep_of
 
     asked = SweepOptions(
@@ -109,7 +112,7 @@ def run_studies(
             f"{asked.asked()[0]} is for sweeps; name a grid too, such as --grid alpha=1e-4:1e2:log25"
         )
 
-    if not run_named(names or [], points, out, StudyOptions(as_json, quiet)):
+    if not run_named(names or [], points, out, as_json=as_json, quiet=quiet):
         raise typer.Exit(1)
 
 

@@ -54,7 +54,7 @@ def errors(*, alpha: float, weight_decay: float, n: int, d: int, noise: float, s
     facts = (
         ("fitted at λt", _time(slow, train, 0.01)),
         ("generalises at λt", _time(slow, test, 0.1)),
-        ("predicted", _time(tau, expected, 0.1)),
+        ("predicted to generalise at λt", _time(tau, expected, 0.1)),
         ("test error at the end", f"{test[-1]:.2g}"),
         ("steps of the solver", str(run.stats.steps)),
     )

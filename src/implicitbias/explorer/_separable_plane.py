@@ -132,12 +132,12 @@ SEPARABLE = Exploration(
     "of the two-layer diagonal network behind the hyperbolic entropy, whose margin converges slowest; p belongs to the "
     "p-norm. Other potentials use neither.",
     (
-        choice("gauge", "gauge of the margin", _POTENTIALS),
+        choice("gauge", "gauge of the margin", _POTENTIALS, _POTENTIALS[0]),
         Setting("p", "p of the p-norm", _SMALLEST_P, 8.0, 0.1, 3.0),
         Setting("alpha", "initialisation α", -4.0, 1.0, 0.1, 0.0, powers=True),
         Setting("horizon", "end of the flow, log₁₀ t", 0.5, 4.0, 0.1, 2.0, powers=True),
-        choice("pairs", "points per class", ("10", *(c for c in _COUNTS if c != "10"))),
-        Setting("apart", "distance of the classes", 0.5, 3.0, 0.05, 1.0),
+        choice("pairs", "points per class", _COUNTS, "10"),
+        Setting("apart", "factor of the distance of the classes", 0.5, 3.0, 0.05, 1.0),
         Setting("seed", "seed of the data", 0, 999, 1, 926),
     ),
     (

@@ -19,6 +19,7 @@ class Setting:
         step: the distance of neighbouring numbers of the slider.
         default: the number of the slider at the start.
         powers: whether the value is 10 to the power of the slider's number.
+        choices: the names of the numbers 0, 1, ..., which are then the values; a slider has none.
     """
 
     name: str
@@ -28,11 +29,7 @@ class Setting:
     step: float
     default: float
     powers: bool = False
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The names of the numbers 0, 1, ..., if the setting is a choice among names; a slider has none."""
-        return ()
+    choices: tuple[str, ...] = ()
 
     def checked(self, number: Any) -> float:
         """Return a number that came from the page, if it is one of the slider.
@@ -52,26 +49,13 @@ class Setting:
     def value(self, number: Any) -> Any:
         """Return the value for a number of the slider; whole numbers are of type int."""
         checked = self.checked(number)
+        if self.choices:
+            return self.choices[round(checked)]
         if self.step % 1 == 0 and self.low % 1 == 0 and not self.powers:
             return round(checked)
         return 10.0**checked if self.powers else checked
 
 
-@dataclass(frozen=True)
-class Choice(Setting):
-    """A choice among names."""
-
-    names: tuple[str, ...] = ()
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        return self.names
-
-    def value(self, number: Any) -> str:
-        """Return the name of a number."""
-        return self.names[round(self.checked(number))]
-
-
-def choice(name: str, label: str, names: tuple[str, ...]) -> Choice:
-    """Return a choice whose default is the first name."""
-    return Choice(name, label, 0.0, len(names) - 1.0, 1.0, 0.0, names=names)
+def choice(name: str, label: str, names: tuple[str, ...], default: str) -> Setting:
+    """Return a choice among names, one of which is chosen at the start."""
+    return Setting(name, label, 0.0, len(names) - 1.0, 1.0, float(names.index(default)), choices=names)

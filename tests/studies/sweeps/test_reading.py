@@ -1,7 +1,10 @@
 """Test stores that are read where they cannot be written, or while another sweep merges them."""
 
+import json
+import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +126,37 @@ def test_whole_numbers_keep_their_digits_where_runs_failed(tmp_path: Path) -> No
     assert [data.unsigned.values[k] for k in (0, 2)] == [2**63, 2**63 + 2]
     assert np.isnan(data.signed.values[1])
     assert data.small.dtype == float
+
+
+class _Pickled:
+    """A value whose loading from a pickle writes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.file, "loaded")
+
+
+@pytest.mark.parametrize(("dtype", "place"), [("|O", "filters"), ("<f8", "filters"), ("<f8", "compressor")])
+def test_a_part_that_somebody_has_filled_with_a_pickle_is_refused_unread(
+    dtype: str, place: str, tmp_path: Path
+) -> None:
+    ib.studies.sweep(lambda a: {"half": a / 2}, {"a": [1.0]}, tmp_path / "s")
+    (part,) = (tmp_path / "s" / "arrays").iterdir()
+    with zipfile.ZipFile(part) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    codec = {"id": "pickle", "protocol": 5}
+    header = json.loads(entries["half/.zarray"]) | {"dtype": dtype, "filters": None, "compressor": None}
+    header[place] = [codec] if place == "filters" else codec
+    told = tmp_path / "told"
+    chunk = {name: pickle.dumps(_Pickled(told)) for name in entries if name.startswith("half/0")}
+    assert chunk
+    with zipfile.ZipFile(part, "w") as file:
+        for name, content in (entries | {"half/.zarray": json.dumps(header).encode()} | chunk).items():
+            file.writestr(name, content)
+    with pytest.raises(ib.InputError, match="cannot be read as Zarr"):
+        ib.studies.open(tmp_path / "s").load()
+    assert not told.exists()
+    pickle.loads(next(iter(chunk.values())))
+    assert told.exists()

@@ -14,9 +14,15 @@ import implicitbias as ib
 X, Y = np.eye(2), np.array([1.0, 0.5])
 
 
-def end(log_scale: float) -> tuple[int, np.ndarray]:
+def end(log_scale: float) -> tuple[int, int, np.ndarray]:
+    """Return the process, the number of programs that it compiled for this run, and the end of the flow."""
+    # Other functions of this module are sent to processes that need no JAX.
+    from tests.flows.test_simulate_cost import compilations
+
     flow = ib.MirrorFlow(ib.LeastSquares(X, Y), ib.HyperbolicEntropy(log_scale=log_scale))
-    return os.getpid(), ib.simulate(flow, np.zeros(2), t1=50.0).final
+    with compilations() as found:
+        final = ib.simulate(flow, np.zeros(2), t1=50.0).final
+    return os.getpid(), len(found), final
 
 
 def values(*arguments: Any, **options: Any) -> list[Any]:
@@ -27,14 +33,20 @@ def values(*arguments: Any, **options: Any) -> list[Any]:
 
 
 def test_processes_give_the_results_of_a_loop_in_order() -> None:
-    points, reports = [-1.0, -20.0, -5.0, -10.0], []
+    points, reports = [-1.0, -20.0, -5.0, -10.0, -2.0, -15.0], []
     loop = values(end, points)
     spread = values(end, points, jobs=2, progress=lambda *report: reports.append(report))
-    np.testing.assert_array_equal([w for _, w in spread], [w for _, w in loop])
-    assert {process for process, _ in loop} == {os.getpid()}
-    assert os.getpid() not in {process for process, _ in spread}
+    np.testing.assert_array_equal([w for *_, w in spread], [w for *_, w in loop])
+    assert {process for process, *_ in loop} == {os.getpid()}
+    processes = {process for process, *_ in spread}
+    assert os.getpid() not in processes
+    # Runs of one shape share one compilation in each process: only its first run compiles.
+    for process in processes:
+        compiled = [count for one, count, _ in spread if one == process]
+        assert compiled[0] > 0
+        assert not any(compiled[1:])
     assert [fraction for fraction, _ in reports] == sorted({fraction for fraction, _ in reports})
-    assert reports[-1] == (1.0, "4 of 4 runs")
+    assert reports[-1] == (1.0, "6 of 6 runs")
 
 
 def test_each_process_uses_one_thread_of_blas() -> None:

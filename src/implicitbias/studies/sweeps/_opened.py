@@ -129,7 +129,7 @@ def _chosen(rows: list[Row], study: str | None, folder: Path) -> list[Row]:
         raise InputError(f"the store in {folder} is empty; no run of its sweep has ended yet")
     if study is None and len(names) > 1:
         raise InputError(
-            f"{folder} holds {', '.join(names)}; choose one: open({str(folder)!r}, {names[0]!r})"
+            f"{folder} holds {', '.join(names)}; choose one: type study={names[0]!r} after the folder"
         )
     if study is not None and study not in names:
         raise InputError(f"{folder} holds no {study!r}, but {', '.join(names)}")
