@@ -24,6 +24,7 @@ from implicitbias.studies._measured_training import (
 )
 from implicitbias.studies._seeds import generator
 
+_TEST_ROWS = 1000
 # Runs go to this slow time lam t, and to twice as much if they are not at rest and that takes at most so many steps.
 _SLOW, _LONGEST = 10.0, 350_000
 # With a start of six times the usual one, as for tanh, the sharpness of ReLU networks is five to eight times as large,
@@ -32,7 +33,7 @@ _SCALES = {"tanh": 6.0, "relu": 2.0}
 # At 1e-4, the flow of a ReLU network takes some ten to a hundred times the steps, and its grokking times are no closer
 # to those of the runs.
 _TOLERANCES = {"tanh": 1e-4, "relu": 1e-3}
-# The largest width and number of training rows of a sweep; the digits have 1797 rows, and those left are for the test.
+# The largest width and number of training rows of a sweep; the digits have 1797 rows, of which 1000 are for the test.
 _MOST = 700
 # The least weight decay of a sweep, with which a run takes a million steps or more.
 _LEAST_DECAY = 5e-4
@@ -73,7 +74,7 @@ class Digits(NamedTuple):
         """Return the training problem, the test rows and the start."""
         rng = generator(self.seed)
         images, labels = classified("digits")
-        order = rng.permutation(len(images))
+        order = rng.permutation(len(images))[: self.images + _TEST_ROWS]
         X, y = images[order] / 16.0, np.eye(10)[labels[order].astype(int)]
         scale = _SCALES[self.activation]
         start = {
