@@ -192,3 +192,24 @@ def test_a_linear_mirror_flow_takes_few_steps() -> None:
     apart = np.linalg.norm(trajectory.state(times) - expected, axis=1)
     assert np.max(apart / np.linalg.norm(expected, axis=1)) < 1e-3
     assert trajectory.stats.steps <= 12
+
+
+# Oracle: the soft thresholding of an orthogonal problem, w_i = sign(c_i) max(|c_i| - lam / k, 0), where the flow is at rest.
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-6])
+def test_a_flow_at_rest_takes_few_steps_to_any_time(rtol: float) -> None:
+    targets = np.array([2.0, -1.0, 0.3])
+    X = np.sqrt(3.0) * np.eye(3)
+    problem = ib.LeastSquares(X, X @ targets).reparametrize(ib.SquareDifference())
+    trajectory = ib.simulate(ib.GradientFlow(problem, 1.0), (np.full(3, 1e-2),) * 2, t1=1e6, rtol=rtol)
+    assert trajectory.status is ib.Status.REACHED_TIME
+    assert trajectory.stats.steps < 200
+    u, v = trajectory.final
+    threshold = np.sign(targets) * np.maximum(np.abs(targets) - 0.5, 0.0)
+    np.testing.assert_allclose(u**2 - v**2, threshold, atol=10 * rtol)
+
+
+def test_a_negative_zero_is_no_weight_decay() -> None:
+    problem = ib.LeastSquares(np.eye(2), [1.0, 2.0]).reparametrize(ib.SquareDifference())
+    start = (np.full(2, 0.1),) * 2
+    ends = [ib.simulate(ib.GradientFlow(problem, decay), start, t1=100.0).final for decay in (-0.0, 0.0)]
+    np.testing.assert_array_equal(*ends)

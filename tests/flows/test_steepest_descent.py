@@ -152,3 +152,15 @@ def test_an_end_that_takes_too_many_steps(decay: float, t1: float) -> None:
     descent = ib.SteepestDescent(ib.Classification(*separable()), ib.gauges.L2(), decay=decay)
     with pytest.raises(ib.InputError, match="at most 1e\\+08 are possible"):
         ib.simulate(descent, np.zeros(6), t1=t1)
+
+
+@pytest.mark.parametrize("gauge", [ib.gauges.Weighted(ib.gauges.LInf(), 1e-140), ib.gauges.L2()], ids=repr)
+def test_an_overflow_ends_the_run_at_the_last_finite_state(gauge: ib.gauges.Gauge) -> None:
+    problem = ib.Classification([[100.0, 1.0], [-100.0, 1.0]], [1, -1], loss="exponential")
+    # A point of gauge 1 has the size 1e140 in the first gauge, so that w overflows; in the second one its margins do.
+    largest = 1.0 / gauge.value([1.0, 0.0])
+    descent = ib.SteepestDescent(problem, gauge, step_size=0.4e308 / largest, decay=0.0)
+    trajectory = ib.simulate(descent, np.zeros(2), t1=descent.time(2))
+    assert trajectory.status is ib.Status.NOT_FINITE
+    assert np.all(np.isfinite(trajectory.final))
+    assert any("smaller step_size" in note for note in trajectory.notes)

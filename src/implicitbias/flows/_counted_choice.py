@@ -94,7 +94,7 @@ class CountedChoice(Changing):
             stiff = step * radius > _STIFF * STABLE and dear
             return self._way(self._stiff(left, radius)) if stiff else way
         if way.name == "stabilised":
-            return self._way(self.direct) if stages(step, radius) > _MANY else way
+            return self._way(self.direct) if stages(min(step, left), radius) > _MANY else way
         equal = self.explicit * max(0.5, step * radius / STABLE)
         self.regret = max(0.0, self.regret + report.attempts * (self.factorised - _CHEAPER * equal))
         if self.regret < self.patience:

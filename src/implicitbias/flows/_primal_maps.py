@@ -192,8 +192,11 @@ class SeparableInverseMirrorMap(SeparablePrimalMap):
         return jnp.zeros_like(z)
 
     def curved_sizes(self, z: jax.Array, s: jax.Array, floor: jax.Array) -> jax.Array:
-        seen, small = (self.slope(self.reach(size, s)[1], s) for size in (floor, _NEAR_ZERO * floor))
-        return jnp.where(seen <= _EVEN * small, floor, super().curved_sizes(z, s, floor))
+        def even(side: int) -> jax.Array:
+            seen, small = (self.slope(self.reach(size, s)[side], s) for size in (floor, _NEAR_ZERO * floor))
+            return seen <= _EVEN * small
+
+        return jnp.where(even(0) & even(1), floor, super().curved_sizes(z, s, floor))
 
     def reach(self, size: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self.potential.mirror_formula(-size), self.potential.mirror_formula(size)

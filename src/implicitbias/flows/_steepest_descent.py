@@ -160,16 +160,27 @@ class SteepestEngine(Engine):
         problem, gauge = self.descent.problem, self.descent.gauge
         shape = problem.predictor_shape
         begin = time.perf_counter()
-        while self.steps < target and time.perf_counter() - begin < _SECONDS:
-            pull = problem.descent_formula(self.w.reshape(shape))
-            size = self.times[self.steps + 1] - self.times[self.steps]
-            step = size * gauge.exposed_formula(pull, _TIE).ravel()
-            # A new array is made, so that an interrupt leaves the state and the number of steps in agreement.
-            self.w, self.steps = self.w + step, self.steps + 1
+        with np.errstate(over="ignore", invalid="ignore"):
+            while self.steps < target and not self.ending_note and time.perf_counter() - begin < _SECONDS:
+                self._step(problem, gauge, shape)
         self.t = float(self.times[self.steps])
         return SampledOutput(np.array([self.t]), self.w[None]) if self.steps == target else None
 
+    def _step(self, problem: Classification, gauge: Gauge, shape: tuple[int, ...]) -> None:
+        """Take a step, or write the note that ends the integration if it would give no finite numbers."""
+        pull = problem.descent_formula(self.w.reshape(shape))
+        if np.isfinite(pull).all():
+            size = self.times[self.steps + 1] - self.times[self.steps]
+            # A new array is made, so that an interrupt leaves the state and the number of steps in agreement.
+            w = self.w + size * gauge.exposed_formula(pull, _TIE).ravel()
+            if np.isfinite(w).all():
+                self.w, self.steps = w, self.steps + 1
+                return
+        self.ending_note = f"Step {self.steps + 1} would leave the range of float64. Use a smaller step_size."
+
     def status(self) -> Status | None:
+        if self.ending_note:
+            return Status.NOT_FINITE
         return Status.REACHED_TIME if self.steps >= self.saves[-1] else None
 
     def state(self) -> Float64[ndarray, " size"]:

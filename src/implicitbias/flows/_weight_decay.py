@@ -85,7 +85,8 @@ def _checked_leaf(name: str, leaf: Any) -> Any:
         or np.any(array < 0)
     ):
         raise InputError(f"{name} is {leaf!r}, {_EXPECTED}")
-    return float(array) if array.ndim == 0 else frozen(array.astype(np.float64))
+    array = array.astype(np.float64) + 0.0  # -0.0 becomes 0.0, of which 1 / lam is infinite and positive
+    return float(array) if array.ndim == 0 else frozen(array)
 
 
 def _fitted(decay: Any, shape: tuple[int, ...], name: str) -> ndarray:
