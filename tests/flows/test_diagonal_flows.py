@@ -194,7 +194,7 @@ def test_a_linear_mirror_flow_takes_few_steps() -> None:
     assert trajectory.stats.steps <= 12
 
 
-# Oracle: the soft thresholding of an orthogonal problem, w_i = sign(c_i) max(|c_i| - lam / k, 0), where the flow is at rest.
+# Oracle: soft thresholding, w_i = sign(c_i) max(|c_i| - lam / 2, 0), the rest point of an orthogonal problem.
 @pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-6])
 def test_a_flow_at_rest_takes_few_steps_to_any_time(rtol: float) -> None:
     targets = np.array([2.0, -1.0, 0.3])

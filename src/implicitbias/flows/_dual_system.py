@@ -111,8 +111,8 @@ class DualSystem(System):
         z, s, speed = self.dual(u), self.weight_decay * u[-1], self.dual_speed(u)
         growing = self.primal_map.growing_speed(z, speed, s, self.weight_decay)
         quiet = self.primal_map.growth_time(z, growing, s, self.floor, rtol)
-        # Dense output follows what relaxes at the rate lam only if a step is not much longer than 1 / lam. At rest there
-        # is nothing to follow.
+        # Dense output follows what relaxes at the rate lam only if a step is not much longer than 1 / lam. At rest
+        # there is nothing to follow.
         drift = self.weight_decay * self.primal_map.decay_slope(z, s)
         change = self.primal_map.times_slope(speed[None], z, s)[0] + drift
         moves = jnp.max(jnp.abs(change) / (jnp.abs(self.predictor(u)) + self.floor), initial=0.0)
