@@ -46,7 +46,7 @@ def test_the_error_contains_that_of_the_last_steps(rtol: float) -> None:
     exact = np.sqrt(np.array([k, -k]) / 2 + np.hypot(k / 2, w))
     apart = float(np.linalg.norm(np.abs(limit.point) - exact) / np.linalg.norm(exact))
     assert limit.error is not None
-    # The limit depends on the path by its conserved quantities only, which are exact, so that both may be rounding errors.
+    # The limit depends on the path by conserved quantities only, which are exact, so that both may be rounding errors.
     assert apart / 5 <= limit.error <= 5 * apart + 1e-14
 
 
