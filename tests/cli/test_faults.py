@@ -106,8 +106,8 @@ def _pairs_into_one_folder(place: Place, pairs: int) -> None:
 
 
 @pytest.mark.slow
-def test_six_pairs_of_runs_into_one_folder(place: Place) -> None:
-    _pairs_into_one_folder(place, 6)
+def test_ten_pairs_of_runs_into_one_folder(place: Place) -> None:
+    _pairs_into_one_folder(place, 10)
 
 
 def test_two_pairs_of_runs_into_one_folder(place: Place) -> None:

@@ -34,6 +34,14 @@ class Terminal:
         )  # fmt: skip
         os.close(beside)
 
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(SECONDS)
+        os.close(self.main)
+
     def read_until(self, words: str | None) -> None:
         """Read until the words are on the screen; None for all that comes."""
         end = time.monotonic() + SECONDS
@@ -55,19 +63,16 @@ class Terminal:
 
     def status(self) -> int:
         self.read_until(None)
-        os.close(self.main)
         return self.process.wait(SECONDS)
 
 
 # Both processes are still loading Python when Ctrl-C comes, which the terminal sends to them too.
 def test_once_finishes_the_runs_in_flight_of_all_processes(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, "--grid", "wait=0.3", "--seeds", "6", "--jobs", "2", "--out", "s")
-    try:
+    words = ("--grid", "wait=0.3", "--seeds", "6", "--jobs", "2", "--out", "s")
+    with Terminal(tmp_path, *words) as terminal:
         terminal.read_until("seed=1")
         terminal.type_control_c()
         assert terminal.status() == 130
-    finally:
-        terminal.process.kill()
     assert "interrupted: finishing 2 runs; press Ctrl-C again to stop at once" in terminal.text
     assert "2 of 6 runs, interrupted" in terminal.text
     assert "2 of 6 runs are done, 4 were not begun" in terminal.text
@@ -78,15 +83,12 @@ def test_once_finishes_the_runs_in_flight_of_all_processes(tmp_path: Path) -> No
 
 
 def test_twice_stops_at_once(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, "--grid", "wait=0,300", "--out", "s")
-    try:
+    with Terminal(tmp_path, "--grid", "wait=0,300", "--out", "s") as terminal:
         terminal.read_until("1 of 2 runs")
         terminal.type_control_c()
         terminal.read_until("finishing 1 run; press Ctrl-C again to stop at once")
         terminal.type_control_c()
         assert terminal.status() == 130
-    finally:
-        terminal.process.kill()
     assert "stopped; the runs that had ended are kept in s; type the same command to go on" in terminal.text
     assert "Traceback" not in terminal.text
     assert ib.studies.open(tmp_path / "s").seen.sel(wait=0.0).values == [0]

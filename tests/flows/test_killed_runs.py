@@ -14,8 +14,7 @@ import pytest
 from implicitbias._core.archive import FileKind, read_archive
 from tests.flows._runs import content, run
 
-# A simulation compiles its program after each kill; a process that only writes starts at once.
-KILLS_OF_RUNS, KILLS_OF_FILES = 8, 20
+KILLS = 20
 NAME, RTOL = "Gauss-Newton", 1e-10
 KIND = FileKind("kind", 1, "thing")
 
@@ -75,11 +74,11 @@ def fraction_in(lines: list[str]) -> float:
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
+def test_twenty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     path, moments = tmp_path / "run.npz", random.Random(0)
     reached, ended = 0.0, 0
-    for _ in range(KILLS_OF_RUNS):
-        lines = killed_after(started(SIMULATE, str(path)), moments.uniform(0.0, 1.25))
+    for _ in range(KILLS):
+        lines = killed_after(started(SIMULATE, str(path)), moments.uniform(0.0, 0.5))
         # The first part after a kill is one that had not ended before it.
         assert fraction_in(lines[:1]) > reached
         reached = fraction_in(lines)
@@ -90,7 +89,7 @@ def test_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     assert child.returncode == 0
     whole = run(NAME, rtol=RTOL)
     # The last process has not computed again what the killed ones had computed.
-    assert int(output[-1].split()[1]) < 0.75 * len(whole.times)
+    assert int(output[-1].split()[1]) < len(whole.times) / 2
     trajectory = run(NAME, rtol=RTOL, checkpoint=path)
     assert content(trajectory) == content(whole)
 
@@ -116,7 +115,7 @@ def test_a_running_process_keeps_others_out_and_a_killed_one_does_not(tmp_path: 
 @pytest.mark.slow
 def test_a_kill_while_a_file_is_written_leaves_a_complete_one(tmp_path: Path) -> None:
     path, moments, halves = tmp_path / "thing.npz", random.Random(0), 0
-    for _ in range(KILLS_OF_FILES):
+    for _ in range(KILLS):
         lines = killed_after(started(WRITE, str(path)), moments.uniform(0.0, 0.1))
         _, arrays = read_archive(path, KIND)
         assert len(np.unique(arrays["x"])) == 1
