@@ -86,7 +86,7 @@ def run_studies(
     """Run studies, print their claims, and exit with status 1 if one does not hold.
 
     A study that is named runs at all its points, of which some take minutes. Without a name, each study runs at its
-    first point, which takes three to ten minutes for all of them, and one page about all is written to results/report.html.
+    first point, which takes three to ten minutes in all, and one page about all is written to results/report.html.
 
     With --grid, one study is run at all points of a grid of its settings, and the results are stored; the same command
     goes on after an interrupt or a crash.
