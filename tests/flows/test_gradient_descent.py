@@ -55,6 +55,15 @@ def test_the_steps_nearest_to_asked_times_are_kept() -> None:
         trajectory.state(5.0)
 
 
+# Oracle: the loop. One call takes up to 64 kept steps, and the gaps between these are 1, 2, 1, 2, ...
+def test_many_kept_steps_within_one_call() -> None:
+    steps = np.array([step for step in range(301) if step % 3])
+    trajectory = ib.simulate(descent(), START, times=steps * RATE)
+    np.testing.assert_allclose(trajectory.times, steps * RATE, rtol=1e-14)
+    np.testing.assert_allclose(trajectory.states, loop(300)[steps], rtol=0, atol=1e-12)
+    assert trajectory.stats.steps == steps[-1]
+
+
 # Oracle: the largest eigenvalue: above 2 / h the iterates grow without bound.
 def test_a_learning_rate_that_is_too_large() -> None:
     rate = 3.0 / np.linalg.eigvalsh(X.T @ X / 6)[-1]

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 import implicitbias as ib
 from implicitbias._core.progress import silent
-from implicitbias.grokking._course import curve_of
+from implicitbias.grokking._course import Course, curve_of
 from implicitbias.grokking._forecaster import _followed, _Plan
 from implicitbias.grokking._held_out import ErrorKind, gauge_of, kind_of
 from implicitbias.grokking._times import times_of
@@ -83,7 +83,7 @@ def test_a_flow_of_which_chosen_times_are_kept(linear: Linear) -> None:
     flow = ib.GradientFlow(linear.problem, LAM)
     shape, start = flow.checked_start(linear.start)
     gauge = gauge_of(linear.problem, shape, start, linear.test)
-    course = _followed(_Plan(flow, gauge, linear.start, [], 1e-6, True), silent).course
+    course = _followed(_Plan(flow, gauge, linear.start, [], 1e-6, True, {}), silent).course
     assert all(piece.trajectory.sampled for piece in course.pieces)
     found = times_of(course)
     memorized = brentq(lambda t: linear.train_error(t) - 0.01 * linear.train_error(0.0), 0.0, 100.0)
@@ -101,7 +101,11 @@ def test_points_where_the_error_is_steep(linear: Linear) -> None:
     flow = ib.GradientFlow(linear.problem, LAM)
     shape, start = flow.checked_start(linear.start)
     gauge = gauge_of(linear.problem, shape, start, linear.test)
-    course = _followed(_Plan(flow, gauge, linear.start, [], 1e-6, False), silent).course
+    course = _followed(_Plan(flow, gauge, linear.start, [], 1e-6, False, {}), silent).course
+    again = curve_of(Course(gauge, course.pieces))
+    np.testing.assert_array_equal(
+        curve_of(course).columns, again.columns
+    )  # rows that were kept are those of the time
     times = curve_of(course).times
     steps = np.diff(np.log(times[1:]))
     changes = np.abs(np.diff([linear.test_error(t) for t in times[1:]])) / linear.test_error(0.0)

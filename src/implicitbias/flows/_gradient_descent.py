@@ -28,6 +28,8 @@ from implicitbias.trajectories import Stats
 _PER_DECADE = 20
 # The time in seconds between two returns to Python, which reports progress and handles interrupts.
 _SECONDS = 0.2
+# The most saved steps, and the most numbers, that one call returns: calls cost more than the steps of a small model.
+_BLOCK, _BLOCK_NUMBERS = 64, 2**20
 
 
 class GradientDescent(Flow):
@@ -124,8 +126,8 @@ class _Settings(eqx.Module):
 
 
 @eqx.filter_jit
-def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
-    """Return the parameters after `count` steps from u."""
+def _descend(settings: _Settings, u: jax.Array, counts: jax.Array) -> jax.Array:
+    """Return the parameters after so many steps from u, and after so many more from there, and so on, row by row."""
 
     def model(point: jax.Array) -> jax.Array:
         return settings.objective.readout(settings.shape.unflatten(point))
@@ -135,7 +137,11 @@ def _descend(settings: _Settings, u: jax.Array, count: jax.Array) -> jax.Array:
         slope = pull_back(settings.objective.mean_loss.pull(predictions))[0]
         return point - settings.learning_rate * (slope + settings.weight_decay * point)
 
-    return jax.lax.fori_loop(0, count, one, u)
+    def several(point: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+        ahead = jax.lax.fori_loop(0, count, one, point)
+        return ahead, ahead
+
+    return jax.lax.scan(several, u, counts)[1]
 
 
 @dataclass
@@ -155,28 +161,37 @@ class DescentEngine(Engine):
         self.first = SampledOutput(np.zeros(1), np.asarray(self.u)[None])
 
     def advance(self) -> Output | None:
-        """Take steps up to the next saved one, but not for much longer than `_SECONDS`.
+        """Take steps up to the next saved ones, but not for much longer than `_SECONDS`.
 
-        Return the output at the saved step, or None if it has not been reached.
+        Return the output at the saved steps, or None if none has been reached.
         """
-        target = int(self.saves[np.searchsorted(self.saves, self.steps, side="right")])
-        count = min(self.pace, target - self.steps)
+        block = max(1, min(_BLOCK, _BLOCK_NUMBERS // self.u.size))
+        ahead = self.saves[np.searchsorted(self.saves, self.steps, side="right") :][:block]
+        # A row beyond the pace stays at the last step within it, because it takes no steps.
+        targets = np.minimum(np.pad(ahead, (0, block - len(ahead)), mode="edge"), self.steps + self.pace)
+        count = int(targets[-1]) - self.steps
         begin = time.perf_counter()
-        ahead = _descend(self.settings, self.u, jnp.asarray(count)).block_until_ready()
+        rows = np.asarray(_descend(self.settings, self.u, jnp.asarray(np.diff(targets, prepend=self.steps))))
         # The pace is the number of steps in about `_SECONDS`. The first call also compiles, so it underestimates the
         # pace, and later calls correct it.
         if count == self.pace:
             self.pace = max(1, min(8 * self.pace, int(count * _SECONDS / (time.perf_counter() - begin)) or 1))
-        if not np.all(np.isfinite(np.asarray(ahead))):
+        finite = np.isfinite(rows).all(axis=1)
+        sound = len(rows) if finite.all() else int(np.argmin(finite))
+        if sound < len(rows):
             self.broken = True
+            before = self.steps if sound == 0 else int(targets[sound - 1])
             self.ending_note = (
-                f"The parameters became NaN or infinite between steps {self.steps} and {self.steps + count}; "
+                f"The parameters became NaN or infinite between steps {before} and {targets[sound]}; "
                 f"a learning rate of {float(self.settings.learning_rate):g} may be too large."
             )
+        if sound:
+            self.u, self.steps = jnp.asarray(rows[sound - 1]), int(targets[sound - 1])
+            self.t = self.steps * float(self.settings.learning_rate)
+        reached = int(np.searchsorted(ahead, self.steps, side="right"))
+        if reached == 0:
             return None
-        self.u, self.steps = ahead, self.steps + count
-        self.t = self.steps * float(self.settings.learning_rate)
-        return SampledOutput(np.array([self.t]), np.asarray(ahead)[None]) if self.steps == target else None
+        return SampledOutput(ahead[:reached] * float(self.settings.learning_rate), rows[:reached])
 
     def status(self) -> Status | None:
         if self.broken:

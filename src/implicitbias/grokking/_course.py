@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from implicitbias.grokking._held_out import COLUMNS, Gauge
+from implicitbias.grokking._held_out import BLOCK, COLUMNS, Gauge
 from implicitbias.trajectories import Trajectory
 
 # The number of log-spaced points of the flow's part of a curve for each factor of 10 in time. Where the test error
@@ -47,10 +47,11 @@ class Piece(NamedTuple):
 
 @dataclass
 class Course:
-    """Pieces one after another; the first one begins at time 0."""
+    """Pieces one after another; the first one begins at time 0. `known` has the rows that were measured, by time."""
 
     gauge: Gauge
     pieces: list[Piece] = field(default_factory=list)
+    known: dict[float, ndarray] = field(default_factory=dict)
 
     @property
     def end(self) -> float:
@@ -66,7 +67,14 @@ class Course:
 
     def measured(self, times: Float64[ndarray, " m"]) -> Float64[ndarray, "m columns"]:
         """Return the columns `COLUMNS` at ascending times."""
-        return self.gauge.measured(self.states(times))
+        missing = [time for time in times.tolist() if time not in self.known]
+        if missing:
+            self.known |= zip(missing, self.gauge.measured(self.states(np.array(missing))), strict=True)
+        return np.array([self.known[time] for time in times.tolist()])
+
+    def known_until(self, time: float) -> dict[float, ndarray]:
+        """Return the measured rows up to a time, for a course that begins with the same pieces."""
+        return {at: row for at, row in self.known.items() if at <= time}
 
     def grid(self) -> Float64[ndarray, " m"]:
         """Return 0 and ascending times: every kept time where only some are kept, and log-spaced times elsewhere.
@@ -142,7 +150,7 @@ def located(
 ) -> tuple[float, Curve]:
     """Return the first time from `after` on at which a condition on the columns holds, and the refined curve.
 
-    The interval of the grid in which it first holds is divided into 32 parts again and again.
+    The interval of the grid in which it first holds is divided again and again.
 
     Args:
         course: the course.
@@ -163,7 +171,8 @@ def located(
         if high - low <= _LOCATED * high:
             return high, curve
         # Where the interval begins at 0, it is divided in time, and otherwise in the logarithm of time.
-        inside = np.geomspace(low, high, 33)[1:-1] if low > 0.0 else np.linspace(low, high, 33)[1:-1]
+        ends = low, high, 2 + BLOCK
+        inside = np.geomspace(*ends)[1:-1] if low > 0.0 else np.linspace(*ends)[1:-1]
         curve = merged(curve, Curve(inside, course.measured(inside)))
     return high, curve
 

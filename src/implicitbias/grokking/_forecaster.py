@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from implicitbias._core.arrays import frozen
 from implicitbias._core.errors import InputError
@@ -104,10 +105,10 @@ def forecast_grokking(
         )
     # A model with kinks can take so many steps that the dense output of all of them does not fit into memory.
     sampled = flow.flags(shape, start).not_smooth
-    first = _Plan(flow, gauge, params, [] if stretch is None else stretch.pieces, rtol, sampled)
-    second = first._replace(pieces=first.pieces[:-1], rtol=min(_LOOSER * rtol, 0.1))
+    first = _Plan(flow, gauge, params, [] if stretch is None else stretch.pieces, rtol, sampled, {})
     followed = _followed(first, lambda part, text: report(0.6 * part, text))
     found = times_of(followed.course)
+    second = _second(first, followed.course)
     other = times_of(_followed(second, lambda part, text: report(0.6 + 0.3 * part, text)).course)
     resolution = 1.0 / gauge.test_rows if gauge.kind.counts else 0.0
     report(0.9, "trust")
@@ -161,6 +162,7 @@ class _Plan(NamedTuple):
         pieces: the pieces of gradient descent.
         rtol: the tolerance of the flow.
         sampled: whether the flow is kept at chosen times only, and not at all times.
+        known: the rows that were measured on these pieces.
     """
 
     flow: GradientFlow
@@ -169,6 +171,7 @@ class _Plan(NamedTuple):
     pieces: list[Piece]
     rtol: float
     sampled: bool
+    known: dict[float, ndarray]
 
     def flowed(self, state: Any, begin: float, end: float, progress: Progress) -> Trajectory:
         """Return the flow from a state at the time `begin` to the time `end`."""
@@ -176,6 +179,13 @@ class _Plan(NamedTuple):
             return simulate(self.flow, state, end - begin, rtol=self.rtol, progress=progress)
         times = kept_times(begin, end) - begin
         return simulate(self.flow, state, times=times, rtol=self.rtol, progress=progress)
+
+
+def _second(first: _Plan, course: Course) -> _Plan:
+    """Return the plan of a less accurate forecast, which begins with the same steps of descent, but for the last."""
+    pieces = first.pieces[:-1]
+    known = course.known_until(pieces[-1].end if pieces else 0.0)
+    return first._replace(pieces=pieces, rtol=min(_LOOSER * first.rtol, 0.1), known=known)
 
 
 class _Followed(NamedTuple):
@@ -189,7 +199,7 @@ class _Followed(NamedTuple):
 
 def _followed(plan: _Plan, progress: Progress) -> _Followed:
     """Return the course of the flow to its rest point, after the pieces of gradient descent."""
-    course = Course(plan.gauge, list(plan.pieces))
+    course = Course(plan.gauge, list(plan.pieces), dict(plan.known))
     state, steps, reached = plan.params, 0, 0.0
     if course.pieces:
         state, reached = course.pieces[-1].trajectory.final, course.end

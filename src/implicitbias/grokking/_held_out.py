@@ -19,8 +19,8 @@ from implicitbias.problems import MeanLoss, Objective, TrainingProblem
 # The names of the measured columns, in the order in which `Gauge` returns them.
 COLUMNS = ("train_loss", "test_loss", "train_error", "test_error", "norm")
 # The number of points whose predictions are computed in one call. It is fixed, so that one program is compiled, and
-# small, because the rest points are measured three at a time.
-_BLOCK = 8
+# small, because few points are measured at a time where a crossing is located.
+BLOCK = 8
 
 
 class ErrorKind(Enum):
@@ -90,9 +90,9 @@ class Gauge(eqx.Module):
         """Return the columns `COLUMNS` at these parameters."""
         rows = np.empty((len(states), len(COLUMNS)))
         with double_precision():
-            for begin in range(0, len(states), _BLOCK):
-                block = states[begin : begin + _BLOCK]
-                padded = np.concatenate([block, np.repeat(block[-1:], _BLOCK - len(block), axis=0)])
+            for begin in range(0, len(states), BLOCK):
+                block = states[begin : begin + BLOCK]
+                padded = np.concatenate([block, np.repeat(block[-1:], BLOCK - len(block), axis=0)])
                 rows[begin : begin + len(block)] = np.asarray(_measured(self, padded))[: len(block)]
         return rows
 
