@@ -6,11 +6,12 @@ Problems make readouts and predictors listen to them, so that problems need not 
 from abc import abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 
+from implicitbias._core.modules import PlainModule
 
-class Readout(eqx.Module):
+
+class Readout(PlainModule):
     """A function from parameters to predictions (n, k), traced by JAX."""
 
     @abstractmethod

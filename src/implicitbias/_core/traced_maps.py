@@ -10,9 +10,10 @@ import numpy as np
 
 from implicitbias._core.arrays import real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.modules import PlainModule
 
 
-class TracedMap(eqx.Module):
+class TracedMap(PlainModule):
     """A linear map w -> X w, traced by JAX; w is an array of the shape `domain`."""
 
     @abstractmethod

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 
+from implicitbias._core.modules import PlainModule
 from implicitbias.flows._method import Method
 from implicitbias.flows._rkc import Rkc
 from implicitbias.flows._ros34pw2 import Rosenbrock
@@ -75,7 +76,7 @@ class GaussNewtonMatrix(NamedTuple):
         return jnp.eye(self.size, dtype=rooted.dtype) + self.ratio * rooted
 
 
-class Algebra(eqx.Module):
+class Algebra(PlainModule):
     """A way to solve the linear systems of a step."""
 
     @property

@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.status import Status
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._dense import Output, SampledOutput
@@ -116,7 +117,7 @@ def _checked_rate(learning_rate: Any) -> float:
     return float(learning_rate)
 
 
-class _Settings(eqx.Module):
+class _Settings(PlainModule):
     """The arguments of a gradient descent step."""
 
     objective: Objective

@@ -7,13 +7,13 @@ smallest margin. It is computed as the exponential of a sum of logarithms.
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.compiled import compiled
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._limits import Limits
@@ -36,7 +36,7 @@ _MOST_GAP = 1.0
 _LONGEST_UNIT = 600.0
 
 
-class LogTime(eqx.Module):
+class LogTime(PlainModule):
     """The factor t + t_0 of the gradient as a function of tau, in logarithms.
 
     Attributes:

@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +16,7 @@ from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias._core.compiled import compiled
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.predictors import TracedJacobian, TracedPredictor
@@ -50,7 +50,7 @@ class Tangent(NamedTuple):
     step: Callable[[jax.Array], jax.Array]
 
 
-class Manifold(eqx.Module):
+class Manifold(PlainModule):
     """A manifold of critical points, given by the equation residual(theta) = 0.
 
     Attributes:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.status import Status
 from implicitbias.flows._margin_rows import EPSILON, MarginRows
 from implicitbias.problems import MarginLoss
@@ -34,7 +34,7 @@ _TOO_LONG = (
 )
 
 
-class MarginSpeeds(eqx.Module):
+class MarginSpeeds(PlainModule):
     r"""The speeds $p_{ic} = -(t + t_0)\, \partial \ell / \partial m_{ic} / n$ as functions of margins and $\tau$.
 
     Attributes:

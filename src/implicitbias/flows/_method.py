@@ -3,11 +3,11 @@
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from numpy import ndarray
 
+from implicitbias._core.modules import PlainModule
 from implicitbias.flows._growth_modes import Modes
 from implicitbias.flows._system import System
 
@@ -35,7 +35,7 @@ class Trial(NamedTuple):
     iterations: jax.Array
 
 
-class Method(eqx.Module):
+class Method(PlainModule):
     """A one-step method with an error estimate and dense output."""
 
     @property

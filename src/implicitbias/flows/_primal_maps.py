@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from implicitbias._core.modules import PlainModule
 from implicitbias.parametrizations import ExponentialFlow
 from implicitbias.potentials import Potential, SeparablePotential
 
@@ -31,7 +32,7 @@ class Rows(NamedTuple):
     squares: jax.Array
 
 
-class PrimalMap(eqx.Module):
+class PrimalMap(PlainModule):
     r"""The map from the dual variable $z = z_0 - \int \nabla L \, dt$ and $s = \lambda t$ to w."""
 
     @abstractmethod

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.trees import TreeShape
 from implicitbias.flows._algebra_choice import sizes_of
 from implicitbias.flows._algebra_names import OF_STEPS, checked_algebra
@@ -20,7 +21,7 @@ from implicitbias.predictors import TracedPredictor
 from implicitbias.problems import MeanLoss
 
 
-class StructuredField(eqx.Module):
+class StructuredField(PlainModule):
     """A vector field that gives the `System` of its flow."""
 
     @abstractmethod

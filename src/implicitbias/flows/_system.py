@@ -4,13 +4,13 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.compiled import compiled
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.precision import double_precision
 from implicitbias._core.status import Status
 from implicitbias.flows._growth_modes import Modes
@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
     memory: Any
 
 
-class System(eqx.Module):
+class System(PlainModule):
     """An autonomous equation M u' = field(u) for an inner variable u (m,), from which a state (D,) is computed.
 
     M is diagonal with the entries 1, and 0 in rows that are constraints. The system also gives everything else that

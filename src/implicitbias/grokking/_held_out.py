@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from implicitbias._core.arrays import real_array
 from implicitbias._core.errors import InputError
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.precision import double_precision
 from implicitbias._core.trees import TreeShape
 from implicitbias.problems import MeanLoss, Objective, TrainingProblem
@@ -66,7 +67,7 @@ def kind_of(mean_loss: MeanLoss) -> ErrorKind:
     return ErrorKind.ARGMAX if one_hot else ErrorKind.SQUARED
 
 
-class Gauge(eqx.Module):
+class Gauge(PlainModule):
     """The training and the test rows with their loss, as a function of the flat parameters.
 
     Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from implicitbias._core.errors import InputError
+from implicitbias._core.modules import PlainModule
 
 # The squares of larger numbers, and sums of such squares, may overflow in float64.
 _LARGEST = 1e150
@@ -18,7 +19,7 @@ _LARGEST = 1e150
 _NEAR = 1.0
 
 
-class ExponentialFlow(eqx.Module):
+class ExponentialFlow(PlainModule):
     r"""The closed-form flow $p = p_0 e^{c z - s}$, $q = q_0 e^{-c z - s}$, $w = k (p^2 - q^2)$ in each coordinate.
 
     Here $z = -\int_0^t \nabla L(w) \, dt$ and $s = \lambda t$. For $u \odot v$ and $u^2 - v^2$ this is the gradient

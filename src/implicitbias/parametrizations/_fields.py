@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from implicitbias._core.ivp import integrated
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.trees import TreeShape, tree_shape
 
 # A direction in theta at a point.
@@ -21,7 +22,7 @@ _RTOL, _STEPS = 1e-12, 2000
 _PROBES = 32
 
 
-class Outputs(eqx.Module):
+class Outputs(PlainModule):
     """The entries of w as functions of the flat parameters.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float64
@@ -10,6 +9,7 @@ from numpy import ndarray
 
 from implicitbias._core.blas_threads import one_blas_thread
 from implicitbias._core.errors import InputError
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.precision import double_precision
 from implicitbias._core.values import Value
 from implicitbias.parametrizations import Outputs, as_parametrization, outputs_of
@@ -122,7 +122,7 @@ class ConservedQuantities(Value):
         return f"ConservedQuantities(count={self.count}: {self.sentence})"
 
 
-class _Predictions(eqx.Module):
+class _Predictions(PlainModule):
     """The predictions of a problem as a map of its parameters."""
 
     predictor: Any

@@ -12,6 +12,7 @@ import numpy as np
 
 from implicitbias._core.compiled import compiled
 from implicitbias._core.maps import Map
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.readouts import Readout
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
@@ -47,7 +48,7 @@ class ModelStructure(NamedTuple):
     layers: tuple[tuple[int, int], ...] = ()
 
 
-class TracedPredictor(eqx.Module):
+class TracedPredictor(PlainModule):
     """Predictions (n, k) as a function of parameters, and their derivatives, which use known structure."""
 
     @abstractmethod

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from implicitbias._core.compiled import compiled
 from implicitbias._core.errors import InputError
 from implicitbias._core.maps import Map
+from implicitbias._core.modules import PlainModule
 from implicitbias._core.readouts import Readout, ReadoutListener
 from implicitbias._core.traced_maps import TracedMap
 from implicitbias._core.trees import TreeShape
@@ -52,7 +53,7 @@ class Reparametrized(Readout):
         return listener.reparametrized(self.linear, self.G)
 
 
-class Composed(eqx.Module):
+class Composed(PlainModule):
     """The model (theta, X) -> model(G(theta), X)."""
 
     model: Callable[[Any, Any], jax.Array]
@@ -100,7 +101,7 @@ class Model(Readout):
         return listener.model(self)
 
 
-class MeanLoss(eqx.Module):
+class MeanLoss(PlainModule):
     """The mean of a loss over the rows, as a function of the predictions."""
 
     targets: jax.Array
@@ -157,7 +158,7 @@ class MeanLoss(eqx.Module):
         return loss
 
 
-class Objective(eqx.Module):
+class Objective(PlainModule):
     """The objective F(theta), which is the mean over rows of loss(readout(theta), targets)."""
 
     readout: Readout
