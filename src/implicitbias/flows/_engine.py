@@ -33,6 +33,9 @@ _TINY, _SMALL = 1e-3, 10.0
 # Rest is searched again when the time has grown _AGAIN times. A step is short if it moves the state by less than the
 # share _SHORT rtol^(1/3).
 _SLOW, _PART, _AGAIN, _SHORT = 2.0, 32, 1.3, 0.1
+# A state that is smaller than this share of the largest one has vanished, and its rest point is 0 if it has one. Steps
+# that shrink it further become short where squares underflow.
+_VANISHED = 1e-20
 # Steps with the exact Jacobian are kept if the first _TRIED of them make the next step _LONGER times longer.
 _TRIED, _LONGER = 8, 4.0
 # The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
@@ -123,6 +126,7 @@ class RosenbrockEngine(Engine):
     exact: bool = field(init=False, default=False)
     switched: bool = field(init=False, default=False)
     searched: float = field(init=False, default=0.0)
+    largest: float = field(init=False, default=0.0)
     rest_note: str = field(init=False, default="")
 
     saved = (
@@ -135,6 +139,7 @@ class RosenbrockEngine(Engine):
         "exact",
         "switched",
         "searched",
+        "largest",
         "rest_note",
     )
 
@@ -209,7 +214,7 @@ class RosenbrockEngine(Engine):
             jax.block_until_ready(cursor.t)
         return cursor, chunk, watch.seconds()
 
-    def at_rest(self, search: Callable[[ndarray, float], tuple[ndarray, str] | None]) -> Output | None:
+    def at_rest(self, search: Callable[..., tuple[ndarray, str] | None]) -> Output | None:
         """Return the output until the end if the flow is at rest, which is examined where the state hardly moves.
 
         `search` is `System.rest` of the system in use.
@@ -221,14 +226,16 @@ class RosenbrockEngine(Engine):
         # Explicit steps are short where the flow is stiff, which the guide knows.
         self.slow = self.exact or (self.way.implicit and self._is_slow(before, moved, size))
         still = moved < self.limits.rtol * size
+        self.largest = max(self.largest, size)
+        vanished = size < _VANISHED * self.largest
         due = (self.slow and not self.switched) or self.t > _AGAIN * self.searched
         # A search takes as long as a part of explicit steps, whose number until the end is known if they are stiff.
         few = not self.way.implicit and self.limits.end - self.t < _PART * float(self.cursor.h)
-        if not (self.slow or still) or not due or few or self.t >= self.limits.end:
+        if not (self.slow or still or vanished) or not due or few or self.t >= self.limits.end:
             return None
         self.searched = self.t
         u = np.asarray(self.cursor.u)
-        found = search(u, self.limits.rtol)
+        found = search(u, self.limits.rtol, vanished=vanished)
         if found is None:
             return None
         point, note = found

@@ -21,7 +21,7 @@ from implicitbias.flows._large_rest import HessianProducts
 from implicitbias.flows._limits import Limits
 from implicitbias.flows._log_time import LogTime, log_time_from, not_separated
 from implicitbias.flows._lost_growth import Rounding
-from implicitbias.flows._rest import Curvature, Expansion, rest_near
+from implicitbias.flows._rest import Curvature, Expansion, rest_at_zero, rest_near
 from implicitbias.flows._ros34pw2 import TIGHT
 from implicitbias.flows._system import Prepared, Solve, System
 from implicitbias.predictors import TracedPredictor
@@ -209,24 +209,28 @@ class GaussNewtonSystem(System):
     def may_rest(self) -> bool:
         return True
 
-    def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+    def rest(self, u: ndarray, rtol: float, *, vanished: bool = False) -> tuple[ndarray, str] | None:
         p = self.shape.size
-        if p > _MOST_FOR_REST:
+        if p > (_MOST_FOR_WHOLE if vanished else _MOST_FOR_REST):
             return None
 
-        def curvature(theta: ndarray) -> Expansion:
+        def whole(theta: ndarray) -> Curvature:
             point = np.concatenate([theta, u[p:]])
-            if p > _MOST_FOR_WHOLE:
-                speed, terms = (np.asarray(part) for part in speed_at(self, point))
-                return HessianProducts(self, point, speed, float(terms), rtol)
             speed, hessian, terms = (np.asarray(part) for part in curvature_at(self, point))
             return Curvature(speed, hessian, float(terms), float(np.linalg.norm(theta)))
+
+        def curvature(theta: ndarray) -> Expansion:
+            if p <= _MOST_FOR_WHOLE:
+                return whole(theta)
+            point = np.concatenate([theta, u[p:]])
+            speed, terms = (np.asarray(part) for part in speed_at(self, point))
+            return HessianProducts(self, point, speed, float(terms), rtol)
 
         def near(theta: ndarray) -> bool:
             point = np.concatenate([theta, u[p:]])
             return bool(np.asarray(_error(self, u, point)) <= rtol)
 
-        found = rest_near(curvature, u[:p], near)
+        found = rest_at_zero(whole, u[:p]) if vanished else rest_near(curvature, u[:p], near)
         if found is None or (self.log_time is not None and found.speed == 0.0):
             return None  # With a `log_time`, a speed of exactly 0 has underflowed.
         unit = float(np.asarray(_unscaled(self, u)))

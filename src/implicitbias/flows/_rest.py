@@ -16,6 +16,8 @@ _ROUNDING = 16.0
 _EPSILON = float(np.finfo(np.float64).eps)
 # The largest number of Newton steps to the rest point, at which the speed is a rounding error.
 _NEWTON_STEPS = 12
+# The Hessians at 0 and beside it may differ by this share of the largest entry.
+_SMOOTH = 1e-8
 # Curvature below this multiple of |theta'| / |theta| may be that of an orbit of a symmetry.
 _UNDECIDED = 10.0
 
@@ -108,6 +110,23 @@ def rest_near(
             least = found.least()
             return None if least is None else Rest(point, speed, least)
     return None
+
+
+def rest_at_zero(curvature: Callable[[ndarray], Curvature], theta: ndarray) -> Rest | None:
+    """Return 0 as the rest point of a flow that has shrunk to theta, or None if 0 is no strict minimum.
+
+    The Hessians at 0 and at theta must agree. Where they differ, 0 lies on kinks, and its Hessian tells nothing about
+    the flow beside it.
+    """
+    zero, here = curvature(np.zeros_like(theta)), curvature(theta)
+    if not np.all(np.isfinite(zero.hessian)) or not np.all(zero.speed == 0.0):
+        return None
+    largest = float(np.max(np.abs(zero.hessian)))
+    least = zero.least()
+    if least is None or least <= rounding(zero) * largest:
+        return None
+    agree = bool(np.max(np.abs(here.hessian - zero.hessian)) <= _SMOOTH * largest)
+    return Rest(np.zeros_like(theta), 0.0, least) if agree else None
 
 
 def undecided(at: Expansion) -> float:

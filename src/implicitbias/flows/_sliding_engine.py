@@ -184,7 +184,8 @@ class SlidingEngine(Engine):
         slopes = np.where(self._pre_activations(u) > 0.0, 1.0, 0.0)
         return Stand(slopes, np.zeros(_PLACES, dtype=np.int64), np.zeros(_PLACES, dtype=bool))
 
-    def _rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+    def _rest(self, u: ndarray, rtol: float, *, vanished: bool) -> tuple[ndarray, str] | None:
+        # Where all parameters vanish, all units are at kinks, and 0 is a rest point like others.
         return None if self.arriving is not None else sliding_rest(self.program, self.stand, u, rtol)
 
     def _arrival(self) -> int:

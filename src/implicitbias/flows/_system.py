@@ -117,10 +117,11 @@ class System(PlainModule):
         """Whether `rest` may find a rest point; otherwise the integration is not interrupted to search for one."""
         return False
 
-    def rest(self, u: ndarray, rtol: float) -> tuple[ndarray, str] | None:
+    def rest(self, u: ndarray, rtol: float, *, vanished: bool = False) -> tuple[ndarray, str] | None:
         """Return the rest point that the flow at u has reached within rtol, and a note, or None if there is none.
 
-        The rest point is an inner variable. The search may be expensive; it is made where steps do not grow.
+        The rest point is an inner variable. The search may be expensive; it is made where steps do not grow. If the
+        state has `vanished`, which is that it is tiny beside what it was, 0 is the only rest point that is considered.
         """
         return None
 

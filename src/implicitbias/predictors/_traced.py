@@ -28,8 +28,7 @@ from implicitbias.predictors._traced_jacobian import (
 
 # The largest relative difference between predictions of single rows and of the batch that counts as rounding.
 _ROWS_AGREE = 1e-6
-# The largest accepted relative difference between products with the kernel of layers and with the Jacobian, and the
-# number of rows on which they are compared.
+# The largest accepted relative difference of products with the kernel of layers and with J, and the rows compared.
 _KERNELS_AGREE, _SAMPLE = 1e-10, 8
 # The size in bytes of a block of rows of J.
 _BLOCK_BYTES = 64 * 2**20
