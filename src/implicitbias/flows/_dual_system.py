@@ -105,7 +105,10 @@ class DualSystem(System):
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         z = [self.dual(point) for point in (u, end, embedded)]
         w = [self.predictor(point) for point in (u, end, embedded)]
-        return dual_error(z, w, self.floor, jnp.asarray(1e-300), _DUAL_WEIGHT)
+        found = dual_error(z, w, self.floor, jnp.asarray(1e-300), _DUAL_WEIGHT)
+        # All entries of w may be far below the floor, and z may be much larger than 1.
+        s = self.weight_decay * end[-1]
+        return jnp.maximum(found, self.primal_map.state_error(z[1], z[2] - z[1], s))
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         z, s, speed = self.dual(u), self.weight_decay * u[-1], self.dual_speed(u)
