@@ -20,7 +20,7 @@ _FEW, _NEGLIGIBLE = 2, 1e-12
 # the factor e^k in the step, this is k times too long, and it may grow only to _FOLDS / k of that size. From there on
 # it may grow by the factor _GROWTH in a step, and by its floor. Below its floor, w_i moves in proportion to z_i if
 # dw_i / dz_i at the floor is at most _EVEN times that at _NEAR_ZERO of it.
-_HIDDEN, _HIDDEN_MOST, _FOLDS, _GROWTH, _EVEN, _NEAR_ZERO = 8.0, 0.07, 2.5, 12.0, 2.0, 1e-6
+_HIDDEN, _HIDDEN_MOST, _FOLDS, _GROWTH, _EVEN, _NEAR_ZERO = 8.0, 0.07, 4.0, 12.0, 2.0, 1e-6
 # From parameters of this logarithm on, w is computed without cancellation.
 _LOG_LARGE = float(np.log(30.0))
 
@@ -68,7 +68,13 @@ class PrimalMap(eqx.Module):
         return jnp.full_like(size, -jnp.inf), jnp.full_like(size, jnp.inf)
 
     def growth_time(
-        self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
+        self,
+        z: jax.Array,
+        speed: jax.Array,
+        s: jax.Array,
+        floor: jax.Array,
+        stopped: jax.Array,
+        rtol: jax.Array,
     ) -> jax.Array:
         """Return how long a step may be at this speed of z, so that no small w_i grows too far; infinite by default.
 
@@ -77,6 +83,7 @@ class PrimalMap(eqx.Module):
             speed: its derivative in time.
             s: lambda t.
             floor: the sizes below which entries of w are small.
+            stopped: the sizes of entries of w that change this speed by its own size.
             rtol: the tolerance of the flow.
         """
         return jnp.asarray(jnp.inf)
@@ -114,10 +121,16 @@ class SeparablePrimalMap(PrimalMap):
         return jnp.abs(self.predictor(z, s))
 
     def growth_time(
-        self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
+        self,
+        z: jax.Array,
+        speed: jax.Array,
+        s: jax.Array,
+        floor: jax.Array,
+        stopped: jax.Array,
+        rtol: jax.Array,
     ) -> jax.Array:
         w = self.predictor(z, s)
-        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * floor
+        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * jnp.minimum(floor, stopped)
         low, high = self.reach(hidden, s)
         ahead = jnp.where(speed > 0.0, high, low)
         folds = jnp.abs(ahead - z) * self.slope(ahead, s) / hidden
