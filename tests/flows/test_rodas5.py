@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 import implicitbias as ib
 from implicitbias._core.precision import double_precision
-from implicitbias.flows._rodas5 import CURVE, GAMMA, PULLS, SHIFTS, STAGES, Rodas5
+from implicitbias.flows._rodas5 import CURVE, DEFECT_SHARE, GAMMA, PULLS, SHARE, SHIFTS, STAGES, Rodas5
 from implicitbias.flows._system import Solve, System
 
 ONE = np.ones(STAGES)
@@ -118,6 +118,34 @@ def test_a_step_has_its_order() -> None:
 
         errors = [np.max(np.abs(np.asarray(end(jnp.asarray(n))) - exact)) for n in (4, 8, 16)]
     assert np.log2(errors[1] / errors[2]) > 4.8
+
+
+class _Exponential(_Pendulum):
+    """u' = e^-u, the end of training with the exponential loss: u = ln(e^u0 + t)."""
+
+    def field(self, u: jax.Array) -> jax.Array:
+        return jnp.exp(-u)
+
+
+# Oracle: the solution ln(1 + h). The two ends of a step agree at h = 15.7, where both have an error of 1.3.
+def test_the_defect_sees_an_error_that_both_ends_of_a_step_have() -> None:
+    sizes = np.geomspace(0.5, 20.0, 200)
+
+    def one(h: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        place = SimpleNamespace(u=jnp.zeros(2), memory=())
+        trial = Rodas5().attempt(_Exponential(jnp.zeros(())), place, h, jnp.asarray(1e-4), None)
+        assert trial.corrected is not None
+        return (
+            trial.end[0],
+            (trial.embedded - trial.end)[0] / SHARE,
+            (trial.corrected - trial.end)[0] / DEFECT_SHARE,
+        )
+
+    with double_precision():
+        end, apart, missing = (np.asarray(value) for value in jax.jit(jax.vmap(one))(jnp.asarray(sizes)))
+    errors = np.abs(end - np.log1p(sizes))
+    assert np.min(np.abs(apart) / errors) < 0.02
+    assert np.all(np.abs(missing) > errors)
 
 
 # Oracle: the same flow at a tight tolerance. Steps of order 3 took 25 to 38 steps a jump.

@@ -1,5 +1,7 @@
 """Gauges by hand: weights 0 and infinity, ties, scales, faces."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -203,3 +205,16 @@ def test_values_are_frozen() -> None:
     assert form is not None
     with pytest.raises(ValueError, match="read-only"):
         form.on_point.data[0] = 7.0
+
+
+# A flow asks for the reciprocal weights in each step.
+@pytest.mark.parametrize(
+    "gauge",
+    [
+        ib.gauges.Weighted(ib.gauges.L2(), [1.0, 2.0]),
+        ib.gauges.WeightedL1([1.0, 2.0]),
+        ib.gauges.TwoSidedL1([1.0], [2.0]),
+    ],
+)
+def test_reciprocal_weights_are_computed_once(gauge: Any) -> None:
+    assert gauge.sides.reciprocal is gauge.sides.reciprocal

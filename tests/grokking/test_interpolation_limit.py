@@ -41,13 +41,17 @@ def test_diagonal_networks_end_at_the_interpolant_of_their_potential() -> None:
 @pytest.mark.parametrize("rtol", [1e-4, 1e-8])
 def test_the_error_contains_that_of_the_last_steps(rtol: float) -> None:
     problem = ib.LeastSquares(X, Y_SMALL).reparametrize(ib.HadamardProduct())
-    limit = ib.interpolation_limit(problem, (U, V), rtol=rtol)
+    limit, looser = (ib.interpolation_limit(problem, (U, V), rtol=tol) for tol in (rtol, 10 * rtol))
     w, k = diagonal_limit(X, Y_SMALL, U, V), U**2 - V**2
     exact = np.sqrt(np.array([k, -k]) / 2 + np.hypot(k / 2, w))
-    apart = float(np.linalg.norm(np.abs(limit.point) - exact) / np.linalg.norm(exact))
+    apart, most = (
+        float(np.linalg.norm(np.abs(found.point) - exact) / np.linalg.norm(exact))
+        for found in (limit, looser)
+    )
     assert limit.error is not None
     # The limit depends on the path by conserved quantities only, which are exact, so that both may be rounding errors.
-    assert apart / 5 <= limit.error <= 5 * apart + 1e-14
+    # The estimate is the difference from the flow of the looser tolerance, which is mostly the error of the latter.
+    assert apart / 5 <= limit.error <= 5 * (apart + most) + 1e-14
 
 
 @pytest.fixture(scope="module")

@@ -79,15 +79,19 @@ class DualSystem(System):
         """Return the derivative of z in time."""
         return self.speed(u) @ self.rows.X
 
+    def roots(self, u: jax.Array) -> jax.Array:
+        """Return the square roots of the second derivatives of the mean loss in the predictions."""
+        f = u[len(self.targets) : -1]
+        roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.count)
+        return jnp.maximum(roots, _LEAST_ROOT)
+
     def field(self, u: jax.Array) -> jax.Array:
         gap = self.rows.X @ self.predictor(u) - u[len(self.targets) : -1]
         return jnp.concatenate([self.speed(u), gap, jnp.ones(1)])
 
     def factorize(self, u: jax.Array, gamma_step: jax.Array) -> tuple[Solve, jax.Array]:
         n = len(self.targets)
-        z, s, f = self.dual(u), self.weight_decay * u[-1], u[n:-1]
-        roots = jax.vmap(self.loss.root)(f[:, None], self.targets)[:, 0, 0] / jnp.sqrt(self.count)
-        roots = jnp.maximum(roots, _LEAST_ROOT)
+        z, s, roots = self.dual(u), self.weight_decay * u[-1], self.roots(u)
         kernel = self.primal_map.kernel(self.rows, z, s)
         factor = jax.scipy.linalg.cho_factor(jnp.eye(n) + gamma_step * roots[:, None] * kernel * roots)
         drift = self.rows.X @ (self.weight_decay * self.primal_map.decay_slope(z, s))
@@ -105,12 +109,18 @@ class DualSystem(System):
     def error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         z = [self.dual(point) for point in (u, end, embedded)]
         w = [self.predictor(point) for point in (u, end, embedded)]
-        return dual_error(z, w, self.floor, jnp.asarray(1e-300), _DUAL_WEIGHT)
+        found = dual_error(z, w, self.floor, jnp.asarray(1e-300), _DUAL_WEIGHT)
+        # All entries of w may be far below the floor, and z may be much larger than 1.
+        s = self.weight_decay * end[-1]
+        return jnp.maximum(found, self.primal_map.state_error(z[1], z[2] - z[1], s))
 
     def quiet_time(self, u: jax.Array, rtol: jax.Array) -> jax.Array:
         z, s, speed = self.dual(u), self.weight_decay * u[-1], self.dual_speed(u)
         growing = self.primal_map.growing_speed(z, speed, s, self.weight_decay)
-        quiet = self.primal_map.growth_time(z, growing, s, self.floor, rtol)
+        # An entry alone would grow to about the size that stops its z, if it is not stopped before by others.
+        roots = self.roots(u)
+        stopped = jnp.abs(growing) / (jnp.max(roots) ** 2 * jnp.maximum(self.rows.squares, 1e-300))
+        quiet = self.primal_map.growth_time(z, growing, s, self.floor, stopped, rtol)
         # Dense output follows what relaxes at the rate lam only if a step is not much longer than 1 / lam. At rest
         # there is nothing to follow.
         drift = self.weight_decay * self.primal_map.decay_slope(z, s)

@@ -26,6 +26,8 @@ class Trial(NamedTuple):
             have at least the first `System.shown` entries, and dense output is u + sum_j curve_j x^j.
         memory: what the next attempt may use.
         iterations: the number of iterations of linear solvers.
+        corrected: the end with a correction from the defect of dense output, whose distance from `end` is a second
+            estimate of the error; None if the method does not compute it.
     """
 
     end: jax.Array
@@ -33,6 +35,7 @@ class Trial(NamedTuple):
     curve: jax.Array
     memory: Any
     iterations: jax.Array
+    corrected: jax.Array | None = None
 
 
 class Method(PlainModule):

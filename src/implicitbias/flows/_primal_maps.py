@@ -17,9 +17,11 @@ from implicitbias.potentials import Potential, SeparablePotential
 _FEW, _NEGLIGIBLE = 2, 1e-12
 # While the speed of z is constant, z is integrated exactly. A growing w_i changes z in proportion to w_i, which becomes
 # an error of the time of its jump. In one step of any length, w_i may therefore grow to _HIDDEN * rtol of its floor, at
-# most to the share _HIDDEN_MOST. From there on it may grow by the factor _GROWTH in a step, and by its floor. Below
-# its floor, w_i moves in proportion to z_i if dw_i / dz_i at the floor is at most _EVEN times that at _NEAR_ZERO of it.
-_HIDDEN, _HIDDEN_MOST, _GROWTH, _EVEN, _NEAR_ZERO = 8.0, 0.07, 8.0, 2.0, 1e-6
+# most to the share _HIDDEN_MOST. The stages of a step see this w_i for a time in proportion to the step. If it grows by
+# the factor e^k in the step, this is k times too long, and it may grow only to _FOLDS / k of that size. From there on
+# it may grow by the factor _GROWTH in a step, and by its floor. Below its floor, w_i moves in proportion to z_i if
+# dw_i / dz_i at the floor is at most _EVEN times that at _NEAR_ZERO of it.
+_HIDDEN, _HIDDEN_MOST, _FOLDS, _GROWTH, _EVEN, _NEAR_ZERO = 8.0, 0.07, 4.0, 12.0, 2.0, 1e-6
 # From parameters of this logarithm on, w is computed without cancellation.
 _LOG_LARGE = float(np.log(30.0))
 
@@ -55,12 +57,25 @@ class PrimalMap(PlainModule):
     def times_slope(self, A: jax.Array, z: jax.Array, s: jax.Array) -> jax.Array:
         """Return A (dw / dz) for a matrix A (m, d)."""
 
+    def state_error(self, z: jax.Array, change: jax.Array, s: jax.Array) -> jax.Array:
+        """Return the relative change of the state at (z, s) by a small change of z, if the state never vanishes.
+
+        It is 0 by default, because an error relative to a w near 0 does not matter.
+        """
+        return jnp.zeros(())
+
     def reach(self, size: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the z_i at which w_i = -size_i and w_i = size_i; infinite if w_i depends on other z_j too."""
         return jnp.full_like(size, -jnp.inf), jnp.full_like(size, jnp.inf)
 
     def growth_time(
-        self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
+        self,
+        z: jax.Array,
+        speed: jax.Array,
+        s: jax.Array,
+        floor: jax.Array,
+        stopped: jax.Array,
+        rtol: jax.Array,
     ) -> jax.Array:
         """Return how long a step may be at this speed of z, so that no small w_i grows too far; infinite by default.
 
@@ -69,6 +84,7 @@ class PrimalMap(PlainModule):
             speed: its derivative in time.
             s: lambda t.
             floor: the sizes below which entries of w are small.
+            stopped: the sizes of entries of w that change this speed by its own size.
             rtol: the tolerance of the flow.
         """
         return jnp.asarray(jnp.inf)
@@ -106,10 +122,20 @@ class SeparablePrimalMap(PrimalMap):
         return jnp.abs(self.predictor(z, s))
 
     def growth_time(
-        self, z: jax.Array, speed: jax.Array, s: jax.Array, floor: jax.Array, rtol: jax.Array
+        self,
+        z: jax.Array,
+        speed: jax.Array,
+        s: jax.Array,
+        floor: jax.Array,
+        stopped: jax.Array,
+        rtol: jax.Array,
     ) -> jax.Array:
         w = self.predictor(z, s)
-        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * floor
+        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * jnp.minimum(floor, stopped)
+        low, high = self.reach(hidden, s)
+        ahead = jnp.where(speed > 0.0, high, low)
+        folds = jnp.abs(ahead - z) * self.slope(ahead, s) / hidden
+        hidden = hidden * jnp.minimum(1.0, _FOLDS / jnp.where(jnp.isfinite(folds), folds, 1.0))
         curved = jnp.maximum(size, self.curved_sizes(z, s, floor))
         grown = jnp.maximum(hidden, jnp.minimum(_GROWTH * curved, size + floor))
         # Beyond 0 the entry begins with the size at which it is curved there.
@@ -243,6 +269,12 @@ class DiagonalNetworkMap(SeparablePrimalMap):
 
     def decay_slope(self, z: jax.Array, s: jax.Array) -> jax.Array:
         return -2 * self.predictor(z, s)
+
+    def state_error(self, z: jax.Array, change: jax.Array, s: jax.Array) -> jax.Array:
+        # The change of (p, q) is (c p, -c q) times that of z, and dw / dz is in proportion to p^2 + q^2.
+        slope = self.slope(z, s)
+        square = jnp.sum(slope * change**2) / jnp.where(jnp.any(slope > 0.0), jnp.sum(slope), 1.0)
+        return self.closed_form.rate * jnp.sqrt(square)
 
     def reach(self, size: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self.closed_form.reach(size, s)

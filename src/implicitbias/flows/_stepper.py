@@ -175,6 +175,8 @@ def advance(
         h = jnp.where(last, left, free)
         trial = method.attempt(system, at, h, rtol, None if watch is None else watch.modes)
         error = system.error(at.u, trial.end, trial.embedded) / rtol
+        if trial.corrected is not None:
+            error = jnp.maximum(error, system.error(at.u, trial.end, trial.corrected) / rtol)
         grow = jnp.asarray(_GROW)
         if watch is not None:
             error = jnp.maximum(error, watch.modes.error(at.u, trial.end, trial.embedded) / rtol)

@@ -1,6 +1,7 @@
 """Weighted norms of entries, with one weight for each entry or one for each sign of each entry."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from implicitbias._core.errors import InputError
@@ -56,7 +57,7 @@ class Weighted(EntrywiseGauge):
         """The exponent of the norm."""
         return self.norm.exponent
 
-    @property
+    @cached_property
     def sides(self) -> Sides:
         """The weights of both signs."""
         return Sides(self.weights, self.minus)
@@ -101,7 +102,7 @@ class WeightedL1(EntrywiseGauge):
         """The exponent 1."""
         return 1.0
 
-    @property
+    @cached_property
     def sides(self) -> Sides:
         """The same weights for both signs."""
         return Sides(self.weights, self.weights)
@@ -150,7 +151,7 @@ class TwoSidedL1(EntrywiseGauge):
         """The exponent 1."""
         return 1.0
 
-    @property
+    @cached_property
     def sides(self) -> Sides:
         """The weights of both signs."""
         return Sides(self.plus, self.minus)
