@@ -1,5 +1,6 @@
 """Set-up of every test process: run-time type checks, seeded property tests, no display, no oversubscription."""
 
+import gc
 import importlib.util
 import os
 import platform
@@ -21,6 +22,10 @@ from jaxtyping import install_import_hook
 import tests.typechecker  # noqa: F401  the hook finds it as an attribute of `tests`
 
 PACKAGE = "implicitbias"
+
+# A full collection of garbage visits every live object, and a test process keeps millions to its end: its modules, its
+# tests, and what JAX remembers of each program. Nearly nothing that is made before the first test is garbage.
+gc.disable()
 
 
 def leaf_modules(package: str) -> Iterator[str]:
@@ -67,6 +72,15 @@ _TOO_EARLY = sorted(set(_MODULES) & set(sys.modules))
 if _TOO_EARLY:
     raise RuntimeError(f"imported before the run-time type checks were switched on: {', '.join(_TOO_EARLY)}")
 install_import_hook(_MODULES, "tests.typechecker.checked")
+
+
+def pytest_collection_finish() -> None:
+    """Let later collections of garbage leave out all that the first test finds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)  # JAX traces a program into a great many objects that live for a while
+    gc.enable()
+
 
 # derandomize: the same examples on every run and every machine; explore with --hypothesis-seed and another profile.
 hypothesis.settings.register_profile("seeded", deadline=None, derandomize=True, print_blob=True)

@@ -1,24 +1,37 @@
 """Test that the `python` blocks of the README and of docs/ run, and that the README has two set-up commands.
 
-The blocks of a page run one after the other in one interpreter, as a reader would type them. A fragment that cannot
-run on its own is a `text` block.
+The blocks of a page run one after the other in a process of their own, as a reader would type them. A fragment that
+cannot run on its own is a `text` block.
 """
 
 import os
 import re
 import runpy
-import subprocess
 import sys
+import warnings
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.architecture._source import DOCS, ROOT, label
+from tests.forks import PROCESSES
 
 PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
 BLOCK = re.compile(r"^```python[ \t]*\n(.*?)^```[ \t]*$", flags=re.MULTILINE | re.DOTALL)
 
 setup_commands = runpy.run_path(str(ROOT / ".ci" / "readme_commands.py"))["setup_commands"]
+
+
+def run_as_main(code: str, folder: Path, errors: Path) -> None:
+    """Run code as `python -W error -c CODE` does in a folder, with standard error to a file."""
+    os.chdir(folder)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    warnings.resetwarnings()
+    warnings.simplefilter("error")
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    exec(compile(code, "<string>", "exec"), vars(main))
 
 
 def python_blocks(page: Path) -> str:
@@ -29,15 +42,12 @@ def python_blocks(page: Path) -> str:
 def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
     if "import torch" in python_blocks(page):
         pytest.importorskip("torch", reason='PyTorch is not installed; type pip install -e ".[torch]"')
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", python_blocks(page)],
-        cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "Agg"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    errors, folder = tmp_path / "errors", tmp_path / "folder"
+    folder.mkdir()
+    process = PROCESSES.Process(target=run_as_main, args=(python_blocks(page), folder, errors))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, errors.read_text(encoding="utf-8")
 
 
 def test_the_readme_has_its_two_commands() -> None:

@@ -52,6 +52,10 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
+def test_every_public_name_loads_without_a_warning() -> None:
+    loaded_by("import implicitbias as ib; [getattr(ib, name) for name in ib.__all__]")
+
+
 @pytest.mark.parametrize(
     ("code", "forbidden"),
     [(IMPORT, NOT_ON_IMPORT), (LISTING, NOT_ON_IMPORT), (HELP, NOT_ON_HELP)],

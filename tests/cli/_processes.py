@@ -1,7 +1,6 @@
-"""Real processes that run `implicitbias`. Many are cheap, because a server that has the imports forks them."""
+"""Real processes that run `implicitbias`. Many are cheap, because a server forks them."""
 
 import contextlib
-import multiprocessing
 import os
 import resource
 import signal
@@ -10,33 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "implicitbias.cli._path_files",
-        "implicitbias.cli._path_job",
-        "implicitbias.cli._path_print",
-        "implicitbias.cli._path_run",
-        "implicitbias.cli._study_run",
-        "implicitbias.limits._saddle_path",
-        "implicitbias.reports._bokeh_figures",
-        "implicitbias.studies._report",
-        "implicitbias.studies.sweeps",
-        "tests.studies.fakes",
-        "bokeh.resources",
-        "dask.array",
-        "h5netcdf",
-        "matplotlib.backends.backend_agg",
-        "matplotlib.backends.backend_pdf",
-        "matplotlib.backends.backend_svg",
-        "numba",
-        "pyarrow.csv",
-        "pydantic.fields",
-        "pytest",
-        "xarray",
-        "zarr",
-    ]
-)
+from tests.forks import PROCESSES
 
 
 class Done(NamedTuple):
@@ -72,8 +45,8 @@ class Running:
         beside = job.folder.parent
         self.out, self.err = job.out or beside / f"{name}.out", beside / f"{name}.err"
         self._kept = job.out is None
-        self.begun = _CONTEXT.Event()
-        self.process = _CONTEXT.Process(target=_run, args=(job, self.out, self.err, self.begun))
+        self.begun = PROCESSES.Event()
+        self.process = PROCESSES.Process(target=_run, args=(job, self.out, self.err, self.begun))
         self.process.start()
 
     def interrupt_after(self, seconds: float) -> None:
