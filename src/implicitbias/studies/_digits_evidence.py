@@ -25,8 +25,9 @@ from implicitbias.studies._measured_training import (
 from implicitbias.studies._seeds import generator
 
 _TEST_ROWS = 1000
-# Runs go to this slow time lam t, and to twice as much if they are not at rest and that takes at most so many steps.
-_SLOW, _LONGEST = 10.0, 350_000
+# Runs go to this slow time lam t, and to 2, 4, ... times as much until they are at rest, if that takes at most so many
+# steps.
+_SLOW, _LONGEST = 10.0, 1_400_000
 # With a start of six times the usual one, as for tanh, the sharpness of ReLU networks is five to eight times as large,
 # and a run takes as many times the steps.
 _SCALES = {"tanh": 6.0, "relu": 2.0}
@@ -140,7 +141,11 @@ def descended(setting: Digits, weight_decay: float) -> Descent:
 
         @jax.jit
         def measure(params: Any) -> Any:
-            wrong = [jnp.mean(jnp.argmax(setting.model(params, X), 1) != jnp.argmax(y, 1)) for X, y in parts]
+            # The mean of booleans would be float32.
+            wrong = [
+                jnp.mean(jnp.where(jnp.argmax(setting.model(params, X), 1) != jnp.argmax(y, 1), 1.0, 0.0))
+                for X, y in parts
+            ]
             norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)))
             return jnp.stack([*wrong, loss(params, 1), norm])
 
