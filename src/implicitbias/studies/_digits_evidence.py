@@ -172,6 +172,7 @@ def digits_variables(settings: tuple[Digits, ...], progress: Progress) -> Any:
         **_curves(pairs),
         "baseline_memorized": ((), np.array(found.memorized)),
         "baseline_then": ((), np.array(found.error_then)),
+        "baseline_grokked": ((), np.array(found.grokked)),
         "baseline_final": ((), np.array(found.final)),
         "baseline_train": ((), np.array(baseline.train[-1])),
         "fingerprint": (("run",), np.array([pair.fingerprint for pair in pairs])),
