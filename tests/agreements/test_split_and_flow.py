@@ -71,7 +71,7 @@ def check(found: Comparison) -> None:
 @pytest.mark.parametrize("pretrained", [False, True], ids=["from zero", "pretrained"])
 def test_the_flow_takes_the_canonical_split(kind: str, pretrained: bool) -> None:
     not_unique = 0
-    for seed in range(4):
+    for seed in (0, 1, 2, 3, 15):  # at seed 15, the speed of an entry is a rounding error of 1e-303
         problem, start = design(kind, seed)
         found = compared(problem, start if pretrained else None)
         check(found)

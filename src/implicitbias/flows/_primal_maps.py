@@ -13,7 +13,8 @@ from implicitbias.parametrizations import ExponentialFlow
 from implicitbias.potentials import Potential, SeparablePotential
 
 # A kernel X diag(slope) X^T is computed from at most _FEW * n columns of X if all other columns together contribute
-# less than the fraction _NEGLIGIBLE of the largest contribution.
+# less than the fraction _NEGLIGIBLE of the largest contribution. A size below this fraction of the floor of w matters
+# no more.
 _FEW, _NEGLIGIBLE = 2, 1e-12
 # While the speed of z is constant, z is integrated exactly. A growing w_i changes z in proportion to w_i, which becomes
 # an error of the time of its jump. In one step of any length, w_i may therefore grow to _HIDDEN * rtol of its floor, at
@@ -131,7 +132,9 @@ class SeparablePrimalMap(PrimalMap):
         rtol: jax.Array,
     ) -> jax.Array:
         w = self.predictor(z, s)
-        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * jnp.minimum(floor, stopped)
+        # The speed of an entry may be a rounding error, and then the size that stops it is one, too.
+        typical = jnp.clip(stopped, _NEGLIGIBLE * floor, floor)
+        size, hidden = jnp.abs(w), jnp.minimum(_HIDDEN * rtol, _HIDDEN_MOST) * typical
         low, high = self.reach(hidden, s)
         ahead = jnp.where(speed > 0.0, high, low)
         folds = jnp.abs(ahead - z) * self.slope(ahead, s) / hidden
