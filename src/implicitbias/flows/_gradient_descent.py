@@ -37,7 +37,8 @@ class GradientDescent(Flow):
     r"""Full-batch gradient descent $\theta_{k+1} = \theta_k - \eta (\nabla F(\theta_k) + \lambda \theta_k)$.
 
     The time after k steps is t = eta k. `simulate` rounds the end time to whole steps, at least one. It keeps the
-    states at log-spaced steps or at the steps nearest to `times`, and it does not use `rtol` and `max_steps`.
+    states at log-spaced steps or at the steps nearest to `times`, and it does not use `rtol` and `max_steps`. Where
+    `until` ends a run, up to about 0.2 s of steps beyond the stop are computed, which `stats.steps` counts.
 
     Args:
         problem: a problem, as for `GradientFlow`.

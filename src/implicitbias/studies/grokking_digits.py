@@ -133,7 +133,8 @@ def _baseline_claims(point: str, data: Any) -> list[Claim]:
     return [
         at_most(point, "without weight decay the first network does not grok (1 if it does)", _PAPER,
                 (int(_groks(baseline, "baseline")[0]), 0)),
-        at_least(point, "its final test error is higher than with weight decay (points)", _PAPER, (higher, _FALL)),
+        at_least(point, "without weight decay the final test error of the first network is higher than with it "
+                 "(points)", _PAPER, (higher, _FALL)),
     ]  # fmt: skip
 
 
