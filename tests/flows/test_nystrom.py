@@ -64,7 +64,7 @@ def entangled(p: Any, X: Any) -> Any:
 @pytest.mark.parametrize("model", [layered, entangled])
 def test_a_low_rank_saves_iterations(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_algebra_sizes, "_RANKS", (8, 8))
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(4)
     inputs, start = rng.standard_normal((ROWS, 5)), (rng.standard_normal((5, 60)), rng.standard_normal(60))
     flow = ib.GradientFlow(ib.Problem(model, inputs, rng.standard_normal(ROWS)), 1e-3)
     direct, products, nystrom = (

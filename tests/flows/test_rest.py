@@ -213,7 +213,8 @@ def test_rest_needs_all_its_conditions() -> None:
 
 
 # Oracle: a run without the exact Jacobian. At a tight rtol the accuracy makes steps short, and the exact Jacobian, with
-# which a step of this network takes 50 times longer, does not make them longer: it is given up after 8 steps.
+# which a step of this network takes 50 times longer, does not make them longer: it is given up after 8 steps. It is
+# tried again after four times as many steps, so that the number of tries grows like the logarithm of the steps.
 def test_an_exact_jacobian_that_does_not_help_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     X, y, start = rng.standard_normal((12, 3)), rng.standard_normal(12), rng.standard_normal((5, 60))
@@ -223,7 +224,9 @@ def test_an_exact_jacobian_that_does_not_help_is_given_up(monkeypatch: pytest.Mo
 
     flow = ib.GradientFlow(ib.Problem(network, X, y))
     tried = ib.simulate(flow, start, t1=1e4, rtol=1e-8)
-    assert dict(tried.stats.algebras)["exact"] == 8
+    tries, rest = divmod(dict(tried.stats.algebras)["exact"], 8)
+    assert rest == 0
+    assert 1 <= tries <= 1 + np.log(tried.stats.steps / 32) / np.log(4)
     assert sum(steps for _, steps in tried.stats.algebras) == tried.stats.steps
     monkeypatch.setattr("implicitbias.flows._gauss_newton._MOST_FOR_EXACT", 0)
     never = ib.simulate(flow, start, t1=1e4, rtol=1e-8)

@@ -36,8 +36,9 @@ _SLOW, _PART, _AGAIN, _SHORT = 2.0, 32, 1.3, 0.1
 # A state that is smaller than this share of the largest one has vanished, and its rest point is 0 if it has one. Steps
 # that shrink it further become short where squares underflow.
 _VANISHED = 1e-20
-# Steps with the exact Jacobian are kept if the first _TRIED of them make the next step _LONGER times longer.
-_TRIED, _LONGER = 8, 4.0
+# Steps with the exact Jacobian are kept if the first _TRIED of them make the next step _LONGER times longer. Otherwise
+# they are tried again after _LATER times as many steps.
+_TRIED, _LONGER, _LATER = 8, 4.0, 4
 # The search for values that are not finite after the last state goes ahead by at most the fraction _AHEAD of the
 # elapsed time, in at most _LOOKS steps.
 _AHEAD, _LOOKS = 1e-2, 200
@@ -124,7 +125,7 @@ class RosenbrockEngine(Engine):
     before: Position | None = field(init=False, default=None)
     slow: bool = field(init=False, default=False)
     exact: bool = field(init=False, default=False)
-    switched: bool = field(init=False, default=False)
+    tried: int | None = field(init=False, default=None)
     searched: float = field(init=False, default=0.0)
     largest: float = field(init=False, default=0.0)
     rest_note: str = field(init=False, default="")
@@ -137,7 +138,7 @@ class RosenbrockEngine(Engine):
         "before",
         "slow",
         "exact",
-        "switched",
+        "tried",
         "searched",
         "largest",
         "rest_note",
@@ -173,7 +174,7 @@ class RosenbrockEngine(Engine):
         rest = self.at_rest(self.system.rest) if self.attempts and self.system.may_rest else None
         if rest is not None:
             return rest
-        if self.slow and not self.switched:
+        if self.slow and not self.exact and (self.tried is None or self.attempts >= _LATER * self.tried):
             self._switch()
         way = self.way
         whole = self.t == 0.0 or not (self.system.may_rest and way.implicit)
@@ -228,7 +229,7 @@ class RosenbrockEngine(Engine):
         still = moved < self.limits.rtol * size
         self.largest = max(self.largest, size)
         vanished = size < _VANISHED * self.largest
-        due = (self.slow and not self.switched) or self.t > _AGAIN * self.searched
+        due = (self.slow and self.tried is None) or self.t > _AGAIN * self.searched
         # A search takes as long as a part of explicit steps, whose number until the end is known if they are stiff.
         few = not self.way.implicit and self.limits.end - self.t < _PART * float(self.cursor.h)
         if not (self.slow or still or vanished) or not due or few or self.t >= self.limits.end:
@@ -252,7 +253,7 @@ class RosenbrockEngine(Engine):
         accuracy may be it. A few steps tell, which count as rejected, because one with the exact Jacobian takes many
         times longer.
         """
-        self.switched, exact = True, self.system.with_exact_jacobian()
+        self.tried, exact = self.attempts, self.system.with_exact_jacobian()
         if exact is self.system:
             return
         way, limits = Settled("exact").first(exact), self.limits

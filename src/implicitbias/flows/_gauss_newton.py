@@ -248,6 +248,10 @@ class GaussNewtonSystem(System):
         return self if known else dataclasses.replace(self, exact=True)
 
     @property
+    def checks_inside(self) -> bool:
+        return True
+
+    @property
     def unstable(self) -> bool:
         # A quadratic objective has no growth modes, and an error that is bounded entry by entry sees them.
         quadratic = self.predictor.linear_in_parameters and self.mean_loss.loss.quadratic
@@ -305,7 +309,10 @@ class GaussNewtonSystem(System):
 
     def _error(self, u: jax.Array, end: jax.Array, embedded: jax.Array) -> jax.Array:
         u, end, embedded = (self.state(point) for point in (u, end, embedded))
-        size, apart = jnp.maximum(jnp.abs(u), jnp.abs(end)), jnp.abs(end - embedded)
+        # Where the whole state shrinks in a step, the error is compared with the state at its end.
+        shrunk = jnp.linalg.norm(end) / jnp.maximum(jnp.linalg.norm(u), jnp.finfo(u.dtype).tiny)
+        size = jnp.maximum(jnp.abs(u), jnp.abs(end)) * jnp.minimum(1.0, shrunk)
+        apart = jnp.abs(end - embedded)
         return relative_error(self.shape, self.predictor.entrywise, self.smallest, size, apart)
 
     def accuracy(self, theta: jax.Array, rtol: Any) -> jax.Array:

@@ -38,6 +38,18 @@ class Trial(NamedTuple):
     corrected: jax.Array | None = None
 
 
+class Probe(NamedTuple):
+    """Where the error of dense output inside a step is estimated from its defect.
+
+    Attributes:
+        at: the share of the step at which the defect is computed.
+        weight: the largest error of dense output in the step, as a multiple of the defect times the step size.
+    """
+
+    at: float
+    weight: float
+
+
 class Method(PlainModule):
     """A one-step method with an error estimate and dense output."""
 
@@ -60,6 +72,11 @@ class Method(PlainModule):
     def foresees(self) -> bool:
         """Whether the next step size continues the trend of the last two steps, for methods of few and long steps."""
         return False
+
+    @property
+    def probe(self) -> Probe | None:
+        """Where the error inside a step is estimated; None if `Trial.corrected` stands for it, or nothing does."""
+        return None
 
     def accurate_growth(self, rtol: Any) -> Any:
         """Return h mu for a growth mode of rate mu whose relative error is rtol in a step of size h that ignores it.

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from implicitbias._core.compiled import compiled
 from implicitbias.flows._growth_modes import Modes
-from implicitbias.flows._method import Method, Trial
+from implicitbias.flows._method import Method, Probe, Trial
 from implicitbias.flows._system import FIRST_POWERS, System, largest_curvature
 
 # Sommeijer, Shampine & Verwer, J. Comput. Appl. Math. 88 (1998), 315-326 (key sommeijer1998rkc): the damping, and the
@@ -68,6 +68,10 @@ class Rkc(Method):
     def cost(self) -> tuple[int, int]:
         # The stages of the steps are counted as iterations.
         return 1, 0
+
+    @property
+    def probe(self) -> Probe:
+        return Probe(0.25, 0.3)
 
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from implicitbias.flows._growth_modes import Modes
-from implicitbias.flows._method import Method, Trial
+from implicitbias.flows._method import Method, Probe, Trial
 from implicitbias.flows._system import System
 
 # Coefficients: Rang & Angermann, BIT 45 (2005), 761-787, table of ROS34PW2 (key rang2005rosenbrock).
@@ -140,6 +140,10 @@ class Rosenbrock(Method):
     @property
     def follows_modes(self) -> bool:
         return True
+
+    @property
+    def probe(self) -> Probe:
+        return Probe(0.5, 0.3)
 
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None

@@ -112,7 +112,8 @@ class SlidingEngine(Engine):
             self.t = inner.t
             return rest
         # There is no exact Jacobian to change to, so that slow steps are no reason to search for rest each time.
-        inner.switched = inner.switched or inner.slow
+        if inner.slow and inner.tried is None:
+            inner.tried = inner.attempts
         pieces: list[CurveOutput] = []
         count = 0
         while count < _STEPS and inner.status() is None and not self.plain:

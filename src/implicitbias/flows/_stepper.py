@@ -11,7 +11,7 @@ from numpy import ndarray
 from implicitbias._core.compiled import compiled
 from implicitbias.flows._growth_modes import Modes, no_modes
 from implicitbias.flows._lost_growth import LostGrowth, nothing_lost
-from implicitbias.flows._method import Method
+from implicitbias.flows._method import Method, Probe, Trial
 from implicitbias.flows._system import System
 
 # The largest number of accepted steps in a chunk, and the byte budget of its buffers.
@@ -29,6 +29,8 @@ _AGE, _LONGER = 8, 2.0
 _OLD, _EARLIER = 24, 1.5
 # A search may miss modes whose rates are a smaller share than this one of the largest rate of growth or decay.
 _UNSEEN = 2e-3
+# The error inside a step is estimated if the state changes by more than this share in it.
+_CHANGED = 0.1
 
 
 class Cursor(NamedTuple):
@@ -177,6 +179,10 @@ def advance(
         error = system.error(at.u, trial.end, trial.embedded) / rtol
         if trial.corrected is not None:
             error = jnp.maximum(error, system.error(at.u, trial.end, trial.corrected) / rtol)
+        if system.checks_inside and method.probe is not None:
+            followed_modes = watch.modes if watch is not None and method.follows_modes else None
+            inside = _error_inside(system, method.probe, at.u, h, trial, followed_modes)
+            error = jnp.maximum(error, inside / rtol)
         grow = jnp.asarray(_GROW)
         if watch is not None:
             error = jnp.maximum(error, watch.modes.error(at.u, trial.end, trial.embedded) / rtol)
@@ -209,6 +215,31 @@ def advance(
 
     out = jax.lax.while_loop(unfinished, attempt, _Carry(cursor, empty, jnp.zeros((), dtype=int)))
     return out.cursor, out.chunk
+
+
+def _error_inside(
+    system: System, probe: Probe, u: jax.Array, h: jax.Array, trial: Trial, modes: Modes | None
+) -> jax.Array:
+    """Return the relative error of dense output inside a step, which is estimated if the step changes the state much.
+
+    The ends of a long step in which the state grows may be accurate where dense output between them is not. The error
+    estimates of explicit methods are too small for such steps, too. `modes` are those that the step follows.
+    """
+
+    def estimated() -> jax.Array:
+        start, curve = system.moving(u), trial.curve
+        if curve.shape[1] > len(start):
+            curve = jax.vmap(system.moving)(curve)
+        index = jnp.arange(1, 5)
+        point = start + probe.at**index @ curve
+        change = index * probe.at ** (index - 1) @ curve
+        if modes is not None:
+            moved, speed = modes.moved(probe.at * h)
+            point, change = point.at[: len(moved)].add(moved), change.at[: len(moved)].add(h * speed)
+        whole, slope = system.complete(point)
+        return system.error(u, whole, point + probe.weight * (h * slope - change))
+
+    return jax.lax.cond(system.error(u, trial.end, u) > _CHANGED, estimated, lambda: jnp.zeros(()))
 
 
 def trend(method: Method, fitting: jax.Array, before: jax.Array, accept: jax.Array) -> jax.Array:

@@ -130,6 +130,11 @@ class System(PlainModule):
         return self
 
     @property
+    def checks_inside(self) -> bool:
+        """Whether the error of dense output inside a step is estimated; then there are `moving` and `complete`."""
+        return False
+
+    @property
     def unstable(self) -> bool:
         """Whether the equation may have growth modes that the error estimate does not see; then it has `modes`."""
         return False

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from implicitbias._core.compiled import compiled
 from implicitbias.flows._growth_modes import Modes
-from implicitbias.flows._method import Method, Trial
+from implicitbias.flows._method import Method, Probe, Trial
 from implicitbias.flows._system import System
 
 # Coefficients: Tsitouras, Comput. Math. Appl. 62 (2011), 770-775, table 1 (key tsitouras2011runge).
@@ -82,6 +82,10 @@ class Tsit5(Method):
 
     def modes_now(self, modes: Modes, cursor: Any) -> Modes:
         return modes._replace(speeds=modes.vectors @ cursor.memory[: modes.vectors.shape[1]])
+
+    @property
+    def probe(self) -> Probe:
+        return Probe(0.5, 0.25)
 
     def attempt(
         self, system: System, cursor: Any, h: jax.Array, rtol: jax.Array, modes: Modes | None
