@@ -43,7 +43,7 @@ def worst(run: Any, times: ndarray, expected: ndarray) -> float:
     return float(errors.max())
 
 
-# Oracle: SciPy's DOP853 with rtol 1e-12. In one step the state grows by orders of magnitude. Its ends were accurate, and
+# Oracle: SciPy's DOP853 with rtol 1e-12. In one step the state grows by orders of magnitude. Its ends were accurate and
 # the dense output between them had errors of 130 rtol.
 def test_states_inside_steps_that_follow_growth_modes() -> None:
     X, y, start, lam = random_case(22, 2, CLASSES)
@@ -59,8 +59,8 @@ def test_states_inside_steps_that_follow_growth_modes() -> None:
     assert worst(run, times, expected) <= 10 * rtol
 
 
-# Oracle: the same. One explicit step covered a growth by 4.5, and its error estimate was far too small: the errors were
-# 32 rtol in this step and 10 rtol at its end. Later, from the other start, weight decay takes the state to 0, where each
+# Oracle: the same. One explicit step covered a growth by 4.5, and its error estimate was far too small: errors were
+# 32 rtol in this step and 10 rtol at its end. From the other start, weight decay takes the state to 0, where each
 # step must be accurate relative to its own end: the error at the end was 10.5 rtol.
 @pytest.mark.parametrize(("seed", "last"), [(13, 60.0), (34, None)])
 def test_states_of_a_deep_diagonal_network(seed: int, last: float | None) -> None:
