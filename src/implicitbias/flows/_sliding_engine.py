@@ -38,6 +38,9 @@ _SWEEPS = 5
 _BOUND = 1e-9
 # Events are given up when they have cost this many times as much as the rest of the flow was expected to cost.
 _PATIENCE = 2.0
+# After _MANY steps without events, a network slides along kinks where more than the share _SLIDES of them are rejected.
+# Steps with events follow no growth modes, so that their errors add up to a time lag; they are held to _TIGHTER rtol.
+_MANY, _SLIDES, _TIGHTER = 256, 0.3, 0.3
 # The step after an event in which no slope has changed is this part of the previous one.
 _GRAZING = 0.25
 
@@ -69,9 +72,11 @@ class SlidingEngine(Engine):
     spent: float = field(init=False, default=0.0)
     arriving: ndarray | None = field(init=False, default=None)
     sweeps: int = field(init=False, default=0)
+    tiny: bool = field(init=False, default=False)
 
     saved = (
-        "plain", "stand", "events", "most_held", "seen", "crowded", "costly", "promised", "spent", "arriving", "sweeps"
+        "plain", "stand", "events", "most_held", "seen", "crowded", "costly", "promised", "spent", "arriving", "sweeps",
+        "tiny",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -114,11 +119,13 @@ class SlidingEngine(Engine):
         # There is no exact Jacobian to change to, so that slow steps are no reason to search for rest each time.
         if inner.slow and inner.tried is None:
             inner.tried = inner.attempts
+        self.tiny = self.tiny and self._is_tiny()
         pieces: list[CurveOutput] = []
         count = 0
         while count < _STEPS and inner.status() is None and not self.plain:
             steps_left = limits.max_steps - inner.attempts
-            ends = np.asarray(limits.end), np.asarray(limits.rtol), np.asarray(steps_left)
+            rtol = limits.rtol * (_TIGHTER if self.tiny else 1.0)
+            ends = np.asarray(limits.end), np.asarray(rtol), np.asarray(steps_left)
             position = self.stand, inner.cursor, self.seen, np.asarray(self._arrival())
             with one_blas_thread(inner.guide.few_products):
                 carry = slide(self.program, self.program.arrays, *position, ends)
@@ -147,6 +154,7 @@ class SlidingEngine(Engine):
         """Return the next part without events, and compare the costs of the rest of the flow."""
         inner = self.inner
         t, attempts, iterations = inner.t, inner.attempts, int(inner.cursor.iterations)
+        rejected = inner.rejected
         name, before = inner.way.name, inner.cursor.u
         output = inner.advance()
         self.t = inner.t
@@ -154,7 +162,9 @@ class SlidingEngine(Engine):
             return output
         part = Part(t, inner.t, inner.attempts - attempts, int(inner.cursor.iterations) - iterations)
         if self.costs.begins_with_events:
-            self.plain = self._is_tiny()
+            slides = inner.attempts >= _MANY and inner.rejected - rejected > _SLIDES * part.attempts
+            self.tiny = self._is_tiny()
+            self.plain = self.tiny and not slides
             self.stand = self._stand(inner.cursor.u)
             return output
         # With no change of sides, events are as cheap as they can be.
