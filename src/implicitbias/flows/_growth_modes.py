@@ -67,8 +67,8 @@ class Modes(NamedTuple):
         vectors: (k, p) orthonormal vectors q_j as rows, and 0 in rows without a mode.
         speeds: (k,) the derivatives <q_j, theta'> of the components in time.
         bend: a number a in [0, 1). If a > 0, the mode with the largest speed has nearly the whole of it, its rate
-            changes with mu' = a mu^2, and steps follow the whole speed along this mode instead of single modes.
-        course: (p,) theta' if a > 0, and 0 otherwise.
+            changes with mu' = a mu^2, and steps follow `course` along this mode instead of single modes.
+        course: (p,) theta' without the parts that decay fast if a > 0, and 0 otherwise.
         top: an estimate from above of the largest growth rate, also of modes that are not among the k.
         loose: the largest growth rate that was seen, if it did not converge, and 0 otherwise.
         radius: an estimate of the largest rate of growth or decay.
@@ -183,21 +183,24 @@ def growth_modes(
     modes = Modes(
         rates, vectors, vectors @ speed, zero, jnp.zeros_like(speed), found.top, loose, found.radius
     )
-    return modes if change is None else _bent(modes, speed, change)
+    return modes if change is None else _bent(modes, speed, change, found)
 
 
-def _bent(modes: Modes, speed: jax.Array, change: Callable[[jax.Array], jax.Array]) -> Modes:
+def _bent(modes: Modes, speed: jax.Array, change: Callable[[jax.Array], jax.Array], found: "_Ritz") -> Modes:
     """Return the modes with the bend of the mode that has nearly the whole speed, if there is one and it is bent.
 
     In a homogeneous flow that has found its direction, all parts of the speed grow in proportion, also those in modes
-    of other rates. A path along the whole speed is therefore exact, and paths along single modes are not.
+    of other rates. A path along the whole speed is therefore exact, and paths along single modes are not. Parts that
+    decay faster than the mode grows are no parts of this growth. They follow their sources, and a path on which they
+    grew on would have an error that is only linear in the step size.
     """
     first = jnp.argmax(jnp.abs(modes.speeds))
     rate, vector, size = modes.rates[first], modes.vectors[first], jnp.linalg.norm(speed)
     bend = vector @ change(vector) / jnp.where(rate > 0.0, rate**2, 1.0)
     alone = (rate > 0.0) & (bend > _LEAST_BENT) & (jnp.abs(modes.speeds[first]) > _ALONE * size)
+    course = speed - size * found.first_below(-rate)
     return modes._replace(
-        bend=jnp.where(alone, jnp.minimum(bend, _MOST_BENT), 0.0), course=jnp.where(alone, speed, 0.0)
+        bend=jnp.where(alone, jnp.minimum(bend, _MOST_BENT), 0.0), course=jnp.where(alone, course, 0.0)
     )
 
 
@@ -205,7 +208,8 @@ class _Ritz(NamedTuple):
     """The COUNT largest eigenvalues of a matrix in a Krylov space, in ascending order, with vectors and residuals.
 
     `top` and `radius` are those of `Modes`. The others describe the space: its basis (_MOST + 1, p), the projected
-    matrix, and the number of Lanczos steps.
+    matrix, the number of Lanczos steps, and all eigenvalues (_MOST,) with the eigenvectors of the projected matrix as
+    columns.
     """
 
     rates: jax.Array
@@ -216,6 +220,13 @@ class _Ritz(NamedTuple):
     basis: jax.Array
     matrix: jax.Array
     steps: jax.Array
+    values: jax.Array
+    turns: jax.Array
+
+    def first_below(self, bound: jax.Array) -> jax.Array:
+        """Return the part of the first vector of the basis in eigenvectors of eigenvalues below `bound`, (p,)."""
+        components = jnp.where(self.values < bound, self.turns[0], 0.0)
+        return (self.turns @ components) @ self.basis[:_MOST]
 
 
 def _ritz(product: Callable[[jax.Array], jax.Array], first: jax.Array, least: Any) -> _Ritz:
@@ -267,10 +278,15 @@ def _ritz(product: Callable[[jax.Array], jax.Array], first: jax.Array, least: An
             basis,
             matrix,
             steps,
+            rates,
+            turns,
         )
 
     zero, none = jnp.zeros(()), jnp.zeros(COUNT)
     basis = jnp.zeros((_MOST + 1, len(first))).at[0].set(first / jnp.where(size > 0.0, size, 1.0))
     nothing = jnp.zeros((COUNT, len(first)))
-    empty = _Ritz(none, nothing, none, zero, zero, basis, jnp.zeros((_MOST, _MOST)), jnp.zeros((), jnp.int64))
+    square = jnp.zeros((_MOST, _MOST))
+    empty = _Ritz(
+        none, nothing, none, zero, zero, basis, square, jnp.zeros((), jnp.int64), jnp.zeros(_MOST), square
+    )
     return jax.lax.while_loop(unresolved, more, empty)
