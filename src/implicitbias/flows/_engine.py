@@ -109,7 +109,8 @@ class Position(NamedTuple):
 class RosenbrockEngine(Engine):
     """An engine that takes adaptive steps, in the way that its guide chooses.
 
-    By default these are steps of ROS34PW2 with the matrices of the system.
+    By default these are steps of ROS34PW2 with the matrices of the system. A `search` for rest may replace that of the
+    system.
     """
 
     system: System
@@ -129,6 +130,7 @@ class RosenbrockEngine(Engine):
     searched: float = field(init=False, default=0.0)
     largest: float = field(init=False, default=0.0)
     rest_note: str = field(init=False, default="")
+    search: Callable[..., tuple[ndarray, str] | None] | None = field(init=False, default=None)
 
     saved = (
         "accepted",
@@ -171,7 +173,8 @@ class RosenbrockEngine(Engine):
         return state
 
     def advance(self) -> Output | None:
-        rest = self.at_rest(self.system.rest) if self.attempts and self.system.may_rest else None
+        search = self.search or self.system.rest
+        rest = self.at_rest(search) if self.attempts and self.system.may_rest else None
         if rest is not None:
             return rest
         if self.slow and not self.exact and (self.tried is None or self.attempts >= _LATER * self.tried):

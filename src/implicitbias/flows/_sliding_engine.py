@@ -21,6 +21,7 @@ from implicitbias.flows._sliding_choice import EventCosts, Part, changed_sides
 from implicitbias.flows._sliding_rest import sliding_rest
 from implicitbias.flows._sliding_stepper import Carry, Program, look, slide
 from implicitbias.flows._sliding_system import Look, SlidingSystem, Stand
+from implicitbias.flows._vanishing_rest import vanishing_rest
 from implicitbias.predictors import pre_activations
 from implicitbias.trajectories import Stats
 
@@ -81,6 +82,7 @@ class SlidingEngine(Engine):
 
     def __post_init__(self) -> None:
         self.first = self.inner.first
+        self.inner.search = self._plain_rest
         self.plain = not self.costs.begins_with_events or self._is_tiny()
         self.stand = self._stand(np.asarray(self.inner.cursor.u))
 
@@ -196,8 +198,21 @@ class SlidingEngine(Engine):
         return Stand(slopes, np.zeros(_PLACES, dtype=np.int64), np.zeros(_PLACES, dtype=bool))
 
     def _rest(self, u: ndarray, rtol: float, *, vanished: bool) -> tuple[ndarray, str] | None:
-        # Where all parameters vanish, all units are at kinks, and 0 is a rest point like others.
-        return None if self.arriving is not None else sliding_rest(self.program, self.stand, u, rtol)
+        if self.arriving is not None:
+            return None
+        found = self._vanishing(u, self.stand) if vanished else None
+        return found or sliding_rest(self.program, self.stand, u, rtol)
+
+    def _plain_rest(self, u: ndarray, rtol: float, *, vanished: bool) -> tuple[ndarray, str] | None:
+        """Return what `System.rest` of the inner engine returns, with a certificate at kinks where all vanishes."""
+        found = self._vanishing(u, self._stand(u)) if vanished else None
+        return found or self.inner.system.rest(u, rtol, vanished=vanished)
+
+    def _vanishing(self, u: ndarray, stand: Stand) -> tuple[ndarray, str] | None:
+        # Kinks that are not followed have no slopes that could be fixed.
+        predictor: Any = self.base.predictor
+        known = self.base.log_time is None and not predictor.missed
+        return vanishing_rest(self.program, stand, u) if known else None
 
     def _arrival(self) -> int:
         """Return how the next call of the loop begins, see `slide`."""
