@@ -120,7 +120,11 @@ class Made:
 
     def after(self, t: float, h: float, attempts: int = 64) -> str:
         """Return the name of the method after a part that ended at t, where the next step has the size h."""
-        numbers = {"t": np.asarray(t), "h": np.asarray(h), "watch": None}
+        numbers: dict[str, Any] = {"t": np.asarray(t), "h": np.asarray(h), "watch": None}
+        if self.way.name == "stabilised":
+            with double_precision():
+                memory = self.way.first_memory(np.asarray(self.cursor.u))
+            numbers["memory"] = memory._replace(radius=np.asarray(self.radius))
         report = Report(self.cursor._replace(**numbers), attempts, t, 0.0)
         self.way = self.choice.next(self.way, report)
         return self.way.name
@@ -172,6 +176,31 @@ def test_stabilised_steps_are_left_when_they_need_many_stages(monkeypatch: pytes
     assert made.way.name == "stabilised"
     assert made.after(t=100.0, h=525.0) == "stabilised"
     assert made.after(t=300.0, h=535.0) == "layers"
+
+
+# By hand: 1 + sqrt(1.54 * 1.2 * 60 * 10 + 1) = 34.3 stages cost 2.29 factorised steps, 0.79 above 1.5 of them: the
+# change comes after 5e4 / (0.79 * 80) steps. With 1 + sqrt(1.54 * 1.2 * 20 * 10 + 1) = 20.3 stages it does not come.
+def test_stabilised_steps_are_left_when_factorised_ones_are_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, end=1e4, radius=0.1, decay=1e-2)
+    assert made.way.name == "stabilised"
+    made.radius = 10.0
+    assert {made.after(t=10.0 * i, h=20.0) for i in range(1, 41)} == {"stabilised"}
+    saved = made.choice.factorised * ((1 + np.sqrt(1.54 * 1.2 * 60 * 10 + 1)) / 15 - 1.5)
+    parts = int(np.ceil(5e4 / (64 * saved)))
+    names = [made.after(t=500.0 + 10.0 * i, h=60.0) for i in range(1, parts + 1)]
+    assert names == ["stabilised"] * (parts - 1) + ["layers"]
+
+
+# By hand: where the curvature has faded, a stabilised step has two stages, which cost 2 / 15 of a factorised step, and an
+# explicit one of the same length costs half of a whole one. Here a factorised step costs as much as 40 explicit ones.
+def test_stabilised_steps_are_left_when_explicit_ones_are_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, end=1e4, radius=0.1, decay=1e-2)
+    made.choice.factorised = 40 * made.choice.explicit
+    made.radius = 1e-6
+    saved = 40 * made.choice.explicit * 2 / 15 - 1.5 * 0.5 * made.choice.explicit
+    parts = int(np.ceil(5e4 / (64 * saved)))
+    names = [made.after(t=10.0 * i, h=0.1) for i in range(1, parts + 1)]
+    assert names == ["stabilised"] * (parts - 1) + ["explicit"]
 
 
 # By hand: 30 steps for the accuracy and 10 / 3.3 for the stability are more than half of 60.

@@ -40,8 +40,8 @@ _FADED = 0.1
 # hardly depends on the scale. Explicit steps are at most about as long as the time in which a mode grows e times.
 _TINY = 1e-8
 # Explicit steps are stiff from this share of the stable length on. The method is changed if the other one is expected
-# to be this many times cheaper; a change from factorised to explicit steps has to save this many microseconds before it
-# is made, because it may compile.
+# to be this many times cheaper; a change from factorised or stabilised steps has to save this many microseconds before
+# it is made, because it may compile.
 _STIFF, _CHEAPER, _PATIENCE = 0.3, 1.5, 5e4
 # Stabilised steps replace factorised ones where a step of the share _MEAN of the time that is left has at most _FEW
 # stages. This share gave 12, 9, 7, 16, 20 and 86 for six small networks of the benchmark of default settings, and their
@@ -50,6 +50,8 @@ _STIFF, _CHEAPER, _PATIENCE = 0.3, 1.5, 5e4
 # slow phase, factorised steps grow faster. They have order 2, and are used only above the tolerance _LOOSE. Steps with
 # _MANY stages are given up.
 _MEAN, _FEW, _SLOW, _LOOSE, _MANY = 4e-3, 13.0, 1.0, 5e-5, 100.0
+# With this number of stages on average, stabilised steps took as long in all as factorised ones in these networks.
+_EQUAL = 15.0
 
 
 class CountedChoice(Changing):
@@ -87,20 +89,32 @@ class CountedChoice(Changing):
         if report.attempts == 0:
             return way
         step, left = float(report.cursor.h), self.limits.end - float(report.cursor.t)
-        watch = report.cursor.watch
-        radius = radius_at(self.system, report.cursor.u) if watch is None else float(watch.modes.radius)
+        radius = self._radius(way, report)
         if way.name == "explicit":
             dear = self._explicit_to_end(left, radius) > _CHEAPER * self._factorised_to_end()
             stiff = step * radius > _STIFF * STABLE and dear
             return self._way(self._stiff(left, radius)) if stiff else way
+        step = min(step, left)
+        costs = {"explicit": self.explicit * max(0.5, step * radius / STABLE)}
+        present = self.factorised
         if way.name == "stabilised":
-            return self._way(self.direct) if stages(min(step, left), radius) > _MANY else way
-        equal = self.explicit * max(0.5, step * radius / STABLE)
-        self.regret = max(0.0, self.regret + report.attempts * (self.factorised - _CHEAPER * equal))
+            count = stages(step, radius)
+            present, costs[self.direct] = self.factorised * count / _EQUAL, self.factorised
+            if count > _MANY:
+                return self._way(self.direct)
+        other = min(costs, key=lambda name: costs[name])
+        self.regret = max(0.0, self.regret + report.attempts * (present - _CHEAPER * costs[other]))
         if self.regret < self.patience:
             return way
         self.regret, self.patience = 0.0, 2 * self.patience
-        return self._way("explicit")
+        return self._way(other)
+
+    def _radius(self, way: Way, report: Report) -> float:
+        """Return the largest curvature, which stabilised steps and the search for growth modes know."""
+        cursor = report.cursor
+        if way.name == "stabilised":
+            return float(cursor.memory.radius)
+        return radius_at(self.system, cursor.u) if cursor.watch is None else float(cursor.watch.modes.radius)
 
     def _stiff(self, left: float, radius: float) -> str:
         """Return the name of the way for the rest of the flow where explicit steps would be too short."""
