@@ -191,8 +191,8 @@ def test_stabilised_steps_are_left_when_factorised_ones_are_cheaper(monkeypatch:
     assert names == ["stabilised"] * (parts - 1) + ["layers"]
 
 
-# By hand: where the curvature has faded, a stabilised step has two stages, which cost 2 / 15 of a factorised step, and an
-# explicit one of the same length costs half of a whole one. Here a factorised step costs as much as 40 explicit ones.
+# By hand: where the curvature has faded, a stabilised step has two stages, which cost 2 / 15 of a factorised step. An
+# explicit step of the same length costs half of a whole one. Here a factorised step costs as much as 40 explicit ones.
 def test_stabilised_steps_are_left_when_explicit_ones_are_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Made(monkeypatch, end=1e4, radius=0.1, decay=1e-2)
     made.choice.factorised = 40 * made.choice.explicit

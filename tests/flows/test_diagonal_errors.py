@@ -116,3 +116,19 @@ def test_states_are_right_from_many_starts(loss: str) -> None:
     found = [np.max(errors(drawn(seed, loss), 1e-4)) for seed in range(30)]
     assert np.max(found) < 10.0
     assert np.median(found) < 5.0
+
+
+# Oracle: as above. With more than twice as many rows as columns, such flows were integrated in u and v, where the
+# errors of growth from 1e-24 add up to 13 rtol. Entries far below their partners were rounding errors there, and
+# 100 000 steps did not reach the end: the derivative of (u - v)(u + v) in u had rounding errors of v.
+def test_growth_is_right_with_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(10)
+    X, y = rng.standard_normal((13, COLUMNS)), rng.choice([-1.0, 1.0], 13)
+    start = 1e-24 * rng.uniform(0.1, 2.0, COLUMNS), 1e-24 * rng.uniform(0.1, 2.0, COLUMNS)
+    case = Case(X, y, "exponential", start, 0.0, 80.0)
+    assert np.max(errors(case, 1e-4)) < 5.0
+    monkeypatch.setattr("implicitbias.flows._gradient_flow._FEW_ROWS", 12)
+    in_parameters = ib.simulate(case.flow(), case.start, t1=case.end)
+    assert in_parameters.status is ib.Status.REACHED_TIME
+    assert in_parameters.stats.steps < 500
+    assert np.max(errors(case, 1e-4)) < 20.0

@@ -200,3 +200,13 @@ def test_the_callers_precision_is_left_alone() -> None:
     before = jax.config.jax_enable_x64
     assert_allclose(SINH.pullback([0.1], [1.0]), [np.cosh(0.1)], rtol=1e-15)
     assert jax.config.jax_enable_x64 == before
+
+
+# By hand: the derivatives of u^2 - v^2 are 2 u and -2 v, also where one of u and v is 1e20 times smaller.
+def test_derivatives_of_a_difference_of_squares_are_exact() -> None:
+    u, v = np.array([1e-20, 1.0, 0.0]), np.array([1.0, -1e-20, 3.0])
+    with double_precision():
+        gradient = jax.grad(lambda theta: jnp.sum(ib.SquareDifference().formula(theta)))((u, v))
+        curvature = jax.hessian(lambda x: ib.SquareDifference().formula((x, 1e20 * x)))(1.0)
+    np.testing.assert_array_equal(gradient, (2 * u, -2 * v))
+    assert float(curvature) == pytest.approx(2 - 2e40)

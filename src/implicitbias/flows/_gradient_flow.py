@@ -32,6 +32,10 @@ from implicitbias.trajectories import Clock
 # Stabilised steps round kinks over this share of rtol, relative to the size of the pre-activations.
 ROUNDED = 0.5
 
+# From starts whose entries are all smaller than _TINY, dual variables are used for up to _FEW_ROWS rows, whatever the
+# number of columns. A step then takes about as long as one in the parameters.
+_TINY, _FEW_ROWS = 1e-8, 100
+
 
 class GradientFlow(Flow):
     r"""The flow $\dot\theta = -\nabla F(\theta) - \lambda \theta$ of full-batch training with an infinitesimal step.
@@ -97,7 +101,11 @@ class GradientFlow(Flow):
         objective = self.problem.double_objective
         predictor = self.problem.remembered("traced", shape, lambda: traced(objective.readout))
         loss, in_logs = objective.mean_loss.loss, not limits.clock.plain
-        linear = map_for_duals(predictor.linear, loss, any_rows=in_logs)
+        # Growth over many orders of magnitude is followed in closed form in the dual variables. In the parameters, the
+        # errors of its steps add up.
+        grows = 0.0 < float(np.max(np.abs(start), initial=0.0)) < _TINY
+        any_rows = in_logs or (grows and len(objective.mean_loss.targets) <= _FEW_ROWS)
+        linear = map_for_duals(predictor.linear, loss, any_rows=any_rows)
         decay = decays_at(self.weight_decay, shape)
         # Whoever asks for an algebra wants the flow in theta. The dual variables describe one decay for all parameters.
         in_duals = linear is not None and limits.algebra == "auto"

@@ -40,7 +40,8 @@ class SquareDifference(TwoLayerDiagonal):
     def formula(self, theta: Any) -> jax.Array:
         """Return $u^2 - v^2$ for JAX arrays."""
         u, v = theta
-        return (u - v) * (u + v)
+        w: jax.Array = _difference(u, v)
+        return w
 
     def checked(self, theta: Any, name: str = "theta") -> tuple[ndarray, ...]:
         """Return (u, v) as float64 arrays of equal shape."""
@@ -85,3 +86,16 @@ class SquareDifference(TwoLayerDiagonal):
         """
         u, v = self.checked(direction, "direction")
         return two_layer_growth(u, v, 2, "u = v = 0")
+
+
+@jax.custom_jvp
+def _difference(u: Any, v: Any) -> Any:
+    """Return u^2 - v^2; the product does not cancel where u and v are nearly equal."""
+    return (u - v) * (u + v)
+
+
+@_difference.defjvp
+def _difference_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Return u^2 - v^2 and its derivative. That of the product has rounding errors of v in u, which may be smaller."""
+    (u, v), (du, dv) = primals, tangents
+    return _difference(u, v), 2.0 * u * du - 2.0 * v * dv
