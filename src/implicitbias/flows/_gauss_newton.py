@@ -260,7 +260,7 @@ class GaussNewtonSystem(System):
     def state_size(self, size: int) -> int:
         return self.shape.size
 
-    def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
+    def modes(self, u: jax.Array, least: Any = 0.0, start: jax.Array | None = None) -> Modes:
         theta, f, tau = self.split(u)
         # The negative curvature of a rounded kink that is crossed acts only until it is crossed, and is no growth.
         predictor = self.predictor if self.sharp is None else self.sharp
@@ -280,7 +280,8 @@ class GaussNewtonSystem(System):
 
         # The products of a search share what does not depend on the vector, which is computed and compiled once.
         now, product = jax.linearize(speed, theta)
-        return growth_modes(product, now, change, least)
+        first = now if start is None else jnp.where(jnp.any(start != 0.0), start, now)
+        return growth_modes(product, now, change, least, first)
 
     def rounding(self, u: jax.Array) -> Rounding:
         theta, f, tau = self.split(u)

@@ -163,16 +163,18 @@ def growth_modes(
     speed: jax.Array,
     change: Callable[[jax.Array], jax.Array] | None = None,
     least: Any = 0.0,
+    start: jax.Array | None = None,
 ) -> Modes:
-    """Return the growth modes in the Krylov space of theta', `speed` (p,).
+    """Return the growth modes in the Krylov space of `start` (p,), by default theta', `speed` (p,).
 
     Args:
         product: the product with the symmetric Jacobian of theta' at this state.
         speed: theta'.
         change: the derivative of `product` in time; without it, no mode is bent.
         least: a rate below which modes do not matter.
+        start: the first vector of the Krylov space.
     """
-    found = _ritz(product, speed, least)
+    found = _ritz(product, speed if start is None else start, least)
     converged = found.residuals < _CONVERGED * found.rates
     # Where the Krylov space has fewer dimensions than there are Lanczos steps, the other rows of the basis are 0.
     kept = converged & (jnp.sum(found.vectors**2, axis=1) > 0.5)

@@ -1,5 +1,6 @@
 """The compiled loop of adaptive steps; Python calls it once for each chunk of steps."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,8 @@ _AGE, _LONGER = 8, 2.0
 _OLD, _EARLIER = 24, 1.5
 # A search may miss modes whose rates are a smaller share than this one of the largest rate of growth or decay.
 _UNSEEN = 2e-3
+# A step longer than this many of the fastest times of decay leaves errors in the speed that may hide slow modes.
+_HIDING = 100.0
 # The error inside a step is estimated if the state changes by more than this share in it.
 _CHANGED = 0.1
 
@@ -68,6 +71,8 @@ class Watch(NamedTuple):
         age: the number of accepted steps since the last search.
         step: the step size at the last search.
         lost: what the searches have seen of growth that began in rounding errors.
+        change: the change of the state (p,) in the last accepted step; 0 before it.
+        span: the size of this step.
     """
 
     modes: Modes
@@ -75,6 +80,13 @@ class Watch(NamedTuple):
     age: Any
     step: Any
     lost: LostGrowth
+    change: Any
+    span: Any
+
+    def after(self, change: jax.Array, span: jax.Array, accepted: jax.Array) -> "Watch":
+        """Return what is known after an attempt that changes the state by `change` (p,) in the time `span`."""
+        new = self._replace(age=self.age + 1, change=change, span=span)
+        return jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, self)
 
 
 class Chunk(NamedTuple):
@@ -117,7 +129,8 @@ def first_cursor(
     if known is not None:
         modes = modes._replace(top=known.top, loose=known.loose, radius=known.radius)
     age = np.int64(_OLD if known is None else 0)
-    watch = Watch(modes, np.bool_(False), age, np.float64(0.0), nothing_lost())
+    zero = np.float64(0.0)
+    watch = Watch(modes, np.bool_(False), age, zero, nothing_lost(), np.zeros(len(modes.course)), zero)
     return cursor._replace(watch=jax.tree.map(np.asarray, watch))
 
 
@@ -176,17 +189,8 @@ def advance(
         last = free >= left
         h = jnp.where(last, left, free)
         trial = method.attempt(system, at, h, rtol, None if watch is None else watch.modes)
-        error = system.error(at.u, trial.end, trial.embedded) / rtol
-        if trial.corrected is not None:
-            error = jnp.maximum(error, system.error(at.u, trial.end, trial.corrected) / rtol)
-        if system.checks_inside and method.probe is not None:
-            followed_modes = watch.modes if watch is not None and method.follows_modes else None
-            inside = _error_inside(system, method.probe, at.u, h, trial, followed_modes)
-            error = jnp.maximum(error, inside / rtol)
-        grow = jnp.asarray(_GROW)
-        if watch is not None:
-            error = jnp.maximum(error, watch.modes.error(at.u, trial.end, trial.embedded) / rtol)
-            grow = jnp.where(watch.followed, _GROW_WITH_MODES, _GROW)
+        error = _error(system, method, at.u, h, trial, watch) / rtol
+        grow = _GROW if watch is None else jnp.where(watch.followed, _GROW_WITH_MODES, _GROW)
         finite = jnp.isfinite(error) & jnp.all(jnp.isfinite(trial.end))
         error = jnp.where(finite, jnp.maximum(error, 1e-10), jnp.inf)
         accept = error <= 1.0
@@ -197,6 +201,7 @@ def advance(
         # If the quiet time shortened the step, a longer step may still be possible, so the longer proposal is kept.
         proposal = jnp.where(accept & (h < at.h), jnp.maximum(h * factor, at.h), h * factor)
         if watch is not None:
+            watch = watch.after(system.state(trial.end) - system.state(at.u), h, accept)
             # Near a blow-up the modes limit the step, in the end to less than a rounding error of the time.
             proposal = jnp.where(stuck(at.t, watch.modes.longest()), h, proposal)
         cursor = Cursor(
@@ -208,13 +213,29 @@ def advance(
             iterations=at.iterations + trial.iterations,
             memory=method.kept(at.memory, trial.memory, accept),
             fitting=jnp.where(accept, fitting, at.fitting),
-            watch=None if watch is None else watch._replace(age=watch.age + accept),
+            watch=watch,
         )
         followed = jnp.asarray(False) if watch is None else watch.followed & method.follows_modes
         return _Carry(cursor, recorded(chunk, accept, at, h, trial.curve, followed), carry.attempts + 1)
 
     out = jax.lax.while_loop(unfinished, attempt, _Carry(cursor, empty, jnp.zeros((), dtype=int)))
     return out.cursor, out.chunk
+
+
+def _error(
+    system: System, method: Method, u: jax.Array, h: jax.Array, trial: Trial, watch: Watch | None
+) -> jax.Array:
+    """Return the relative error of an attempted step from u: the largest of its estimates."""
+    errors = [system.error(u, trial.end, trial.embedded)]
+    if trial.corrected is not None:
+        errors.append(system.error(u, trial.end, trial.corrected))
+    if system.checks_inside and method.probe is not None:
+        followed = watch.modes if watch is not None and method.follows_modes else None
+        errors.append(_error_inside(system, method.probe, u, h, trial, followed))
+    if watch is not None:
+        errors.append(watch.modes.error(u, trial.end, trial.embedded))
+    # `jnp.maximum` keeps values that are not numbers, so that such a step is rejected.
+    return functools.reduce(jnp.maximum, errors)
 
 
 def _error_inside(
@@ -269,12 +290,12 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
     least = method.accurate_growth(rtol) / (ahead * h)
 
     def searched() -> Watch:
-        modes = system.modes(at.u, least)
+        modes = _searched(system, at.u, watch, least)
         followed = jnp.any(modes.rates > least)
         kept = jax.tree.map(lambda value: jnp.where(followed, value, 0.0), modes)
         kept = kept._replace(top=modes.top, loose=modes.loose, radius=modes.radius)
         lost = watch.lost.after(at.t, modes, system.rounding(at.u))
-        return Watch(kept, followed, jnp.zeros_like(watch.age), h, lost)
+        return watch._replace(modes=kept, followed=followed, age=jnp.zeros_like(watch.age), step=h, lost=lost)
 
     # Modes that a step follows in closed form must be those of its start.
     most = (
@@ -285,6 +306,31 @@ def _watched(system: System, method: Method, at: Cursor, h: jax.Array, rtol: jax
     due = (watch.age >= most) | longer
     found: Watch = jax.lax.cond(due, searched, lambda: watch)
     return found._replace(modes=method.modes_now(found.modes, at))
+
+
+def _searched(system: System, u: jax.Array, watch: Watch, least: jax.Array) -> Modes:
+    """Return the growth modes at u; a rate that only a search from the last change of the state has seen is `loose`.
+
+    After a step that is much longer than the fast times of decay, errors in the fast directions may hide a slow mode in
+    the speed. A step damps them, so that its change of the state shows the mode.
+    """
+
+    def due(searches: tuple[jax.Array, Modes]) -> jax.Array:
+        count, found = searches
+        hidden = (watch.span * found.radius > _HIDING) & ~jnp.any(found.rates > least)
+        return (count == 0) | ((count == 1) & hidden)
+
+    def search(searches: tuple[jax.Array, Modes]) -> tuple[jax.Array, Modes]:
+        # Both searches are one piece of code, which is compiled once.
+        count, first = searches
+        found = system.modes(u, least, jnp.where(count == 0, 0.0, watch.change))
+        both = first._replace(
+            top=jnp.maximum(first.top, found.top),
+            loose=jnp.maximum(first.loose, jnp.maximum(found.loose, jnp.max(found.rates))),
+        )
+        return count + 1, jax.tree.map(lambda new, old: jnp.where(count == 0, new, old), found, both)
+
+    return jax.lax.while_loop(due, search, (jnp.zeros((), int), watch.modes))[1]
 
 
 def recorded(

@@ -143,8 +143,11 @@ class System(PlainModule):
         """Return how many first entries of an inner variable of this size have growth modes."""
         return size
 
-    def modes(self, u: jax.Array, least: Any = 0.0) -> Modes:
-        """Return the growth modes at u; modes whose rates are all below `least` may be missing."""
+    def modes(self, u: jax.Array, least: Any = 0.0, start: jax.Array | None = None) -> Modes:
+        """Return the growth modes at u that `growth_modes` finds from `start`, or from the speed if it is None or 0.
+
+        Modes whose rates are all below `least` may be missing.
+        """
         raise TypeError(f"a {type(self).__name__} has no growth modes")
 
     def rounding(self, u: jax.Array) -> Rounding:
