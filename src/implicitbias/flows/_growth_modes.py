@@ -44,7 +44,7 @@ _EPSILON = float(jnp.finfo(jnp.float64).eps)
 # The rounding errors of a state, relative to its largest entry.
 _ROUNDING = 4 * _EPSILON
 # The rounding errors of rates, relative to the largest rate of growth or decay.
-_ROUNDING_OF_RATES = 1e-12
+ROUNDING_OF_RATES = 1e-12
 # Smaller bends count as 0, and larger ones as _MOST_BENT; a bend of degree L is (L - 2) / (L - 1), from 1/2 on. A bent
 # mode has at least the share _ALONE of the speed.
 _LEAST_BENT, _MOST_BENT, _ALONE = 0.25, 0.95, 0.9
@@ -180,7 +180,7 @@ def growth_modes(
     kept = converged & (jnp.sum(found.vectors**2, axis=1) > 0.5)
     vectors = jnp.where(kept[:, None], found.vectors, 0.0)
     rates, zero = jnp.where(kept, found.rates, 0.0), jnp.zeros(())
-    seen = ~converged[-1] & (found.rates[-1] > _ROUNDING_OF_RATES * found.radius)
+    seen = ~converged[-1] & (found.rates[-1] > ROUNDING_OF_RATES * found.radius)
     loose = jnp.where(seen, found.rates[-1], 0.0)
     modes = Modes(
         rates, vectors, vectors @ speed, zero, jnp.zeros_like(speed), found.top, loose, found.radius

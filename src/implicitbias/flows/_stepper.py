@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from numpy import ndarray
 
 from implicitbias._core.compiled import compiled
-from implicitbias.flows._growth_modes import Modes, no_modes
+from implicitbias.flows._growth_modes import ROUNDING_OF_RATES, Modes, no_modes
 from implicitbias.flows._lost_growth import LostGrowth, nothing_lost
 from implicitbias.flows._method import Method, Probe, Trial
 from implicitbias.flows._system import System
@@ -85,8 +85,11 @@ class Watch(NamedTuple):
 
     def after(self, change: jax.Array, span: jax.Array, accepted: jax.Array) -> "Watch":
         """Return what is known after an attempt that changes the state by `change` (p,) in the time `span`."""
-        new = self._replace(age=self.age + 1, change=change, span=span)
-        return jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, self)
+        return self._replace(
+            age=self.age + accepted,
+            change=jnp.where(accepted, change, self.change),
+            span=jnp.where(accepted, span, self.span),
+        )
 
 
 class Chunk(NamedTuple):
@@ -324,9 +327,11 @@ def _searched(system: System, u: jax.Array, watch: Watch, least: jax.Array) -> M
         # Both searches are one piece of code, which is compiled once.
         count, first = searches
         found = system.modes(u, least, jnp.where(count == 0, 0.0, watch.change))
+        rate = jnp.max(found.rates)
+        rate = jnp.where(rate > ROUNDING_OF_RATES * found.radius, rate, 0.0)
         both = first._replace(
             top=jnp.maximum(first.top, found.top),
-            loose=jnp.maximum(first.loose, jnp.maximum(found.loose, jnp.max(found.rates))),
+            loose=jnp.maximum(first.loose, jnp.maximum(found.loose, rate)),
         )
         return count + 1, jax.tree.map(lambda new, old: jnp.where(count == 0, new, old), found, both)
 
